@@ -1,0 +1,150 @@
+# Orrery: one non-recursive Makefile. Objects live in $(BUILD)/$(MODE)/; the release binary is $(BUILD)/orrery.
+#
+#   make                the simulator (release) and the guest images
+#   make MODE=dbg       -O0; asan: address and undefined-behaviour sanitisers; tiny: TLBs of 1 to 4 entries
+#   make test           unit, differential and end-to-end tests        make check   house rules
+#   make bench          the numbers, each with its peer                make lint    clang-tidy, cppcheck, format
+#   make CC=clang ...   another compiler                               make BUILD=/tmp/x ...  another place
+
+.DELETE_ON_ERROR:
+.SECONDARY:
+MAKEFLAGS += --no-builtin-rules
+
+BUILD ?= build
+MODE  ?= rel
+O     := $(BUILD)/$(MODE)
+GEN   := $(BUILD)/gen
+
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+OPT ?= -O2
+
+WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes \
+        -Wswitch-enum -Werror
+FLAGS_rel  := $(OPT) -g
+FLAGS_dbg  := -O0 -g
+FLAGS_asan := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+FLAGS_tiny := -O2 -g -DORRERY_TINY
+LUA_CFLAGS := $(shell pkg-config --cflags lua5.4 2>/dev/null)
+LUA_LIBS   := $(shell pkg-config --libs lua5.4 2>/dev/null)
+
+CPPFLAGS_ALL := -Isim -I$(GEN) -ffile-prefix-map=$(CURDIR)/= $(LUA_CFLAGS) $(CPPFLAGS)
+CFLAGS_ALL   := -std=c17 $(WARN) $(FLAGS_$(MODE)) -fcf-protection=none -fno-plt $(CFLAGS)
+LDLIBS       := -lZydis -lmpfr -lgmp -ldw -lelf $(LUA_LIBS) -lxxhash -lm
+LDFLAGS_ALL  := $(if $(filter asan,$(MODE)),-fsanitize=address$(,)undefined) $(LDFLAGS)
+, := ,
+
+# make V=1 shows the commands
+Q := $(if $(V),,@)
+say = $(if $(V),,@echo "  $(1)")
+
+# ---- the simulator -------------------------------------------------------------------------------------------
+
+SIM_SRC  := $(sort $(filter-out sim/main/main.c,$(wildcard sim/*/*.c)))
+SIM_OBJ  := $(SIM_SRC:%.c=$(O)/%.o)
+SIM_LIB  := $(O)/libsim.a
+ORRERY   := $(O)/orrery
+
+.PHONY: all sim os test test-unit test-diff test-e2e check lint bench clean install format
+all: sim os
+sim: $(BUILD)/orrery
+
+$(BUILD)/orrery: $(BUILD)/rel/orrery
+	@ln -sfn rel/orrery $@
+ifneq ($(MODE),rel)
+$(BUILD)/rel/orrery: ; $(error build the release binary with MODE=rel)
+sim: $(ORRERY)
+endif
+
+$(ORRERY): $(O)/sim/main/main.o $(SIM_LIB)
+	$(call say,LINK  $@)
+	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) $^ $(LDLIBS) -o $@
+
+$(SIM_LIB): $(SIM_OBJ)
+	@rm -f $@
+	$(Q)ar rcsD $@ $^
+
+$(O)/%.o: %.c
+	@mkdir -p $(@D)
+	$(call say,CC    $<)
+	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP -c $< -o $@
+
+# gperf tables of the names that people type, made from the .def rows that declare them
+NAMES := $(wildcard sim/*/names_*.def)
+define names_rule
+$(GEN)/$(1).inc: $(2) scripts/make-gperf
+	@mkdir -p $$(@D)
+	scripts/make-gperf $$< > $$@
+$(foreach m,rel dbg asan tiny,$(BUILD)/$(m)/$(dir $(2))lookup.o): $(GEN)/$(1).inc
+endef
+$(foreach n,$(NAMES),$(eval $(call names_rule,$(notdir $(n:.def=)),$(n))))
+
+# the Lua part of the scenario language, inside the binary
+$(GEN)/prelude.inc: scenarios/lib/prelude.lua scripts/embed
+	@mkdir -p $(@D)
+	scripts/embed $< > $@
+$(foreach m,rel dbg asan tiny,$(BUILD)/$(m)/sim/script/script.o): $(GEN)/prelude.inc
+
+# ---- the guest -----------------------------------------------------------------------------------------------
+
+-include os/os.mk
+-include tests/guest/guest.mk
+
+# ---- tests: every tests/KIND/**/test_*.c is one cmocka program ---------------------------------------------------
+
+UNIT_SRC := $(sort $(wildcard tests/unit/*/test_*.c tests/diff/test_*.c tests/vectors/test_*.c tests/fuzz/test_*.c))
+SIM_TEST_SRC := $(filter-out tests/unit/os/%,$(UNIT_SRC))
+OS_TEST_SRC  := $(filter tests/unit/os/%,$(UNIT_SRC))
+SIM_TESTS := $(SIM_TEST_SRC:%.c=$(O)/%)
+OS_TESTS  := $(OS_TEST_SRC:%.c=$(O)/%)
+TEST_SUPPORT := $(patsubst %.c,$(O)/%.o,$(sort $(wildcard tests/support/*.c)))
+
+$(SIM_TESTS): $(O)/%: %.c $(TEST_SUPPORT) $(SIM_LIB)
+	@mkdir -p $(@D)
+	$(call say,TEST  $@)
+	$(Q)$(CC) $(CPPFLAGS_ALL) -Itests/support -Itests $(CFLAGS_ALL) $(TEST_CFLAGS_$(notdir $*)) $(LDFLAGS_ALL) \
+	    -MMD -MP -MF $@.d $< $(TEST_SUPPORT) $(SIM_LIB) -lcmocka $(LDLIBS) -o $@
+
+OS_HOST_SRC := $(sort $(wildcard os/kernel/mm/*.c os/kernel/lib/*.c))
+OS_HOST_FLAGS := -std=c17 $(WARN) -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -Itests/unit/os/fake \
+                 -Ios -Ios/kernel
+$(OS_TESTS): $(O)/%: %.c $(OS_HOST_SRC) $(wildcard tests/unit/os/fake/*.[ch] tests/unit/os/*.h os/kernel/mm/*.h \
+             os/kernel/lib/*.h os/abi/*)
+	@mkdir -p $(@D)
+	$(call say,TEST  $@)
+	$(Q)$(CC) $(OS_HOST_FLAGS) $< $(wildcard tests/unit/os/fake/*.c) $(OS_HOST_SRC) -lcmocka -o $@
+
+tests: $(SIM_TESTS) $(OS_TESTS)
+.PHONY: tests
+
+test-unit: tests
+	scripts/run-tests $(sort $(SIM_TESTS) $(OS_TESTS))
+
+test: all tests
+	scripts/run-all-tests
+
+# ---- the house ------------------------------------------------------------------------------------------------
+
+check:
+	scripts/check-house
+
+format:
+	clang-format -i $$(git ls-files -co --exclude-standard '*.c' '*.h')
+
+lint:
+	scripts/lint
+
+bench: all
+	scripts/bench
+
+PREFIX ?= /usr/local
+install: all
+	install -D -m 755 $(BUILD)/rel/orrery $(DESTDIR)$(PREFIX)/bin/orrery
+	install -d $(DESTDIR)$(PREFIX)/share/orrery
+	cp -r scenarios machines $(DESTDIR)$(PREFIX)/share/orrery/
+
+clean:
+	rm -rf $(BUILD)
+
+-include $(SIM_OBJ:.o=.d) $(O)/sim/main/main.d $(addsuffix .d,$(SIM_TESTS))

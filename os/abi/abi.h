@@ -1,0 +1,79 @@
+#ifndef OS_ABI_ABI_H
+#define OS_ABI_ABI_H
+
+/* What kernel and user programs share besides status codes. Every structure is naturally aligned, without padding. */
+
+#include <stdint.h>
+
+enum syscall_number {
+#define SYSCALL(number, id, name, capability, rights, arguments, returns, text) SYS_##id = (number),
+#include "abi/syscalls.def"
+#undef SYSCALL
+    SYS_COUNT
+};
+
+enum cap_type {
+#define CAP_TYPE(slot, id, text) CAP_##id = (slot),
+#include "abi/capabilities.def"
+#undef CAP_TYPE
+    CAP_TYPE_COUNT
+};
+
+#define RIGHT_READ    0x1u
+#define RIGHT_WRITE   0x2u
+#define RIGHT_EXECUTE 0x4u
+#define RIGHT_CREATE  0x8u
+#define RIGHT_GRANT   0x10u
+#define RIGHTS_ALL    0x1fu
+
+struct cap_info {
+    uint64_t id;
+    uint32_t type; /* enum cap_type */
+    uint32_t rights;
+    uint32_t generation;
+    uint32_t reserved;
+};
+
+#define WAIT_NO_BLOCK 1u
+#define DRIVER_READ_OR_CHILD 1u
+
+/* Exit status of a process that an exception ended. */
+#define STATUS_KILLED_BASE 256
+
+#define PROTECT_READ    1u
+#define PROTECT_WRITE   2u
+#define PROTECT_EXECUTE 4u
+#define MAP_EXACT       16u
+
+#define EXEC_MAX_STRINGS 64u     /* argv and envp together */
+#define EXEC_MAX_BYTES   16384u  /* of all strings with their terminators */
+#define PATH_MAX_BYTES   64u     /* with its terminator */
+#define USER_STACK_BYTES 262144u
+
+#define STATS_MAX_CPUS 64u
+
+struct cpu_stats {
+    uint64_t switches;
+    uint64_t ticks;
+    uint64_t interrupts;
+    uint64_t idle_cycles;
+    uint64_t shootdowns_sent;
+    uint64_t shootdowns_served;
+};
+
+struct system_stats {
+    uint64_t frames_free;
+    uint64_t frames_managed;
+    uint32_t processes;
+    uint32_t threads;
+    uint32_t threads_dead; /* waiting for their deferred free */
+    uint32_t cpus_online;
+    uint32_t cpus_present;
+    uint32_t reserved;
+    uint64_t clock_hz;
+    uint64_t forks;
+    uint64_t exits;
+    struct cpu_stats cpus[STATS_MAX_CPUS];
+};
+
+#endif

@@ -1,0 +1,189 @@
+/*
+ * The first C code, in the high half on the early tables: handoff block, inventory, final tables, frame manager, heap,
+ * scheduler; then it leaves the boot stack for good. docs/boot.md lists the stages in order.
+ */
+#include "arch/arch.h"
+#include "arch/x86_64/acpi.h"
+#include "arch/x86_64/clock.h"
+#include "arch/x86_64/descriptors.h"
+#include "arch/x86_64/features.h"
+#include "arch/x86_64/ioapic.h"
+#include "arch/x86_64/kmap.h"
+#include "arch/x86_64/lapic.h"
+#include "arch/x86_64/layout.h"
+#include "arch/x86_64/percpu.h"
+#include "arch/x86_64/switch.h"
+#include "arch/x86_64/uart.h"
+#include "boot/pvh.h"
+#include "boot/tables.h"
+#include "boot_memory.h"
+#include "console.h"
+#include "lib/string.h"
+#include "main.h"
+#include "mm/boot_alloc.h"
+#include "mm/frame.h"
+#include "mm/kheap.h"
+#include "mm/layout.h"
+#include "mm/vm.h"
+#include "panic.h"
+#include "proc/process.h"
+#include "sched/sched.h"
+#include "smp/ap_start.h"
+#include "smp/ipi.h"
+#include "sys/boot_arguments.h"
+
+#define BOOT_ALLOC_FROM (16ull << 20)
+#define BOOT_ALLOC_LIMIT (1ull << 32)
+
+extern const char image_start[];
+extern const char image_end[];
+
+static __attribute__((section(".init.bss"))) struct region_list regions;
+static __attribute__((section(".init.bss"))) struct frame_node_range node_ranges[HANDOFF_MAX_AFFINITIES];
+static __attribute__((section(".init.bss"))) struct frame_numa numa;
+
+/* A failure before there is anything to fall back on. */
+static void must(status_t status, const char *what)
+{
+    if (status != STATUS_OK) {
+        panic("boot: %s: %s", what, status_text(status));
+    }
+}
+
+static const void *reach(void *context, uint64_t base, uint64_t size)
+{
+    (void)context;
+    return boot_reach(base, size);
+}
+
+static uint64_t image_physical(const char *symbol)
+{
+    return (uint64_t)(uintptr_t)symbol - LAYOUT_IMAGE_BASE;
+}
+
+static const struct handoff *take_inventory(uint64_t start_info)
+{
+    struct handoff *block;
+    const struct handoff_reader reader = {.reach = reach};
+    must(pvh_make_handoff(start_info, image_physical(image_start), image_physical(image_end), &block,
+                          &boot_memory.block_address),
+         "start information");
+    console_stage("handoff");
+    must(handoff_validate(block, sizeof(*block), &reader), "handoff block");
+    must(region_list_build(&regions, block, boot_memory.block_address, &reader), "memory inventory");
+    boot_memory.regions = &regions;
+    boot_memory.temporary_heap = block->temporary_heap;
+    boot_memory.initrd = block->module_count != 0 ? block->modules[0].span : (struct handoff_span){0};
+    if (block->command_line.size_bytes != 0) {
+        boot_arguments_set(boot_reach(block->command_line.base, block->command_line.size_bytes),
+                           block->command_line.size_bytes);
+    }
+    console_stage("inventory");
+    return block;
+}
+
+static void numa_fill(const struct handoff *block)
+{
+    const struct acpi_info *acpi = acpi_info();
+    uint32_t boot_apic_id = cpuid_read(1, 0).ebx >> 24;
+    uint32_t id = 1;
+    numa.node_count = acpi->node_count;
+    numa.range_count = block->affinity_count;
+    numa.ranges = node_ranges;
+    for (uint32_t i = 0; i < block->affinity_count; i++) {
+        const struct handoff_affinity *range = &block->affinities[i];
+        node_ranges[i] = (struct frame_node_range){range->span.base, range->span.base + range->span.size_bytes,
+                                                   range->node};
+    }
+    memcpy(numa.distance, acpi->distance, sizeof(numa.distance));
+    for (uint32_t i = 0; i < block->cpu_count; i++) {
+        uint32_t cpu = block->cpus[i].apic_id == boot_apic_id ? 0 : id++;
+        numa.cpu_node[cpu] = (uint8_t)block->cpus[i].node;
+    }
+    cpu_boot_area.node = numa.cpu_node[0];
+}
+
+_Static_assert(ACPI_MAX_NODES == MM_MAX_NODES, "one bound of NUMA nodes");
+
+static void start_memory(const struct handoff *block)
+{
+    boot_alloc_init(&regions, BOOT_ALLOC_FROM, BOOT_ALLOC_LIMIT);
+    features_patch_smap(LAYOUT_PHYSMAP_BASE - LAYOUT_IMAGE_BASE);
+    must(boot_tables_build(&regions, block), "page tables");
+    console_stage("high half");
+    numa_fill(block);
+    const struct frame_manager_config config = {
+        .regions = &regions,
+        .numa = &numa,
+        .frame_table = (void *)FRAME_TABLE_BASE,
+        .block_table = (void *)BLOCK_TABLE_BASE,
+        .cpu_count = block->cpu_count,
+        .timestamp = clock_cycles,
+    };
+    must(frame_manager_init(&config), "frame manager");
+    boot_alloc_seal();
+    kmap_use_frame_manager();
+    console_stage("frame manager");
+    frame_manager_publish();
+    console_stage("publish");
+    must(kheap_init(&(struct kheap_config){.debug = HEAP_DEBUG_OFF}), "heap");
+    console_stage("heap");
+}
+
+static void relax(void)
+{
+    if (arch_irq_enabled()) {
+        sched_yield();
+    }
+    arch_pause();
+}
+
+static void start_machine(void)
+{
+    static const struct vm_hooks hooks = {.relax = relax};
+    tlb_set_flush(shootdown_flush);
+    must(vm_init(kmap_table(), &hooks), "address spaces");
+    must(thread_system_init(), "threads");
+    must(process_system_init(), "processes");
+    must(lapic_init(acpi_info()->local_apic_address), "local APIC");
+    lapic_enable_on_this_cpu();
+    cpu_boot_area.apic_id = lapic_id();
+    must(ioapic_init(), "I/O APIC");
+    clock_init();
+    clock_enable_on_this_cpu();
+    console_stage("clock");
+    must(cpu_prepare_boot(), "exception stacks");
+}
+
+/* The boot processor's idle thread, on its own stack; the boot stack is never used again. */
+static void become_idle(void)
+{
+    struct thread *starter;
+    must(thread_create(&starter, PRIORITY_KERNEL, main_start, NULL), "first thread");
+    sched_start(starter);
+    sched_idle();
+}
+
+_Noreturn void boot_main(uint64_t start_info);
+
+_Noreturn void boot_main(uint64_t start_info)
+{
+    idt_init();
+    descriptors_load(&cpu_boot_area);
+    uart_init(UART_CONSOLE);
+    cpu_table_init();
+    console_printf("Orrery kernel\n");
+    console_stage("entry");
+    features_detect();
+    const struct handoff *block = take_inventory(start_info);
+    features_enable_on_this_cpu();
+    msr_write(MSR_PAT, PAT_MSR_VALUE);
+    start_memory(block);
+    start_machine();
+    struct thread *idle;
+    must(thread_create(&idle, PRIORITY_LOW, NULL, NULL), "idle thread");
+    sched_init_this_cpu(idle, idle->stack_top);
+    sched_enable_preemption();
+    console_stage("scheduler");
+    arch_stack_run(idle->stack_top, become_idle);
+}

@@ -1,0 +1,67 @@
+#ifndef OS_KERNEL_ARCH_X86_64_FRAME_H
+#define OS_KERNEL_ARCH_X86_64_FRAME_H
+
+/* Offsets that C and assembly share, and the register frame that every kernel entry builds. */
+
+#define SELECTOR_KERNEL_CODE 0x08
+#define SELECTOR_KERNEL_DATA 0x10
+#define SELECTOR_USER_DATA   0x1b /* SYSRET takes CS = base + 16 and SS = base + 8 from STAR */
+#define SELECTOR_USER_CODE   0x23
+#define SELECTOR_TSS         0x28
+
+#define CPU_SELF         0
+#define CPU_ID           8
+#define CPU_KERNEL_STACK 16
+#define CPU_USER_STACK   24
+#define CPU_CURRENT      32
+
+#define CPU_SHOOTDOWN_PENDING 40
+
+#define FRAME_VECTOR  120
+#define FRAME_CS      144
+#define FRAME_SIZE    176
+
+/* Value of the vector field of a frame that SYSCALL built. */
+#define FRAME_VECTOR_SYSCALL 0x100
+
+#ifndef __ASSEMBLER__
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct frame {
+    uint64_t r15;
+    uint64_t r14;
+    uint64_t r13;
+    uint64_t r12;
+    uint64_t r11;
+    uint64_t r10;
+    uint64_t r9;
+    uint64_t r8;
+    uint64_t rdi;
+    uint64_t rsi;
+    uint64_t rbp;
+    uint64_t rbx;
+    uint64_t rdx;
+    uint64_t rcx;
+    uint64_t rax;
+    uint64_t vector; /* exception or interrupt vector, or FRAME_VECTOR_SYSCALL */
+    uint64_t error;  /* error code, 0 where the processor pushes none */
+    uint64_t rip;
+    uint64_t cs;
+    uint64_t rflags;
+    uint64_t rsp;
+    uint64_t ss;
+};
+
+_Static_assert(offsetof(struct frame, vector) == FRAME_VECTOR, "frame layout");
+_Static_assert(offsetof(struct frame, cs) == FRAME_CS, "frame layout");
+_Static_assert(sizeof(struct frame) == FRAME_SIZE, "frame layout");
+
+static inline _Bool frame_from_user(const struct frame *frame)
+{
+    return (frame->cs & 3) == 3;
+}
+
+#endif
+#endif

@@ -1,0 +1,96 @@
+/*
+ * I/O APIC and the masked 8259 pair. Source: Intel 82093AA data sheet, "Register Description". Deviations: physical
+ * destinations of 8 bits only, so interrupts go to CPUs with an APIC number below 255.
+ */
+#include "arch/x86_64/ioapic.h"
+
+#include "arch/arch.h"
+#include "arch/x86_64/acpi.h"
+#include "arch/x86_64/kmap.h"
+#include "arch/x86_64/vectors.h"
+#include "lib/spinlock.h"
+
+#define IOREGSEL 0u
+#define IOWIN    4u /* in 32-bit words */
+
+#define IOAPIC_VERSION  1u
+#define IOAPIC_REDTBL   0x10u
+#define REDTBL_MASKED   0x10000u
+#define REDTBL_LEVEL    0x8000u
+#define REDTBL_LOW      0x2000u
+
+#define PIC_MASTER_DATA 0x21u
+#define PIC_SLAVE_DATA  0xa1u
+
+struct io_apic {
+    volatile uint32_t *window;
+    uint32_t gsi_base;
+    uint32_t inputs;
+};
+
+static struct io_apic io_apics[ACPI_MAX_IO_APICS];
+static struct spinlock io_apic_lock = SPINLOCK_INIT("ioapic", IO_APIC);
+
+static uint32_t reg_read(const struct io_apic *io, uint32_t index)
+{
+    io->window[IOREGSEL] = index;
+    return io->window[IOWIN];
+}
+
+static void reg_write(const struct io_apic *io, uint32_t index, uint32_t value)
+{
+    io->window[IOREGSEL] = index;
+    io->window[IOWIN] = value;
+}
+
+static status_t io_apic_map(struct io_apic *io, const struct acpi_io_apic *told)
+{
+    void *window;
+    uint64_t page = align_down(told->address, PAGE_SIZE);
+    status_t status = kmap_device(paddr_make(page), PAGE_SIZE, &window);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    io->window = (volatile uint32_t *)((uintptr_t)window + (told->address - page));
+    io->gsi_base = told->gsi_base;
+    io->inputs = ((reg_read(io, IOAPIC_VERSION) >> 16) & 0xff) + 1;
+    for (uint32_t input = 0; input < io->inputs; input++) {
+        reg_write(io, IOAPIC_REDTBL + 2 * input, REDTBL_MASKED);
+    }
+    return STATUS_OK;
+}
+
+status_t ioapic_init(void)
+{
+    const struct acpi_info *acpi = acpi_info();
+    if (acpi->has_8259) {
+        port_write8(PIC_MASTER_DATA, 0xff);
+        port_write8(PIC_SLAVE_DATA, 0xff);
+    }
+    for (uint32_t i = 0; i < acpi->io_apic_count; i++) {
+        status_t status = io_apic_map(&io_apics[i], &acpi->io_apics[i]);
+        if (status != STATUS_OK) {
+            return status;
+        }
+    }
+    return STATUS_OK;
+}
+
+status_t ioapic_route_isa(unsigned irq, unsigned apic_id)
+{
+    const struct acpi_isa_irq *isa = &acpi_info()->isa[irq % ISA_IRQS];
+    for (uint32_t i = 0; i < acpi_info()->io_apic_count; i++) {
+        const struct io_apic *io = &io_apics[i];
+        if (isa->gsi < io->gsi_base || isa->gsi >= io->gsi_base + io->inputs) {
+            continue;
+        }
+        uint32_t input = isa->gsi - io->gsi_base;
+        uint32_t low = (VECTOR_ISA_BASE + irq) | (isa->active_low ? REDTBL_LOW : 0) | (isa->level ? REDTBL_LEVEL : 0);
+        uint64_t flags = spin_lock_irqsave(&io_apic_lock);
+        reg_write(io, IOAPIC_REDTBL + 2 * input + 1, apic_id << 24);
+        reg_write(io, IOAPIC_REDTBL + 2 * input, low);
+        spin_unlock_irqrestore(&io_apic_lock, flags);
+        return STATUS_OK;
+    }
+    return STATUS_ERR_NOT_FOUND;
+}

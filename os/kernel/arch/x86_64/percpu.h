@@ -1,0 +1,100 @@
+#ifndef OS_KERNEL_ARCH_X86_64_PERCPU_H
+#define OS_KERNEL_ARCH_X86_64_PERCPU_H
+
+/* The per-CPU area; GS points at it while the kernel runs. Only its CPU writes it unless a member says otherwise. */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "arch/arch.h"
+#include "arch/x86_64/frame.h"
+#include "sched/runqueue.h"
+
+struct thread;
+struct address_space;
+
+struct tss {
+    uint32_t reserved0;
+    uint32_t rsp_low_high[6]; /* rsp0..rsp2 */
+    uint32_t reserved1[2];
+    uint32_t ist_low_high[14]; /* ist1..ist7 */
+    uint32_t reserved2[2];
+    uint16_t reserved3;
+    uint16_t io_map_base;
+};
+
+_Static_assert(sizeof(struct tss) == 104, "TSS layout");
+
+#define GDT_ENTRIES 7u
+
+enum ist_stack { IST_NMI, IST_DOUBLE_FAULT, IST_DEBUG, IST_MACHINE_CHECK, IST_COUNT };
+
+#define CPU_STATE_OFFLINE 0u
+#define CPU_STATE_STARTING 1u
+#define CPU_STATE_CLAIMED 2u /* has begun to run */
+#define CPU_STATE_ONLINE 3u
+
+struct cpu {
+    struct cpu *self;
+    uint32_t id;
+    uint32_t apic_id;
+    uint64_t kernel_stack; /* loaded by SYSCALL entry */
+    uint64_t user_stack;   /* scratch of SYSCALL entry */
+    struct thread *current;
+    uint64_t shootdown_pending; /* bit n: CPU n waits for this CPU; other CPUs set bits */
+
+    uint32_t irq_depth;         /* nested interrupt handlers */
+    uint32_t state;             /* CPU_STATE_*; read by other CPUs */
+    uint32_t node;              /* NUMA node */
+    uint32_t acpi_id;
+    struct thread *idle;
+    struct address_space *space; /* in CR3; null: the kernel's own tables */
+    struct run_queue queue;
+
+    /* Timer: deadlines in cycles, UINT64_MAX = none. */
+    uint64_t armed_deadline;
+    uint64_t tick_deadline;
+    uint64_t quantum_deadline;
+
+    /* Counters (read by other CPUs for statistics, never written by them). */
+    uint64_t switches;
+    uint64_t ticks;
+    uint64_t interrupts;
+    uint64_t shootdowns_sent;
+    uint64_t shootdowns_served;
+    uint64_t idle_cycles;
+    uint64_t idle_since;
+
+    bool apic_is_x2;
+    struct tss tss;
+    uint64_t gdt[GDT_ENTRIES];
+    uint64_t ist_top[IST_COUNT];
+} __attribute__((aligned(64)));
+
+_Static_assert(offsetof(struct cpu, id) == CPU_ID, "entry.S and arch_cpu_id");
+_Static_assert(offsetof(struct cpu, kernel_stack) == CPU_KERNEL_STACK, "entry.S");
+_Static_assert(offsetof(struct cpu, user_stack) == CPU_USER_STACK, "entry.S");
+_Static_assert(offsetof(struct cpu, current) == CPU_CURRENT, "entry.S");
+_Static_assert(offsetof(struct cpu, shootdown_pending) == CPU_SHOOTDOWN_PENDING, "arch_pause");
+
+/* Area of a CPU, null when it was never started. cpu_table[0] is the boot processor. */
+extern struct cpu *cpu_table[ARCH_MAX_CPUS];
+extern struct cpu cpu_boot_area;
+
+/* CPUs in the machine, and those that run. */
+unsigned cpu_count_present(void);
+unsigned cpu_count_online(void);
+
+/* Bit mask of the CPUs that run. */
+uint64_t cpu_online_mask(void);
+void cpu_mark_online(struct cpu *cpu);
+
+static inline struct cpu *cpu_this(void)
+{
+    struct cpu *cpu;
+    __asm__ volatile("movq %%gs:0, %0" : "=r"(cpu));
+    return cpu;
+}
+
+#endif

@@ -1,0 +1,106 @@
+/*
+ * Thread switch. Sources: AMD64 APM volume 2, "FS and GS Registers in 64-Bit Mode", "CR3 and TLB". An address space's
+ * cpu_mask bit is set before CR3 is loaded and cleared after it was left, so a shootdown that reads the mask after the
+ * page table was changed reaches every CPU that may hold a stale entry: a CPU that sets its bit later walks new tables.
+ */
+#include "arch/x86_64/switch.h"
+
+#include "arch/arch.h"
+#include "arch/x86_64/descriptors.h"
+#include "arch/x86_64/features.h"
+#include "arch/x86_64/fpu.h"
+#include "arch/x86_64/kmap.h"
+#include "arch/x86_64/percpu.h"
+#include "mm/vm.h"
+#include "sched/thread.h"
+
+extern void switch_context(uint64_t *save_stack, uint64_t load_stack);
+
+static void segment_bases_save(struct thread *thread)
+{
+    if (features()->fsgsbase) { /* else only the kernel can change them */
+        __asm__ volatile("rdfsbase %0" : "=r"(thread->user_fs_base));
+        thread->user_gs_base = msr_read(MSR_KERNEL_GS_BASE);
+    }
+}
+
+static void segment_bases_load(const struct thread *thread)
+{
+    if (features()->fsgsbase) {
+        __asm__ volatile("wrfsbase %0" : : "r"(thread->user_fs_base));
+    } else {
+        msr_write(MSR_FS_BASE, thread->user_fs_base);
+    }
+    msr_write(MSR_KERNEL_GS_BASE, thread->user_gs_base);
+}
+
+void arch_space_load(struct cpu *cpu, struct address_space *space)
+{
+    struct address_space *old = cpu->space;
+    if (old == space) {
+        return;
+    }
+    uint64_t bit = 1ull << cpu->id;
+    if (space != NULL) {
+        __atomic_or_fetch(&space->cpu_mask, bit, __ATOMIC_SEQ_CST);
+    }
+    cpu->space = space;
+    cr3_write(paddr_number(space != NULL ? space->table.root : kmap_table()->root));
+    if (old != NULL) {
+        __atomic_and_fetch(&old->cpu_mask, ~bit, __ATOMIC_SEQ_CST);
+    }
+}
+
+void arch_thread_switch(struct cpu *cpu, struct thread *from, struct thread *to)
+{
+    if (from->process != NULL && from->state != THREAD_DEAD) {
+        fpu_save(&from->fpu);
+        segment_bases_save(from);
+    }
+    arch_space_load(cpu, to->space);
+    if (to->process != NULL) {
+        fpu_restore(&to->fpu);
+        segment_bases_load(to);
+    }
+    descriptors_set_kernel_stack(cpu, to->stack_top);
+    cpu->current = to;
+    switch_context(&from->saved_stack, to->saved_stack);
+}
+
+void arch_stack_run(unsigned long stack_top, void (*function)(void))
+{
+    __asm__ volatile("movq %0, %%rsp\n\t"
+                     "xorl %%ebp, %%ebp\n\t"
+                     "call *%1"
+                     :
+                     : "r"(stack_top), "r"(function)
+                     : "memory");
+    __builtin_unreachable();
+}
+
+void arch_thread_reset_user_state(struct thread *thread)
+{
+    uint64_t flags = arch_irq_save();
+    fpu_state_init(&thread->fpu);
+    thread->user_fs_base = 0;
+    thread->user_gs_base = 0;
+    fpu_restore(&thread->fpu);
+    segment_bases_load(thread);
+    arch_irq_restore(flags);
+}
+
+void arch_thread_clone_user_state(struct thread *from, struct thread *to)
+{
+    uint64_t flags = arch_irq_save();
+    fpu_save(&from->fpu);
+    segment_bases_save(from);
+    arch_irq_restore(flags);
+    to->fpu = from->fpu;
+    to->user_fs_base = from->user_fs_base;
+    to->user_gs_base = from->user_gs_base;
+}
+
+void arch_idle_wait(void)
+{
+    __asm__ volatile("sti\n\thlt" : : : "memory"); /* STI's shadow: no interrupt between the two */
+}

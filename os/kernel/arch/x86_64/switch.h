@@ -1,0 +1,31 @@
+#ifndef OS_KERNEL_ARCH_X86_64_SWITCH_H
+#define OS_KERNEL_ARCH_X86_64_SWITCH_H
+
+/* The processor's side of a thread switch. */
+
+struct address_space;
+struct cpu;
+struct thread;
+
+/*
+ * Leaves `from` for `to`: user registers that the kernel does not use, address space, kernel stack, then the stack
+ * pointer. Interrupts off, run-queue lock held; returns when `from` runs again, perhaps on another CPU.
+ */
+void arch_thread_switch(struct cpu *cpu, struct thread *from, struct thread *to);
+
+/* Loads an address space (null: the kernel's own tables) and keeps the CPU masks right. Interrupts off. */
+void arch_space_load(struct cpu *cpu, struct address_space *space);
+
+/* Continues on another stack and never comes back. */
+_Noreturn void arch_stack_run(unsigned long stack_top, void (*function)(void));
+
+/* Return to user mode with fresh segment bases, as exec wants it. */
+void arch_thread_reset_user_state(struct thread *thread);
+
+/* Copies the live user state of the current thread that lies in registers to a clone. */
+void arch_thread_clone_user_state(struct thread *from, struct thread *to);
+
+/* Stops the CPU until an interrupt; interrupts are off before and on after. */
+void arch_idle_wait(void);
+
+#endif

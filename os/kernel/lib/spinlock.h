@@ -1,0 +1,111 @@
+#ifndef OS_KERNEL_LIB_SPINLOCK_H
+#define OS_KERNEL_LIB_SPINLOCK_H
+
+/*
+ * Ticket spinlock. FIFO order, one 32-bit word of tickets (next in the high half, serving in the low half), so that a
+ * debugger sees holder and queue. Every lock carries its name and class; the classes are the rows of lock_classes.def.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "arch/arch.h"
+#include "panic.h"
+
+enum lock_class {
+#define LOCK_CLASS(id, name, rank, irq_safe, protects) LOCK_CLASS_##id,
+#include "lib/lock_classes.def"
+#undef LOCK_CLASS
+    LOCK_CLASS_COUNT
+};
+
+#define SPINLOCK_NO_HOLDER 0xffffffffu
+
+struct spinlock {
+    uint16_t serving; /* ticket that owns the lock */
+    uint16_t next;    /* ticket the next arrival draws */
+    uint32_t holder;  /* CPU that holds it, SPINLOCK_NO_HOLDER when free; for checks and debuggers */
+    const char *name;
+    enum lock_class lock_class;
+};
+
+#define SPINLOCK_INIT(lock_name, class_id)                                                                             \
+    {                                                                                                                  \
+        .serving = 0, .next = 0, .holder = SPINLOCK_NO_HOLDER, .name = (lock_name),                                    \
+        .lock_class = LOCK_CLASS_##class_id                                                                            \
+    }
+
+/* Makes a free lock. name must outlive the lock. */
+static inline void spinlock_init(struct spinlock *lock, const char *name, enum lock_class lock_class)
+{
+    *lock = (struct spinlock){.holder = SPINLOCK_NO_HOLDER, .name = name, .lock_class = lock_class};
+}
+
+static inline bool spin_is_held(const struct spinlock *lock)
+{
+    return __atomic_load_n(&lock->holder, __ATOMIC_RELAXED) == arch_cpu_id();
+}
+
+/*
+ * Takes the lock; interrupts must already be off, or the lock never be taken by interrupt code.
+ * Panics on a recursive acquisition by the same CPU. At most 65,535 waiters.
+ */
+static inline void spin_lock(struct spinlock *lock)
+{
+    uint16_t ticket = __atomic_fetch_add(&lock->next, 1, __ATOMIC_RELAXED);
+    if (__builtin_expect(__atomic_load_n(&lock->serving, __ATOMIC_ACQUIRE) != ticket, 0)) {
+        if (spin_is_held(lock)) {
+            panic("spinlock %s: taken twice by cpu %u", lock->name, arch_cpu_id());
+        }
+        while (__atomic_load_n(&lock->serving, __ATOMIC_ACQUIRE) != ticket) {
+            arch_pause();
+        }
+    }
+    __atomic_store_n(&lock->holder, arch_cpu_id(), __ATOMIC_RELAXED);
+}
+
+/* Takes the lock if it is free at once; false otherwise. */
+static inline bool spin_trylock(struct spinlock *lock)
+{
+    uint16_t ticket = __atomic_load_n(&lock->serving, __ATOMIC_RELAXED);
+    if (!__atomic_compare_exchange_n(&lock->next, &ticket, (uint16_t)(ticket + 1), false, __ATOMIC_ACQUIRE,
+                                     __ATOMIC_RELAXED)) {
+        return false;
+    }
+    __atomic_store_n(&lock->holder, arch_cpu_id(), __ATOMIC_RELAXED);
+    return true;
+}
+
+/* Releases a lock that this CPU holds. */
+static inline void spin_unlock(struct spinlock *lock)
+{
+    uint16_t serving = lock->serving;
+    __atomic_store_n(&lock->holder, SPINLOCK_NO_HOLDER, __ATOMIC_RELAXED);
+    __atomic_store_n(&lock->serving, (uint16_t)(serving + 1), __ATOMIC_RELEASE);
+}
+
+/* Turns interrupts off, takes the lock, returns the interrupt state to give back. */
+static inline uint64_t spin_lock_irqsave(struct spinlock *lock)
+{
+    uint64_t flags = arch_irq_save();
+    spin_lock(lock);
+    return flags;
+}
+
+static inline void spin_unlock_irqrestore(struct spinlock *lock, uint64_t flags)
+{
+    spin_unlock(lock);
+    arch_irq_restore(flags);
+}
+
+/* Name, rank and purpose of a class, for reports and the locking table (lib/spinlock.c). */
+struct lock_class_info {
+    const char *name;
+    unsigned rank;
+    bool irq_safe;
+    const char *protects;
+};
+
+const struct lock_class_info *lock_class_info(enum lock_class lock_class);
+
+#endif

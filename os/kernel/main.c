@@ -1,0 +1,142 @@
+/* Start-up in thread context: other CPUs, serial interrupts, memory that only the boot needed, init. */
+#include "main.h"
+
+#include "arch/arch.h"
+#include "arch/x86_64/acpi.h"
+#include "arch/x86_64/clock.h"
+#include "arch/x86_64/features.h"
+#include "arch/x86_64/ioapic.h"
+#include "arch/x86_64/kmap.h"
+#include "arch/x86_64/layout.h"
+#include "arch/x86_64/percpu.h"
+#include "arch/x86_64/uart.h"
+#include "boot/tables.h"
+#include "boot_memory.h"
+#include "console.h"
+#include "mm/frame.h"
+#include "panic.h"
+#include "proc/initrd.h"
+#include "proc/process.h"
+#include "sched/reaper.h"
+#include "smp/ap_start.h"
+#include "sys/boot_arguments.h"
+#include "sys/stats.h"
+
+struct boot_memory boot_memory;
+
+static void must(status_t status, const char *what)
+{
+    if (status != STATUS_OK) {
+        panic("start: %s: %s", what, status_text(status));
+    }
+}
+
+static void start_serial(enum uart_id id)
+{
+    if (id != UART_CONSOLE && !uart_init(id)) {
+        return;
+    }
+    if (uart_present(id) && ioapic_route_isa(uart_isa_irq(id), cpu_boot_area.apic_id) == STATUS_OK) {
+        uart_enable_interrupts(id);
+    }
+}
+
+/* Boot tables, boot stack and boot lists: part of the image, wanted no more. */
+static uint64_t release_image_part(void)
+{
+    extern const char init_bss_start[];
+    extern const char init_bss_end[];
+    uint64_t start = (uint64_t)(uintptr_t)init_bss_start;
+    uint64_t end = (uint64_t)(uintptr_t)init_bss_end;
+    for (uint64_t at = start; at < end; at += PAGE_SIZE) {
+        must(pt_unmap(kmap_table(), vaddr_make(at), NULL, NULL), "boot tables");
+    }
+    arch_tlb_flush_all();
+    uint64_t frames = (end - start) >> PAGE_SHIFT;
+    must(frame_unreserve((start - LAYOUT_IMAGE_BASE) >> PAGE_SHIFT, frames, FRAME_OWNER_KERNEL_IMAGE), "boot tables");
+    return frames;
+}
+
+static uint64_t release_type(enum region_type type)
+{
+    uint64_t frames = 0;
+    must(frame_reclaim_type(boot_memory.regions, type, &frames), region_type_name(type));
+    return frames;
+}
+
+/* Before the other CPUs start, so that only this CPU's translations matter. */
+void boot_memory_release(void)
+{
+    uint64_t acpi = 0;
+    must(boot_tables_drop_temporary_heap(boot_memory.temporary_heap.size_bytes), "temporary heap");
+    uint64_t heap = release_type(REGION_TEMPORARY_HEAP);
+    uint64_t handoff = release_type(REGION_HANDOFF);
+    uint64_t services = release_type(REGION_BOOT_SERVICES) + release_type(REGION_LOADER);
+    must(frame_reclaim_acpi(boot_memory.regions, &acpi), "ACPI memory");
+    uint64_t image = release_image_part(); /* the region list goes with it */
+    boot_memory.regions = NULL;
+    console_printf("memory: temporary heap gave back %llu frames\n", (unsigned long long)heap);
+    console_printf("memory: handoff block gave back %llu frames\n", (unsigned long long)handoff);
+    console_printf("memory: boot tables and stack gave back %llu frames\n", (unsigned long long)image);
+    console_printf("memory: firmware and loader gave back %llu frames\n", (unsigned long long)(services + acpi));
+}
+
+static void print_features(void)
+{
+    const struct cpu_features *f = features();
+    console_printf("cpu: features%s%s%s%s%s%s%s%s%s\n", f->smep ? " smep" : "", f->smap ? " smap" : "",
+                   f->umip ? " umip" : "", f->fsgsbase ? " fsgsbase" : "", f->pcid ? " pcid" : "",
+                   f->invpcid ? " invpcid" : "", f->x2apic ? " x2apic" : "", f->tsc_deadline ? " tsc-deadline" : "",
+                   f->xsave ? " xsave" : "");
+}
+
+/* Live figures, interrupts on. */
+static void print_banner(void)
+{
+    static struct system_stats stats;
+    stats_snapshot(&stats);
+    print_features();
+    console_printf("cpu: %u of %u online\n", stats.cpus_online, acpi_info()->cpu_count);
+    console_printf("memory: %u nodes\n", acpi_info()->node_count);
+    console_printf("memory: %llu MiB managed\n", (unsigned long long)(stats.frames_managed >> 8));
+    console_printf("memory: %llu frames free\n", (unsigned long long)stats.frames_free);
+    console_printf("clock: %s, %llu MHz\n", clock_source(), (unsigned long long)(stats.clock_hz / 1000000));
+    console_printf("threads: %u\n", stats.threads);
+}
+
+static void run_late_hooks(void)
+{
+    extern const late_hook late_hooks_start[];
+    extern const late_hook late_hooks_end[];
+    for (const late_hook *hook = late_hooks_start; hook < late_hooks_end; hook++) {
+        (*hook)();
+    }
+}
+
+static void start_init(void)
+{
+    char chosen[PATH_MAX_BYTES];
+    const char *path = boot_argument("init", chosen, sizeof(chosen)) ? chosen : "init";
+    if (boot_memory.initrd.size_bytes != 0) {
+        initrd_set(arch_phys_to_virt(paddr_make(boot_memory.initrd.base)), boot_memory.initrd.size_bytes);
+    }
+    must(process_start_init(path, NULL), "init");
+}
+
+void main_start(void *argument)
+{
+    (void)argument;
+    reaper_prepare();
+    boot_memory_release();
+    console_stage("reclaim");
+    must(ap_start_all(), "processors");
+    console_stage("processors");
+    start_serial(UART_CONSOLE);
+    start_serial(UART_DRIVER);
+    console_stage("serial");
+    print_banner();
+    run_late_hooks();
+    console_stage("init");
+    start_init();
+    reaper_run();
+}

@@ -1,0 +1,110 @@
+/*
+ * The bitmap engine: runs below 512 frames inside blocks that are partly in use. Blocks with a free frame are in the
+ * zone's partial list; run_hint, an upper bound of the longest free run, lets a search skip blocks that were found
+ * too ragged. A search looks at a bounded number of blocks before it breaks a fresh one, and at all of them only when
+ * no fresh block is left. Deviations: runs never span two blocks.
+ */
+
+#include "lib/bitmap.h"
+#include "lib/string.h"
+#include "mm/frame_internal.h"
+
+#define SEARCH_BOUND 32u
+
+static void take_bits(struct frame_zone *zone, uint32_t number, size_t first, unsigned n)
+{
+    struct frame_block *block = &block_table[number];
+    bitmap_clear_range(block->free_map, first, n);
+    block->free_count = (uint16_t)(block->free_count - n);
+    block->run_hint = block->run_hint > block->free_count ? block->free_count : block->run_hint;
+    if (block->free_count == 0) {
+        block_list_remove(&zone->partial_head, number);
+    }
+}
+
+static bool search_partial(struct frame_zone *zone, unsigned n, unsigned align, unsigned bound, pfn_t *pfn)
+{
+    for (uint32_t number = zone->partial_head; number != BLOCK_NONE && bound-- > 0;
+         number = block_table[number].next) {
+        struct frame_block *block = &block_table[number];
+        if (block->run_hint < n) {
+            continue;
+        }
+        size_t longest;
+        size_t first = bitmap_find_run(block->free_map, FRAMES_PER_BLOCK, n, align, &longest);
+        if (first != BITMAP_NONE) {
+            take_bits(zone, number, first, n);
+            *pfn = ((pfn_t)number << BLOCK_SHIFT) + first;
+            return true;
+        }
+        block->run_hint = (uint16_t)longest;
+    }
+    return false;
+}
+
+bool bitmap_engine_take(struct frame_zone *zone, unsigned n, unsigned align, pfn_t *pfn)
+{
+    if (search_partial(zone, n, align, SEARCH_BOUND, pfn)) {
+        return true;
+    }
+    uint32_t number;
+    if (!buddy_take(zone, 0, &number)) {
+        return search_partial(zone, n, align, UINT32_MAX, pfn);
+    }
+    zone->counters.blocks_to_bitmap++;
+    struct frame_block *block = &block_table[number];
+    memset(block->free_map, 0xff, sizeof block->free_map);
+    block->free_count = FRAMES_PER_BLOCK;
+    block->run_hint = FRAMES_PER_BLOCK;
+    block_list_push(&zone->partial_head, number);
+    take_bits(zone, number, 0, n);
+    *pfn = (pfn_t)number << BLOCK_SHIFT;
+    return true;
+}
+
+void bitmap_engine_adopt(struct frame_zone *zone, uint32_t number)
+{
+    struct frame_block *block = &block_table[number];
+    block->run_hint = block->free_count;
+    if (block->free_count == FRAMES_PER_BLOCK) {
+        zone->counters.blocks_to_buddy++;
+        buddy_insert(zone, number, 0);
+    } else if (block->free_count > 0) {
+        block_list_push(&zone->partial_head, number);
+    }
+}
+
+bool bitmap_engine_take_frame(struct frame_zone *zone, pfn_t pfn)
+{
+    uint32_t number = (uint32_t)(pfn >> BLOCK_SHIFT);
+    struct frame_block *block = &block_table[number];
+    size_t bit = pfn % FRAMES_PER_BLOCK;
+    if (block->kind != BLOCK_BITMAP) {
+        if (!buddy_take_block(zone, number)) {
+            return false;
+        }
+        zone->counters.blocks_to_bitmap++;
+        memset(block->free_map, 0xff, sizeof block->free_map);
+        bitmap_clear(block->free_map, bit);
+        block->free_count = FRAMES_PER_BLOCK - 1;
+        bitmap_engine_adopt(zone, number);
+        return true;
+    }
+    if (!bitmap_test(block->free_map, bit)) {
+        return false;
+    }
+    take_bits(zone, number, bit, 1);
+    return true;
+}
+
+void bitmap_engine_give(struct frame_zone *zone, pfn_t pfn, unsigned n)
+{
+    uint32_t number = (uint32_t)(pfn >> BLOCK_SHIFT);
+    struct frame_block *block = &block_table[number];
+    if (block->free_count > 0) {
+        block_list_remove(&zone->partial_head, number);
+    }
+    bitmap_set_range(block->free_map, pfn % FRAMES_PER_BLOCK, n);
+    block->free_count = (uint16_t)(block->free_count + n);
+    bitmap_engine_adopt(zone, number);
+}

@@ -1,0 +1,471 @@
+/*
+ * Address spaces: gate, creation and end, mapping, unmapping, protection, questions. Faults are in fault.c, the
+ * copy-on-write clone in clone.c, copies to and from user memory in vm_copy.c. Deviations: user areas use 4 KiB pages.
+ */
+
+#include "mm/vm.h"
+
+#include "lib/string.h"
+#include "mm/vm_internal.h"
+
+static const struct page_table *kernel_table;
+static struct vm_hooks vm_hooks;
+
+status_t vm_init(const struct page_table *kernel, const struct vm_hooks *hooks)
+{
+    kernel_table = kernel;
+    vm_hooks = hooks ? *hooks : (struct vm_hooks){NULL};
+    return vm_area_start();
+}
+
+/* ---- gate ---- */
+
+void vm_gate_enter(struct address_space *space)
+{
+    for (;;) {
+        uint64_t flags = spin_lock_irqsave(&space->lock);
+        bool mine = !space->busy;
+        space->busy = true;
+        spin_unlock_irqrestore(&space->lock, flags);
+        if (mine) {
+            return;
+        }
+        if (vm_hooks.relax) {
+            vm_hooks.relax();
+        } else {
+            arch_pause();
+        }
+    }
+}
+
+void vm_gate_leave(struct address_space *space)
+{
+    uint64_t flags = spin_lock_irqsave(&space->lock);
+    space->busy = false;
+    spin_unlock_irqrestore(&space->lock, flags);
+}
+
+static status_t leave(struct address_space *space, status_t status)
+{
+    space->stats.table_frames = space->table.tables;
+    vm_gate_leave(space);
+    return status;
+}
+
+/* ---- creation ---- */
+
+status_t vm_space_init(struct address_space *space, uint32_t id)
+{
+    memset(space, 0, sizeof *space);
+    spinlock_init(&space->lock, "address space", LOCK_CLASS_VM_SPACE);
+    list_init(&space->areas);
+    space->id = id;
+    status_t status = pt_init_user(&space->table, &pt_frame_allocator, kernel_table);
+    if (status == STATUS_OK) {
+        frame_set_owner(paddr_pfn(space->table.root), 1, FRAME_OWNER_PAGE_TABLE, id);
+    }
+    space->stats.table_frames = space->table.tables;
+    return status;
+}
+
+void vm_space_deinit(struct address_space *space)
+{
+    vm_gate_enter(space);
+    vm_pages_out(space, 0, USER_END);
+    list_for_each_safe(it, after, &space->areas)
+    {
+        vm_area_drop(space, list_entry(it, struct vm_area, link));
+    }
+    pt_deinit(&space->table);
+    (void)leave(space, STATUS_OK);
+}
+
+/* ---- mapping ---- */
+
+static status_t check_range(uint64_t start, uint64_t bytes)
+{
+    if (start % PAGE_SIZE != 0) {
+        return STATUS_ERR_UNALIGNED;
+    }
+    bool inside = bytes != 0 && start >= PAGE_SIZE && start <= USER_END && bytes <= USER_END - start;
+    return inside ? STATUS_OK : STATUS_ERR_RANGE;
+}
+
+static status_t check_protection(uint32_t protection)
+{
+    if ((protection & ~VM_PROTECTION_ALL) != 0) {
+        return STATUS_ERR_ARGUMENT;
+    }
+    bool both = (protection & VM_WRITE) != 0 && (protection & VM_EXECUTE) != 0;
+    return both ? STATUS_ERR_WRITE_EXECUTE : STATUS_OK;
+}
+
+/* Decides where an area of bytes goes. Gated. */
+static status_t place(struct address_space *space, uint64_t hint, uint64_t bytes, bool fixed, uint64_t *start)
+{
+    const struct vm_area *hit = vm_area_first(space, hint);
+    bool taken = hit && hit->start < hint + bytes;
+    *start = hint;
+    if (check_range(hint, bytes) == STATUS_OK && !taken) {
+        return STATUS_OK;
+    }
+    if (fixed) {
+        return taken ? STATUS_ERR_EXISTS : STATUS_ERR_RANGE;
+    }
+    *start = vm_area_gap(space, hint, bytes);
+    return *start != 0 ? STATUS_OK : STATUS_ERR_NO_MEMORY;
+}
+
+/* Adds an area at hint or elsewhere. Gated. */
+static status_t add_area(struct address_space *space, const struct vm_area *wanted, bool fixed, uint64_t *start)
+{
+    uint64_t bytes = wanted->end - wanted->start;
+    status_t status = place(space, wanted->start, bytes, fixed, start);
+    if (status == STATUS_OK && space->area_count >= VM_MAX_AREAS) {
+        status = STATUS_ERR_LIMIT;
+    }
+    if (status != STATUS_OK) {
+        return status;
+    }
+    struct vm_area *area = vm_area_new(wanted);
+    if (area == NULL) {
+        return STATUS_ERR_NO_MEMORY;
+    }
+    area->start = *start;
+    area->end = *start + bytes;
+    vm_area_insert(space, area);
+    return STATUS_OK;
+}
+
+/* Checks what vm_map and vm_map_device have in common and rounds bytes up. */
+static status_t check_map(vaddr_t hint, uint64_t *bytes, uint32_t flags)
+{
+    if ((flags & ~(VM_PROTECTION_ALL | VM_FIXED)) != 0) {
+        return STATUS_ERR_ARGUMENT;
+    }
+    if (!vaddr_aligned(hint, PAGE_SIZE)) {
+        return STATUS_ERR_UNALIGNED;
+    }
+    if (*bytes == 0 || *bytes > USER_END || hint.number > USER_END) {
+        return STATUS_ERR_RANGE;
+    }
+    *bytes = align_up(*bytes, PAGE_SIZE);
+    return check_protection(flags & VM_PROTECTION_ALL);
+}
+
+status_t vm_map(struct address_space *space, vaddr_t hint, uint64_t bytes, uint32_t flags, vaddr_t *out)
+{
+    status_t status = check_map(hint, &bytes, flags);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    struct vm_area wanted = {.start = hint.number,
+                             .end = hint.number + bytes,
+                             .protection = flags & VM_PROTECTION_ALL,
+                             .kind = VM_ANONYMOUS};
+    vm_gate_enter(space);
+    status = add_area(space, &wanted, (flags & VM_FIXED) != 0, &out->number);
+    return leave(space, status);
+}
+
+status_t vm_map_stack(struct address_space *space, vaddr_t top, uint64_t bytes)
+{
+    if (!vaddr_aligned(top, PAGE_SIZE) || bytes % PAGE_SIZE != 0) {
+        return STATUS_ERR_UNALIGNED;
+    }
+    if (bytes == 0 || top.number > USER_END || bytes > top.number - 2 * PAGE_SIZE || top.number < 3 * PAGE_SIZE) {
+        return STATUS_ERR_RANGE;
+    }
+    uint64_t base = top.number - bytes;
+    struct vm_area stack = {
+        .start = base, .end = top.number, .protection = VM_READ | VM_WRITE, .kind = VM_STACK};
+    struct vm_area guard = {.start = base - PAGE_SIZE, .end = base, .kind = VM_GUARD};
+    uint64_t at;
+    vm_gate_enter(space);
+    status_t status = add_area(space, &guard, true, &at);
+    if (status == STATUS_OK) {
+        status = add_area(space, &stack, true, &at);
+        if (status != STATUS_OK) {
+            vm_area_drop(space, vm_area_find(space, guard.start));
+        }
+    }
+    return leave(space, status);
+}
+
+/* Maps the pages of a device area that stands already. Gated. */
+static status_t map_device_pages(struct address_space *space, uint64_t start, const struct vm_area *wanted)
+{
+    uint64_t bytes = wanted->end - wanted->start;
+    page_flags_t flags = page_flags_or(vm_leaf_flags(wanted, false), cache_policy_flags(wanted->cache));
+    flags = page_flags_or(flags, PAGE_FLAGS(PAGE_DEVICE));
+    status_t status =
+        pt_map_range(&space->table, vaddr_make(start), paddr_make(wanted->physical), bytes, flags, false);
+    if (status == STATUS_OK) {
+        space->stats.device_pages += bytes / PAGE_SIZE;
+    }
+    return status;
+}
+
+status_t vm_map_device(struct address_space *space, vaddr_t hint, paddr_t physical, uint64_t bytes, uint32_t flags,
+                       enum cache_policy cache, vaddr_t *out)
+{
+    status_t status = check_map(hint, &bytes, flags);
+    if (status == STATUS_OK && (flags & VM_EXECUTE) != 0) {
+        status = STATUS_ERR_PROTECTION;
+    }
+    if (status == STATUS_OK && !paddr_aligned(physical, PAGE_SIZE)) {
+        status = STATUS_ERR_UNALIGNED;
+    }
+    if (status != STATUS_OK) {
+        return status;
+    }
+    struct vm_area wanted = {.start = hint.number,
+                             .end = hint.number + bytes,
+                             .protection = flags & VM_PROTECTION_ALL,
+                             .kind = VM_DEVICE,
+                             .physical = physical.number,
+                             .cache = cache};
+    vm_gate_enter(space);
+    status = place(space, hint.number, bytes, (flags & VM_FIXED) != 0, &out->number);
+    if (status == STATUS_OK) {
+        status = map_device_pages(space, out->number, &wanted);
+    }
+    if (status == STATUS_OK) {
+        status = add_area(space, &wanted, (flags & VM_FIXED) != 0, &out->number);
+        if (status != STATUS_OK) {
+            vm_pages_out(space, out->number, out->number + bytes);
+        }
+    }
+    return leave(space, status);
+}
+
+/* ---- unmapping ---- */
+
+struct leaf_batch {
+    uint64_t count;
+    uint64_t addresses[TLB_GATHER_FRAMES];
+};
+
+static status_t collect_leaf(void *context, vaddr_t va, const struct pt_leaf *leaf)
+{
+    struct leaf_batch *batch = context;
+    (void)leaf;
+    batch->addresses[batch->count++] = va.number;
+    return batch->count < TLB_GATHER_FRAMES ? STATUS_OK : STATUS_ERR_AGAIN;
+}
+
+/* Takes one leaf out; its frame goes to the gather. */
+static void leaf_out(struct address_space *space, uint64_t address, struct tlb_gather *gather)
+{
+    struct pt_leaf old;
+    if (tlb_gather_full(gather)) {
+        tlb_gather_finish(gather);
+    }
+    if (pt_unmap(&space->table, vaddr_make(address), gather, &old) != STATUS_OK) {
+        panic("vm: page 0x%llx of space %u vanished", (unsigned long long)address, space->id);
+    }
+    if (page_flags_contain(old.flags, PAGE_FLAGS(PAGE_DEVICE))) {
+        space->stats.device_pages--;
+    } else {
+        space->stats.resident_pages--;
+        tlb_gather_frame(gather, paddr_pfn(old.address));
+    }
+}
+
+void vm_pages_out(struct address_space *space, uint64_t start, uint64_t end)
+{
+    struct tlb_gather gather;
+    struct leaf_batch batch;
+    status_t status;
+    tlb_gather_init(&gather, space, space->table.allocator);
+    do {
+        batch.count = 0;
+        status = pt_walk(&space->table, vaddr_make(start), vaddr_make(end), collect_leaf, &batch);
+        for (uint64_t i = 0; i < batch.count; i++) {
+            leaf_out(space, batch.addresses[i], &gather);
+        }
+    } while (status == STATUS_ERR_AGAIN);
+    tlb_gather_finish(&gather);
+}
+
+status_t vm_unmap(struct address_space *space, vaddr_t start, uint64_t bytes)
+{
+    status_t status = check_range(start.number, bytes);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    uint64_t end = start.number + align_up(bytes, PAGE_SIZE);
+    vm_gate_enter(space);
+    status = vm_area_cut(space, start.number, end);
+    if (status == STATUS_OK) {
+        struct vm_area *area = vm_area_first(space, start.number);
+        while (area && area->start < end) {
+            vm_area_drop(space, area);
+            area = vm_area_first(space, start.number);
+        }
+        vm_pages_out(space, start.number, end);
+    }
+    return leave(space, status);
+}
+
+/* ---- protection ---- */
+
+/* Every byte of the range is in areas that may get the protection. Gated. */
+static status_t check_covered(struct address_space *space, uint64_t start, uint64_t end, uint32_t protection)
+{
+    for (uint64_t at = start; at < end;) {
+        const struct vm_area *area = vm_area_find(space, at);
+        if (area == NULL || area->kind == VM_GUARD) {
+            return STATUS_ERR_NOT_MAPPED;
+        }
+        if (area->kind == VM_DEVICE && (protection & VM_EXECUTE) != 0) {
+            return STATUS_ERR_PROTECTION;
+        }
+        at = area->end;
+    }
+    return STATUS_OK;
+}
+
+struct protect_walk {
+    struct address_space *space;
+    struct vm_area *area;
+    struct tlb_gather *gather;
+};
+
+static status_t protect_leaf(void *context, vaddr_t va, const struct pt_leaf *leaf)
+{
+    const struct protect_walk *walk = context;
+    bool device = walk->area->kind == VM_DEVICE;
+    /* A page that became writable is taken by its next write, which knows whether it is shared. */
+    page_flags_t flags = vm_leaf_flags(walk->area, !device);
+    if (device) {
+        flags = page_flags_or(flags, cache_policy_flags(walk->area->cache));
+        flags = page_flags_or(flags, PAGE_FLAGS(PAGE_DEVICE));
+    } else if (page_flags_contain(leaf->flags, PAGE_FLAGS(PAGE_WRITABLE)) && (walk->area->protection & VM_WRITE)) {
+        return STATUS_OK;
+    }
+    return pt_protect(&walk->space->table, va, flags, walk->gather);
+}
+
+/* Gives every present page of an area its new flags. Gated. */
+static void protect_area(struct address_space *space, struct vm_area *area, struct tlb_gather *gather)
+{
+    struct protect_walk walk = {space, area, gather};
+    status_t status = pt_walk(&space->table, vaddr_make(area->start), vaddr_make(area->end), protect_leaf, &walk);
+    if (status != STATUS_OK) {
+        panic("vm: protection of space %u: %s", space->id, status_text(status));
+    }
+}
+
+status_t vm_protect(struct address_space *space, vaddr_t start, uint64_t bytes, uint32_t protection)
+{
+    status_t status = check_range(start.number, bytes);
+    if (status == STATUS_OK) {
+        status = check_protection(protection);
+    }
+    if (status != STATUS_OK) {
+        return status;
+    }
+    uint64_t end = start.number + align_up(bytes, PAGE_SIZE);
+    struct tlb_gather gather;
+    tlb_gather_init(&gather, space, space->table.allocator);
+    vm_gate_enter(space);
+    status = check_covered(space, start.number, end, protection);
+    if (status == STATUS_OK) {
+        status = vm_area_cut(space, start.number, end);
+    }
+    if (status == STATUS_OK) {
+        for (struct vm_area *area = vm_area_find(space, start.number); area; area = vm_area_find(space, area->end)) {
+            if (area->start >= end) {
+                break;
+            }
+            area->protection = protection;
+            protect_area(space, area, &gather);
+        }
+        vm_area_join(space, start.number, end + 1);
+        tlb_gather_finish(&gather);
+    }
+    return leave(space, status);
+}
+
+/* ---- questions ---- */
+
+status_t vm_find_area(struct address_space *space, vaddr_t va, struct vm_area *out)
+{
+    vm_gate_enter(space);
+    const struct vm_area *area = vm_area_find(space, va.number);
+    if (area) {
+        *out = *area;
+    }
+    return leave(space, area ? STATUS_OK : STATUS_ERR_NOT_FOUND);
+}
+
+status_t vm_translate(struct address_space *space, vaddr_t va, paddr_t *out)
+{
+    if (!vaddr_canonical(va)) {
+        return STATUS_ERR_NON_CANONICAL;
+    }
+    if (va.number >= USER_END) {
+        return STATUS_ERR_BAD_ADDRESS;
+    }
+    vm_gate_enter(space);
+    return leave(space, pt_translate(&space->table, va, out));
+}
+
+void vm_stats_read(struct address_space *space, struct vm_stats *out)
+{
+    vm_gate_enter(space);
+    *out = space->stats;
+    (void)leave(space, STATUS_OK);
+}
+
+/* ---- check ---- */
+
+struct vm_walk {
+    struct address_space *space;
+    uint64_t resident;
+    uint64_t device;
+    uint64_t wrong;
+};
+
+static status_t check_leaf(void *context, vaddr_t va, const struct pt_leaf *leaf)
+{
+    struct vm_walk *walk = context;
+    const struct vm_area *area = vm_area_find(walk->space, va.number);
+    bool writable = page_flags_contain(leaf->flags, PAGE_FLAGS(PAGE_WRITABLE));
+    bool device = page_flags_contain(leaf->flags, PAGE_FLAGS(PAGE_DEVICE));
+    uint32_t refs = frame_refs(paddr_pfn(leaf->address));
+    walk->resident += device ? 0 : 1;
+    walk->device += device ? 1 : 0;
+    walk->wrong += area == NULL || area->kind == VM_GUARD || device != (area->kind == VM_DEVICE) ? 1 : 0;
+    walk->wrong += area && writable && (area->protection & VM_WRITE) == 0 ? 1 : 0;
+    walk->wrong += !device && (refs == 0 || (writable && refs != 1)) ? 1 : 0;
+    return STATUS_OK;
+}
+
+uint64_t vm_check(struct address_space *space)
+{
+    struct vm_walk walk = {.space = space};
+    uint64_t bad_tables;
+    uint64_t area_bytes = 0;
+    uint64_t before = 0;
+    vm_gate_enter(space);
+    status_t status =
+        pt_walk(&space->table, vaddr_make(0), vaddr_make(USER_END + PAGE_SIZE), check_leaf, &walk);
+    list_for_each(it, &space->areas)
+    {
+        const struct vm_area *area = list_entry(it, struct vm_area, link);
+        walk.wrong += area->start < before || area->start >= area->end ? 1 : 0;
+        before = area->end;
+        area_bytes += area->kind == VM_GUARD ? 0 : area->end - area->start;
+    }
+    uint64_t tables = pt_count_tables(&space->table, &bad_tables);
+    walk.wrong += bad_tables;
+    walk.wrong += tables != space->table.tables ? 1 : 0;
+    walk.wrong += area_bytes != space->stats.area_bytes ? 1 : 0;
+    walk.wrong += walk.resident != space->stats.resident_pages ? 1 : 0;
+    walk.wrong += walk.device != space->stats.device_pages ? 1 : 0;
+    walk.wrong += space->table.leaves_4k != walk.resident + walk.device || status != STATUS_OK ? 1 : 0;
+    (void)leave(space, STATUS_OK);
+    return walk.wrong;
+}

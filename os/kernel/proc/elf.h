@@ -1,0 +1,31 @@
+#ifndef OS_KERNEL_PROC_ELF_H
+#define OS_KERNEL_PROC_ELF_H
+
+/* Program images: ELF64 executables for x86-64, statically linked. Host-buildable. */
+
+#include "abi/status.h"
+#include "types.h"
+
+#define ELF_MAX_SEGMENTS 8u
+
+struct elf_segment {
+    uint64_t address;      /* first byte */
+    uint64_t memory_bytes;
+    uint64_t file_offset;
+    uint64_t file_bytes;   /* <= memory_bytes; the rest is zero */
+    uint32_t protection;   /* VM_READ | VM_WRITE | VM_EXECUTE */
+};
+
+struct elf_layout {
+    uint64_t entry;
+    uint32_t count;
+    struct elf_segment segments[ELF_MAX_SEGMENTS]; /* ascending, no two on one page */
+};
+
+/*
+ * Checks everything the loader relies on; image may hold any bytes. STATUS_ERR_BAD_IMAGE for what is wrong,
+ * STATUS_ERR_UNSUPPORTED for what is legal ELF but no static x86-64 executable, STATUS_ERR_LIMIT for too many segments.
+ */
+MUST_CHECK status_t elf_parse(const void *image, uint64_t bytes, struct elf_layout *out);
+
+#endif

@@ -1,0 +1,257 @@
+/*
+ * exec: path, argv and envp are copied from the old program, the new address space is built whole, and only then the
+ * process changes over. Until that point every failure leaves the old program as it was.
+ *
+ * Initial stack of a program, from its stack pointer up: argc, argv pointers, 0, envp pointers, 0, strings.
+ */
+#include "proc/process.h"
+
+#include "arch/x86_64/switch.h"
+#include "lib/string.h"
+#include "mm/kheap.h"
+#include "mm/layout.h"
+#include "proc/elf.h"
+#include "proc/initrd.h"
+#include "proc/usercopy.h"
+#include "sched/sched.h"
+
+#define STACK_TOP (USER_END - 16 * PAGE_SIZE)
+#define USER_RFLAGS 0x202u
+
+struct exec_strings {
+    uint32_t argc;
+    uint32_t count;                     /* argv and envp together */
+    uint32_t bytes;
+    uint32_t offsets[EXEC_MAX_STRINGS]; /* of each string in text */
+    char text[EXEC_MAX_BYTES];
+};
+
+static status_t strings_add_user(struct exec_strings *strings, vaddr_t from)
+{
+    if (strings->count == EXEC_MAX_STRINGS) {
+        return STATUS_ERR_LIMIT;
+    }
+    uint64_t length;
+    status_t status = user_read_string(strings->text + strings->bytes, from, EXEC_MAX_BYTES - strings->bytes, &length);
+    if (status == STATUS_OK) {
+        strings->offsets[strings->count++] = strings->bytes;
+        strings->bytes += (uint32_t)length + 1;
+    }
+    return status;
+}
+
+static status_t strings_read(struct exec_strings *strings, vaddr_t array)
+{
+    for (uint64_t i = 0; vaddr_number(array) != 0; i++) {
+        uint64_t pointer;
+        status_t status = user_read(&pointer, vaddr_add(array, i * sizeof(pointer)), sizeof(pointer));
+        if (status != STATUS_OK || pointer == 0) {
+            return status;
+        }
+        status = strings_add_user(strings, vaddr_make(pointer));
+        if (status != STATUS_OK) {
+            return status;
+        }
+    }
+    return STATUS_OK;
+}
+
+static status_t load_segment(struct address_space *space, const void *image, const struct elf_segment *segment)
+{
+    uint64_t start = align_down(segment->address, PAGE_SIZE);
+    uint64_t end = align_up(segment->address + segment->memory_bytes, PAGE_SIZE);
+    vaddr_t at;
+    status_t status = vm_map(space, vaddr_make(start), end - start, segment->protection | VM_FIXED, &at);
+    if (status == STATUS_OK && segment->file_bytes != 0) {
+        status = vm_write_image(space, vaddr_make(segment->address), (const char *)image + segment->file_offset,
+                                segment->file_bytes);
+    }
+    return status;
+}
+
+/* Writes strings and vectors to the top of the stack; *pointer is the initial stack pointer. */
+static status_t build_stack(struct address_space *space, const struct exec_strings *strings, uint64_t *pointer)
+{
+    uint64_t vector[EXEC_MAX_STRINGS + 3];
+    uint64_t text = STACK_TOP - align_up(strings->bytes, 16);
+    uint32_t words = 0;
+    vector[words++] = strings->argc;
+    for (uint32_t i = 0; i < strings->count; i++) {
+        if (i == strings->argc) {
+            vector[words++] = 0;
+        }
+        vector[words++] = text + strings->offsets[i];
+    }
+    if (strings->count == strings->argc) {
+        vector[words++] = 0;
+    }
+    vector[words++] = 0;
+    *pointer = align_down(text - words * sizeof(uint64_t), 16);
+    status_t status = vm_map_stack(space, vaddr_make(STACK_TOP), USER_STACK_BYTES);
+    if (status == STATUS_OK) {
+        status = vm_copy_out(space, vaddr_make(text), strings->text, strings->bytes, NULL);
+    }
+    if (status == STATUS_OK) {
+        status = vm_copy_out(space, vaddr_make(*pointer), vector, words * sizeof(uint64_t), NULL);
+    }
+    return status;
+}
+
+/* A new space with the program in it. */
+static status_t load(const char *path, const struct exec_strings *strings, uint32_t id, struct address_space **out,
+                     uint64_t *entry, uint64_t *stack)
+{
+    struct initrd_file file;
+    struct elf_layout layout;
+    status_t status = initrd_find(path, &file);
+    if (status == STATUS_OK) {
+        status = elf_parse(file.data, file.bytes, &layout);
+    }
+    if (status != STATUS_OK) {
+        return status;
+    }
+    struct address_space *space = space_make(id, &status);
+    for (uint32_t i = 0; status == STATUS_OK && i < layout.count; i++) {
+        status = load_segment(space, file.data, &layout.segments[i]);
+    }
+    if (status == STATUS_OK) {
+        status = build_stack(space, strings, stack);
+    }
+    if (status != STATUS_OK && space != NULL) {
+        space_destroy(space);
+        return status;
+    }
+    *out = space;
+    *entry = layout.entry;
+    return status;
+}
+
+static void frame_fill(struct frame *frame, uint64_t entry, uint64_t stack)
+{
+    *frame = (struct frame){.vector = FRAME_VECTOR_SYSCALL,
+                            .rip = entry,
+                            .cs = SELECTOR_USER_CODE,
+                            .rflags = USER_RFLAGS,
+                            .rsp = stack,
+                            .ss = SELECTOR_USER_DATA};
+}
+
+static void name_set(struct process *process, const char *path)
+{
+    const char *name = path;
+    for (const char *at = path; *at != '\0'; at++) {
+        name = *at == '/' ? at + 1 : name;
+    }
+    size_t length = strnlen(name, PROCESS_NAME_BYTES - 1);
+    memcpy(process->name, name, length);
+    process->name[length] = '\0';
+}
+
+static status_t exec_with(struct frame *frame, const char *path, vaddr_t argv, vaddr_t envp,
+                          struct exec_strings *strings)
+{
+    status_t status = strings_read(strings, argv);
+    strings->argc = strings->count;
+    if (status == STATUS_OK) {
+        status = strings_read(strings, envp);
+    }
+    struct process *process = process_current();
+    struct address_space *space;
+    uint64_t entry;
+    uint64_t stack;
+    if (status == STATUS_OK) {
+        status = load(path, strings, process->pid.number, &space, &entry, &stack);
+    }
+    if (status != STATUS_OK) {
+        return status;
+    }
+    struct address_space *old = process->space;
+    process->space = space;
+    sched_adopt_space(space);
+    space_destroy(old);
+    name_set(process, path);
+    arch_thread_reset_user_state(thread_current());
+    frame_fill(frame, entry, stack);
+    return STATUS_OK;
+}
+
+status_t process_exec(struct frame *frame, vaddr_t path, vaddr_t argv, vaddr_t envp)
+{
+    char name[PATH_MAX_BYTES];
+    uint64_t length;
+    status_t status = user_read_string(name, path, sizeof(name), &length);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    struct exec_strings *strings = kmalloc(sizeof(*strings));
+    if (strings == NULL) {
+        return STATUS_ERR_NO_MEMORY;
+    }
+    strings->argc = 0;
+    strings->count = 0;
+    strings->bytes = 0;
+    status = exec_with(frame, name, argv, envp, strings);
+    kfree(strings);
+    return status;
+}
+
+static status_t init_build(struct process *process, const char *path, const char *argument, struct thread **thread)
+{
+    struct exec_strings *strings = kzalloc(sizeof(*strings));
+    if (strings == NULL) {
+        return STATUS_ERR_NO_MEMORY;
+    }
+    const char *const arguments[] = {path, argument};
+    for (unsigned i = 0; i < 2 && arguments[i] != NULL; i++) {
+        size_t length = strnlen(arguments[i], PATH_MAX_BYTES - 1);
+        memcpy(strings->text + strings->bytes, arguments[i], length);
+        strings->offsets[strings->count++] = strings->bytes;
+        strings->bytes += (uint32_t)length + 1;
+    }
+    strings->argc = strings->count;
+    uint64_t entry;
+    uint64_t stack;
+    status_t status = load(path, strings, process->pid.number, &process->space, &entry, &stack);
+    kfree(strings);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    status = thread_create(thread, PRIORITY_NORMAL, NULL, NULL);
+    if (status == STATUS_OK) {
+        frame_fill(thread_user_frame(*thread), entry, stack);
+        fpu_state_init(&(*thread)->fpu);
+    }
+    return status;
+}
+
+status_t process_start_init(const char *path, const char *argument)
+{
+    struct process *process = process_make();
+    if (process == NULL) {
+        return STATUS_ERR_NO_MEMORY;
+    }
+    process->caps = cap_table_create();
+    process->quota = kzalloc(sizeof(*process->quota));
+    if (process->caps == NULL || process->quota == NULL) {
+        return STATUS_ERR_NO_MEMORY;
+    }
+    *process->quota = (struct process_quota){.references = 1, .limit = PROCESS_TREE_QUOTA, .used = 1};
+    struct thread *thread = NULL;
+    status_t status = cap_install_boot_set(process->caps);
+    if (status == STATUS_OK) {
+        status = init_build(process, path, argument, &thread);
+    }
+    if (status != STATUS_OK) {
+        return status; /* the caller panics: there is no system without init */
+    }
+    name_set(process, path);
+    thread->process = process;
+    thread->space = process->space;
+    list_push_back(&process->threads, &thread->process_node);
+    process->thread_count = 1;
+    uint64_t flags = spin_lock_irqsave(&process_tree_lock);
+    process_link_locked(process, NULL);
+    spin_unlock_irqrestore(&process_tree_lock, flags);
+    sched_start(thread);
+    return STATUS_OK;
+}

@@ -1,0 +1,235 @@
+/* The process table, states, quotas. */
+#include "proc/process.h"
+
+#include "lib/string.h"
+#include "mm/kheap.h"
+#include "mm/slab.h"
+#include "panic.h"
+
+struct spinlock process_tree_lock = SPINLOCK_INIT("proc.tree", PROCESS_TREE);
+
+static struct slab_cache process_cache;
+static struct slab_cache space_cache;
+static struct list buckets[PROCESS_TABLE_BUCKETS];
+static struct process *init_process;
+static uint32_t last_pid;
+static struct process_totals totals;
+
+status_t process_system_init(void)
+{
+    for (unsigned i = 0; i < PROCESS_TABLE_BUCKETS; i++) {
+        list_init(&buckets[i]);
+    }
+    status_t status = slab_cache_init(&process_cache, "process", sizeof(struct process), 64, 0);
+    if (status == STATUS_OK) {
+        status = slab_cache_init(&space_cache, "space", sizeof(struct address_space), 64, 0);
+    }
+    return status;
+}
+
+struct process *process_make(void)
+{
+    struct process *process = slab_alloc(&process_cache);
+    if (process == NULL) {
+        return NULL;
+    }
+    memset(process, 0, sizeof(*process));
+    process->pid = (pid_t){__atomic_add_fetch(&last_pid, 1, __ATOMIC_RELAXED)};
+    process->state = PROCESS_NEW;
+    process->references = 1;
+    list_init(&process->children);
+    list_init(&process->sibling_node);
+    list_init(&process->table_node);
+    list_init(&process->threads);
+    wait_queue_init(&process->child_ended, "proc.child");
+    return process;
+}
+
+/* Takes apart what process_make and its callers have built so far. */
+void process_unmake(struct process *process)
+{
+    if (process->space != NULL) {
+        space_destroy(process->space);
+    }
+    if (process->caps != NULL) {
+        cap_table_destroy(process->caps);
+    }
+    slab_free(&process_cache, process);
+}
+
+struct address_space *space_block_alloc(void)
+{
+    return slab_alloc(&space_cache);
+}
+
+void space_block_free(struct address_space *space)
+{
+    slab_free(&space_cache, space);
+}
+
+struct address_space *space_make(uint32_t id, status_t *status)
+{
+    struct address_space *space = space_block_alloc();
+    *status = space != NULL ? vm_space_init(space, id) : STATUS_ERR_NO_MEMORY;
+    if (*status != STATUS_OK && space != NULL) {
+        space_block_free(space);
+        space = NULL;
+    }
+    return space;
+}
+
+void space_destroy(struct address_space *space)
+{
+    vm_space_deinit(space);
+    space_block_free(space);
+}
+
+void process_set_state(struct process *process, enum process_state to)
+{
+    static const uint8_t legal[] = {
+        [PROCESS_NEW] = 1u << PROCESS_LIVE,
+        [PROCESS_LIVE] = 1u << PROCESS_EXITING,
+        [PROCESS_EXITING] = 1u << PROCESS_ZOMBIE,
+        [PROCESS_ZOMBIE] = 1u << PROCESS_DEAD,
+        [PROCESS_DEAD] = 0,
+    };
+    if (!(legal[process->state] & (1u << to))) {
+        panic("process %u: illegal state change %u to %u", process->pid.number, process->state, to);
+    }
+    process->state = to;
+}
+
+void process_link_locked(struct process *process, struct process *parent)
+{
+    process_set_state(process, PROCESS_LIVE);
+    process->parent = parent;
+    if (parent != NULL) {
+        list_push_back(&parent->children, &process->sibling_node);
+        totals.forks++;
+    } else {
+        init_process = process;
+    }
+    list_push_back(&buckets[process->pid.number % PROCESS_TABLE_BUCKETS], &process->table_node);
+    totals.processes++;
+}
+
+/* Takes a zombie out of tree and table; the caller drops the table's reference with process_put. */
+void process_reap_locked(struct process *process)
+{
+    process_set_state(process, PROCESS_DEAD);
+    list_remove(&process->sibling_node);
+    list_remove(&process->table_node);
+    process->parent = NULL;
+    totals.processes--;
+}
+
+void process_count_exit(void)
+{
+    totals.exits++;
+}
+
+struct process *process_init_get(void)
+{
+    return init_process;
+}
+
+struct process *process_get(pid_t pid)
+{
+    struct process *found = NULL;
+    uint64_t flags = spin_lock_irqsave(&process_tree_lock);
+    list_for_each(node, &buckets[pid.number % PROCESS_TABLE_BUCKETS])
+    {
+        struct process *process = list_entry(node, struct process, table_node);
+        if (process->pid.number == pid.number) {
+            process->references++;
+            found = process;
+            break;
+        }
+    }
+    spin_unlock_irqrestore(&process_tree_lock, flags);
+    return found;
+}
+
+void process_put(struct process *process)
+{
+    uint64_t flags = spin_lock_irqsave(&process_tree_lock);
+    bool last = --process->references == 0;
+    spin_unlock_irqrestore(&process_tree_lock, flags);
+    if (last) {
+        if (process->state != PROCESS_DEAD) {
+            panic("process %u lost its last reference alive", process->pid.number);
+        }
+        quota_uncharge(process->quota);
+        slab_free(&process_cache, process);
+    }
+}
+
+void process_totals_read(struct process_totals *out)
+{
+    uint64_t flags = spin_lock_irqsave(&process_tree_lock);
+    *out = totals;
+    spin_unlock_irqrestore(&process_tree_lock, flags);
+}
+
+/* ---- quotas ---- */
+
+/* One more process in the tree and all trees around it, or in none. The quota gains a reference. */
+status_t quota_charge(struct process_quota *quota)
+{
+    status_t status = STATUS_OK;
+    uint64_t flags = spin_lock_irqsave(&process_tree_lock);
+    for (struct process_quota *at = quota; at != NULL; at = at->outer) {
+        if (at->used >= at->limit) {
+            status = STATUS_ERR_LIMIT;
+        }
+    }
+    if (status == STATUS_OK) {
+        quota->references++;
+        for (struct process_quota *at = quota; at != NULL; at = at->outer) {
+            at->used++;
+        }
+    }
+    spin_unlock_irqrestore(&process_tree_lock, flags);
+    return status;
+}
+
+static void quota_drop(struct process_quota *quota)
+{
+    while (quota != NULL) {
+        uint64_t flags = spin_lock_irqsave(&process_tree_lock);
+        bool last = --quota->references == 0;
+        spin_unlock_irqrestore(&process_tree_lock, flags);
+        struct process_quota *outer = quota->outer;
+        if (!last) {
+            break;
+        }
+        kfree(quota);
+        quota = outer;
+    }
+}
+
+void quota_uncharge(struct process_quota *quota)
+{
+    uint64_t flags = spin_lock_irqsave(&process_tree_lock);
+    for (struct process_quota *at = quota; at != NULL; at = at->outer) {
+        at->used--;
+    }
+    spin_unlock_irqrestore(&process_tree_lock, flags);
+    quota_drop(quota);
+}
+
+/* The process keeps counting in the outer tree, whose charge and reference pass to the new one. */
+status_t process_quota_set(uint32_t limit)
+{
+    if (limit == 0 || limit > PROCESS_TREE_QUOTA) {
+        return STATUS_ERR_RANGE;
+    }
+    struct process_quota *quota = kzalloc(sizeof(*quota));
+    if (quota == NULL) {
+        return STATUS_ERR_NO_MEMORY;
+    }
+    struct process *process = process_current();
+    *quota = (struct process_quota){.outer = process->quota, .references = 1, .limit = limit, .used = 1};
+    process->quota = quota;
+    return STATUS_OK;
+}

@@ -1,0 +1,122 @@
+#ifndef OS_KERNEL_PROC_PROCESS_H
+#define OS_KERNEL_PROC_PROCESS_H
+
+/*
+ * Processes: one structure for scheduler and process code. Tree, table, states, exit statuses and quotas are under one
+ * lock (proc.tree), held for a few steps at a time.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "abi/abi.h"
+#include "abi/status.h"
+#include "arch/x86_64/frame.h"
+#include "cap/cap.h"
+#include "lib/list.h"
+#include "mm/vm.h"
+#include "sched/thread.h"
+#include "sched/wait.h"
+
+#define PROCESS_NAME_BYTES 32u
+#define PROCESS_TABLE_BUCKETS 1024u
+#define PROCESS_TREE_QUOTA 4096u /* of init's tree */
+
+enum process_state {
+    PROCESS_NEW,     /* being built, not in the table */
+    PROCESS_LIVE,
+    PROCESS_EXITING, /* gives its resources back */
+    PROCESS_ZOMBIE,  /* waits for its parent */
+    PROCESS_DEAD,    /* reaped; freed with the last reference */
+};
+
+/* Limit of a tree of processes. A tree inside another counts in both. */
+struct process_quota {
+    struct process_quota *outer;
+    uint32_t references;
+    uint32_t limit;
+    uint32_t used;
+};
+
+struct process {
+    pid_t pid;
+    enum process_state state;
+    uint32_t references;
+    struct process *parent;       /* null for init */
+    struct list children;
+    struct list sibling_node;
+    struct list table_node;
+    struct list threads;
+    uint32_t thread_count;
+    struct wait_queue child_ended;
+    int32_t exit_status;
+    struct address_space *space;  /* null once given back */
+    struct cap_table *caps;
+    struct process_quota *quota;
+    uint64_t syscalls;
+    char name[PROCESS_NAME_BYTES];
+};
+
+struct process_totals {
+    uint32_t processes; /* all but dead ones */
+    uint64_t forks;
+    uint64_t exits;
+};
+
+MUST_CHECK status_t process_system_init(void);
+
+/* Creates init (pid 1) from a program of the boot image and starts it. Fails as exec does. */
+MUST_CHECK status_t process_start_init(const char *path, const char *argument);
+
+static inline struct process *process_current(void)
+{
+    struct thread *thread;
+    __asm__ volatile("movq %%gs:32, %0" : "=r"(thread));
+    return thread->process;
+}
+
+/* Process of a number with a reference, null when there is none. process_put gives the reference back. */
+struct process *process_get(pid_t pid);
+void process_put(struct process *process);
+
+void process_totals_read(struct process_totals *out);
+
+/* The system calls. fork returns in the child with a frame of its own. */
+MUST_CHECK status_t process_fork(const struct frame *frame, pid_t *child);
+
+/* Replaces the program of the current process; on success the frame leads to the new one. */
+MUST_CHECK status_t process_exec(struct frame *frame, vaddr_t path, vaddr_t argv, vaddr_t envp);
+
+/* Ends the current process. */
+_Noreturn void process_exit(int32_t status);
+
+/* pid 0: any child. STATUS_ERR_NO_CHILD; STATUS_ERR_AGAIN when none has ended and block is false. */
+MUST_CHECK status_t process_wait(pid_t wanted, bool block, pid_t *ended, int32_t *status);
+
+/* A child of the current process has ended and is not yet waited for. */
+bool process_has_zombie(void);
+
+/* The current process and its future descendants become a quota tree of their own. STATUS_ERR_RANGE, _NO_MEMORY. */
+MUST_CHECK status_t process_quota_set(uint32_t limit);
+
+/* An exception of user code that nobody serves: prints one line and ends the process with 256 + vector. */
+_Noreturn void process_fault(const struct frame *frame, uint64_t address, status_t reason);
+
+/* ---- inside proc/ ---- */
+
+extern struct spinlock process_tree_lock;
+struct process *process_make(void);
+void process_unmake(struct process *process);
+void process_set_state(struct process *process, enum process_state to);
+void process_link_locked(struct process *process, struct process *parent);
+void process_reap_locked(struct process *process);
+void process_count_exit(void);
+struct process *process_init_get(void);
+MUST_CHECK status_t quota_charge(struct process_quota *quota);
+void quota_uncharge(struct process_quota *quota);
+struct address_space *space_make(uint32_t id, status_t *status);
+struct address_space *space_block_alloc(void);
+void space_block_free(struct address_space *space);
+void space_destroy(struct address_space *space);
+
+#endif

@@ -1,0 +1,51 @@
+/* User copies on top of user_copy_raw (entry.S), which stops at a fault and tells how much is left. */
+#include "proc/usercopy.h"
+
+#include "mm/layout.h"
+
+extern size_t user_copy_raw(void *to, const void *from, size_t bytes);
+
+static bool in_user_half(vaddr_t address, uint64_t bytes)
+{
+    return vaddr_number(address) >= USER_BASE && vaddr_number(address) <= USER_END &&
+           bytes <= USER_END - vaddr_number(address);
+}
+
+status_t user_read(void *to, vaddr_t from, uint64_t bytes)
+{
+    if (!in_user_half(from, bytes)) {
+        return STATUS_ERR_BAD_ADDRESS;
+    }
+    return user_copy_raw(to, vaddr_pointer(from), bytes) == 0 ? STATUS_OK : STATUS_ERR_BAD_ADDRESS;
+}
+
+status_t user_write(vaddr_t to, const void *from, uint64_t bytes)
+{
+    if (!in_user_half(to, bytes)) {
+        return STATUS_ERR_BAD_ADDRESS;
+    }
+    return user_copy_raw(vaddr_pointer(to), from, bytes) == 0 ? STATUS_OK : STATUS_ERR_BAD_ADDRESS;
+}
+
+/* Reads up to the next page boundary at a time, so that memory behind the string is never touched. */
+status_t user_read_string(char *to, vaddr_t from, uint64_t limit, uint64_t *length)
+{
+    uint64_t done = 0;
+    while (done < limit) {
+        vaddr_t at = vaddr_add(from, done);
+        uint64_t piece = PAGE_SIZE - vaddr_offset(at);
+        piece = piece < limit - done ? piece : limit - done;
+        status_t status = user_read(to + done, at, piece);
+        if (status != STATUS_OK) {
+            return status;
+        }
+        for (uint64_t i = 0; i < piece; i++) {
+            if (to[done + i] == '\0') {
+                *length = done + i;
+                return STATUS_OK;
+            }
+        }
+        done += piece;
+    }
+    return STATUS_ERR_LIMIT;
+}

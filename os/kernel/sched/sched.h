@@ -1,0 +1,79 @@
+#ifndef OS_KERNEL_SCHED_SCHED_H
+#define OS_KERNEL_SCHED_SCHED_H
+
+/*
+ * The scheduler: one instance a CPU. Strict priority levels, round robin within a level, a quantum of 10 ms on a
+ * one-shot deadline, a 100 Hz tick for bookkeeping while the CPU is busy, no ticks while it is idle.
+ */
+
+#include "arch/x86_64/percpu.h"
+#include "sched/thread.h"
+
+#define SCHED_QUANTUM_NS 10000000ull
+#define SCHED_TICK_NS 10000000ull
+
+/* Makes the running context of this CPU its idle thread; `stack_top` is the stack it runs on. */
+void sched_init_this_cpu(struct thread *idle, uint64_t stack_top);
+
+/* From now on interrupts preempt. Panics when the heap or the per-CPU areas are not there. */
+void sched_enable_preemption(void);
+
+/* The loop of an idle thread. */
+_Noreturn void sched_idle(void);
+
+static inline struct thread *thread_current(void)
+{
+    struct thread *thread;
+    __asm__ volatile("movq %%gs:32, %0" : "=r"(thread));
+    return thread;
+}
+
+/* Replaces the address space of the current thread (null: the kernel's own tables) and loads it. */
+void sched_adopt_space(struct address_space *space);
+
+/* Puts a NEW thread on the least loaded CPU. */
+void sched_start(struct thread *thread);
+
+/* Puts a NEW thread on a given CPU. */
+void sched_start_on(struct thread *thread, unsigned cpu);
+
+/* Lets other ready threads of this level or a better one run. */
+void sched_yield(void);
+
+/* Ends the current thread; its control block and stack go to the reaper. */
+_Noreturn void sched_exit(void);
+
+/* Sleeps until a time in cycles. */
+void sched_sleep_until(uint64_t deadline_cycles);
+
+/*
+ * For wait.c: sets the current thread WAITING; sleeps if it still is (deadline in cycles or WAIT_FOREVER), true when
+ * woken and false on the deadline; sets it RUNNING again; wakes a WAITING thread.
+ */
+void sched_prepare_wait(void);
+bool sched_block(uint64_t deadline_cycles);
+void sched_cancel_wait(void);
+void sched_wake(struct thread *thread);
+
+/* Preemption off and on in thread context; nests. A switch that was due happens at the last enable. */
+void preempt_disable(void);
+void preempt_enable(void);
+
+/* From the timer interrupt. */
+void sched_timer_interrupt(void);
+
+/* From the end of an interrupt: switches if that is due and allowed. Interrupts off. */
+void sched_preempt_from_interrupt(void);
+
+/* First step of a new thread (entry.S). */
+void thread_started(void);
+
+struct sched_totals {
+    uint64_t switches;
+    uint32_t ready;
+    uint32_t running; /* threads other than idle ones */
+};
+
+void sched_totals_read(struct sched_totals *out);
+
+#endif

@@ -1,0 +1,89 @@
+/* Thread control blocks: creation, first frame, states. */
+#include "sched/thread.h"
+
+#include "arch/x86_64/kmap.h"
+#include "lib/string.h"
+#include "mm/slab.h"
+#include "panic.h"
+
+/* What switch_context pops for a thread that has never run: the registers it saves, then the return address. */
+struct first_frame {
+    uint64_t r15;
+    uint64_t r14;
+    uint64_t r13; /* argument */
+    uint64_t r12; /* function */
+    uint64_t rbx;
+    uint64_t rbp;
+    uint64_t rip;
+};
+
+extern char thread_first[];
+
+static struct slab_cache thread_cache;
+static uint32_t last_tid;
+
+status_t thread_system_init(void)
+{
+    return slab_cache_init(&thread_cache, "thread", sizeof(struct thread), 64, SLAB_HOT_LINES);
+}
+
+struct frame *thread_user_frame(struct thread *thread)
+{
+    return (struct frame *)(uintptr_t)(thread->stack_top - sizeof(struct frame));
+}
+
+status_t thread_create(struct thread **out, enum priority priority, void (*function)(void *), void *argument)
+{
+    struct thread *thread = slab_alloc(&thread_cache);
+    if (thread == NULL) {
+        return STATUS_ERR_NO_MEMORY;
+    }
+    memset(thread, 0, sizeof(*thread));
+    status_t status = kmap_stack_alloc(&thread->stack_top);
+    if (status != STATUS_OK) {
+        slab_free(&thread_cache, thread);
+        return status;
+    }
+    thread->tid = (tid_t){__atomic_add_fetch(&last_tid, 1, __ATOMIC_RELAXED)};
+    thread->state = THREAD_NEW;
+    thread->priority = priority;
+    list_init(&thread->run_node);
+    list_init(&thread->sleep_node);
+    list_init(&thread->process_node);
+    uint64_t stack = thread->stack_top - sizeof(struct frame) - sizeof(struct first_frame);
+    *(struct first_frame *)(uintptr_t)stack = (struct first_frame){
+        .r12 = (uint64_t)(uintptr_t)function,
+        .r13 = (uint64_t)(uintptr_t)argument,
+        .rip = (uint64_t)(uintptr_t)thread_first,
+    };
+    thread->saved_stack = stack;
+    *out = thread;
+    return STATUS_OK;
+}
+
+void thread_destroy_new(struct thread *thread)
+{
+    kmap_stacks_free(&thread->stack_top, 1);
+    thread_free_block(thread);
+}
+
+void thread_free_block(struct thread *thread)
+{
+    slab_free(&thread_cache, thread);
+}
+
+void thread_set_state(struct thread *thread, enum thread_state to)
+{
+    static const uint8_t legal[] = {
+        [THREAD_NEW] = 1u << THREAD_READY,
+        [THREAD_READY] = 1u << THREAD_RUNNING,
+        [THREAD_RUNNING] = 1u << THREAD_READY | 1u << THREAD_WAITING | 1u << THREAD_DEAD,
+        [THREAD_WAITING] = 1u << THREAD_RUNNING | 1u << THREAD_WAKING,
+        [THREAD_WAKING] = 1u << THREAD_READY,
+        [THREAD_DEAD] = 0,
+    };
+    if (!(legal[thread->state] & (1u << to))) {
+        panic("thread %u: illegal state change %u to %u", thread->tid.number, thread->state, to);
+    }
+    __atomic_store_n(&thread->state, to, __ATOMIC_RELEASE);
+}

@@ -1,0 +1,271 @@
+/*
+ * Bringing up processors. Source: AMD64 APM volume 2, "Multiple Processor Initialization"; Intel SDM volume 3A,
+ * "MP Initialization". The second start-up IPI is sent only when the first one brought no sign of life within 200 us: a
+ * lost one costs that, not a CPU. Waits are bounded; nothing waits longer than the processor needs.
+ */
+#include "smp/ap_start.h"
+
+#include "arch/x86_64/acpi.h"
+#include "arch/x86_64/clock.h"
+#include "arch/x86_64/descriptors.h"
+#include "arch/x86_64/features.h"
+#include "arch/x86_64/kmap.h"
+#include "arch/x86_64/lapic.h"
+#include "arch/x86_64/percpu.h"
+#include "console.h"
+#include "lib/string.h"
+#include "mm/frame.h"
+#include "mm/kheap.h"
+#include "mm/pagetable.h"
+#include "panic.h"
+#include "sched/sched.h"
+
+#define STARTUP_RETRY_NS 200000ull
+#define STARTUP_TIMEOUT_NS 100000000ull
+#define INIT_SETTLE_NS 10000ull
+#define TRAMPOLINE_LIMIT 0xa0000ull
+
+extern const char trampoline_start[];
+extern const char trampoline_end[];
+extern const char trampoline_cr3[];
+extern const char trampoline_stack[];
+extern const char trampoline_cpu[];
+extern const char trampoline_entry[];
+
+struct cpu cpu_boot_area = {.self = &cpu_boot_area, .state = CPU_STATE_ONLINE};
+struct cpu *cpu_table[ARCH_MAX_CPUS];
+static unsigned cpus_present;
+static unsigned cpus_online;
+static uint64_t online_mask;
+
+unsigned cpu_count_present(void)
+{
+    return cpus_present;
+}
+
+unsigned cpu_count_online(void)
+{
+    return __atomic_load_n(&cpus_online, __ATOMIC_RELAXED);
+}
+
+uint64_t cpu_online_mask(void)
+{
+    return __atomic_load_n(&online_mask, __ATOMIC_SEQ_CST);
+}
+
+void cpu_mark_online(struct cpu *cpu)
+{
+    __atomic_or_fetch(&online_mask, 1ull << cpu->id, __ATOMIC_SEQ_CST);
+    __atomic_add_fetch(&cpus_online, 1, __ATOMIC_RELAXED);
+    __atomic_store_n(&cpu->state, CPU_STATE_ONLINE, __ATOMIC_RELEASE);
+}
+
+void cpu_table_init(void)
+{
+    cpu_table[0] = &cpu_boot_area;
+    run_queue_init(&cpu_boot_area.queue, "sched.queue");
+    cpu_mark_online(&cpu_boot_area);
+    cpus_present = 1;
+}
+
+static status_t ist_stacks_alloc(struct cpu *cpu)
+{
+    for (unsigned i = 0; i < IST_COUNT; i++) {
+        status_t status = kmap_stack_alloc(&cpu->ist_top[i]);
+        if (status != STATUS_OK) {
+            return status;
+        }
+    }
+    return STATUS_OK;
+}
+
+status_t cpu_prepare_boot(void)
+{
+    status_t status = ist_stacks_alloc(&cpu_boot_area);
+    if (status == STATUS_OK) {
+        descriptors_set_ist(&cpu_boot_area);
+    }
+    return status;
+}
+
+/* First C code of an application processor, on its idle thread's stack. */
+static _Noreturn void ap_main(struct cpu *cpu)
+{
+    uint32_t expected = CPU_STATE_STARTING;
+    if (!__atomic_compare_exchange_n(&cpu->state, &expected, CPU_STATE_CLAIMED, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {
+        for (;;) { /* too late: given up on */
+            __asm__ volatile("cli\n\thlt");
+        }
+    }
+    descriptors_load(cpu);
+    descriptors_set_ist(cpu);
+    features_enable_on_this_cpu();
+    msr_write(MSR_PAT, PAT_MSR_VALUE);
+    cr3_write(paddr_number(kmap_table()->root));
+    lapic_enable_on_this_cpu();
+    clock_enable_on_this_cpu();
+    sched_init_this_cpu(cpu->idle, cpu->idle->stack_top);
+    cpu_mark_online(cpu);
+    sched_idle();
+}
+
+static void parameter_set(void *page, const char *symbol, uint64_t value)
+{
+    memcpy((char *)page + (symbol - trampoline_start), &value, sizeof(value));
+}
+
+static status_t low_table_alloc(void *context, paddr_t *table)
+{
+    (void)context;
+    pfn_t pfn;
+    status_t status = frame_alloc(FRAME_DMA | FRAME_ZERO, FRAME_OWNER_PAGE_TABLE, 0, &pfn);
+    *table = paddr_from_pfn(status == STATUS_OK ? pfn : 0);
+    return status;
+}
+
+static void low_table_free(void *context, paddr_t table)
+{
+    (void)context;
+    frame_put(paddr_pfn(table));
+}
+
+/* CR3 is loaded by 32-bit code. */
+static const struct pt_allocator low_allocator = {.alloc = low_table_alloc, .free = low_table_free};
+
+/* The tables an application processor turns paging on with: the kernel half, and the trampoline page mapped 1:1. */
+static status_t boot_tables_make(struct page_table *tables, uint64_t page)
+{
+    status_t status = pt_init_user(tables, &low_allocator, kmap_table());
+    if (status != STATUS_OK) {
+        return status;
+    }
+    status = pt_map(tables, vaddr_make(page), paddr_make(page), PAGE_4K, PAGE_FLAGS(PAGE_DEVICE));
+    if (status != STATUS_OK) {
+        pt_deinit(tables);
+    }
+    return status;
+}
+
+static struct cpu *cpu_area_make(unsigned id, const struct handoff_cpu *told)
+{
+    struct cpu *cpu = kheap_alloc_zero(sizeof(struct cpu) + 64, SLAB_SITE);
+    if (cpu == NULL) {
+        return NULL;
+    }
+    cpu = (struct cpu *)align_up((uint64_t)(uintptr_t)cpu, 64);
+    cpu->self = cpu;
+    cpu->id = id;
+    cpu->apic_id = told->apic_id;
+    cpu->acpi_id = told->acpi_id;
+    cpu->node = told->node;
+    run_queue_init(&cpu->queue, "sched.queue");
+    if (ist_stacks_alloc(cpu) != STATUS_OK || thread_create(&cpu->idle, PRIORITY_LOW, NULL, NULL) != STATUS_OK) {
+        return NULL;
+    }
+    return cpu;
+}
+
+static bool wait_online(const struct cpu *cpu, uint64_t limit_ns)
+{
+    uint64_t end = clock_cycles() + clock_cycles_from_ns(limit_ns);
+    while (__atomic_load_n(&cpu->state, __ATOMIC_ACQUIRE) != CPU_STATE_ONLINE) {
+        if (clock_cycles() > end) {
+            return false;
+        }
+        arch_pause();
+    }
+    return true;
+}
+
+static bool cpu_start(struct cpu *cpu, void *page, uint64_t page_address)
+{
+    parameter_set(page, trampoline_stack, cpu->idle->stack_top);
+    parameter_set(page, trampoline_cpu, (uint64_t)(uintptr_t)cpu);
+    __atomic_store_n(&cpu->state, CPU_STATE_STARTING, __ATOMIC_SEQ_CST);
+    cpu_table[cpu->id] = cpu;
+    lapic_send_init(cpu->apic_id);
+    clock_delay_ns(INIT_SETTLE_NS);
+    lapic_send_startup(cpu->apic_id, (uint8_t)(page_address >> PAGE_SHIFT));
+    if (wait_online(cpu, STARTUP_RETRY_NS)) {
+        return true;
+    }
+    lapic_send_startup(cpu->apic_id, (uint8_t)(page_address >> PAGE_SHIFT));
+    if (wait_online(cpu, STARTUP_TIMEOUT_NS)) {
+        return true;
+    }
+    uint32_t expected = CPU_STATE_STARTING;
+    return !__atomic_compare_exchange_n(&cpu->state, &expected, CPU_STATE_OFFLINE, false, __ATOMIC_SEQ_CST,
+                                        __ATOMIC_SEQ_CST) &&
+           wait_online(cpu, STARTUP_TIMEOUT_NS);
+}
+
+/* True when every CPU came up. */
+static bool start_each(void *page, uint64_t page_address)
+{
+    bool all = true;
+    const struct acpi_info *acpi = acpi_info();
+    for (uint32_t i = 0; i < acpi->cpu_count; i++) {
+        if (acpi->cpus[i].apic_id == cpu_boot_area.apic_id) {
+            continue;
+        }
+        struct cpu *cpu = cpu_area_make(cpus_present, &acpi->cpus[i]);
+        if (cpu == NULL) {
+            console_printf("cpu: no memory for cpu %u\n", cpus_present);
+            return all;
+        }
+        /* Present counts only CPUs that run, so that no loop over CPUs meets one that never came. */
+        if (cpu_start(cpu, page, page_address)) {
+            cpus_present++;
+        } else {
+            cpu_table[cpu->id] = NULL;
+            all = false;
+            console_printf("cpu: the processor with APIC number %u does not start\n", cpu->apic_id);
+        }
+    }
+    return all;
+}
+
+/* A DMA frame the start-up IPI can name. */
+static status_t trampoline_page(pfn_t *out)
+{
+    pfn_t rejected[64];
+    unsigned count = 0;
+    status_t status;
+    do {
+        status = frame_alloc(FRAME_DMA, FRAME_OWNER_BOOT, 0, out);
+    } while (status == STATUS_OK && *out >= TRAMPOLINE_LIMIT >> PAGE_SHIFT && count < 64 && (rejected[count++] = *out, true));
+    for (unsigned i = 0; i < count; i++) {
+        frame_put(rejected[i]);
+    }
+    if (status == STATUS_OK && *out >= TRAMPOLINE_LIMIT >> PAGE_SHIFT) {
+        status = STATUS_ERR_NO_MEMORY;
+    }
+    return status;
+}
+
+status_t ap_start_all(void)
+{
+    pfn_t pfn;
+    status_t status = acpi_info()->cpu_count > 1 ? trampoline_page(&pfn) : STATUS_ERR_NOT_FOUND;
+    if (status != STATUS_OK) {
+        return status == STATUS_ERR_NOT_FOUND ? STATUS_OK : status;
+    }
+    uint64_t address = paddr_number(paddr_from_pfn(pfn));
+    void *page = arch_phys_to_virt(paddr_from_pfn(pfn));
+    struct page_table tables;
+    status = boot_tables_make(&tables, address);
+    if (status == STATUS_OK) {
+        memcpy(page, trampoline_start, (size_t)(trampoline_end - trampoline_start));
+        parameter_set(page, trampoline_cr3, paddr_number(tables.root));
+        parameter_set(page, trampoline_entry, (uint64_t)(uintptr_t)ap_main);
+        if (!start_each(page, address)) {
+            return STATUS_OK; /* a late one may still run through the page: it is never used again */
+        }
+        if (pt_unmap(&tables, vaddr_make(address), NULL, NULL) != STATUS_OK) {
+            panic("the trampoline is not mapped");
+        }
+        pt_deinit(&tables);
+    }
+    frame_put(pfn);
+    return status;
+}

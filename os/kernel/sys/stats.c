@@ -1,0 +1,56 @@
+/* The system's figures in one structure. */
+#include "sys/stats.h"
+
+#include "arch/x86_64/clock.h"
+#include "lib/string.h"
+#include "mm/frame.h"
+#include "mm/kheap.h"
+#include "proc/process.h"
+#include "proc/usercopy.h"
+#include "sched/reaper.h"
+#include "sched/sched.h"
+
+static void cpu_snapshot(struct cpu_stats *out, const struct cpu *cpu)
+{
+    *out = (struct cpu_stats){
+        .switches = __atomic_load_n(&cpu->switches, __ATOMIC_RELAXED),
+        .ticks = __atomic_load_n(&cpu->ticks, __ATOMIC_RELAXED),
+        .interrupts = __atomic_load_n(&cpu->interrupts, __ATOMIC_RELAXED),
+        .idle_cycles = __atomic_load_n(&cpu->idle_cycles, __ATOMIC_RELAXED),
+        .shootdowns_sent = __atomic_load_n(&cpu->shootdowns_sent, __ATOMIC_RELAXED),
+        .shootdowns_served = __atomic_load_n(&cpu->shootdowns_served, __ATOMIC_RELAXED),
+    };
+}
+
+void stats_snapshot(struct system_stats *out)
+{
+    struct process_totals processes;
+    memset(out, 0, sizeof(*out));
+    process_totals_read(&processes);
+    out->frames_free = frame_free_count();
+    out->frames_managed = frame_manager_get()->map_frames;
+    out->processes = processes.processes;
+    out->forks = processes.forks;
+    out->exits = processes.exits;
+    out->threads = processes.processes;
+    out->threads_dead = reaper_pending();
+    out->cpus_online = cpu_count_online();
+    out->cpus_present = cpu_count_present();
+    out->clock_hz = clock_frequency_hz();
+    for (unsigned id = 0; id < cpu_count_present() && id < STATS_MAX_CPUS; id++) {
+        cpu_snapshot(&out->cpus[id], cpu_table[id]);
+    }
+}
+
+int64_t stats_copy_out(vaddr_t to, uint64_t bytes)
+{
+    struct system_stats *snapshot = kmalloc(sizeof(*snapshot));
+    if (snapshot == NULL) {
+        return STATUS_ERR_NO_MEMORY;
+    }
+    stats_snapshot(snapshot);
+    uint64_t count = bytes < sizeof(*snapshot) ? bytes : sizeof(*snapshot);
+    status_t status = user_write(to, snapshot, count);
+    kfree(snapshot);
+    return status != STATUS_OK ? status : (int64_t)count;
+}

@@ -1,0 +1,89 @@
+/*
+ * A small allocator: one list of blocks in address order inside chunks of at least 64 KiB from the kernel, first fit,
+ * neighbours joined on free. Deviation: chunks are never given back before the program ends.
+ */
+#include <stdbool.h>
+
+#include "lib/orrery.h"
+
+#define CHUNK_BYTES 65536u
+
+struct block {
+    size_t bytes; /* of the payload */
+    bool used;
+    struct block *next; /* by address; neighbours of one chunk touch */
+    uint64_t padding;
+};
+
+static struct block *first;
+
+static bool touches(const struct block *block, const struct block *next)
+{
+    return (const char *)(block + 1) + block->bytes == (const char *)next;
+}
+
+static void insert(struct block *block)
+{
+    struct block **at = &first;
+    while (*at != NULL && *at < block) {
+        at = &(*at)->next;
+    }
+    block->next = *at;
+    *at = block;
+}
+
+static bool grow(size_t bytes)
+{
+    size_t total = (bytes + sizeof(struct block) + CHUNK_BYTES - 1) & ~(size_t)(CHUNK_BYTES - 1);
+    int64_t address = sys_map(0, total, PROTECT_READ | PROTECT_WRITE);
+    if (address < 0) {
+        return false;
+    }
+    struct block *block = (struct block *)(uintptr_t)address;
+    *block = (struct block){.bytes = total - sizeof(struct block)};
+    insert(block);
+    return true;
+}
+
+static void split(struct block *block, size_t bytes)
+{
+    if (block->bytes < bytes + 2 * sizeof(struct block)) {
+        return;
+    }
+    struct block *rest = (struct block *)(void *)((char *)(block + 1) + bytes);
+    *rest = (struct block){.bytes = block->bytes - bytes - sizeof(struct block), .next = block->next};
+    block->bytes = bytes;
+    block->next = rest;
+}
+
+void *malloc(size_t bytes)
+{
+    if (bytes == 0 || bytes > SIZE_MAX / 2) {
+        return NULL;
+    }
+    bytes = (bytes + 15) & ~(size_t)15;
+    do {
+        for (struct block *block = first; block != NULL; block = block->next) {
+            if (!block->used && block->bytes >= bytes) {
+                split(block, bytes);
+                block->used = true;
+                return block + 1;
+            }
+        }
+    } while (grow(bytes));
+    return NULL;
+}
+
+void free(void *pointer)
+{
+    if (pointer == NULL) {
+        return;
+    }
+    ((struct block *)pointer - 1)->used = false;
+    for (struct block *block = first; block != NULL; block = block->next) {
+        while (!block->used && block->next != NULL && !block->next->used && touches(block, block->next)) {
+            block->bytes += block->next->bytes + sizeof(struct block);
+            block->next = block->next->next;
+        }
+    }
+}

@@ -1,0 +1,82 @@
+# The kernel, its user programs and the boot image. Included by the root Makefile, works alone as well.
+BUILD  ?= build
+OS_CC  ?= gcc
+OS_OUT := $(BUILD)/os
+OS_ROOT := $(dir $(lastword $(MAKEFILE_LIST)))
+
+OS_WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wswitch-enum \
+    -Wunused -Werror
+OS_COMMON := -std=c17 -O2 -g -gdwarf-4 -ffreestanding -fno-pic -fno-pie -fno-stack-protector -fno-omit-frame-pointer \
+    -fno-asynchronous-unwind-tables -ffile-prefix-map=$(OS_ROOT)=os/ -fcf-protection=none
+OS_KERNEL_FLAGS := $(OS_COMMON) $(OS_WARNINGS) -mcmodel=kernel -mno-red-zone -mgeneral-regs-only -fno-strict-aliasing \
+    -I$(OS_ROOT) -I$(OS_ROOT)kernel
+OS_USER_FLAGS := $(OS_COMMON) $(OS_WARNINGS) -I$(OS_ROOT)
+OS_LINK := -nostdlib -static -no-pie -Wl,--build-id=none -Wl,-z,max-page-size=4096 -Wl,-z,noexecstack \
+    -Wl,--no-warn-rwx-segments
+
+OS_KERNEL_DIRS := boot kernel kernel/arch/x86_64 kernel/cap kernel/lib kernel/lib/builtins kernel/mm kernel/proc \
+    kernel/sched kernel/smp kernel/sys
+OS_KERNEL_SOURCES := $(sort $(foreach d,$(OS_KERNEL_DIRS),$(wildcard $(OS_ROOT)$(d)/*.c $(OS_ROOT)$(d)/*.S)))
+OS_TEST_SOURCES := $(sort $(wildcard $(OS_ROOT)kernel/test/*.c))
+OS_KERNEL_SOURCES := $(filter-out %.ld.S,$(OS_KERNEL_SOURCES))
+OS_OBJECT = $(patsubst $(OS_ROOT)%,$(OS_OUT)/obj/%.o,$(1))
+OS_KERNEL_OBJECTS := $(call OS_OBJECT,$(OS_KERNEL_SOURCES))
+OS_TEST_OBJECTS := $(call OS_OBJECT,$(OS_TEST_SOURCES))
+
+OS_PROGRAMS := init forkstorm selftest
+OS_LIB_SOURCES := $(sort $(wildcard $(OS_ROOT)lib/*.c $(OS_ROOT)lib/*.S)) $(OS_ROOT)kernel/lib/format.c \
+    $(OS_ROOT)kernel/lib/status.c $(OS_ROOT)kernel/lib/builtins/string.c
+OS_LIB_OBJECTS := $(patsubst $(OS_ROOT)%,$(OS_OUT)/user/%.o,$(OS_LIB_SOURCES))
+
+.PHONY: os
+os: $(OS_OUT)/orrery.elf $(OS_OUT)/orrery-test.elf $(OS_OUT)/initrd.cpio
+
+$(OS_OUT)/obj/%.c.o: $(OS_ROOT)%.c
+	@mkdir -p $(dir $@)
+	$(OS_CC) $(OS_KERNEL_FLAGS) -MMD -MP -c $< -o $@
+
+$(OS_OUT)/obj/%.S.o: $(OS_ROOT)%.S
+	@mkdir -p $(dir $@)
+	$(OS_CC) $(OS_KERNEL_FLAGS) -MMD -MP -c $< -o $@
+
+$(OS_OUT)/kernel.ld: $(OS_ROOT)kernel/kernel.ld.S $(OS_ROOT)kernel/arch/x86_64/layout.h
+	@mkdir -p $(dir $@)
+	$(OS_CC) -E -P -x c -I$(OS_ROOT) -I$(OS_ROOT)kernel $< -o $@
+
+# Linked twice: the second time with the symbols of the first. Text is first in memory, so its addresses stay.
+define OS_LINK_KERNEL
+$(OS_OUT)/$(1).elf: $(2) $(OS_OUT)/kernel.ld $(OS_ROOT)tools/symbols.awk
+	awk -f $(OS_ROOT)tools/symbols.awk /dev/null > $(OS_OUT)/$(1).symbols0.S
+	$(OS_CC) -c $(OS_OUT)/$(1).symbols0.S -o $(OS_OUT)/$(1).symbols0.o
+	$(OS_CC) $(OS_LINK) -Wl,-T,$(OS_OUT)/kernel.ld $(2) $(OS_OUT)/$(1).symbols0.o -o $(OS_OUT)/$(1).first.elf
+	nm -n $(OS_OUT)/$(1).first.elf | awk -f $(OS_ROOT)tools/symbols.awk > $(OS_OUT)/$(1).symbols.S
+	$(OS_CC) -c $(OS_OUT)/$(1).symbols.S -o $(OS_OUT)/$(1).symbols.o
+	$(OS_CC) $(OS_LINK) -Wl,-T,$(OS_OUT)/kernel.ld $(2) $(OS_OUT)/$(1).symbols.o -o $$@.tmp
+	mv $$@.tmp $$@
+endef
+$(eval $(call OS_LINK_KERNEL,orrery,$(OS_KERNEL_OBJECTS)))
+$(eval $(call OS_LINK_KERNEL,orrery-test,$(OS_KERNEL_OBJECTS) $(OS_TEST_OBJECTS)))
+
+$(OS_OUT)/user/%.c.o: $(OS_ROOT)%.c
+	@mkdir -p $(dir $@)
+	$(OS_CC) $(OS_USER_FLAGS) $(if $(findstring /kernel/,/$*),-I$(OS_ROOT)kernel) -MMD -MP -c $< -o $@
+
+$(OS_OUT)/user/%.S.o: $(OS_ROOT)%.S
+	@mkdir -p $(dir $@)
+	$(OS_CC) $(OS_USER_FLAGS) -MMD -MP -c $< -o $@
+
+define OS_LINK_PROGRAM
+OS_$(1)_OBJECTS := $(patsubst $(OS_ROOT)%,$(OS_OUT)/user/%.o,$(sort $(wildcard $(OS_ROOT)programs/$(1)/*.c)))
+$(OS_OUT)/programs/$(1): $$(OS_$(1)_OBJECTS) $(OS_LIB_OBJECTS) $(OS_ROOT)lib/program.ld
+	@mkdir -p $$(dir $$@)
+	$(OS_CC) $(OS_LINK) -Wl,-T,$(OS_ROOT)lib/program.ld $$(OS_$(1)_OBJECTS) $(OS_LIB_OBJECTS) -o $$@
+	strip -s $$@ -o $$@.stripped
+endef
+$(foreach p,$(OS_PROGRAMS),$(eval $(call OS_LINK_PROGRAM,$(p))))
+
+# newc archive without dates, owners or paths: the same bytes on every build.
+$(OS_OUT)/initrd.cpio: $(addprefix $(OS_OUT)/programs/,$(OS_PROGRAMS)) $(OS_ROOT)tools/mkcpio.sh
+	sh $(OS_ROOT)tools/mkcpio.sh $(OS_OUT)/programs $(sort $(OS_PROGRAMS)) > $@.tmp
+	mv $@.tmp $@
+
+-include $(OS_KERNEL_OBJECTS:.o=.d) $(OS_TEST_OBJECTS:.o=.d) $(OS_LIB_OBJECTS:.o=.d)

@@ -1,0 +1,244 @@
+/*
+ * init, the first process. Prints "init: ready" when the system is up, then serves the driver port (docs/
+ * driver-protocol.md). With "-- PROGRAM ARGUMENTS..." at the end of the kernel command line it runs that program instead
+ * and ends the machine with its verdict.
+ */
+#include <stdbool.h>
+
+#include "lib/orrery.h"
+
+#define LINE_BYTES 512
+#define WORDS_MAX 32
+#define RUNS_MAX 64
+#define PASS 16u
+#define FAIL 17u
+#define TREE_PROCESSES 4000u
+
+static struct {
+    char line[LINE_BYTES];
+    size_t length;
+    bool too_long;
+    uint32_t runs[RUNS_MAX]; /* pids of programs that were started by the driver, 0: free */
+} driver;
+
+static void reply(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+static void reply(const char *format, ...)
+{
+    char line[256];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(line, sizeof(line), format, arguments);
+    va_end(arguments);
+    sys_driver_write(line, strlen(line));
+}
+
+/* Starts a program in a quota tree of its own; pid or a negative status. */
+static int64_t start(char **words)
+{
+    int64_t pid = sys_fork();
+    if (pid == 0) {
+        static const char *const environment[] = {NULL};
+        sys_quota(TREE_PROCESSES);
+        int64_t status = sys_exec(words[0], (const char *const *)words, environment);
+        print("init: %s: %s\n", words[0], status_text((status_t)status));
+        sys_exit(127);
+    }
+    return pid;
+}
+
+static void command_run(char **words, int count)
+{
+    int slot = 0;
+    while (slot < RUNS_MAX && driver.runs[slot] != 0) {
+        slot++;
+    }
+    if (count < 2 || slot == RUNS_MAX) {
+        reply("error %s\n", count < 2 ? "run needs a program" : "too many programs");
+        return;
+    }
+    int64_t pid = start(words + 1);
+    if (pid < 0) {
+        reply("error %s\n", status_text((status_t)pid));
+        return;
+    }
+    driver.runs[slot] = (uint32_t)pid;
+    reply("started %u\n", (unsigned)pid);
+}
+
+static struct system_stats *stats_read(void)
+{
+    static struct system_stats stats;
+    sys_stats(&stats, sizeof(stats));
+    return &stats;
+}
+
+static void command_stats(void)
+{
+    const struct system_stats *stats = stats_read();
+    reply("frames-free %llu\n", (unsigned long long)stats->frames_free);
+    reply("frames-managed %llu\n", (unsigned long long)stats->frames_managed);
+    reply("processes %u\n", stats->processes);
+    reply("threads-dead %u\n", stats->threads_dead);
+    reply("forks %llu\n", (unsigned long long)stats->forks);
+    reply("exits %llu\n", (unsigned long long)stats->exits);
+    for (unsigned cpu = 0; cpu < stats->cpus_present; cpu++) {
+        const struct cpu_stats *c = &stats->cpus[cpu];
+        reply("cpu %u switches %llu ticks %llu interrupts %llu shootdowns %llu\n", cpu, (unsigned long long)c->switches,
+              (unsigned long long)c->ticks, (unsigned long long)c->interrupts, (unsigned long long)c->shootdowns_sent);
+    }
+    reply("end\n");
+}
+
+static void command_caps(void)
+{
+    for (unsigned slot = 0; slot < CAP_TYPE_COUNT; slot++) {
+        struct cap_info info;
+        if (sys_cap_read(slot, &info) == STATUS_OK) {
+            reply("cap %u type %u rights %x\n", slot, info.type, info.rights);
+        }
+    }
+    reply("end\n");
+}
+
+static void command_exit(char **words, int count)
+{
+    int64_t code = count == 2 ? parse_number(words[1]) : -1;
+    if (code < 1 || code > 255) {
+        reply("error exit needs a code from 1 to 255\n");
+        return;
+    }
+    sys_shutdown((unsigned)code);
+    reply("error no debug-exit device\n");
+}
+
+static void command(char *line)
+{
+    char *words[WORDS_MAX];
+    int count = split_words(line, words, WORDS_MAX);
+    if (count == 0) {
+        return;
+    }
+    if (count < 0) {
+        reply("error too many words\n");
+    } else if (strcmp(words[0], "ping") == 0) {
+        reply("pong\n");
+    } else if (strcmp(words[0], "run") == 0) {
+        command_run(words, count);
+    } else if (strcmp(words[0], "stats") == 0) {
+        command_stats();
+    } else if (strcmp(words[0], "caps") == 0) {
+        command_caps();
+    } else if (strcmp(words[0], "quiesce") == 0) {
+        sys_quiesce();
+        reply("quiet\n");
+    } else if (strcmp(words[0], "exit") == 0) {
+        command_exit(words, count);
+    } else if (strcmp(words[0], "shutdown") == 0) {
+        sys_shutdown(0);
+        reply("error no soft-off\n");
+    } else {
+        reply("error unknown command %s\n", words[0]);
+    }
+}
+
+static void take_byte(char byte)
+{
+    if (byte == '\r') {
+        return;
+    }
+    if (byte != '\n') {
+        driver.too_long |= driver.length == sizeof(driver.line) - 1;
+        if (!driver.too_long) {
+            driver.line[driver.length++] = byte;
+        }
+        return;
+    }
+    driver.line[driver.length] = '\0';
+    if (driver.too_long) {
+        reply("error line too long\n");
+    } else {
+        command(driver.line);
+    }
+    driver.length = 0;
+    driver.too_long = false;
+}
+
+/* Reaps everything that has ended, orphans too; tells the driver of those it started. */
+static void reap(void)
+{
+    int32_t status;
+    for (int64_t pid; (pid = sys_wait(0, &status, WAIT_NO_BLOCK)) > 0;) {
+        for (int slot = 0; slot < RUNS_MAX; slot++) {
+            if (driver.runs[slot] == (uint32_t)pid) {
+                driver.runs[slot] = 0;
+                reply("exit %u %d\n", (unsigned)pid, status);
+            }
+        }
+    }
+}
+
+static void serve(void)
+{
+    char buffer[128];
+    for (;;) {
+        int64_t count = sys_driver_read(buffer, sizeof(buffer), DRIVER_READ_OR_CHILD);
+        if (count < 0) {
+            print("init: no driver port\n");
+            return;
+        }
+        reap();
+        for (int64_t i = 0; i < count; i++) {
+            take_byte(buffer[i]);
+        }
+    }
+}
+
+/* The words after "--" of the kernel command line, null when there are none. */
+static char *command_of(char *arguments)
+{
+    for (char *at = arguments; *at != '\0'; at++) {
+        if (strncmp(at, "-- ", 3) == 0 && (at == arguments || at[-1] == ' ')) {
+            return at + 3;
+        }
+    }
+    return NULL;
+}
+
+static void run_alone(char *line)
+{
+    char *words[WORDS_MAX];
+    int32_t status = 127;
+    uint64_t before = stats_read()->frames_free;
+    if (split_words(line, words, WORDS_MAX) > 0) {
+        int64_t pid = start(words);
+        int64_t ended = 0;
+        while (pid > 0 && ended != pid) {
+            ended = sys_wait(0, &status, 0);
+        }
+    }
+    sys_quiesce();
+    uint64_t after = stats_read()->frames_free;
+    print("init: program ended with status %d\n", status);
+    print("init: free frames before minus after: %lld\n", (long long)(before - after));
+    sys_shutdown(status == 0 && before == after ? PASS : FAIL);
+    sys_shutdown(0);
+}
+
+int main(void);
+
+int main(void)
+{
+    static char arguments[1024];
+    sys_boot_arguments(arguments, sizeof(arguments));
+    char *alone = command_of(arguments);
+    sys_quiesce();
+    print("init: ready\n");
+    if (alone != NULL) {
+        run_alone(alone);
+    }
+    serve();
+    for (;;) {
+        sys_sleep(3600ull * 1000000000ull);
+    }
+}

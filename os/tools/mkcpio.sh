@@ -1,0 +1,29 @@
+#!/bin/sh
+# Writes a cpio archive ("newc") of stripped programs to standard output: mkcpio.sh DIRECTORY NAME...
+# Inode numbers count from 1; owner, dates and devices are 0.
+set -eu
+directory=$1
+shift
+inode=0
+
+pad() { # bytes so far, in the member
+    rest=$(( (4 - $1 % 4) % 4 ))
+    [ "$rest" = 0 ] || head -c "$rest" /dev/zero
+}
+
+member() { # name, mode (octal), file or empty
+    inode=$((inode + 1))
+    size=0
+    [ -z "$3" ] || size=$(wc -c < "$3")
+    name_bytes=$((${#1} + 1))
+    printf '070701%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X' \
+        "$inode" "$((0$2))" 0 0 1 0 "$size" 0 0 0 0 "$name_bytes" 0
+    printf '%s\0' "$1"
+    pad $((110 + name_bytes))
+    [ -z "$3" ] || { cat "$3"; pad "$size"; }
+}
+
+for name in "$@"; do
+    member "$name" 100755 "$directory/$name.stripped"
+done
+member 'TRAILER!!!' 0 ''

@@ -1,0 +1,121 @@
+#ifndef ORRERY_BASE_VISIT_H
+#define ORRERY_BASE_VISIT_H
+
+/*
+ * State visitors: each part of the machine lists its state once, field by field, in one function
+ *
+ *     void x_visit(struct x *x, struct visitor *v)
+ *
+ * and from that list come the digests, snapshots (save and load) and the name of the first field that differs.
+ * Values are serialised little-endian and without padding, so the bytes are the same on every host.
+ * Order of the calls is the serialisation format. Host pointers, caches of other state and statistics of the
+ * host are never visited.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* How deep a digest or a save goes (model.md, Identity). A field is visited when v->level >= its level. */
+enum visit_level { VISIT_ARCH, VISIT_MACHINE, VISIT_MODEL };
+
+struct visitor {
+    enum visit_level level;
+    /* Handles count elements of size_bytes (1, 2, 4 or 8) each; may change them (load). */
+    void (*array)(struct visitor *v, const char *name, void *elements, unsigned size_bytes, size_t count);
+    /* Names a nested part, e.g. "cpu" 2 "lapic"; visit_leave ends it. May be NULL. */
+    void (*enter)(struct visitor *v, const char *name, unsigned index);
+    void (*leave)(struct visitor *v);
+};
+
+static inline void visit_u8(struct visitor *v, const char *name, uint8_t *p)
+{
+    v->array(v, name, p, 1, 1);
+}
+
+static inline void visit_u16(struct visitor *v, const char *name, uint16_t *p)
+{
+    v->array(v, name, p, 2, 1);
+}
+
+static inline void visit_u32(struct visitor *v, const char *name, uint32_t *p)
+{
+    v->array(v, name, p, 4, 1);
+}
+
+static inline void visit_u64(struct visitor *v, const char *name, uint64_t *p)
+{
+    v->array(v, name, p, 8, 1);
+}
+
+/* A bool travels as one byte, 0 or 1. */
+static inline void visit_bool(struct visitor *v, const char *name, bool *p)
+{
+    uint8_t byte = *p;
+    v->array(v, name, &byte, 1, 1);
+    *p = byte != 0;
+}
+
+static inline void visit_array(struct visitor *v, const char *name, void *elements, unsigned size_bytes, size_t count)
+{
+    v->array(v, name, elements, size_bytes, count);
+}
+
+static inline void visit_enter(struct visitor *v, const char *name, unsigned index)
+{
+    if (v->enter) {
+        v->enter(v, name, index);
+    }
+}
+
+static inline void visit_leave(struct visitor *v)
+{
+    if (v->leave) {
+        v->leave(v);
+    }
+}
+
+/* A 128-bit digest, printed as 32 hexadecimal digits, high half first. */
+struct digest {
+    uint64_t hi, lo;
+};
+
+static inline bool digest_equal(struct digest a, struct digest b)
+{
+    return a.hi == b.hi && a.lo == b.lo;
+}
+
+/* XXH3-128 of size bytes. */
+struct digest digest_bytes(const void *p, size_t size);
+
+/* The digesting visitor. Create, visit, finish (which frees it). */
+struct digest_visitor;
+struct digest_visitor *digest_visitor_create(enum visit_level level);
+struct visitor *digest_visitor_base(struct digest_visitor *d);
+struct digest digest_visitor_finish(struct digest_visitor *d);
+
+/* A growing byte buffer: what save writes and load and compare read. */
+struct state_buffer {
+    uint8_t *bytes;
+    size_t size, capacity, position;
+};
+
+void state_buffer_deinit(struct state_buffer *b);
+
+struct buffer_visitor {
+    struct visitor base;
+    struct state_buffer *buffer;
+    bool differs;        /* compare: a difference was found */
+    char where[192];     /* compare: path of the first one */
+    char path[160];
+    unsigned path_ends[16], depth;
+};
+
+/* Appends what is visited to buffer. */
+void save_visitor_init(struct buffer_visitor *s, enum visit_level level, struct state_buffer *buffer);
+/* Overwrites what is visited from buffer, reading from position 0; a CHECK fails when it is too short. */
+void load_visitor_init(struct buffer_visitor *s, enum visit_level level, struct state_buffer *buffer);
+/* Compares with buffer; differs and where tell the first difference by name. */
+void compare_visitor_init(struct buffer_visitor *s, enum visit_level level, struct state_buffer *buffer);
+
+#endif

@@ -1,0 +1,138 @@
+/* The physical address map. Source: the open-bus behaviour of PC chipsets (reads of unclaimed space are ones). */
+
+#include "core/bus.h"
+
+#include "base/bits.h"
+#include "base/check.h"
+
+#include <string.h>
+
+void bus_init(struct bus *b)
+{
+    *b = (struct bus){.port_device_count = 1};
+}
+
+void bus_deinit(struct bus *b)
+{
+    ram_deinit(&b->ram);
+}
+
+void bus_add_mmio(struct bus *b, phys_t base, uint64_t size_bytes, const struct device_ops *ops, void *dev)
+{
+    CHECK(b->mmio_count < BUS_MMIO_MAX, "too many MMIO ranges at %s", ops->name);
+    CHECK(!ram_contains(&b->ram, base, 1), "%s lies in RAM", ops->name);
+    unsigned at = b->mmio_count;
+    while (at > 0 && b->mmio[at - 1].base.v > base.v) {
+        b->mmio[at] = b->mmio[at - 1];
+        at--;
+    }
+    b->mmio[at] = (struct mmio_range){base, size_bytes, ops, dev};
+    b->mmio_count++;
+    CHECK(at == 0 || b->mmio[at - 1].base.v + b->mmio[at - 1].size_bytes <= base.v, "%s overlaps", ops->name);
+    CHECK(at + 1 == b->mmio_count || base.v + size_bytes <= b->mmio[at + 1].base.v, "%s overlaps", ops->name);
+}
+
+void bus_add_ports(struct bus *b, uint16_t first, unsigned count, const struct device_ops *ops, void *dev)
+{
+    CHECK(b->port_device_count < BUS_PORT_DEVICES_MAX, "too many port ranges at %s", ops->name);
+    CHECK(first + count <= 65536, "%s: ports out of range", ops->name);
+    unsigned slot = b->port_device_count++;
+    b->port_devices[slot] = (struct port_device){ops, dev};
+    for (unsigned i = 0; i < count; i++) {
+        CHECK(b->port_map[first + i] == 0, "%s: port 0x%x is taken", ops->name, first + i);
+        b->port_map[first + i] = (uint8_t)slot;
+    }
+}
+
+const struct mmio_range *bus_find_mmio(const struct bus *b, phys_t a)
+{
+    unsigned low = 0, high = b->mmio_count;
+    while (low < high) {
+        unsigned middle = (low + high) / 2;
+        if (a.v < b->mmio[middle].base.v) {
+            high = middle;
+        } else if (a.v - b->mmio[middle].base.v >= b->mmio[middle].size_bytes) {
+            low = middle + 1;
+        } else {
+            return &b->mmio[middle];
+        }
+    }
+    return NULL;
+}
+
+uint64_t bus_read(struct bus *b, const struct bus_cx *cx, phys_t a, unsigned size_bytes)
+{
+    if (ram_contains(&b->ram, a, size_bytes)) {
+        return load_le(ram_at(&b->ram, a), size_bytes);
+    }
+    const struct mmio_range *range = bus_find_mmio(b, a);
+    uint64_t mask = bits_size_mask(size_bytes);
+    if (!range || !range->ops->mmio_read) {
+        return mask;
+    }
+    return range->ops->mmio_read(range->dev, cx, a.v - range->base.v, size_bytes) & mask;
+}
+
+void bus_write_ram(struct bus *b, phys_t a, uint64_t value, unsigned size_bytes)
+{
+    ram_note_write(&b->ram, a);
+    store_le(ram_at(&b->ram, a), value, size_bytes);
+    if (b->ram.flags[a.v >> PAGE_SHIFT] != PAGE_DIRTY && b->on_special_write) {
+        b->on_special_write(b->on_special_write_target, a, size_bytes);
+    }
+}
+
+void bus_write(struct bus *b, const struct bus_cx *cx, phys_t a, uint64_t value, unsigned size_bytes)
+{
+    if (ram_contains(&b->ram, a, size_bytes)) {
+        bus_write_ram(b, a, value, size_bytes);
+        return;
+    }
+    const struct mmio_range *range = bus_find_mmio(b, a);
+    if (range && range->ops->mmio_write) {
+        range->ops->mmio_write(range->dev, cx, a.v - range->base.v, value & bits_size_mask(size_bytes), size_bytes);
+    }
+}
+
+uint64_t bus_port_read(struct bus *b, const struct bus_cx *cx, uint16_t port, unsigned size_bytes)
+{
+    const struct port_device *d = &b->port_devices[b->port_map[port]];
+    uint64_t mask = bits_size_mask(size_bytes);
+    return d->ops && d->ops->port_read ? d->ops->port_read(d->dev, cx, port, size_bytes) & mask : mask;
+}
+
+void bus_port_write(struct bus *b, const struct bus_cx *cx, uint16_t port, uint64_t value, unsigned size_bytes)
+{
+    const struct port_device *d = &b->port_devices[b->port_map[port]];
+    if (d->ops && d->ops->port_write) {
+        d->ops->port_write(d->dev, cx, port, value & bits_size_mask(size_bytes), size_bytes);
+    }
+}
+
+bool bus_load(struct bus *b, phys_t a, const void *bytes, uint64_t size_bytes)
+{
+    if (!ram_contains(&b->ram, a, size_bytes)) {
+        return false;
+    }
+    for (uint64_t done = 0; done < size_bytes;) {
+        phys_t at = phys(a.v + done);
+        uint64_t room = PAGE_SIZE_BYTES - (at.v & PAGE_MASK_BITS);
+        uint64_t n = size_bytes - done < room ? size_bytes - done : room;
+        ram_note_write(&b->ram, at);
+        memcpy(ram_at(&b->ram, at), (const uint8_t *)bytes + done, n);
+        if (b->ram.flags[at.v >> PAGE_SHIFT] != PAGE_DIRTY && b->on_special_write) {
+            b->on_special_write(b->on_special_write_target, at, (unsigned)n);
+        }
+        done += n;
+    }
+    return true;
+}
+
+bool bus_peek(const struct bus *b, phys_t a, void *bytes, uint64_t size_bytes)
+{
+    if (!ram_contains(&b->ram, a, size_bytes)) {
+        return false;
+    }
+    memcpy(bytes, ram_at(&b->ram, a), size_bytes);
+    return true;
+}

@@ -1,0 +1,140 @@
+/*
+ * Sparse RAM in one reserved host range. The digest is a sum modulo 2^128 of a hash of (page number, contents)
+ * over all pages that are not zero, so one page's change is a subtraction and an addition, and the order in
+ * which pages were touched does not show.
+ */
+
+#define _GNU_SOURCE
+
+#include "core/ram.h"
+
+#include "base/bits.h"
+#include "base/check.h"
+#include "base/u128.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+static void *reserve(uint64_t size_bytes)
+{
+    void *p = mmap(NULL, size_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return p == MAP_FAILED ? NULL : p;
+}
+
+static uint64_t ram_pages(const struct ram *r)
+{
+    return r->end >> PAGE_SHIFT;
+}
+
+bool ram_init(struct ram *r, const struct ram_range *ranges, unsigned count, struct error *e)
+{
+    *r = (struct ram){.range_count = count};
+    CHECK(count > 0 && count <= RAM_RANGES_MAX, "%u RAM ranges", count);
+    for (unsigned i = 0; i < count; i++) {
+        CHECK(((ranges[i].base.v | ranges[i].size_bytes) & PAGE_MASK_BITS) == 0, "RAM range %u not aligned", i);
+        CHECK(ranges[i].base.v >= r->end, "RAM range %u out of order", i);
+        r->ranges[i] = ranges[i];
+        r->end = ranges[i].base.v + ranges[i].size_bytes;
+    }
+    r->base = reserve(r->end);
+    r->flags = reserve(ram_pages(r));
+    r->page_digests = reserve(ram_pages(r) * sizeof *r->page_digests);
+    r->digested = reserve(ram_pages(r));
+    if (!r->base || !r->flags || !r->page_digests || !r->digested) {
+        ram_deinit(r);
+        return error_set(e, "memory: the host refuses to reserve %llu MiB", (unsigned long long)(r->end >> 20));
+    }
+    madvise(r->base, r->end, MADV_NOHUGEPAGE); /* a huge page would charge 2 MiB for one touched byte */
+    return true;
+}
+
+void ram_deinit(struct ram *r)
+{
+    if (r->base) {
+        munmap(r->base, r->end);
+    }
+    if (r->flags) {
+        munmap(r->flags, ram_pages(r));
+    }
+    if (r->page_digests) {
+        munmap(r->page_digests, ram_pages(r) * sizeof *r->page_digests);
+    }
+    if (r->digested) {
+        munmap(r->digested, ram_pages(r));
+    }
+    free(r->dirty_pages);
+    *r = (struct ram){0};
+}
+
+bool ram_contains(const struct ram *r, phys_t a, uint64_t size_bytes)
+{
+    for (unsigned i = 0; i < r->range_count; i++) {
+        uint64_t offset = a.v - r->ranges[i].base.v;
+        if (a.v >= r->ranges[i].base.v && offset < r->ranges[i].size_bytes) {
+            return size_bytes <= r->ranges[i].size_bytes - offset;
+        }
+    }
+    return false;
+}
+
+void ram_mark_dirty(struct ram *r, uint64_t page)
+{
+    CHECK(page < ram_pages(r), "page %llx is not RAM", (unsigned long long)page);
+    if (r->dirty_count == r->dirty_capacity) {
+        r->dirty_capacity = r->dirty_capacity ? r->dirty_capacity * 2 : 1024;
+        r->dirty_pages = realloc(r->dirty_pages, r->dirty_capacity * sizeof *r->dirty_pages);
+        CHECK(r->dirty_pages, "out of memory");
+    }
+    r->dirty_pages[r->dirty_count++] = page;
+    r->flags[page] |= PAGE_DIRTY;
+}
+
+static bool page_is_zero(const uint8_t *page)
+{
+    return page[0] == 0 && memcmp(page, page + 1, PAGE_SIZE_BYTES - 1) == 0;
+}
+
+static struct digest page_digest(const struct ram *r, uint64_t page)
+{
+    struct digest content = digest_bytes(r->base + (page << PAGE_SHIFT), PAGE_SIZE_BYTES);
+    uint8_t bytes[24];
+    store_le64(bytes, page);
+    store_le64(bytes + 8, content.hi);
+    store_le64(bytes + 16, content.lo);
+    return digest_bytes(bytes, sizeof bytes);
+}
+
+static struct digest digest_from(u128_t v)
+{
+    return (struct digest){u128_hi(v), u128_lo(v)};
+}
+
+struct digest ram_digest(struct ram *r)
+{
+    u128_t sum = u128_make(r->sum.hi, r->sum.lo);
+    for (uint64_t i = 0; i < r->dirty_count; i++) {
+        uint64_t page = r->dirty_pages[i];
+        if (r->digested[page]) {
+            sum -= u128_make(r->page_digests[page].hi, r->page_digests[page].lo);
+        }
+        r->digested[page] = !page_is_zero(r->base + (page << PAGE_SHIFT));
+        if (r->digested[page]) {
+            r->page_digests[page] = page_digest(r, page);
+            sum += u128_make(r->page_digests[page].hi, r->page_digests[page].lo);
+        }
+        r->flags[page] &= (uint8_t)~PAGE_DIRTY;
+    }
+    r->dirty_count = 0;
+    r->sum = digest_from(sum);
+    return r->sum;
+}
+
+uint64_t ram_touched_bytes(const struct ram *r)
+{
+    uint64_t pages = 0;
+    for (uint64_t page = 0; page < ram_pages(r); page++) {
+        pages += r->digested[page] || (r->flags[page] & PAGE_DIRTY);
+    }
+    return pages << PAGE_SHIFT;
+}

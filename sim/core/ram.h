@@ -1,0 +1,75 @@
+#ifndef ORRERY_CORE_RAM_H
+#define ORRERY_CORE_RAM_H
+
+/*
+ * Guest RAM: sparse, page-granular, with an incremental digest.
+ *
+ * The host keeps one reserved range in which offset == physical address; pages cost memory once touched.
+ * Each physical page has flags. A fast (host-pointer) write entry may exist only while the page's flags are
+ * exactly PAGE_DIRTY: everything else must take the slow path and call ram_note_write first.
+ */
+
+#include "base/status.h"
+#include "base/types.h"
+#include "base/visit.h"
+
+enum page_flags {
+    PAGE_RAM = 0,
+    PAGE_DIRTY = 1,   /* written since the last digest or snapshot */
+    PAGE_CODE = 2,    /* the block cache holds code of this page: a write must tell it */
+    PAGE_MONITOR = 4, /* a vCPU's MONITOR range lies in this page */
+    PAGE_WATCH = 8    /* an observer wants to see the accesses (read or write) to this page */
+};
+
+#define RAM_RANGES_MAX 16u
+
+struct ram_range {
+    phys_t base;
+    uint64_t size_bytes;
+};
+
+struct ram {
+    uint8_t *base;       /* host address of physical address 0 */
+    uint64_t end;        /* first physical address above all RAM */
+    uint8_t *flags;      /* one byte a page, enum page_flags */
+    struct digest *page_digests;
+    uint8_t *digested;   /* 1: page_digests entry is part of sum */
+    struct ram_range ranges[RAM_RANGES_MAX];
+    unsigned range_count;
+    uint64_t *dirty_pages; /* page numbers with PAGE_DIRTY, in order of becoming so */
+    uint64_t dirty_count, dirty_capacity;
+    struct digest sum;
+};
+
+/* Reserves address space for the ranges (page aligned, ascending, disjoint). Fails with a message. */
+bool ram_init(struct ram *r, const struct ram_range *ranges, unsigned count, struct error *e);
+void ram_deinit(struct ram *r);
+
+/* True when size_bytes from a all lie in RAM (of one range). */
+bool ram_contains(const struct ram *r, phys_t a, uint64_t size_bytes);
+
+/* Host address of a; the caller knows that it is RAM. */
+static inline uint8_t *ram_at(const struct ram *r, phys_t a)
+{
+    return r->base + a.v;
+}
+
+/* Slow path of ram_note_write. */
+void ram_mark_dirty(struct ram *r, uint64_t page);
+
+/* Must come before any write to a page whose flags are not exactly PAGE_DIRTY. */
+static inline void ram_note_write(struct ram *r, phys_t a)
+{
+    if (!(r->flags[a.v >> PAGE_SHIFT] & PAGE_DIRTY)) {
+        ram_mark_dirty(r, a.v >> PAGE_SHIFT);
+    }
+}
+
+/* Digest of all RAM contents; a page never touched equals a zero page. Clears PAGE_DIRTY everywhere, so the
+ * caller must drop all host-pointer write entries of all vCPUs (cpu_drop_write_pointers). */
+struct digest ram_digest(struct ram *r);
+
+/* Bytes of host memory in touched pages, for statistics only. */
+uint64_t ram_touched_bytes(const struct ram *r);
+
+#endif

@@ -1,0 +1,423 @@
+/*
+ * The cache of decoded blocks: finding, making, linking, forgetting. block.h tells how a block lies in memory.
+ * Deviations: none; what is cached never shows in a run.
+ */
+
+#include "cpu/block.h"
+#include "base/check.h"
+#include "cpu/op.h"
+
+#include <stdlib.h>
+
+#define HASH_BUCKETS (UINT32_C(1) << 15)
+
+struct code_page {
+    struct block *blocks;
+    uint64_t lines; /* bit n: live code in bytes 64 n .. 64 n + 63 */
+};
+
+struct block_cache {
+    struct ram *ram;
+    struct code_page *pages; /* one a page of RAM */
+    struct block **hash;
+    uint8_t *arena;
+    uint64_t arena_used;
+    struct cpu *cpus[BLOCK_CPUS_MAX];
+    unsigned cpu_count;
+    uint64_t probes[BLOCK_PROBES_MAX]; /* ascending; equal ones are counted apart */
+    unsigned probe_count;
+    struct block_statistics statistics;
+};
+
+static void *allocate(size_t count, size_t size)
+{
+    void *p = calloc(count, size);
+    CHECK(p != NULL, "out of host memory");
+    return p;
+}
+
+struct block_cache *block_cache_create(struct ram *ram)
+{
+    struct block_cache *c = allocate(1, sizeof *c);
+    c->ram = ram;
+    c->pages = allocate((size_t)(ram->end >> PAGE_SHIFT) + 1, sizeof *c->pages);
+    c->hash = allocate(HASH_BUCKETS, sizeof *c->hash);
+    c->arena = allocate(1, BLOCK_ARENA_BYTES);
+    return c;
+}
+
+void block_cache_destroy(struct block_cache *c)
+{
+    free(c->arena);
+    free(c->hash);
+    free(c->pages);
+    free(c);
+}
+
+void block_cache_add_cpu(struct block_cache *c, struct cpu *cpu)
+{
+    CHECK(c->cpu_count < BLOCK_CPUS_MAX, "more than %u vCPUs", BLOCK_CPUS_MAX);
+    c->cpus[c->cpu_count++] = cpu;
+}
+
+void block_cache_remove_cpu(struct block_cache *c, struct cpu *cpu)
+{
+    for (unsigned i = 0; i < c->cpu_count; i++) {
+        if (c->cpus[i] == cpu) {
+            c->cpus[i] = c->cpus[--c->cpu_count];
+            return;
+        }
+    }
+}
+
+struct block_statistics block_cache_statistics(const struct block_cache *c)
+{
+    return c->statistics;
+}
+
+/* ---- links ---- */
+
+static void unlink_one(struct block_link *l)
+{
+    if (l->to != NULL) {
+        *l->back = l->next;
+        if (l->next != NULL) {
+            l->next->back = l->back;
+        }
+        l->from->link = &op_unlinked;
+        l->to = NULL;
+    }
+}
+
+void block_link_to(struct block *from, struct op *op, struct block *to)
+{
+    struct block_link *l = &from->out[from->out[0].to == NULL ? 0 : 1];
+    if (from->dead || to->dead || op->link != &op_unlinked) {
+        return;
+    }
+    *l = (struct block_link){.from = op, .to = to, .next = to->incoming, .back = &to->incoming};
+    if (l->next != NULL) {
+        l->next->back = &l->next;
+    }
+    to->incoming = l;
+    op->link = to;
+}
+
+/* ---- forgetting ---- */
+
+/* vCPUs must not go on through what points to blocks; the running one leaves its chain. */
+static void forget_in_cpus(struct block_cache *c)
+{
+    for (unsigned i = 0; i < c->cpu_count; i++) {
+        memset(c->cpus[i]->jump_tables, 0, sizeof c->cpus[i]->jump_tables);
+        c->cpus[i]->link_from = NULL;
+        c->cpus[i]->chain_cut = true;
+    }
+}
+
+static uint32_t hash_of(phys_t at, uint64_t rip, uint32_t mode)
+{
+    uint64_t h = (at.v ^ rip << 20 ^ (uint64_t)mode << 58) * UINT64_C(0x9e3779b97f4a7c15);
+    return (uint32_t)(h >> 40) % HASH_BUCKETS;
+}
+
+static void unhash(struct block_cache *c, struct block *b)
+{
+    struct block **p = &c->hash[hash_of(b->at, b->rip, b->mode)];
+    while (*p != b) {
+        p = &(*p)->hash_next;
+    }
+    *p = b->hash_next;
+}
+
+static void kill(struct block_cache *c, struct block *b)
+{
+    unhash(c, b);
+    unlink_one(&b->out[0]);
+    unlink_one(&b->out[1]);
+    while (b->incoming != NULL) {
+        unlink_one(b->incoming);
+    }
+    b->dead = true;
+    c->statistics.live--;
+}
+
+static uint64_t line_mask(uint64_t offset, uint64_t size_bytes)
+{
+    uint64_t first = offset / 64, last = (offset + size_bytes - 1) / 64;
+    return bits_mask((unsigned)(last - first + 1)) << first;
+}
+
+/* Kills the blocks of a page that overlap size_bytes from a; true if there was one. */
+static bool kill_overlapping(struct block_cache *c, struct code_page *page, uint64_t a, uint64_t size_bytes)
+{
+    bool killed = false;
+    struct block **p = &page->blocks;
+    page->lines = 0;
+    while (*p != NULL) {
+        struct block *b = *p;
+        if (b->at.v < a + size_bytes && a < b->at.v + b->size_bytes) {
+            *p = b->page_next;
+            kill(c, b);
+            killed = true;
+        } else {
+            page->lines |= line_mask(b->at.v & PAGE_MASK_BITS, b->size_bytes);
+            p = &b->page_next;
+        }
+    }
+    return killed;
+}
+
+/* The part of an invalidation within one page. */
+static void invalidate_in_page(struct block_cache *c, uint64_t a, uint64_t size_bytes)
+{
+    struct code_page *page = &c->pages[a >> PAGE_SHIFT];
+    if (!(page->lines & line_mask(a & PAGE_MASK_BITS, size_bytes))) {
+        return;
+    }
+    if (kill_overlapping(c, page, a, size_bytes)) {
+        forget_in_cpus(c);
+    }
+    if (page->blocks == NULL) {
+        c->ram->flags[a >> PAGE_SHIFT] &= (uint8_t)~PAGE_CODE;
+    }
+}
+
+void block_cache_invalidate(struct block_cache *c, phys_t a, unsigned size_bytes)
+{
+    uint64_t at = a.v, end = a.v + size_bytes;
+    while (at < end && at >> PAGE_SHIFT <= c->ram->end >> PAGE_SHIFT) {
+        uint64_t next = align_down(at, PAGE_SIZE_BYTES) + PAGE_SIZE_BYTES;
+        next = next < end ? next : end;
+        invalidate_in_page(c, at, next - at);
+        at = next;
+    }
+}
+
+void block_cache_flush(struct block_cache *c)
+{
+    for (uint32_t h = 0; h < HASH_BUCKETS; h++) {
+        for (const struct block *b = c->hash[h]; b != NULL; b = b->hash_next) {
+            c->pages[b->phys_page >> PAGE_SHIFT] = (struct code_page){NULL, 0};
+            c->ram->flags[b->phys_page >> PAGE_SHIFT] &= (uint8_t)~PAGE_CODE;
+        }
+        c->hash[h] = NULL;
+    }
+    c->arena_used = 0;
+    c->statistics.live = 0;
+    c->statistics.flushes++;
+    forget_in_cpus(c);
+}
+
+/* ---- probes ---- */
+
+/* Number of probes below a. */
+static unsigned probe_rank(const struct block_cache *c, uint64_t a)
+{
+    unsigned low = 0, high = c->probe_count;
+    while (low < high) {
+        unsigned middle = (low + high) / 2;
+        if (c->probes[middle] < a) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
+bool block_cache_probed(const struct block_cache *c, lin_t a)
+{
+    unsigned at = probe_rank(c, a.v);
+    return at < c->probe_count && c->probes[at] == a.v;
+}
+
+bool block_cache_probe_add(struct block_cache *c, lin_t a)
+{
+    unsigned at = probe_rank(c, a.v);
+    if (c->probe_count == BLOCK_PROBES_MAX) {
+        return false;
+    }
+    memmove(&c->probes[at + 1], &c->probes[at], (c->probe_count - at) * sizeof c->probes[0]);
+    c->probes[at] = a.v;
+    c->probe_count++;
+    block_cache_flush(c);
+    return true;
+}
+
+void block_cache_probe_remove(struct block_cache *c, lin_t a)
+{
+    unsigned at = probe_rank(c, a.v);
+    if (!block_cache_probed(c, a)) {
+        return;
+    }
+    c->probe_count--;
+    memmove(&c->probes[at], &c->probes[at + 1], (c->probe_count - at) * sizeof c->probes[0]);
+    block_cache_flush(c);
+}
+
+bool block_cache_has_probes(const struct block_cache *c)
+{
+    return c->probe_count != 0;
+}
+
+/* ---- making ---- */
+
+unsigned insn_cost(const struct cost_table *costs, const struct insn *insn)
+{
+    const struct insn_row *row = &insn_rows[insn->row];
+    bool memory = false;
+    for (unsigned i = 0; i < insn->operand_count; i++) {
+        memory = memory || insn->op[i].kind == OPERAND_MEM;
+    }
+    unsigned class = row->cost;
+    if (insn->prefixes & PREFIX_LOCK) {
+        class = COST_LOCKED;
+    } else if (class == COST_LOCKED && !memory) {
+        class = COST_ALU;
+    }
+    bool charged = memory && !(row->flags & INSN_NO_MEMORY_COST);
+    return costs->base_cycles[class] + (charged ? costs->memory_cycles : 0u);
+}
+
+/* The instructions of a block, before it has its place in the arena. */
+struct draft {
+    struct insn insns[BLOCK_INSNS_MAX];
+    unsigned count, size_bytes;
+};
+
+static bool ends_block(const struct insn *insn)
+{
+    unsigned flags = insn_rows[insn->row].flags;
+    bool repeated = (flags & INSN_REP) && (insn->prefixes & (PREFIX_REP | PREFIX_REPNE));
+    return repeated || (flags & (INSN_END | INSN_EXACT)) != 0;
+}
+
+static void draft_block(const struct block_cache *c, const struct cpu *cpu, phys_t at, unsigned max, struct draft *d)
+{
+    const uint8_t *bytes = ram_at(c->ram, at);
+    unsigned room = (unsigned)(PAGE_SIZE_BYTES - (at.v & PAGE_MASK_BITS));
+    uint64_t linear = cpu->rip + (cpu->mode == MODE_LONG64 ? 0 : cpu->seg[SEG_CS].base);
+    d->count = 0;
+    d->size_bytes = 0;
+    while (d->count < max && d->size_bytes < room) {
+        struct insn *in = &d->insns[d->count];
+        if (d->count > 0 && block_cache_probed(c, lin(linear + d->size_bytes))) {
+            return;
+        }
+        if (insn_decode(cpu->mode, bytes + d->size_bytes, room - d->size_bytes, in) != DECODE_OK) {
+            return;
+        }
+        if (d->count > 0 && (insn_rows[in->row].flags & INSN_EXACT)) {
+            return;
+        }
+        d->size_bytes += in->length;
+        d->count++;
+        if (ends_block(in)) {
+            return;
+        }
+    }
+}
+
+static void *arena_take(struct block_cache *c, uint64_t size_bytes)
+{
+    size_bytes = align_up(size_bytes, 32);
+    if (c->arena_used + size_bytes > BLOCK_ARENA_BYTES) {
+        block_cache_flush(c);
+    }
+    void *p = c->arena + c->arena_used;
+    c->arena_used += size_bytes;
+    return p;
+}
+
+/* Costs from the end to the front, places from the front to the end. */
+static void fill_cold(struct block *b, struct block_cold *cold, const struct cost_table *costs)
+{
+    uint32_t offset = 0;
+    for (unsigned i = 0; i < b->count; i++) {
+        cold[i].offset_bytes = offset;
+        offset += b->insns[i].length;
+    }
+    cold[b->count] = (struct block_cold){offset, 0};
+    for (unsigned i = (unsigned)b->count; i-- > 0;) {
+        cold[i].refund_cycles = cold[i + 1].refund_cycles + (int32_t)insn_cost(costs, &b->insns[i]);
+    }
+    b->cost_cycles = cold[0].refund_cycles;
+}
+
+static struct block *place(struct block_cache *c, const struct cpu *cpu, const struct draft *d)
+{
+    size_t ops = (d->count + 1) * sizeof(struct op);
+    size_t cold = (d->count + 1) * sizeof(struct block_cold);
+    uint8_t *p = arena_take(c, sizeof(struct block) + ops + cold + d->count * sizeof(struct insn));
+    struct block *b = (struct block *)(void *)p;
+    memset(b, 0, sizeof *b);
+    memset(b + 1, 0, ops);
+    b->ops = (struct op *)(void *)(p + sizeof *b);
+    struct block_cold *colds = (struct block_cold *)(void *)(p + sizeof *b + ops);
+    struct insn *insns = (struct insn *)(void *)(p + sizeof *b + ops + cold);
+    memcpy(insns, d->insns, d->count * sizeof *insns);
+    b->insns = insns;
+    b->cold = colds;
+    b->count = d->count;
+    b->size_bytes = (uint16_t)d->size_bytes;
+    fill_cold(b, colds, cpu->costs);
+    return b;
+}
+
+/* The page now holds code: no vCPU may write to it unseen. */
+static void mark_page(struct block_cache *c, struct block *b)
+{
+    uint64_t number = b->phys_page >> PAGE_SHIFT;
+    struct code_page *page = &c->pages[number];
+    b->page_next = page->blocks;
+    page->blocks = b;
+    page->lines |= line_mask(b->at.v & PAGE_MASK_BITS, b->size_bytes);
+    if (!(c->ram->flags[number] & PAGE_CODE)) {
+        c->ram->flags[number] |= PAGE_CODE;
+        for (unsigned i = 0; i < c->cpu_count; i++) {
+            cpu_drop_write_pointers(c->cpus[i]);
+        }
+    }
+}
+
+static uint32_t mode_key(const struct cpu *cpu, bool single)
+{
+    return (uint32_t)cpu->mode | (single ? 4u : 0u);
+}
+
+static struct block *make(struct block_cache *c, const struct cpu *cpu, phys_t at, bool single)
+{
+    struct draft d;
+    if (!ram_contains(c->ram, phys(align_down(at.v, PAGE_SIZE_BYTES)), PAGE_SIZE_BYTES)) {
+        return NULL;
+    }
+    draft_block(c, cpu, at, single ? 1 : BLOCK_INSNS_MAX, &d);
+    if (d.count == 0) {
+        return NULL;
+    }
+    struct block *b = place(c, cpu, &d);
+    b->rip = cpu->rip;
+    b->at = at;
+    b->phys_page = align_down(at.v, PAGE_SIZE_BYTES);
+    b->mode = mode_key(cpu, single);
+    uint32_t h = hash_of(at, b->rip, b->mode);
+    b->hash_next = c->hash[h];
+    c->hash[h] = b;
+    mark_page(c, b);
+    op_build(b);
+    c->statistics.made++;
+    c->statistics.live++;
+    return b;
+}
+
+struct block *block_find(struct block_cache *c, struct cpu *cpu, phys_t at, bool single)
+{
+    uint32_t mode = mode_key(cpu, single);
+    for (struct block *b = c->hash[hash_of(at, cpu->rip, mode)]; b != NULL; b = b->hash_next) {
+        if (b->at.v == at.v && b->rip == cpu->rip && b->mode == mode) {
+            return b;
+        }
+    }
+    return make(c, cpu, at, single);
+}

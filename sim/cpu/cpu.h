@@ -1,0 +1,301 @@
+#ifndef ORRERY_CPU_CPU_H
+#define ORRERY_CPU_CPU_H
+
+/*
+ * One virtual CPU: its state, and the results that its parts hand to each other.
+ *
+ * Rooms of sim/cpu/:
+ *   regs.h        register constants                     insn.h    the decoded instruction, table rows
+ *   mem.[ch]      linear memory access, store commit      decode.c  Zydis -> struct insn
+ *   block.[ch]    the cache of decoded blocks             run.c     the run loop, boundaries, interrupts
+ *   exception.c   delivery through the IDT                segment.c descriptors and segment loads
+ *   flags.h       lazy status flags                       *_insn.c, op_*.c  the instructions themselves
+ */
+
+#include "base/rng.h"
+#include "base/types.h"
+#include "base/visit.h"
+#include "core/bus.h"
+#include "cpu/regs.h"
+#include "cpu/x87.h"
+#include "cpu/xmm.h"
+#include "mmu/tlb.h"
+#include "timing/cost.h"
+
+struct lapic;
+struct block;
+struct block_cache;
+struct op;
+struct insn;
+struct cpuid_model;
+
+/* A segment register. attr holds bits 55..40 of the descriptor without the limit: type(3:0) S(4) DPL(6:5) P(7)
+ * AVL(12) L(13) D/B(14) G(15). limit is in bytes, already scaled by G. A null selector has P = 0. */
+struct segment {
+    uint64_t base;
+    uint32_t limit;
+    uint16_t selector;
+    uint16_t attr;
+};
+
+#define SEG_TYPE  0x000fu
+#define SEG_S     0x0010u
+#define SEG_DPL   0x0060u
+#define SEG_P     0x0080u
+#define SEG_AVL   0x1000u
+#define SEG_L     0x2000u
+#define SEG_DB    0x4000u
+#define SEG_G     0x8000u
+
+struct table_reg {
+    uint64_t base;
+    uint32_t limit;
+};
+
+/* A guest fault: made where it is found, delivered in exception.c and nowhere else. */
+struct fault {
+    uint8_t vector;
+    bool has_error;
+    bool soft;  /* INT n, INT3, INTO: rip pushed is the next instruction's */
+    uint32_t error;
+    uint64_t cr2;   /* #PF: the linear address */
+    uint64_t dr6;   /* #DB: bits to set */
+};
+
+/* What an instruction's execution leads to. */
+enum flow {
+    FLOW_NEXT,   /* done; go on at rip + length */
+    FLOW_JUMP,   /* done; cpu->rip is already the target */
+    FLOW_REPEAT, /* one iteration of a repeated instruction is done; rip stays */
+    FLOW_FAULT,  /* nothing was changed; cpu->fault says what to deliver */
+    FLOW_STOP    /* not modelled; cpu->stop_text says what; nothing was changed */
+};
+
+/* Why cpu_run came back. */
+enum cpu_stop {
+    CPU_STOP_DEADLINE,     /* the clock reached the deadline */
+    CPU_STOP_BREAK,        /* something outside must be looked at (event queue changed, request raised, halt) */
+    CPU_STOP_PROBE,        /* before the instruction at a probed address */
+    CPU_STOP_SHUTDOWN,     /* triple fault */
+    CPU_STOP_NOT_MODELLED  /* stop_text, rip and the bytes there say what */
+};
+
+enum cpu_activity {
+    CPU_ACTIVE,
+    CPU_HALTED,        /* HLT: waits for an interrupt */
+    CPU_MWAIT,         /* MWAIT: waits for an interrupt or a store to the monitored line */
+    CPU_WAIT_FOR_SIPI, /* after INIT on an application processor */
+    CPU_SHUTDOWN
+};
+
+enum cpu_mode { MODE_REAL, MODE_PROT16, MODE_PROT32, MODE_LONG64 }; /* compatibility mode counts as PROT16/32 */
+
+/* Shadows: interrupts (and, for MOV SS, #DB) are held off until after the next instruction. */
+#define SHADOW_STI    1u
+#define SHADOW_MOV_SS 2u
+
+/* A host-pointer entry: a pure accelerator of the TLB for one linear page in one privilege mode. A tag is the
+ * linear page address, or HOST_TAG_NONE; host address = addend + linear address. */
+struct host_entry {
+    uint64_t read_tag, write_tag;
+    uintptr_t addend;
+};
+
+#define HOST_TAG_NONE UINT64_C(1)
+#define HOST_ENTRIES  256u
+
+/* A code entry: the same for instruction fetch, one linear page in one privilege (0 supervisor, 1 user). It lets a
+ * jump into another page go on without a TLB lookup, so it must die whenever the TLB entry it came from does, as
+ * host entries must (cpu_drop_code_page, cpu_drop_code). */
+struct code_entry {
+    uint64_t tag; /* linear page address, or HOST_TAG_NONE */
+    uint64_t phys_page;
+};
+
+#define CODE_ENTRIES 256u
+
+/* Target of an indirect or page-crossing jump: the block to go on with, if the page's code entry still stands. */
+struct jump_entry {
+    uint64_t rip;
+    const struct block *block;
+};
+
+#define JUMP_ENTRIES 1024u
+
+/* Privilege modes of data accesses; each has its own host-pointer table. */
+enum mem_mode { MEM_SUPERVISOR, MEM_SUPERVISOR_AC, MEM_USER, MEM_MODE_COUNT };
+
+#define STORE_QUEUE_MAX 64u
+
+/* A store that has been translated and faulted, and waits to be seen by the others. */
+struct store_entry {
+    phys_t address;
+    uint64_t value;
+    uint64_t due_cycles; /* drains at this moment at the latest */
+    uint8_t size_bytes;
+};
+
+struct store_queue {
+    struct store_entry entries[STORE_QUEUE_MAX];
+    uint32_t head, count; /* ring */
+    uint32_t capacity;    /* 0: sequentially consistent, stores commit at once */
+    uint32_t drain_cycles; /* delay bound of the timed drain policy */
+};
+
+/* Front-end latch: the translation of the page instructions are being fetched from. Set on entering a page;
+ * dies with the page, with any TLB invalidation and any change of paging mode or privilege; replacement in the
+ * TLB does not touch it. Architectural: the same with and without a block cache. */
+struct fetch_latch {
+    bool valid;
+    uint64_t lin_page, phys_page;
+};
+
+/* Model-specific registers that are plain storage; the rest live where they act. Rows in msr.def. */
+struct cpu_msrs {
+    uint64_t star, lstar, cstar, sfmask, kernel_gs_base, tsc_aux, tsc_adjust;
+    uint64_t sysenter_cs, sysenter_esp, sysenter_eip;
+    uint64_t pat, mtrr_def_type, mtrr_fixed[11], mtrr_phys_base[8], mtrr_phys_mask[8];
+    uint64_t misc_enable, microcode, debugctl, mcg_status, mcg_cap, syscfg, hwcr, xss;
+};
+
+struct cpu {
+    /* ---- hot ---- */
+    uint64_t gpr[GPR_COUNT + 1];       /* the last is always 0: "no register" of cached operations */
+    uint64_t rip;                      /* offset in CS of the instruction at the boundary */
+    uint64_t flag_zero, flag_sign, flag_carry; /* lazy status flags (flags.h) */
+    struct host_entry *host;           /* host_tables[mode of the current privilege] */
+    int64_t left_cycles;               /* deadline_cycles - clock; blocks charge it on entry */
+    uint64_t retired;                  /* instructions completed */
+    bool chain_break;                  /* come back from cpu_run after this instruction */
+    bool chain_cut;                    /* leave the chain of blocks after this instruction, cpu_run goes on */
+
+    /* ---- architectural ---- */
+    uint64_t rflags; /* without RFLAGS_STATUS, which is lazy */
+    struct segment seg[SEG_COUNT], ldtr, tr;
+    struct table_reg gdtr, idtr;
+    uint64_t cr0, cr2, cr3, cr4, efer, xcr0;
+    uint64_t dr[4], dr6, dr7;
+    uint8_t cpl;
+    uint8_t mode;                      /* enum cpu_mode, derived (cpu_update_mode) */
+    uint8_t mem_mode;                  /* enum mem_mode, derived */
+    struct x87_state x87;
+    union xmm xmm[16];
+    uint32_t mxcsr;
+    struct cpu_msrs msrs;
+    struct rng random;                 /* RDRAND, RDSEED */
+    uint8_t activity;                  /* enum cpu_activity */
+    uint8_t shadow;                    /* SHADOW_* for the next instruction */
+    bool nmi_blocked, nmi_pending, init_pending;
+    uint16_t sipi_vector;              /* 0x100 | vector when one is pending, else 0 */
+    uint64_t pending_db;               /* DR6 bits of traps to report at the next boundary */
+    bool monitor_armed;
+    phys_t monitor_line;
+
+    /* ---- machine level ---- */
+    uint64_t deadline_cycles;          /* clock = deadline_cycles - left_cycles at a boundary */
+    struct tlb tlb;
+    struct fetch_latch fetch;
+    struct store_queue stores;
+    uint64_t stall_cycles;             /* added to the clock at the next boundary (exploration, tests) */
+
+    /* ---- results handed between the parts; meaningless at a boundary ---- */
+    struct fault fault;
+    int64_t refund_cycles;             /* charged for this block beyond the current instruction */
+    char stop_text[96];
+
+    /* ---- wiring and accelerators: never visited ---- */
+    unsigned number;
+    struct bus *bus;
+    struct lapic *lapic;
+    struct block_cache *blocks;
+    const struct cost_table *costs;
+    const struct cpuid_model *cpuid;
+    /* The acknowledge cycle of an ExtINT interrupt: the 8259's vector. NULL on boards without one. */
+    uint8_t (*pic_acknowledge)(void *target, uint64_t now_cycles);
+    void *pic_target;
+    /* Every vCPU must drop its host-pointer write entries: a page's flags gained a bit. Wired by the machine. */
+    void (*drop_all_write_pointers)(void *target);
+    void *machine_target;
+    const struct op *link_from;        /* link that left the chain for want of a target (op.h) */
+    uint8_t exit_flow;                 /* enum flow that the chain of blocks ended with */
+    const struct insn *exit_insn;      /* the instruction that ended it, if one did; valid until the next one runs */
+    bool probe_passed;                 /* cpu_run stopped here for a probe: go on */
+    uint64_t probe_rip;
+    bool single_step_blocks; /* every block one instruction, plain execution functions: the oracle of the rest */
+    void (*step_hook)(struct cpu *cpu, void *target); /* when set: called before every instruction */
+    void *step_hook_target;
+    const struct code_entry *code;     /* code_tables[user] */
+    const struct jump_entry *jumps;    /* jump_tables[user] */
+    uint32_t block_mode;               /* mode key of the blocks being run (block.h) */
+    struct host_entry host_tables[MEM_MODE_COUNT][HOST_ENTRIES];
+    struct code_entry code_tables[2][CODE_ENTRIES];
+    struct jump_entry jump_tables[2][JUMP_ENTRIES];
+};
+
+struct cpu_config {
+    unsigned number;
+    struct bus *bus;
+    struct lapic *lapic;
+    struct block_cache *blocks; /* shared by all vCPUs of a machine */
+    const struct cost_table *costs;
+    const struct cpuid_model *cpuid;
+    uint64_t seed;              /* of RDRAND */
+    uint32_t store_capacity;    /* 0 = sc; else tso, at most STORE_QUEUE_MAX */
+    uint32_t drain_cycles;
+};
+
+void cpu_init(struct cpu *cpu, const struct cpu_config *config);
+void cpu_deinit(struct cpu *cpu);
+
+/* Power-on state (APM vol. 2, "Processor Initialization State"): real mode at f000:fff0. */
+void cpu_reset(struct cpu *cpu);
+/* INIT: as reset, but keeps caches, FPU, MSRs where the manual says so; an AP then waits for SIPI. */
+void cpu_init_signal(struct cpu *cpu, bool bootstrap);
+
+/* Runs until the first boundary at which the clock is >= deadline_cycles, or another stop. Takes pending
+ * interrupts at boundaries. The CPU must be CPU_ACTIVE (or about to wake, see cpu_wake). */
+enum cpu_stop cpu_run(struct cpu *cpu, uint64_t deadline_cycles);
+
+/* True when a halted CPU has something to wake for; if so makes it active with clock >= now_cycles. */
+bool cpu_wake(struct cpu *cpu, uint64_t now_cycles);
+
+/* The clock. At a boundary it is the CPU's time; inside an instruction (exec functions, MMIO) it is the time of
+ * that instruction. The framework keeps refund_cycles right in both cases. */
+static inline uint64_t cpu_now(const struct cpu *cpu)
+{
+    return cpu->deadline_cycles - (uint64_t)(cpu->left_cycles + cpu->refund_cycles);
+}
+
+/* Moves the clock at a boundary (start phase, wake-up, stall). */
+void cpu_set_clock(struct cpu *cpu, uint64_t now_cycles);
+
+/* Asks that cpu_run come back with CPU_STOP_BREAK after the current instruction. */
+static inline void cpu_request_break(struct cpu *cpu)
+{
+    cpu->chain_break = true;
+}
+
+/* Full RFLAGS, and setting it (the caller has masked what it may not change). */
+uint64_t cpu_rflags(const struct cpu *cpu);
+void cpu_set_rflags(struct cpu *cpu, uint64_t rflags);
+
+/* After CR0, CR4, EFER, CS, SS, CPL or RFLAGS.AC changed: derives mode, mem_mode and host. */
+void cpu_update_mode(struct cpu *cpu);
+
+/* Drops every host-pointer write entry (after ram_digest, or when a page's flags gained a bit). */
+void cpu_drop_write_pointers(struct cpu *cpu);
+
+/* Drops the code entries of a linear page (any privilege), or all: whenever a TLB entry goes, with its host entries. */
+void cpu_drop_code_page(struct cpu *cpu, uint64_t lin_page);
+void cpu_drop_code(struct cpu *cpu);
+
+/* Fault constructors: fill cpu->fault and return FLOW_FAULT. */
+enum flow cpu_fault(struct cpu *cpu, enum vector vector);
+enum flow cpu_fault_code(struct cpu *cpu, enum vector vector, uint32_t error);
+/* "Legal by the manual, not built": fills stop_text and returns FLOW_STOP. */
+enum flow cpu_not_modelled(struct cpu *cpu, const char *what);
+
+/* All of the CPU's state, by level; the local APIC visits itself. */
+void cpu_visit(struct cpu *cpu, struct visitor *v);
+
+#endif

@@ -1,0 +1,286 @@
+/*
+ * Linear to physical: TLB misses and refusals, fetch latch, invalidation.
+ *
+ * Source: Intel SDM vol. 3A, "Paging", "Caching Translation Information"; AMD64 APM vol. 2, "Page Translation and
+ * Protection".
+ *
+ * Deviations: the A20 line is always open. A page of device memory may be fetched from, byte by byte.
+ */
+
+#include "cpu/mem.h"
+#include "cpu/mem_internal.h"
+#include "cpu/store_queue.h"
+#include "mmu/psc.h"
+
+static bool fault_page(struct cpu *cpu, lin_t a, uint32_t error)
+{
+    cpu->fault = (struct fault){.vector = VECTOR_PF, .has_error = true, .error = error, .cr2 = a.v};
+    return false;
+}
+
+static bool fault_general(struct cpu *cpu)
+{
+    cpu->fault = (struct fault){.vector = VECTOR_GP, .has_error = true};
+    return false;
+}
+
+/* ---- memory as the page walker sees it ------------------------------------------------------------------------- */
+
+static struct bus_cx bus_context(const struct cpu *cpu)
+{
+    return (struct bus_cx){.now_cycles = cpu_now(cpu), .cpu = cpu->number};
+}
+
+static uint64_t walker_read(void *target, phys_t a, unsigned size_bytes)
+{
+    struct cpu *cpu = target;
+    if (ram_contains(&cpu->bus->ram, a, size_bytes)) {
+        return store_queue_load(cpu, a, size_bytes);
+    }
+    struct bus_cx cx = bus_context(cpu);
+    return bus_read(cpu->bus, &cx, a, size_bytes);
+}
+
+static bool walker_update(void *target, phys_t a, unsigned size_bytes, uint64_t expected, uint64_t value)
+{
+    struct cpu *cpu = target;
+    struct bus_cx cx = bus_context(cpu);
+    store_queue_drain(cpu);
+    if (bus_read(cpu->bus, &cx, a, size_bytes) != expected) {
+        return false;
+    }
+    bus_write(cpu->bus, &cx, a, value, size_bytes);
+    return true;
+}
+
+/* ---- misses ------------------------------------------------------------------------------------------------------ */
+
+static enum tlb_bank bank_of(unsigned page_shift)
+{
+    return page_shift == 12 ? TLB_BANK_4K : page_shift == 21 ? TLB_BANK_2M : TLB_BANK_1G;
+}
+
+/* Enters the walk's result; what it replaces takes its host entries along. */
+static uint64_t fill(struct cpu *cpu, lin_t a, unsigned pcid, const struct walk_result *r)
+{
+    uint64_t size_bytes = BIT(r->page_shift);
+    bool ram = ram_contains(&cpu->bus->ram, phys(r->data & TLB_ADDRESS), size_bytes);
+    uint64_t data = r->data | (ram ? TLB_RAM : 0);
+    struct tlb_entry old = tlb_fill(&cpu->tlb, bank_of(r->page_shift), a, pcid, data);
+    if (old.key && (old.data | TLB_D) != (data | TLB_D)) {
+        mem_drop_range(cpu, tlb_entry_linear(&old).v, r->page_shift);
+    }
+    return data;
+}
+
+/* Before the walk: an entry that refuses goes, with the tables that led to it, so that memory decides. True when a
+ * large page went. */
+static bool drop_refusing(struct cpu *cpu, const struct paging *p, lin_t a, unsigned pcid, unsigned access)
+{
+    unsigned page_shift;
+    const struct tlb_entry *e = tlb_lookup(&cpu->tlb, a, pcid, &page_shift);
+    return e && !walk_allows(p, access, e->data) && tlb_invalidate_fault(&cpu->tlb, a, pcid);
+}
+
+/* After a walk for a write: an entry of another page size than the walk found would go on hiding it. */
+static bool drop_other_size(struct cpu *cpu, lin_t a, unsigned pcid, unsigned page_shift)
+{
+    unsigned old_shift;
+    return tlb_lookup(&cpu->tlb, a, pcid, &old_shift) && old_shift != page_shift &&
+           tlb_invalidate_fault(&cpu->tlb, a, pcid);
+}
+
+static void drop_accelerators(struct cpu *cpu, lin_t a, bool large_dropped)
+{
+    if (large_dropped) {
+        mem_drop_all(cpu);
+    } else {
+        mem_drop_page(cpu, a.v & ~(uint64_t)PAGE_MASK_BITS);
+    }
+}
+
+static bool translate_by_walk(struct cpu *cpu, const struct paging *p, lin_t a, unsigned access, struct place *out)
+{
+    unsigned pcid = mem_pcid(cpu);
+    const struct walk_memory memory = {walker_read, walker_update, cpu};
+    struct walk_result r;
+    bool large_dropped = drop_refusing(cpu, p, a, pcid, access);
+    bool good = psc_walk(&cpu->tlb, p, &memory, a, pcid, access, &r);
+    large_dropped |= r.large_dropped;
+    large_dropped |= good && drop_other_size(cpu, a, pcid, r.page_shift);
+    drop_accelerators(cpu, a, large_dropped);
+    if (!good) {
+        cpu->fetch.valid = false; /* a refusal that memory does not confirm leaves it: blocks go on without a look */
+        return fault_page(cpu, a, r.error);
+    }
+    uint64_t data = fill(cpu, a, pcid, &r);
+    *out = (struct place){walk_physical(data, r.page_shift, a), data};
+    return true;
+}
+
+bool mem_translate_slow(struct cpu *cpu, lin_t a, unsigned access, struct place *out)
+{
+    struct paging p = mem_paging(cpu);
+    if (p.mode == PAGING_NONE) {
+        *out = (struct place){phys((uint32_t)a.v), TLB_W | TLB_U | TLB_D};
+        return true;
+    }
+    if (!lin_is_canonical(a)) {
+        return fault_general(cpu);
+    }
+    return translate_by_walk(cpu, &p, a, access, out);
+}
+
+/* For observers: store_queue_load changes nothing, and device memory is not read. */
+static uint64_t peek_read(void *target, phys_t a, unsigned size_bytes)
+{
+    const struct cpu *cpu = target;
+    uint8_t bytes[8] = {0};
+    if (ram_contains(&cpu->bus->ram, a, size_bytes)) {
+        store_queue_load_bytes(cpu, a, bytes, size_bytes);
+    }
+    return load_le64(bytes);
+}
+
+bool mem_peek_translate(const struct cpu *cpu, lin_t a, phys_t *out)
+{
+    struct paging p = mem_paging(cpu);
+    p.smap = false;
+    if (p.mode == PAGING_NONE) {
+        *out = phys((uint32_t)a.v);
+        return true;
+    }
+    if (!lin_is_canonical(a)) {
+        return false;
+    }
+    struct walk_result r;
+    const struct tlb_entry *e = tlb_lookup(&cpu->tlb, a, mem_pcid(cpu), &r.page_shift);
+    if (e) {
+        r.data = e->data;
+    } else if (!walk(&p, &(struct walk_memory){peek_read, NULL, (void *)(uintptr_t)cpu}, a, 0, &r)) {
+        return false;
+    }
+    *out = walk_physical(r.data, r.page_shift, a);
+    return true;
+}
+
+/* ---- fetch latch ------------------------------------------------------------------------------------------------- */
+
+bool mem_fetch_translate(struct cpu *cpu, lin_t a, phys_t *out)
+{
+    uint64_t lin_page = a.v & ~(uint64_t)PAGE_MASK_BITS;
+    if (!cpu->fetch.valid || cpu->fetch.lin_page != lin_page) {
+        struct place p;
+        if (!mem_translate(cpu, a, mem_access(cpu, ACCESS_FETCH), &p)) {
+            return false;
+        }
+        cpu->fetch = (struct fetch_latch){true, lin_page, p.at.v & ~(uint64_t)PAGE_MASK_BITS};
+    }
+    *out = phys(cpu->fetch.phys_page | (a.v & PAGE_MASK_BITS));
+    return true;
+}
+
+static void fetch_from_device(struct cpu *cpu, phys_t at, uint8_t *bytes, unsigned size_bytes)
+{
+    struct bus_cx cx = bus_context(cpu);
+    store_queue_drain(cpu);
+    for (unsigned i = 0; i < size_bytes; i++) {
+        bytes[i] = (uint8_t)bus_read(cpu->bus, &cx, phys(at.v + i), 1);
+    }
+    cpu_request_break(cpu);
+}
+
+bool mem_fetch(struct cpu *cpu, lin_t a, uint8_t *bytes, unsigned want_bytes, unsigned *got_bytes, phys_t *at)
+{
+    if (!mem_fetch_translate(cpu, a, at)) {
+        return false;
+    }
+    unsigned room = PAGE_SIZE_BYTES - (unsigned)(a.v & PAGE_MASK_BITS);
+    unsigned size_bytes = want_bytes < room ? want_bytes : room;
+    if (ram_contains(&cpu->bus->ram, *at, size_bytes)) {
+        store_queue_load_bytes(cpu, *at, bytes, size_bytes);
+    } else {
+        fetch_from_device(cpu, *at, bytes, size_bytes);
+    }
+    *got_bytes = size_bytes;
+    return true;
+}
+
+/* ---- invalidation ------------------------------------------------------------------------------------------------ */
+
+void mem_invlpg(struct cpu *cpu, lin_t a)
+{
+    cpu->fetch.valid = false;
+    drop_accelerators(cpu, a, tlb_invlpg(&cpu->tlb, a, mem_pcid(cpu)));
+}
+
+void mem_invpcid(struct cpu *cpu, enum invpcid_type type, uint16_t pcid, lin_t a)
+{
+    cpu->fetch.valid = false;
+    switch (type) {
+    case INVPCID_ADDRESS:
+        drop_accelerators(cpu, a, tlb_invalidate_address(&cpu->tlb, a, pcid));
+        return;
+    case INVPCID_SINGLE:
+        tlb_invalidate_pcid(&cpu->tlb, pcid);
+        break;
+    case INVPCID_ALL_GLOBAL:
+        tlb_invalidate_all(&cpu->tlb);
+        break;
+    case INVPCID_ALL:
+        tlb_invalidate_local(&cpu->tlb);
+        break;
+    }
+    mem_drop_all(cpu);
+}
+
+void mem_cr3_written(struct cpu *cpu, bool keep)
+{
+    cpu->fetch.valid = false;
+    if (!keep) {
+        tlb_invalidate_pcid(&cpu->tlb, mem_pcid(cpu));
+    }
+    mem_drop_all(cpu);
+}
+
+void mem_flush_all(struct cpu *cpu)
+{
+    cpu->fetch.valid = false;
+    tlb_invalidate_all(&cpu->tlb);
+    mem_drop_all(cpu);
+}
+
+bool mem_load_pdptes(struct cpu *cpu, uint64_t cr3)
+{
+    uint64_t pdpte[4];
+    for (unsigned i = 0; i < 4; i++) {
+        pdpte[i] = walker_read(cpu, phys((cr3 & UINT64_C(0xffffffe0)) + 8 * i), 8);
+        if ((pdpte[i] & PTE_P) && (pdpte[i] & PDPTE_RESERVED)) {
+            return fault_general(cpu);
+        }
+    }
+    for (unsigned i = 0; i < 4; i++) {
+        cpu->tlb.pdpte[i] = pdpte[i];
+    }
+    return true;
+}
+
+void mem_init(struct cpu *cpu)
+{
+    tlb_init(&cpu->tlb);
+    store_queue_clear(cpu);
+    cpu->fetch = (struct fetch_latch){0};
+    mem_drop_all(cpu);
+}
+
+void mem_visit(struct cpu *cpu, struct visitor *v)
+{
+    tlb_visit(&cpu->tlb, v);
+    if (v->level >= VISIT_MACHINE) {
+        visit_bool(v, "fetch_valid", &cpu->fetch.valid);
+        visit_u64(v, "fetch_lin_page", &cpu->fetch.lin_page);
+        visit_u64(v, "fetch_phys_page", &cpu->fetch.phys_page);
+    }
+    store_queue_visit(cpu, v);
+    mem_drop_all(cpu);
+}

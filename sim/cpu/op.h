@@ -1,0 +1,102 @@
+#ifndef ORRERY_CPU_OP_H
+#define ORRERY_CPU_OP_H
+
+/*
+ * A cached operation: 32 bytes that one handler needs, in the order of the block.
+ *
+ *   byte 0        8                  16                24     25  26      28
+ *   +------------+------------------+-----------------+------+---+-------+-------+
+ *   | run        | disp, imm64      | imm, dst src    |scale | - | number| spare |
+ *   |            | or link (block)  | base index      |      |   |       |       |
+ *   |            |                  | or target (rip) |      |   |       |       |
+ *   +------------+------------------+-----------------+------+---+-------+-------+
+ *
+ * Handlers call each other in tail position. A build that does not turn those calls into jumps (no optimisation,
+ * sanitizers) lets them return the next operation to a loop instead; OP_DISPATCH is the only place that knows.
+ *
+ * A handler is called with left_cycles and retired already charged for the whole block. What leaves in the middle
+ * gives the rest back (op_leave_before, op_generic). Handlers for hot shapes do only the fast case: whenever something
+ * is unusual they change nothing and dispatch op_generic on the same operation, which runs the plain execution
+ * function.
+ */
+
+#include "cpu/block.h"
+
+typedef const struct op *op_fn(struct cpu *cpu, const struct op *op);
+
+struct op {
+    op_fn *run;
+    union {
+        int64_t disp;
+        uint64_t imm64;
+        const struct block *link;
+    };
+    union {
+        struct {
+            int32_t imm;
+            uint8_t dst, src, base, index;
+        };
+        uint64_t target;
+    };
+    uint8_t scale; /* shift count of the index */
+    uint8_t spare;
+    uint16_t number; /* of the instruction in its block */
+    uint32_t spare2;
+};
+
+_Static_assert(sizeof(struct op) == 32, "two operations a cache line");
+
+#if defined(__OPTIMIZE__) && !defined(__SANITIZE_ADDRESS__) && !defined(ORRERY_NO_TAIL_CALLS)
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(undefined_behavior_sanitizer)
+#define OP_TAIL 0
+#else
+#define OP_TAIL 1
+#endif
+#else
+#define OP_TAIL 1
+#endif
+#else
+#define OP_TAIL 0
+#endif
+
+/* Goes on with operation o, whatever its handler; with a handler of the caller's choice. */
+#define OP_DISPATCH(o) return OP_TAIL ? (o)->run(cpu, (o)) : (o)
+#define OP_NEXT        OP_DISPATCH(op + 1)
+/* The next handler is known (slow paths). It is called, not returned to, in both kinds of build. */
+#define OP_GOTO(handler) return (handler)(cpu, op)
+
+/* Runs a chain of blocks from b, whose cost has been charged. */
+static inline void op_run_chain(struct cpu *cpu, const struct block *b)
+{
+    const struct op *op = b->ops;
+    while (op != NULL) {
+        op = op->run(cpu, op);
+    }
+}
+
+/* Slot of a target in the jump table. */
+static inline unsigned op_jump_slot(uint64_t rip)
+{
+    return (unsigned)(rip ^ rip >> 10) % JUMP_ENTRIES;
+}
+
+/* Blocks lie before their operations. */
+static inline struct block *op_block(const struct op *op)
+{
+    const struct op *first = op - op->number;
+    return (struct block *)((uintptr_t)first - sizeof(struct block));
+}
+
+/* The plain execution function, then the next operation; the same as the last of a block that ends here. */
+op_fn op_generic, op_generic_end;
+/* Leaves to the run loop at target, or at the end of the block. */
+op_fn op_leave;
+
+/* The block that every link points to until it is resolved: too dear to enter. */
+extern const struct block op_unlinked;
+
+/* Fills in the operations of a block whose insns and cold data are there. */
+void op_build(struct block *b);
+
+#endif

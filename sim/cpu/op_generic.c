@@ -1,0 +1,74 @@
+/*
+ * The operations that every block can be made of: the plain execution function of an instruction, and leaving.
+ */
+
+#include "apic/lapic.h"
+#include "cpu/op.h"
+
+const struct block op_unlinked = {.cost_cycles = INT64_MAX};
+
+/* Gives back what the block was charged for instruction `number` and all after it. */
+static void refund(struct cpu *cpu, const struct block *b, unsigned number)
+{
+    cpu->left_cycles += b->cold[number].refund_cycles;
+    cpu->retired -= b->count - number;
+}
+
+/* The run loop has to look: asked for, or an interrupt came up. */
+static bool must_leave(const struct cpu *cpu)
+{
+    bool interrupt = cpu->lapic && cpu->lapic->intr && (cpu->rflags & RFLAGS_IF);
+    return cpu->chain_break || cpu->chain_cut || cpu->stores.count != 0 || interrupt;
+}
+
+/* Executes the instruction of op with the clock at its beginning. */
+static enum flow execute(struct cpu *cpu, const struct block *b, const struct op *op)
+{
+    const struct block_cold *cold = &b->cold[op->number];
+    cpu->rip = b->rip + cold->offset_bytes;
+    cpu->refund_cycles = cold->refund_cycles;
+    enum flow flow = insn_execute(cpu, &b->insns[op->number]);
+    cpu->refund_cycles = 0;
+    return flow;
+}
+
+/* The boundary after the instruction of op: not FLOW_NEXT, or somebody wants it seen. */
+static const struct op *leave_after(struct cpu *cpu, const struct block *b, const struct op *op, enum flow flow)
+{
+    bool done = flow == FLOW_NEXT || flow == FLOW_JUMP;
+    cpu->exit_flow = (uint8_t)flow;
+    cpu->exit_insn = &b->insns[op->number];
+    if (flow == FLOW_NEXT) {
+        cpu->rip = insn_next_rip(cpu, &b->insns[op->number]);
+    }
+    if (flow == FLOW_REPEAT) {
+        /* The iteration is paid for, the instruction not yet counted. It ends its block. */
+        cpu->retired--;
+    } else {
+        refund(cpu, b, op->number + done);
+    }
+    return NULL;
+}
+
+const struct op *op_generic(struct cpu *cpu, const struct op *op)
+{
+    const struct block *b = op_block(op);
+    enum flow flow = execute(cpu, b, op);
+    if (__builtin_expect(flow != FLOW_NEXT || must_leave(cpu), 0)) {
+        return leave_after(cpu, b, op, flow);
+    }
+    OP_NEXT;
+}
+
+const struct op *op_generic_end(struct cpu *cpu, const struct op *op)
+{
+    const struct block *b = op_block(op);
+    return leave_after(cpu, b, op, execute(cpu, b, op));
+}
+
+const struct op *op_leave(struct cpu *cpu, const struct op *op)
+{
+    cpu->rip = op->target;
+    cpu->exit_flow = FLOW_JUMP;
+    return NULL;
+}

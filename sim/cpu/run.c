@@ -1,0 +1,449 @@
+/*
+ * The run loop: what happens at boundaries between instructions, and between chains of blocks.
+ *
+ * At a boundary, in this order: deadline; INIT; debug traps of the instruction before; NMI; external interrupt;
+ * instruction breakpoint; probe; the next instruction. When nothing of this can happen inside a block, blocks run; when
+ * something might (trap flag, shadow, breakpoint, fewer cycles left than the block costs, a queued store to the page),
+ * single instructions do.
+ *
+ * Source: APM vol. 2, "Priorities" of "Exceptions and Interrupts"; "Software-Debug Resources".
+ * Deviations: a REP instruction under an interrupt shadow loses the shadow after its first iteration.
+ */
+
+#include "apic/lapic.h"
+#include "cpu/block.h"
+#include "cpu/debug_regs.h"
+#include "cpu/exception.h"
+#include "cpu/op.h"
+#include "cpu/segment.h"
+
+/* The furthest deadline, so that left_cycles cannot overflow. */
+#define FAR_CYCLES (UINT64_C(1) << 61)
+
+/* What a part of the loop tells the loop. */
+enum step { STEP_ON, STEP_AGAIN, STEP_STOP };
+
+/* ---- time ---- */
+
+/* Sets the end of the next stretch: the caller's deadline, or the moment a queued store is due. */
+static void set_limit(struct cpu *cpu, uint64_t deadline)
+{
+    uint64_t now = cpu_now(cpu);
+    uint64_t limit = deadline;
+    if (cpu->stores.count != 0) {
+        uint64_t due = mem_drain_next(cpu);
+        limit = due < limit ? due : limit;
+    }
+    if (limit > now + FAR_CYCLES) {
+        limit = now + FAR_CYCLES;
+    }
+    cpu->deadline_cycles = limit;
+    cpu->left_cycles = (int64_t)(limit - now);
+}
+
+static void spend(struct cpu *cpu, uint64_t cycles)
+{
+    cpu->left_cycles -= (int64_t)cycles;
+}
+
+/* ---- delivery ---- */
+
+static enum step delivered(struct cpu *cpu, enum flow flow, enum cpu_stop *stop)
+{
+    spend(cpu, cpu->costs->exception_cycles);
+    cpu->probe_passed = false;
+    cpu->shadow = 0;
+    if (flow == FLOW_STOP) {
+        *stop = CPU_STOP_NOT_MODELLED;
+        return STEP_STOP;
+    }
+    if (cpu->activity == CPU_SHUTDOWN) {
+        *stop = CPU_STOP_SHUTDOWN;
+        return STEP_STOP;
+    }
+    return STEP_AGAIN;
+}
+
+static enum step deliver_fault(struct cpu *cpu, enum cpu_stop *stop)
+{
+    struct fault fault = cpu->fault;
+    return delivered(cpu, exception_deliver(cpu, &fault, EVENT_FAULT, cpu->rip), stop);
+}
+
+/* INT n, INT3, INTO: the instruction completes by the delivery. */
+static enum step deliver_soft(struct cpu *cpu, const struct insn *insn, enum cpu_stop *stop)
+{
+    struct fault fault = cpu->fault;
+    spend(cpu, insn_cost(cpu->costs, insn));
+    cpu->retired++;
+    return delivered(cpu, exception_deliver(cpu, &fault, EVENT_SOFT, insn_next_rip(cpu, insn)), stop);
+}
+
+static enum step deliver_debug_trap(struct cpu *cpu, enum cpu_stop *stop)
+{
+    struct fault fault = {.vector = VECTOR_DB, .dr6 = cpu->pending_db};
+    cpu->pending_db = 0;
+    return delivered(cpu, exception_deliver(cpu, &fault, EVENT_FAULT, cpu->rip), stop);
+}
+
+static enum step deliver_nmi(struct cpu *cpu, enum cpu_stop *stop)
+{
+    cpu->nmi_pending = false;
+    return delivered(cpu, exception_interrupt(cpu, VECTOR_NMI, EVENT_NMI), stop);
+}
+
+static bool interrupt_waits(const struct cpu *cpu)
+{
+    return cpu->lapic && cpu->lapic->intr && (cpu->rflags & RFLAGS_IF);
+}
+
+/* Takes the vector: the acknowledge cycle to the 8259 goes before the local APIC's own. */
+static uint8_t acknowledge(struct cpu *cpu)
+{
+    uint64_t now = cpu_now(cpu);
+    if (lapic_extint(cpu->lapic) && cpu->pic_acknowledge) {
+        uint8_t vector = cpu->pic_acknowledge(cpu->pic_target, now);
+        lapic_acknowledge_extint(cpu->lapic, now);
+        return vector;
+    }
+    return lapic_acknowledge(cpu->lapic, now);
+}
+
+/* ---- the boundary ---- */
+
+static enum step take_init(struct cpu *cpu, enum cpu_stop *stop)
+{
+    bool bootstrap = cpu->lapic ? cpu->lapic->config.bsp : cpu->number == 0;
+    cpu_init_signal(cpu, bootstrap);
+    if (cpu->lapic) {
+        lapic_init_reset(cpu->lapic, cpu_now(cpu));
+    }
+    *stop = CPU_STOP_BREAK;
+    return STEP_STOP;
+}
+
+/* The bits of DR6 for enabled instruction breakpoints at rip. */
+static uint64_t breakpoints_at(const struct cpu *cpu, uint64_t linear)
+{
+    uint64_t hit = 0;
+    for (unsigned n = 0; n < 4; n++) {
+        if (dr7_enabled(cpu->dr7, n) && dr7_type(cpu->dr7, n) == DR7_EXECUTE && cpu->dr[n] == linear) {
+            hit |= BIT(n);
+        }
+    }
+    return hit;
+}
+
+static uint64_t linear_rip(const struct cpu *cpu)
+{
+    return cpu->mode == MODE_LONG64 ? cpu->rip : (uint32_t)(cpu->seg[SEG_CS].base + cpu->rip);
+}
+
+/* Traps, NMI, interrupts. A shadow of MOV SS holds all of them off, one of STI the external interrupts. */
+static enum step take_events(struct cpu *cpu, enum cpu_stop *stop)
+{
+    if (cpu->init_pending) {
+        return take_init(cpu, stop);
+    }
+    if (cpu->shadow & SHADOW_MOV_SS) {
+        return STEP_ON;
+    }
+    if (cpu->pending_db != 0) {
+        return deliver_debug_trap(cpu, stop);
+    }
+    if (cpu->nmi_pending && !cpu->nmi_blocked) {
+        return deliver_nmi(cpu, stop);
+    }
+    if (!(cpu->shadow & SHADOW_STI) && interrupt_waits(cpu)) {
+        uint8_t vector = acknowledge(cpu);
+        return delivered(cpu, exception_interrupt(cpu, vector, EVENT_EXTERNAL), stop);
+    }
+    return STEP_ON;
+}
+
+/* What comes before one particular instruction: its breakpoint, its probe, the step hook. */
+static enum step before_instruction(struct cpu *cpu, enum cpu_stop *stop)
+{
+    uint64_t linear = linear_rip(cpu);
+    uint64_t hit = cpu->rflags & RFLAGS_RF || cpu->shadow & SHADOW_MOV_SS ? 0 : breakpoints_at(cpu, linear);
+    if (hit != 0) {
+        struct fault fault = {.vector = VECTOR_DB, .dr6 = hit};
+        return delivered(cpu, exception_deliver(cpu, &fault, EVENT_FAULT, cpu->rip), stop);
+    }
+    bool passed = cpu->probe_passed && cpu->probe_rip == linear;
+    cpu->probe_passed = false;
+    if (!passed && block_cache_probed(cpu->blocks, lin(linear))) {
+        cpu->probe_passed = true;
+        cpu->probe_rip = linear;
+        *stop = CPU_STOP_PROBE;
+        return STEP_STOP;
+    }
+    if (cpu->step_hook) {
+        cpu->step_hook(cpu, cpu->step_hook_target);
+    }
+    return STEP_ON;
+}
+
+/* ---- one instruction ---- */
+
+/* Executes insn with the clock at its beginning; the boundary after it in cpu->rip. RF lasts for one instruction, so it
+ * is cleared before (IRET may load it anew) and comes back when the instruction did not complete. */
+static enum flow run_insn(struct cpu *cpu, const struct insn *insn)
+{
+    uint64_t rflags = cpu->rflags;
+    unsigned cost = insn_cost(cpu->costs, insn);
+    uint8_t shadow = cpu->shadow;
+    cpu->shadow = 0;
+    cpu->rflags &= ~RFLAGS_RF;
+    cpu->exit_insn = insn;
+    enum flow flow = insn_execute(cpu, insn);
+    if (flow != FLOW_NEXT && flow != FLOW_JUMP) {
+        cpu->rflags |= rflags & RFLAGS_RF;
+    }
+    if (flow == FLOW_FAULT || flow == FLOW_STOP) {
+        cpu->shadow = shadow;
+        return flow;
+    }
+    spend(cpu, cost);
+    if (flow == FLOW_NEXT) {
+        cpu->rip = insn_next_rip(cpu, insn);
+    }
+    cpu->retired += flow != FLOW_REPEAT;
+    if (rflags & RFLAGS_TF) {
+        cpu->pending_db |= DR6_BS;
+    }
+    return flow;
+}
+
+/* Fetches the bytes of the instruction at rip, over a page boundary if it must, and decodes them. FLOW_NEXT or
+ * FLOW_FAULT. */
+static enum flow fetch_uncached(struct cpu *cpu, struct insn *out)
+{
+    uint8_t bytes[15];
+    unsigned got = 0;
+    enum decode_result result = DECODE_SHORT;
+    while (result == DECODE_SHORT && got < sizeof bytes) {
+        lin_t a;
+        unsigned more;
+        phys_t at;
+        if (!segment_fetch(cpu, cpu->rip + got, &a) ||
+            !mem_fetch(cpu, a, bytes + got, (unsigned)sizeof bytes - got, &more, &at)) {
+            return FLOW_FAULT;
+        }
+        got += more;
+        result = insn_decode(cpu->mode, bytes, got, out);
+    }
+    if (result == DECODE_UD) {
+        return cpu_fault(cpu, VECTOR_UD);
+    }
+    return result == DECODE_OK ? FLOW_NEXT : cpu_fault_code(cpu, VECTOR_GP, 0);
+}
+
+static enum flow run_uncached(struct cpu *cpu)
+{
+    struct insn insn;
+    enum flow flow = fetch_uncached(cpu, &insn);
+    if (flow != FLOW_NEXT) {
+        cpu->exit_insn = NULL;
+        return flow;
+    }
+    if (cpu->mode != MODE_LONG64) {
+        /* The last byte must lie within the segment as the first does. */
+        lin_t last;
+        if (!segment_fetch(cpu, cpu->rip + insn.length - 1, &last)) {
+            return FLOW_FAULT;
+        }
+    }
+    return run_insn(cpu, &insn);
+}
+
+/* ---- blocks ---- */
+
+/* A queued store to the page of code would be missed by the cache: the instruction is fetched through the queue. */
+static bool queued_store_to(const struct cpu *cpu, uint64_t phys_page)
+{
+    for (uint32_t i = 0; i < cpu->stores.count; i++) {
+        const struct store_entry *e = &cpu->stores.entries[(cpu->stores.head + i) % STORE_QUEUE_MAX];
+        if (align_down(e->address.v, PAGE_SIZE_BYTES) == phys_page) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Translates rip for fetching, through the latch. */
+static bool translate_rip(struct cpu *cpu, phys_t *out)
+{
+    lin_t a;
+    if (!segment_fetch(cpu, cpu->rip, &a)) {
+        return false;
+    }
+    uint64_t page = align_down(a.v, PAGE_SIZE_BYTES);
+    if (cpu->fetch.valid && cpu->fetch.lin_page == page) {
+        *out = phys(cpu->fetch.phys_page | (a.v & PAGE_MASK_BITS));
+        return true;
+    }
+    if (!mem_fetch_translate(cpu, a, out)) {
+        return false;
+    }
+    unsigned user = cpu->cpl == 3;
+    cpu->code_tables[user][(page >> PAGE_SHIFT) % CODE_ENTRIES] =
+        (struct code_entry){page, align_down(out->v, PAGE_SIZE_BYTES)};
+    return true;
+}
+
+/* The block to run at rip, or NULL: then FLOW_FAULT (fetch) or FLOW_NEXT (cannot be cached). */
+static struct block *find_block(struct cpu *cpu, bool single, enum flow *flow)
+{
+    phys_t at;
+    *flow = FLOW_NEXT;
+    if (!translate_rip(cpu, &at)) {
+        *flow = FLOW_FAULT;
+        cpu->exit_insn = NULL;
+        return NULL;
+    }
+    if (queued_store_to(cpu, align_down(at.v, PAGE_SIZE_BYTES))) {
+        return NULL;
+    }
+    struct block *b = block_find(cpu->blocks, cpu, at, single);
+    if (b != NULL && cpu->mode != MODE_LONG64 && cpu->rip + b->size_bytes - 1 > cpu->seg[SEG_CS].limit) {
+        return NULL;
+    }
+    return b;
+}
+
+static enum flow run_single(struct cpu *cpu)
+{
+    enum flow flow;
+    const struct block *b = find_block(cpu, true, &flow);
+    if (b != NULL) {
+        return run_insn(cpu, &b->insns[0]);
+    }
+    return flow == FLOW_FAULT ? flow : run_uncached(cpu);
+}
+
+/* Remembers a block as the target of jumps from other pages and of indirect ones, and of the link just left by. */
+static void remember(struct cpu *cpu, struct block *b)
+{
+    unsigned user = cpu->cpl == 3;
+    if (cpu->mode != MODE_LONG64) {
+        return;
+    }
+    cpu->jump_tables[user][op_jump_slot(b->rip)] = (struct jump_entry){b->rip, b};
+    const struct op *from = cpu->link_from;
+    if (from != NULL && from->target == b->rip && op_block(from)->phys_page == b->phys_page) {
+        struct block *source = op_block(from);
+        block_link_to(source, &source->ops[from->number], b);
+    }
+}
+
+static enum flow run_blocks(struct cpu *cpu)
+{
+    enum flow flow;
+    const struct op *from = cpu->link_from;
+    struct block *b = find_block(cpu, false, &flow);
+    if (b == NULL) {
+        return flow == FLOW_FAULT ? flow : run_uncached(cpu);
+    }
+    /* Making the block may have emptied the arena, and with it the link. */
+    cpu->link_from = from == cpu->link_from ? from : NULL;
+    remember(cpu, b);
+    cpu->link_from = NULL;
+    if (b->cost_cycles > cpu->left_cycles) {
+        return run_single(cpu);
+    }
+    cpu->left_cycles -= b->cost_cycles;
+    cpu->retired += b->count;
+    op_run_chain(cpu, b);
+    return (enum flow)cpu->exit_flow;
+}
+
+/* ---- the loop ---- */
+
+/* True when the next boundary needs a look, or the next instruction has to be alone. */
+static bool is_special(const struct cpu *cpu)
+{
+    bool events = cpu->init_pending || cpu->pending_db != 0 || (cpu->nmi_pending && !cpu->nmi_blocked);
+    bool alone = cpu->shadow != 0 || (cpu->rflags & (RFLAGS_TF | RFLAGS_RF)) != 0 || (cpu->dr7 & 0xff) != 0;
+    return events || alone || interrupt_waits(cpu) || cpu->single_step_blocks || cpu->step_hook != NULL ||
+           block_cache_has_probes(cpu->blocks);
+}
+
+/* True when the instruction at rip must be run alone (blocks may follow it). */
+static bool must_be_alone(const struct cpu *cpu, bool probed)
+{
+    return probed || cpu->shadow != 0 || (cpu->rflags & (RFLAGS_TF | RFLAGS_RF)) != 0 || (cpu->dr7 & 0xff) != 0 ||
+           cpu->single_step_blocks || cpu->step_hook != NULL;
+}
+
+/* From one boundary to the next one that the loop sees. */
+static enum step run_stretch(struct cpu *cpu, enum flow *flow, enum cpu_stop *stop)
+{
+    if (!is_special(cpu)) {
+        *flow = run_blocks(cpu);
+        return STEP_ON;
+    }
+    enum step step = take_events(cpu, stop);
+    if (step != STEP_ON) {
+        return step;
+    }
+    bool probed = block_cache_probed(cpu->blocks, lin(linear_rip(cpu)));
+    step = before_instruction(cpu, stop);
+    if (step != STEP_ON) {
+        return step;
+    }
+    *flow = must_be_alone(cpu, probed) ? run_single(cpu) : run_blocks(cpu);
+    return STEP_ON;
+}
+
+/* What the last instruction came to. */
+static enum step finish(struct cpu *cpu, enum flow flow, enum cpu_stop *stop)
+{
+    if (flow == FLOW_STOP) {
+        *stop = CPU_STOP_NOT_MODELLED;
+        return STEP_STOP;
+    }
+    if (flow == FLOW_FAULT) {
+        bool soft = cpu->fault.soft && cpu->exit_insn != NULL;
+        return soft ? deliver_soft(cpu, cpu->exit_insn, stop) : deliver_fault(cpu, stop);
+    }
+    return STEP_AGAIN;
+}
+
+static bool time_is_up(struct cpu *cpu, uint64_t deadline)
+{
+    cpu->left_cycles -= (int64_t)cpu->stall_cycles;
+    cpu->stall_cycles = 0;
+    if (cpu->stores.count != 0) {
+        mem_drain_due(cpu, cpu_now(cpu));
+    }
+    set_limit(cpu, deadline);
+    return cpu_now(cpu) >= deadline;
+}
+
+enum cpu_stop cpu_run(struct cpu *cpu, uint64_t deadline_cycles)
+{
+    enum cpu_stop stop = CPU_STOP_BREAK;
+    cpu->chain_break = false;
+    cpu->link_from = NULL;
+    if (cpu->activity != CPU_ACTIVE) {
+        return cpu->activity == CPU_SHUTDOWN ? CPU_STOP_SHUTDOWN : CPU_STOP_BREAK;
+    }
+    for (;;) {
+        enum flow flow = FLOW_NEXT;
+        cpu->chain_cut = false;
+        if (time_is_up(cpu, deadline_cycles)) {
+            return CPU_STOP_DEADLINE;
+        }
+        enum step step = run_stretch(cpu, &flow, &stop);
+        if (step == STEP_ON) {
+            step = finish(cpu, flow, &stop);
+        }
+        if (step == STEP_STOP) {
+            return stop;
+        }
+        if (cpu->chain_break || cpu->activity != CPU_ACTIVE) {
+            return CPU_STOP_BREAK;
+        }
+    }
+}

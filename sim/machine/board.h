@@ -1,0 +1,45 @@
+#ifndef ORRERY_MACHINE_BOARD_H
+#define ORRERY_MACHINE_BOARD_H
+
+/* The devices of a board and their wiring; board.def tells which board has which. */
+
+#include "dev/acpi_ged.h"
+#include "dev/acpi_pm.h"
+#include "dev/debug_console.h"
+#include "dev/debug_exit.h"
+#include "dev/hpet.h"
+#include "dev/i8042.h"
+#include "dev/legacy_ports.h"
+#include "dev/pic.h"
+#include "dev/pit.h"
+#include "dev/rtc.h"
+#include "dev/uart16550.h"
+#include "machine/sim.h"
+
+/* A serial port's way out: which port it is. */
+struct board_output {
+    struct sim *sim;
+    unsigned port;
+};
+
+struct board {
+    struct board_output outputs[SIM_SERIAL_PORTS + 1];
+    struct uart16550 uarts[SIM_SERIAL_PORTS];
+    struct legacy_ports legacy;
+    struct pic pic;
+    struct pit pit;
+    struct rtc rtc;
+    struct hpet hpet;
+    struct i8042 i8042;
+    struct acpi_pm pm;
+    struct acpi_ged ged;
+    struct debug_exit debug_exit;
+    struct debug_console debug_console;
+    bool hpet_legacy; /* HPET legacy replacement: PIT and RTC are off their inputs */
+};
+
+/* Creates and wires; the bus, event queue and APICs of s stand already. */
+void board_init(struct sim *s);
+void board_visit(struct sim *s, struct visitor *v);
+
+#endif

@@ -1,0 +1,97 @@
+#ifndef ORRERY_MACHINE_MACHINE_H
+#define ORRERY_MACHINE_MACHINE_H
+
+/* The machine inside: what the files of sim/machine/ share. Layers above include sim.h instead. */
+
+#include "apic/apic_bus.h"
+#include "apic/ioapic.h"
+#include "apic/lapic.h"
+#include "core/bus.h"
+#include "core/event.h"
+#include "cpu/block.h"
+#include "cpu/cpu.h"
+#include "cpu/cpuid.h"
+#include "machine/board.h"
+#include "machine/memory_map.h"
+#include "machine/sim.h"
+
+#define PROBES_MAX 256u
+#define STALLS_MAX 64u
+
+struct probe {
+    bool used;
+    lin_t address;
+    sim_probe_fn *fn;
+    void *arg;
+};
+
+/* An armed stall: vCPU cpu's clock jumps by cycles before its step-th step. */
+struct stall {
+    unsigned cpu;
+    uint64_t step, cycles;
+};
+
+/* Interrupts before every instruction of a range, on one vCPU. */
+struct interrupt_range {
+    bool armed;
+    uint64_t first, last;
+    uint16_t vector;
+    bool fired;           /* at fired_rip: the same instruction is not interrupted twice in a row */
+    uint64_t fired_rip;
+};
+
+struct effect_log {
+    struct effect *effects;
+    size_t count, capacity;
+};
+
+struct sim {
+    struct sim_config config;
+    char *cpu_model;
+    struct memory_map map;
+    struct event_queue *events;
+    struct bus bus;
+    struct apic_bus apic_bus;
+    struct ioapic ioapic;
+    struct lapic *lapics; /* config.cpus of each */
+    struct cpu *cpus;
+    struct cpuid_model cpuid;
+    struct block_cache *blocks;
+    struct board board;
+
+    /* the run */
+    uint64_t now_cycles;    /* the cut */
+    uint64_t phases[SIM_CPUS_MAX]; /* start phase of each vCPU, from the seed */
+    enum sim_stop ended;    /* SIM_RUNNING until the machine has ended for good */
+    bool stop_asked;
+    enum machine_request request;
+    uint32_t exit_value;
+    unsigned stop_cpu;
+    char stop_text[256];
+    struct cpu *running;    /* the vCPU inside cpu_run, or NULL */
+
+    /* observers and effects */
+    sim_output_fn *on_output;
+    void *on_output_arg;
+    struct probe probes[PROBES_MAX];
+    struct stall stalls[STALLS_MAX];
+    unsigned stall_count;
+    struct interrupt_range ranges[SIM_CPUS_MAX];
+    struct effect_log log;
+
+    uint64_t events_fired;
+};
+
+/* hooks.c: called before every instruction of a vCPU that has a stall or a range armed. */
+void hooks_update(struct sim *s, unsigned cpu);
+
+/* Wakes a vCPU that waits, if it now has a reason. */
+void machine_wake(struct sim *s, unsigned cpu, uint64_t now_cycles);
+
+/* Signals that run.c answers; wired by sim.c. */
+extern const struct lapic_signals machine_lapic_signals;
+void machine_request_raised(void *target, enum machine_request request, uint32_t value, uint64_t now_cycles);
+void machine_special_write(void *target, phys_t a, unsigned size_bytes);
+void machine_drop_write_pointers(void *target);
+
+#endif

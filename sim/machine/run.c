@@ -1,0 +1,297 @@
+/*
+ * The strict order of a machine: steps, store drains and events in key order (model.md, "Steps and their order").
+ *
+ * A step's key is (clock before it, vCPU number); the vCPU with the smallest key runs until its key would pass the
+ * next one's, an event or a drain. At one moment the order is: events by timer number, drains by vCPU number, steps
+ * by vCPU number. Time is skipped only when no vCPU is active.
+ */
+
+#include "machine/machine.h"
+
+#include "cpu/mem.h"
+
+#include <stdio.h>
+
+/* The two smallest keys among the active vCPUs. */
+struct schedule {
+    struct cpu *first;
+    uint64_t first_clock;
+    uint64_t first_deadline; /* first may run while its clock is below this */
+    struct cpu *draining;    /* the vCPU whose drain comes first, or NULL */
+    uint64_t drain_cycles;
+};
+
+static struct schedule schedule_make(struct sim *s)
+{
+    struct schedule r = {.first_clock = EVENT_NEVER, .first_deadline = EVENT_NEVER, .drain_cycles = EVENT_NEVER};
+    for (unsigned i = 0; i < s->config.cpus; i++) {
+        struct cpu *cpu = &s->cpus[i];
+        uint64_t drain = mem_drain_next(cpu);
+        if (drain < r.drain_cycles) {
+            r.drain_cycles = drain;
+            r.draining = cpu;
+        }
+        if (cpu->activity != CPU_ACTIVE) {
+            continue;
+        }
+        uint64_t clock = cpu_now(cpu);
+        if (clock < r.first_clock) {
+            /* the old first has a smaller number: at its clock it goes before this one's would */
+            r.first_deadline = r.first ? r.first_clock : EVENT_NEVER;
+            r.first = cpu;
+            r.first_clock = clock;
+        } else if (clock + 1 < r.first_deadline) {
+            r.first_deadline = clock + 1; /* a larger number: first may still run at this clock */
+        }
+    }
+    return r;
+}
+
+static void end_with(struct sim *s, enum sim_stop stop)
+{
+    s->ended = stop;
+}
+
+static void describe_cpu(struct sim *s, struct cpu *cpu, const char *what)
+{
+    char bytes[64] = "";
+    uint8_t code[15];
+    size_t at = 0;
+    for (unsigned size = sizeof code; size > 0; size--) {
+        if (sim_read_linear(s, cpu->number, lin(cpu->seg[SEG_CS].base + cpu->rip), code, size)) {
+            for (unsigned i = 0; i < size; i++) {
+                at += (size_t)snprintf(bytes + at, sizeof bytes - at, " %02x", code[i]);
+            }
+            break;
+        }
+    }
+    s->stop_cpu = cpu->number;
+    snprintf(s->stop_text, sizeof s->stop_text, "%s at cpu %u, cycle %llu, rip 0x%llx, bytes%s", what, cpu->number,
+             (unsigned long long)cpu_now(cpu), (unsigned long long)cpu->rip, bytes[0] ? bytes : " unreadable");
+}
+
+/* Runs the observers of a probed address; the vCPU stands before the instruction. */
+static void fire_probes(struct sim *s, struct cpu *cpu)
+{
+    uint64_t address = cpu->seg[SEG_CS].base + cpu->rip;
+    for (unsigned i = 0; i < PROBES_MAX; i++) {
+        if (s->probes[i].used && s->probes[i].address.v == address) {
+            s->probes[i].fn(s->probes[i].arg, cpu->number, cpu_now(cpu));
+        }
+    }
+}
+
+static void run_cpu(struct sim *s, struct cpu *cpu, uint64_t deadline_cycles)
+{
+    s->running = cpu;
+    enum cpu_stop stop = cpu_run(cpu, deadline_cycles);
+    s->running = NULL;
+    switch (stop) {
+    case CPU_STOP_DEADLINE:
+    case CPU_STOP_BREAK:
+        break;
+    case CPU_STOP_PROBE:
+        s->now_cycles = cpu_now(cpu);
+        fire_probes(s, cpu);
+        break;
+    case CPU_STOP_SHUTDOWN:
+        describe_cpu(s, cpu, "triple fault");
+        end_with(s, SIM_STOP_TRIPLE_FAULT);
+        break;
+    case CPU_STOP_NOT_MODELLED:
+        describe_cpu(s, cpu, cpu->stop_text);
+        end_with(s, SIM_STOP_NOT_MODELLED);
+        break;
+    }
+}
+
+static void take_request(struct sim *s)
+{
+    switch (s->request) {
+    case REQUEST_NONE:
+        return;
+    case REQUEST_RESET:
+        end_with(s, SIM_STOP_RESET);
+        break;
+    case REQUEST_POWER_OFF:
+        end_with(s, SIM_STOP_POWER_OFF);
+        break;
+    case REQUEST_DEBUG_EXIT:
+        end_with(s, SIM_STOP_DEBUG_EXIT);
+        break;
+    }
+}
+
+/* All vCPUs wait and none of them takes maskable interrupts: only a message in flight could help. */
+static bool all_deaf(const struct sim *s)
+{
+    for (unsigned i = 0; i < s->config.cpus; i++) {
+        const struct cpu *cpu = &s->cpus[i];
+        bool waits = cpu->activity == CPU_HALTED || cpu->activity == CPU_MWAIT;
+        if (waits && (cpu->rflags & RFLAGS_IF)) {
+            return false;
+        }
+    }
+    return s->apic_bus.count == 0;
+}
+
+static uint64_t min64(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* One move of the strict order; returns what stops the run, or SIM_RUNNING. */
+static enum sim_stop advance(struct sim *s, uint64_t until_cycles)
+{
+    struct schedule next = schedule_make(s);
+    uint64_t event = event_next(s->events);
+    uint64_t soonest = min64(min64(event, next.drain_cycles), next.first_clock);
+    if (!next.first && next.drain_cycles == EVENT_NEVER && (event == EVENT_NEVER || all_deaf(s))) {
+        return SIM_STOP_NO_PROGRESS;
+    }
+    if (soonest >= until_cycles) {
+        s->now_cycles = until_cycles;
+        return SIM_STOP_CYCLES;
+    }
+    s->now_cycles = soonest > s->now_cycles ? soonest : s->now_cycles;
+    if (event <= soonest) {
+        event_fire_one(s->events, soonest);
+        s->events_fired++;
+    } else if (next.drain_cycles <= soonest) {
+        mem_drain_due(next.draining, soonest);
+    } else {
+        uint64_t limit = min64(min64(event, next.drain_cycles), min64(next.first_deadline, until_cycles));
+        run_cpu(s, next.first, limit);
+    }
+    take_request(s);
+    return s->ended;
+}
+
+/* The cut after a slice: the smallest clock of an active vCPU. */
+static uint64_t cut(const struct sim *s)
+{
+    uint64_t clock = EVENT_NEVER;
+    for (unsigned i = 0; i < s->config.cpus; i++) {
+        if (s->cpus[i].activity == CPU_ACTIVE) {
+            clock = min64(clock, cpu_now(&s->cpus[i]));
+        }
+    }
+    return clock != EVENT_NEVER && clock > s->now_cycles ? clock : s->now_cycles;
+}
+
+enum sim_stop sim_run(struct sim *s, uint64_t until_cycles)
+{
+    s->stop_asked = false;
+    enum sim_stop stop = s->ended;
+    while (stop == SIM_RUNNING) {
+        stop = advance(s, until_cycles);
+        if (stop == SIM_RUNNING && s->stop_asked) {
+            s->now_cycles = cut(s);
+            stop = SIM_STOP_ASKED;
+        }
+    }
+    return stop;
+}
+
+void sim_stop_ask(struct sim *s)
+{
+    s->stop_asked = true;
+    if (s->running) {
+        cpu_request_break(s->running);
+    }
+}
+
+/* ---- what the parts tell the machine ---- */
+
+void machine_wake(struct sim *s, unsigned cpu, uint64_t now_cycles)
+{
+    struct cpu *c = &s->cpus[cpu];
+    if (c->activity == CPU_ACTIVE) {
+        cpu_request_break(c);
+    } else if (cpu_wake(c, now_cycles) && s->running) {
+        cpu_request_break(s->running); /* the order has a new member */
+    }
+}
+
+static void on_intr(void *target, unsigned cpu, bool asserted, uint64_t now_cycles)
+{
+    if (asserted) {
+        machine_wake(target, cpu, now_cycles);
+    }
+}
+
+static void on_nmi(void *target, unsigned cpu, uint64_t now_cycles)
+{
+    struct sim *s = target;
+    s->cpus[cpu].nmi_pending = true;
+    machine_wake(s, cpu, now_cycles);
+}
+
+static void on_init(void *target, unsigned cpu, uint64_t now_cycles)
+{
+    struct sim *s = target;
+    s->cpus[cpu].init_pending = true;
+    machine_wake(s, cpu, now_cycles);
+}
+
+/* A SIPI to a vCPU that does not wait for one is dropped, as the manual says. */
+static void on_sipi(void *target, unsigned cpu, uint8_t vector, uint64_t now_cycles)
+{
+    struct sim *s = target;
+    struct cpu *c = &s->cpus[cpu];
+    if (c->activity == CPU_WAIT_FOR_SIPI || c->init_pending) {
+        c->sipi_vector = (uint16_t)(0x100u | vector);
+        machine_wake(s, cpu, now_cycles + s->phases[cpu]);
+    }
+}
+
+const struct lapic_signals machine_lapic_signals = {
+    .intr = on_intr,
+    .nmi = on_nmi,
+    .init = on_init,
+    .sipi = on_sipi,
+};
+
+void machine_request_raised(void *target, enum machine_request request, uint32_t value, uint64_t now_cycles)
+{
+    struct sim *s = target;
+    (void)now_cycles;
+    if (s->request == REQUEST_NONE) {
+        s->request = request;
+        s->exit_value = value;
+    }
+    if (s->running) {
+        cpu_request_break(s->running);
+    }
+}
+
+void machine_special_write(void *target, phys_t a, unsigned size_bytes)
+{
+    struct sim *s = target;
+    uint8_t flags = s->bus.ram.flags[a.v >> PAGE_SHIFT];
+    if (flags & PAGE_CODE) {
+        block_cache_invalidate(s->blocks, a, size_bytes);
+        if (s->running) {
+            cpu_request_break(s->running);
+        }
+    }
+    if (!(flags & PAGE_MONITOR)) {
+        return;
+    }
+    for (unsigned i = 0; i < s->config.cpus; i++) {
+        struct cpu *cpu = &s->cpus[i];
+        uint64_t line = cpu->monitor_line.v & ~UINT64_C(63);
+        if (cpu->monitor_armed && a.v < line + 64 && a.v + size_bytes > line) {
+            cpu->monitor_armed = false;
+            machine_wake(s, i, s->running ? cpu_now(s->running) : s->now_cycles);
+        }
+    }
+}
+
+void machine_drop_write_pointers(void *target)
+{
+    struct sim *s = target;
+    for (unsigned i = 0; i < s->config.cpus; i++) {
+        cpu_drop_write_pointers(&s->cpus[i]);
+    }
+}

@@ -1,0 +1,447 @@
+/* Building a machine, loading it, looking into it. */
+
+#define _POSIX_C_SOURCE 200809L
+
+#include "machine/machine.h"
+
+#include "base/check.h"
+#include "cpu/cpuid.h"
+#include "cpu/mem.h"
+#include "machine/boot.h"
+#include "machine/firmware.h"
+
+#include <Zydis/Zydis.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define RTC_START_2026 INT64_C(1767225600) /* 2026-01-01 00:00:00 UTC */
+#define PHASE_CYCLES   64u                 /* start phases are below this */
+#define STREAM_PHASE   1u                  /* random streams of the seed */
+#define STREAM_RDRAND  16u                 /* plus the vCPU number */
+#define STORE_DRAIN_CYCLES 40u             /* tso: a store waits at most this long; assumed */
+#define IPI_CYCLES     300u                /* uncalibrated */
+#define IOAPIC_CYCLES  300u                /* uncalibrated */
+#define DEFAULT_STORE_CAPACITY STORE_QUEUE_MAX
+
+void sim_config_init(struct sim_config *c)
+{
+    *c = (struct sim_config){
+        .cpus = 1,
+        .memory_bytes = UINT64_C(256) << 20,
+        .numa_nodes = 1,
+        .board = BOARD_PC,
+        .engine = ENGINE_FAST,
+        .memory_model = MODEL_DEFAULT,
+        .seed = 1,
+        .rtc_start = RTC_START_2026,
+        .instant_serial = true,
+    };
+}
+
+static bool config_check(const struct sim_config *c, struct error *e)
+{
+    if (c->cpus < 1 || c->cpus > SIM_CPUS_MAX) {
+        return error_set(e, "%u cpus: 1 to %u", c->cpus, SIM_CPUS_MAX);
+    }
+    if (c->memory_bytes < SIM_MEMORY_MIN || c->memory_bytes > SIM_MEMORY_MAX || c->memory_bytes & 0xfffff) {
+        return error_set(e, "memory of %llu bytes: 16M to 64G in whole MiB", (unsigned long long)c->memory_bytes);
+    }
+    if (c->numa_nodes < 1 || c->numa_nodes > SIM_NODES_MAX || c->numa_nodes > c->cpus) {
+        return error_set(e, "%u NUMA nodes: 1 to %u, and no more than cpus", c->numa_nodes, SIM_NODES_MAX);
+    }
+    if (c->memory_bytes / c->numa_nodes < SIM_MEMORY_MIN) {
+        return error_set(e, "%u NUMA nodes need at least 16 MiB each", c->numa_nodes);
+    }
+    if (c->store_capacity > STORE_QUEUE_MAX) {
+        return error_set(e, "store buffer of %u entries: at most %u", c->store_capacity, STORE_QUEUE_MAX);
+    }
+    return true;
+}
+
+static uint32_t store_capacity(const struct sim_config *c)
+{
+    bool tso = c->memory_model == MODEL_TSO || (c->memory_model == MODEL_DEFAULT && c->engine != ENGINE_FAST);
+    return !tso ? 0 : c->store_capacity ? c->store_capacity : DEFAULT_STORE_CAPACITY;
+}
+
+static void init_apics(struct sim *s)
+{
+    struct apic_bus_config bus = {IPI_CYCLES, IOAPIC_CYCLES, APIC_BUS_QUEUE_MAX};
+    apic_bus_init(&s->apic_bus, &bus, s->events);
+    for (unsigned i = 0; i < s->config.cpus; i++) {
+        struct lapic_config config = {
+            .apic_id = i,
+            .bsp = i == 0,
+            .x2apic = cpuid_model_has(&s->cpuid, FEATURE_X2APIC),
+            .tsc_deadline = cpuid_model_has(&s->cpuid, FEATURE_TSC_DEADLINE),
+            .bus_hz = LAPIC_BUS_HZ,
+        };
+        struct lapic_signals signals = machine_lapic_signals;
+        signals.target = s;
+        signals.cpu = i;
+        lapic_init(&s->lapics[i], &config, &signals, s->events);
+        apic_bus_add_lapic(&s->apic_bus, &s->lapics[i]);
+    }
+    struct ioapic_config ioapic = {.id = IOAPIC_ID(s->config.cpus)};
+    ioapic_init(&s->ioapic, &ioapic);
+    apic_bus_add_ioapic(&s->apic_bus, &s->ioapic);
+}
+
+static void init_cpus(struct sim *s)
+{
+    struct rng phases;
+    rng_init(&phases, s->config.seed, STREAM_PHASE);
+    for (unsigned i = 0; i < s->config.cpus; i++) {
+        struct cpu_config config = {
+            .number = i,
+            .bus = &s->bus,
+            .lapic = &s->lapics[i],
+            .blocks = s->blocks,
+            .costs = s->config.engine == ENGINE_FAST ? &cost_fast : &cost_flat,
+            .cpuid = &s->cpuid,
+            .seed = s->config.seed ^ (UINT64_C(0x100000001b3) * (STREAM_RDRAND + i)),
+            .store_capacity = store_capacity(&s->config),
+            .drain_cycles = STORE_DRAIN_CYCLES,
+        };
+        struct cpu *cpu = &s->cpus[i];
+        cpu_init(cpu, &config);
+        cpu->drop_all_write_pointers = machine_drop_write_pointers;
+        cpu->machine_target = s;
+        cpu->single_step_blocks = s->config.single_step_blocks;
+        cpu_reset(cpu);
+        s->phases[i] = rng_below(&phases, PHASE_CYCLES);
+        cpu_set_clock(cpu, s->phases[i]);
+        if (i > 0) {
+            cpu->activity = CPU_WAIT_FOR_SIPI;
+        }
+    }
+}
+
+static void *allocate(size_t count, size_t size)
+{
+    void *p = calloc(count, size);
+    CHECK(p, "out of memory");
+    return p;
+}
+
+struct sim *sim_create(const struct sim_config *c, struct error *e)
+{
+    if (!config_check(c, e)) {
+        return NULL;
+    }
+    struct sim *s = allocate(1, sizeof *s);
+    s->config = *c;
+    s->cpu_model = strdup(c->cpu_model ? c->cpu_model : "orrery");
+    s->config.cpu_model = s->cpu_model;
+    memory_map_init(&s->map, c->memory_bytes);
+    struct ram_range ranges[2];
+    unsigned count = memory_map_ram(&s->map, ranges);
+    bus_init(&s->bus);
+    if (!cpuid_model_init(&s->cpuid, s->cpu_model, c->cpus, e) || !ram_init(&s->bus.ram, ranges, count, e)) {
+        sim_destroy(s);
+        return NULL;
+    }
+    s->bus.on_special_write = machine_special_write;
+    s->bus.on_special_write_target = s;
+    s->events = event_queue_create();
+    s->blocks = block_cache_create(&s->bus.ram);
+    s->lapics = allocate(c->cpus, sizeof *s->lapics);
+    s->cpus = allocate(c->cpus, sizeof *s->cpus);
+    init_apics(s);
+    init_cpus(s);
+    board_init(s);
+    return s;
+}
+
+void sim_destroy(struct sim *s)
+{
+    if (!s) {
+        return;
+    }
+    for (unsigned i = 0; s->cpus && i < s->config.cpus; i++) {
+        cpu_deinit(&s->cpus[i]);
+    }
+    if (s->blocks) {
+        block_cache_destroy(s->blocks);
+    }
+    if (s->events) {
+        event_queue_destroy(s->events);
+    }
+    bus_deinit(&s->bus);
+    free(s->cpus);
+    free(s->lapics);
+    free(s->log.effects);
+    free(s->cpu_model);
+    free(s);
+}
+
+const struct sim_config *sim_get_config(const struct sim *s)
+{
+    return &s->config;
+}
+
+/* The state both boot protocols ask for: 32-bit protected mode, flat segments, paging and interrupts off. */
+static void enter_protected(struct cpu *cpu, const struct boot_entry *entry)
+{
+    const struct segment data = {.limit = UINT32_MAX, .selector = 0x10, .attr = SEG_P | SEG_S | 0x3u | SEG_DB | SEG_G};
+    for (unsigned i = 0; i < SEG_COUNT; i++) {
+        cpu->seg[i] = data;
+    }
+    cpu->seg[SEG_CS].selector = 0x08;
+    cpu->seg[SEG_CS].attr = SEG_P | SEG_S | 0xbu | SEG_DB | SEG_G;
+    cpu->tr = (struct segment){.limit = 0x67, .attr = SEG_P | 0xbu};
+    cpu->cr0 = CR0_PE | CR0_ET;
+    cpu->rip = entry->eip;
+    cpu->gpr[RAX] = entry->eax;
+    cpu->gpr[RBX] = entry->ebx;
+    cpu_set_rflags(cpu, RFLAGS_ONE);
+    cpu_update_mode(cpu);
+}
+
+bool sim_load(struct sim *s, const struct sim_image *image, struct error *e)
+{
+    struct boot_entry entry;
+    if (!boot_load(&s->bus, &s->map, image, &entry, e)) {
+        return false;
+    }
+    firmware_write_acpi(&s->bus, &s->config, &s->map);
+    firmware_write_mp_table(&s->bus, &s->config);
+    enter_protected(&s->cpus[0], &entry);
+    return true;
+}
+
+const char *sim_stop_name(enum sim_stop stop)
+{
+    static const char *const names[] = {
+        [SIM_RUNNING] = "running",
+        [SIM_STOP_CYCLES] = "cycle limit",
+        [SIM_STOP_ASKED] = "asked",
+        [SIM_STOP_POWER_OFF] = "power-off",
+        [SIM_STOP_RESET] = "reset",
+        [SIM_STOP_DEBUG_EXIT] = "debug-exit",
+        [SIM_STOP_TRIPLE_FAULT] = "triple fault",
+        [SIM_STOP_NO_PROGRESS] = "no progress possible",
+        [SIM_STOP_NOT_MODELLED] = "not modelled",
+    };
+    return names[stop];
+}
+
+uint32_t sim_exit_value(const struct sim *s)
+{
+    return s->exit_value;
+}
+
+const char *sim_stop_text(const struct sim *s)
+{
+    return s->stop_text;
+}
+
+unsigned sim_stop_cpu(const struct sim *s)
+{
+    return s->stop_cpu;
+}
+
+uint64_t sim_cycles(const struct sim *s)
+{
+    return s->now_cycles;
+}
+
+uint64_t sim_instructions(const struct sim *s)
+{
+    uint64_t sum = 0;
+    for (unsigned i = 0; i < s->config.cpus; i++) {
+        sum += s->cpus[i].retired;
+    }
+    return sum;
+}
+
+/* ---- digests ---- */
+
+/* Hooks that are armed decide the future, so they belong to the machine's state. */
+static void visit_hooks(struct sim *s, struct visitor *v)
+{
+    if (v->level < VISIT_MACHINE) {
+        return;
+    }
+    uint32_t count = s->stall_count;
+    visit_u32(v, "stalls", &count);
+    s->stall_count = count;
+    for (unsigned i = 0; i < s->stall_count; i++) {
+        visit_u32(v, "stall_cpu", &s->stalls[i].cpu);
+        visit_u64(v, "stall_step", &s->stalls[i].step);
+        visit_u64(v, "stall_cycles", &s->stalls[i].cycles);
+    }
+    for (unsigned i = 0; i < s->config.cpus; i++) {
+        struct interrupt_range *r = &s->ranges[i];
+        visit_bool(v, "range_armed", &r->armed);
+        visit_u64(v, "range_first", &r->first);
+        visit_u64(v, "range_last", &r->last);
+        visit_u16(v, "range_vector", &r->vector);
+        visit_bool(v, "range_fired", &r->fired);
+        visit_u64(v, "range_fired_rip", &r->fired_rip);
+    }
+}
+
+static void visit_all(struct sim *s, struct visitor *v)
+{
+    for (unsigned i = 0; i < s->config.cpus; i++) {
+        visit_enter(v, "cpu", i);
+        cpu_visit(&s->cpus[i], v);
+        visit_leave(v);
+        visit_enter(v, "lapic", i);
+        lapic_visit(&s->lapics[i], v);
+        visit_leave(v);
+    }
+    visit_enter(v, "ioapic", 0);
+    ioapic_visit(&s->ioapic, v);
+    visit_leave(v);
+    visit_enter(v, "apic_bus", 0);
+    apic_bus_visit(&s->apic_bus, v);
+    visit_leave(v);
+    board_visit(s, v);
+    event_queue_visit(s->events, v);
+    visit_hooks(s, v);
+}
+
+struct digest sim_digest(struct sim *s, enum visit_level level)
+{
+    struct digest ram = ram_digest(&s->bus.ram);
+    machine_drop_write_pointers(s);
+    struct digest_visitor *d = digest_visitor_create(level);
+    struct visitor *v = digest_visitor_base(d);
+    visit_u64(v, "ram_hi", &ram.hi);
+    visit_u64(v, "ram_lo", &ram.lo);
+    visit_all(s, v);
+    return digest_visitor_finish(d);
+}
+
+struct digest sim_state_hash(struct sim *s)
+{
+    return sim_digest(s, VISIT_MACHINE);
+}
+
+void sim_save(struct sim *s, enum visit_level level, struct state_buffer *b)
+{
+    struct buffer_visitor v;
+    save_visitor_init(&v, level, b);
+    visit_all(s, &v.base);
+}
+
+bool sim_differs(struct sim *s, enum visit_level level, struct state_buffer *b, char *where, size_t size)
+{
+    struct buffer_visitor v;
+    compare_visitor_init(&v, level, b);
+    visit_all(s, &v.base);
+    snprintf(where, size, "%s", v.where);
+    return v.differs;
+}
+
+/* ---- looking ---- */
+
+void sim_get_regs(const struct sim *s, unsigned cpu, struct sim_regs *r)
+{
+    const struct cpu *c = &s->cpus[cpu];
+    *r = (struct sim_regs){
+        .rip = c->rip,
+        .rflags = cpu_rflags(c),
+        .cr0 = c->cr0,
+        .cr2 = c->cr2,
+        .cr3 = c->cr3,
+        .cr4 = c->cr4,
+        .efer = c->efer,
+        .fs_base = c->seg[SEG_FS].base,
+        .gs_base = c->seg[SEG_GS].base,
+        .kernel_gs_base = c->msrs.kernel_gs_base,
+        .cpl = c->cpl,
+        .code_bits = c->mode == MODE_LONG64 ? 64 : c->mode == MODE_PROT32 ? 32 : 16,
+        .halted = c->activity != CPU_ACTIVE,
+        .clock_cycles = cpu_now(c),
+        .retired = c->retired,
+    };
+    memcpy(r->gpr, c->gpr, sizeof r->gpr);
+    for (unsigned i = 0; i < SEG_COUNT; i++) {
+        r->selector[i] = c->seg[i].selector;
+    }
+}
+
+bool sim_read_physical(const struct sim *s, phys_t a, void *bytes, size_t size)
+{
+    return bus_peek(&s->bus, a, bytes, size);
+}
+
+bool sim_translate(const struct sim *s, unsigned cpu, lin_t a, phys_t *out)
+{
+    return mem_peek_translate(&s->cpus[cpu], a, out);
+}
+
+bool sim_read_linear(const struct sim *s, unsigned cpu, lin_t a, void *bytes, size_t size)
+{
+    for (size_t done = 0; done < size;) {
+        phys_t at;
+        uint64_t here = a.v + done;
+        size_t room = PAGE_SIZE_BYTES - (here & PAGE_MASK_BITS);
+        size_t n = size - done < room ? size - done : room;
+        if (!sim_translate(s, cpu, lin(here), &at) || !bus_peek(&s->bus, at, (uint8_t *)bytes + done, n)) {
+            return false;
+        }
+        done += n;
+    }
+    return true;
+}
+
+unsigned sim_disassemble(const struct sim *s, unsigned cpu, lin_t a, char *text, size_t size)
+{
+    uint8_t bytes[15];
+    unsigned got = sizeof bytes;
+    while (got > 0 && !sim_read_linear(s, cpu, a, bytes, got)) {
+        got--;
+    }
+    enum cpu_mode mode = s->cpus[cpu].mode;
+    ZydisMachineMode zydis_mode = mode == MODE_LONG64   ? ZYDIS_MACHINE_MODE_LONG_64
+                                  : mode == MODE_PROT32 ? ZYDIS_MACHINE_MODE_LEGACY_32
+                                                        : ZYDIS_MACHINE_MODE_LEGACY_16;
+    ZydisDisassembledInstruction d;
+    if (got == 0 || !ZYAN_SUCCESS(ZydisDisassembleIntel(zydis_mode, a.v, bytes, got, &d))) {
+        snprintf(text, size, "(unreadable)");
+        return 0;
+    }
+    snprintf(text, size, "%s", d.text);
+    return d.info.length;
+}
+
+void sim_get_statistics(const struct sim *s, struct sim_statistics *st)
+{
+    *st = (struct sim_statistics){
+        .touched_bytes = ram_touched_bytes(&s->bus.ram),
+        .events_fired = s->events_fired,
+        .messages = s->apic_bus.sequence,
+    };
+}
+
+void sim_on_output(struct sim *s, sim_output_fn *fn, void *arg)
+{
+    s->on_output = fn;
+    s->on_output_arg = arg;
+}
+
+int sim_probe_add(struct sim *s, lin_t a, sim_probe_fn *fn, void *arg)
+{
+    for (unsigned i = 0; i < PROBES_MAX; i++) {
+        if (!s->probes[i].used) {
+            if (!block_cache_probe_add(s->blocks, a)) {
+                return -1;
+            }
+            s->probes[i] = (struct probe){true, a, fn, arg};
+            return (int)i;
+        }
+    }
+    return -1;
+}
+
+void sim_probe_remove(struct sim *s, int id)
+{
+    CHECK(id >= 0 && (unsigned)id < PROBES_MAX && s->probes[id].used, "probe %d is not set", id);
+    s->probes[id].used = false;
+    block_cache_probe_remove(s->blocks, s->probes[id].address);
+}

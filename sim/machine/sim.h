@@ -1,0 +1,178 @@
+#ifndef ORRERY_MACHINE_SIM_H
+#define ORRERY_MACHINE_SIM_H
+
+/*
+ * The machine, as everything above it sees it: the only header of layers 0 to 4 that layers 5 to 8 include
+ * (besides base/).
+ *
+ * A run is a function of its configuration, its images and its effects. Whatever a front end does to the guest
+ * is an effect: it goes through sim_effect(), is stamped with its position, kept in the log, and can be applied
+ * again from the log without the front end. Everything else here only looks.
+ */
+
+#include "base/status.h"
+#include "base/types.h"
+#include "base/visit.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define SIM_CPUS_MAX   64u
+#define SIM_MEMORY_MIN (UINT64_C(16) << 20)
+#define SIM_MEMORY_MAX (UINT64_C(64) << 30)
+#define SIM_NODES_MAX  8u
+#define SIM_SERIAL_PORTS 2u
+#define SIM_TSC_HZ     UINT64_C(3000000000)
+
+enum sim_board { BOARD_PC, BOARD_MICROVM };
+enum sim_engine { ENGINE_FAST, ENGINE_TIMED };
+enum sim_memory_model { MODEL_DEFAULT, MODEL_SC, MODEL_TSO }; /* default: sc on fast, tso elsewhere */
+
+struct sim_config {
+    unsigned cpus;          /* 1..SIM_CPUS_MAX */
+    uint64_t memory_bytes;  /* multiple of 1 MiB, SIM_MEMORY_MIN..SIM_MEMORY_MAX */
+    unsigned numa_nodes;    /* 1..SIM_NODES_MAX, at most cpus */
+    enum sim_board board;
+    enum sim_engine engine;
+    enum sim_memory_model memory_model;
+    unsigned store_capacity; /* of tso: 1..64; 0 takes 64 */
+    uint64_t seed;
+    int64_t rtc_start;      /* seconds since 1970-01-01 00:00:00 UTC */
+    const char *cpu_model;  /* "orrery", "tcg72", followed by ",+feature,-feature"; NULL: "orrery" */
+    bool instant_serial;    /* the UARTs take no time for a character (board parameter) */
+    bool single_step_blocks; /* oracle: no block longer than one instruction; same results, slower */
+};
+
+/* Defaults of design.md's table: 1 CPU, 256 MiB, board pc, fast, seed 1, 2026-01-01. */
+void sim_config_init(struct sim_config *c);
+
+struct sim;
+
+/* Fails (NULL) with a message when the configuration is out of bounds. */
+struct sim *sim_create(const struct sim_config *c, struct error *e);
+void sim_destroy(struct sim *s);
+const struct sim_config *sim_get_config(const struct sim *s);
+
+/* An image to start: ELF with a PVH note, or Multiboot1; kernel bytes are the file. All are copied. */
+struct sim_image {
+    const char *kernel_name; /* for messages */
+    const uint8_t *kernel;
+    size_t kernel_size;
+    const uint8_t *initrd; /* or NULL */
+    size_t initrd_size;
+    const char *command_line; /* or NULL */
+};
+
+/* Loads the image and its tables and sets the bootstrap CPU to its entry. Hostile input gets a message. */
+bool sim_load(struct sim *s, const struct sim_image *image, struct error *e);
+
+/* ---- running ---- */
+
+enum sim_stop {
+    SIM_RUNNING,        /* never returned by sim_run */
+    SIM_STOP_CYCLES,    /* the cycle limit of this call was reached */
+    SIM_STOP_ASKED,     /* an observer called sim_stop_ask */
+    SIM_STOP_POWER_OFF, /* ACPI power-off */
+    SIM_STOP_RESET,     /* the guest asked for a reset: the run ends here */
+    SIM_STOP_DEBUG_EXIT, /* port 0xf4; sim_exit_value */
+    SIM_STOP_TRIPLE_FAULT,
+    SIM_STOP_NO_PROGRESS, /* all vCPUs halted, nothing can wake them */
+    SIM_STOP_NOT_MODELLED
+};
+
+/* Runs until the strict order reaches until_cycles or another stop. A machine that ended (power-off, debug exit,
+ * triple fault, no progress, not modelled) returns the same stop again without moving. */
+enum sim_stop sim_run(struct sim *s, uint64_t until_cycles);
+const char *sim_stop_name(enum sim_stop stop); /* "power-off", "debug-exit", ... */
+
+/* Asks the running sim_run to return SIM_STOP_ASKED at the next boundary. For observers. */
+void sim_stop_ask(struct sim *s);
+
+uint32_t sim_exit_value(const struct sim *s);      /* of the debug exit */
+const char *sim_stop_text(const struct sim *s);    /* one line of detail: cpu, rip, bytes */
+unsigned sim_stop_cpu(const struct sim *s);        /* the vCPU a triple fault or a not-modelled stop came from */
+
+uint64_t sim_cycles(const struct sim *s);          /* the cut: no step with a smaller key is outstanding */
+uint64_t sim_instructions(const struct sim *s);    /* retired, over all vCPUs */
+
+/* Digest at the current cut (model.md, Identity); state-hash is the deepest the engine has. */
+struct digest sim_digest(struct sim *s, enum visit_level level);
+struct digest sim_state_hash(struct sim *s);
+
+/* Saves the state a digest of this level covers (without RAM) and compares another machine's with it: where holds
+ * the path of the first difference. */
+void sim_save(struct sim *s, enum visit_level level, struct state_buffer *b);
+bool sim_differs(struct sim *s, enum visit_level level, struct state_buffer *b, char *where, size_t size);
+
+/* ---- looking ---- */
+
+struct sim_regs {
+    uint64_t gpr[16], rip, rflags, cr0, cr2, cr3, cr4, efer, fs_base, gs_base, kernel_gs_base;
+    uint16_t selector[6]; /* ES CS SS DS FS GS */
+    uint8_t cpl, code_bits; /* 16, 32, 64 */
+    bool halted;
+    uint64_t clock_cycles, retired;
+};
+
+void sim_get_regs(const struct sim *s, unsigned cpu, struct sim_regs *r);
+
+/* Memory without side effects. Linear: through cpu's page tables as a supervisor read. False: not (all) there. */
+bool sim_read_physical(const struct sim *s, phys_t a, void *bytes, size_t size);
+bool sim_read_linear(const struct sim *s, unsigned cpu, lin_t a, void *bytes, size_t size);
+bool sim_translate(const struct sim *s, unsigned cpu, lin_t a, phys_t *out);
+
+/* Disassembles the instruction at a linear address into text; returns its length, 0 when unreadable. */
+unsigned sim_disassemble(const struct sim *s, unsigned cpu, lin_t a, char *text, size_t size);
+
+struct sim_statistics {
+    uint64_t touched_bytes; /* guest RAM that holds anything */
+    uint64_t events_fired;
+    uint64_t messages; /* deliveries between APICs */
+};
+
+void sim_get_statistics(const struct sim *s, struct sim_statistics *st);
+
+/* Bytes that come out of a serial port or the debug console (port SIM_SERIAL_PORTS). An observer. */
+typedef void sim_output_fn(void *arg, unsigned port, uint8_t byte, uint64_t now_cycles);
+void sim_on_output(struct sim *s, sim_output_fn *fn, void *arg);
+
+/* A probe calls fn before the instruction at a linear address executes, on any vCPU; the machine is at a boundary
+ * and fn may look, ask to stop, and apply effects (a register write redirects the call). Returns an id >= 0. */
+typedef void sim_probe_fn(void *arg, unsigned cpu, uint64_t now_cycles);
+/* -1: no more than 256 probes. */
+int sim_probe_add(struct sim *s, lin_t a, sim_probe_fn *fn, void *arg);
+void sim_probe_remove(struct sim *s, int id);
+
+/* ---- effects: everything that changes the guest from outside ---- */
+
+#define EFFECT_BYTES_MAX 256u
+
+enum effect_kind {
+#define EFFECT(kind, name, a0, a1, a2, a3, comment) EFFECT_##kind,
+#include "machine/effect.def"
+#undef EFFECT
+    EFFECT_KIND_COUNT
+};
+
+struct effect {
+    uint64_t at_cycles; /* position: filled in by sim_effect */
+    uint64_t at_retired; /* retired instructions of vCPU cpu at that moment */
+    uint16_t kind;      /* enum effect_kind */
+    uint16_t cpu;
+    uint32_t byte_count;
+    uint64_t arg[4];
+    uint8_t bytes[EFFECT_BYTES_MAX];
+};
+
+/* Applies one at the current boundary and logs it. False: arguments out of range for this machine. */
+bool sim_effect(struct sim *s, const struct effect *effect, struct error *e);
+
+size_t sim_effect_count(const struct sim *s);
+const struct effect *sim_effect_get(const struct sim *s, size_t n);
+const char *sim_effect_name(enum effect_kind kind);
+
+/* Shorthand for the common one: bytes into a serial port's receiver, all of them in order. */
+bool sim_serial_send(struct sim *s, unsigned port, const void *bytes, size_t size, struct error *e);
+
+#endif

@@ -1,0 +1,138 @@
+/* orrery boot: one kernel, its console, how it ended. */
+
+#include "main/commands.h"
+
+#include "main/console.h"
+#include "main/crash.h"
+#include "main/files.h"
+
+#include <poll.h>
+#include <string.h>
+#include <unistd.h>
+
+#define INPUT_SLICE_CYCLES UINT64_C(3000000) /* between looks at the keyboard: 1 ms of guest time */
+
+struct boot_files {
+    struct file_bytes kernel, initrd;
+};
+
+static bool load_files(const struct options *o, struct boot_files *f, struct error *e)
+{
+    *f = (struct boot_files){0};
+    if (!o->kernel) {
+        return error_set(e, "--kernel FILE is missing");
+    }
+    return file_read(o->kernel, &f->kernel, e) && (!o->initrd || file_read(o->initrd, &f->initrd, e));
+}
+
+static void free_files(struct boot_files *f)
+{
+    file_free(&f->kernel);
+    file_free(&f->initrd);
+}
+
+static bool load(struct sim *s, const struct options *o, const struct boot_files *f, struct error *e)
+{
+    struct sim_image image = {
+        .kernel_name = o->kernel,
+        .kernel = f->kernel.bytes,
+        .kernel_size = f->kernel.size,
+        .initrd = o->initrd ? f->initrd.bytes : NULL,
+        .initrd_size = f->initrd.size,
+        .command_line = o->append,
+    };
+    return sim_load(s, &image, e);
+}
+
+/* Passes what was typed to the guest; waits for it when the guest is idle. False at the end of input. */
+static bool pump_keyboard(struct sim *s, bool wait)
+{
+    struct pollfd p = {.fd = STDIN_FILENO, .events = POLLIN};
+    if (poll(&p, 1, wait ? -1 : 0) <= 0) {
+        return true;
+    }
+    char bytes[256];
+    ssize_t got = read(STDIN_FILENO, bytes, sizeof bytes);
+    if (got <= 0) {
+        return false;
+    }
+    sim_serial_send(s, 0, bytes, (size_t)got, NULL); /* a full line drops keys, as hardware would */
+    return true;
+}
+
+static enum sim_stop run_interactive(struct sim *s, const struct options *o, struct console *c)
+{
+    bool open = true;
+    for (;;) {
+        uint64_t until = sim_cycles(s) + INPUT_SLICE_CYCLES;
+        enum sim_stop stop = sim_run(s, until < o->max_cycles ? until : o->max_cycles);
+        fflush(c->out);
+        bool idle = stop == SIM_STOP_NO_PROGRESS;
+        if (!(stop == SIM_STOP_CYCLES && sim_cycles(s) < o->max_cycles) && !(idle && open)) {
+            return stop;
+        }
+        open = open && pump_keyboard(s, idle);
+    }
+}
+
+static int report_end(struct sim *s, const struct options *o, const struct boot_files *f, enum sim_stop stop,
+                      const struct command_line *line)
+{
+    int status = stop == SIM_STOP_DEBUG_EXIT ? (int)((sim_exit_value(s) << 1 | 1) & 0xff) : (int)finish_status(stop);
+    fflush(stdout);
+    if (stop != SIM_STOP_DEBUG_EXIT && status >= EXIT_GUEST_CRASH && stop != SIM_STOP_CYCLES) {
+        struct symbols *symbols = symbols_open(o->kernel, f->kernel.bytes, f->kernel.size, NULL);
+        if (sim_stop_text(s)[0]) {
+            fprintf(stderr, "orrery: %s\n", sim_stop_text(s));
+        }
+        crash_print(stderr, s, symbols, sim_stop_cpu(s));
+        symbols_close(symbols);
+        finish_again(stderr, line);
+    }
+    finish_results(stdout, s, o);
+    if (stop == SIM_STOP_DEBUG_EXIT) {
+        printf("stopped: debug-exit %u\n", sim_exit_value(s));
+    } else {
+        printf("stopped: %s\n", sim_stop_name(stop));
+    }
+    return status;
+}
+
+static int run(struct sim *s, const struct options *o, const struct boot_files *f, const struct command_line *line)
+{
+    struct error e;
+    struct console console;
+    if (!console_open(&console, o, SERIAL_STDIO, &e)) {
+        return command_usage(&e);
+    }
+    sim_on_output(s, console_output, &console);
+    bool interactive = console.out == stdout && isatty(STDIN_FILENO);
+    enum sim_stop stop = interactive ? run_interactive(s, o, &console) : sim_run(s, o->max_cycles);
+    if (!console_close(&console, o, &e)) {
+        return command_usage(&e);
+    }
+    return report_end(s, o, f, stop, line);
+}
+
+int command_boot(const struct command_line *line)
+{
+    struct options o;
+    struct error e;
+    struct boot_files files;
+    if (!options_parse(&o, 'B', line->argc - 2, line->argv + 2, &e)) {
+        return command_usage(&e);
+    }
+    if (o.help) {
+        options_help(stdout, 'B');
+        return EXIT_PASSED;
+    }
+    if (!load_files(&o, &files, &e)) {
+        free_files(&files);
+        return command_usage(&e);
+    }
+    struct sim *s = sim_create(&o.config, &e);
+    int status = s && load(s, &o, &files, &e) ? run(s, &o, &files, line) : command_usage(&e);
+    sim_destroy(s);
+    free_files(&files);
+    return status;
+}

@@ -1,0 +1,30 @@
+/* orrery info: what this build is. */
+
+#include "main/commands.h"
+#include "main/version.h"
+
+#include <Zydis/Zydis.h>
+#include <lua.h>
+#include <mpfr.h>
+
+int command_info(const struct command_line *line)
+{
+    struct options o;
+    struct error e;
+    if (!options_parse(&o, 'I', line->argc - 2, line->argv + 2, &e)) {
+        return command_usage(&e);
+    }
+    if (o.help) {
+        options_help(stdout, 'I');
+        return EXIT_PASSED;
+    }
+    ZyanU64 zydis = ZydisGetVersion();
+    printf("orrery: %s\n", ORRERY_VERSION);
+    printf("boards: pc, microvm\nengines: fast, timed\nmemory-models: sc, tso\n");
+    printf("cpus: 1 to %u\nmemory: %llu MiB to %llu GiB\nnuma-nodes: 1 to %u\n", SIM_CPUS_MAX,
+           (unsigned long long)(SIM_MEMORY_MIN >> 20), (unsigned long long)(SIM_MEMORY_MAX >> 30), SIM_NODES_MAX);
+    printf("tsc-hz: %llu\n", (unsigned long long)SIM_TSC_HZ);
+    printf("zydis: %u.%u\nmpfr: %s\nlua: %s\n", (unsigned)ZYDIS_VERSION_MAJOR(zydis),
+           (unsigned)ZYDIS_VERSION_MINOR(zydis), mpfr_get_version(), LUA_VERSION_MAJOR "." LUA_VERSION_MINOR);
+    return EXIT_PASSED;
+}

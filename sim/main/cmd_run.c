@@ -1,0 +1,124 @@
+/* orrery run: a Lua scenario, its verdict. */
+
+#include "main/commands.h"
+
+#include "main/crash.h"
+#include "main/files.h"
+#include "script/script.h"
+
+#include <string.h>
+
+static void fill_defaults(struct script_defaults *d, const struct options *o)
+{
+    *d = (struct script_defaults){
+        .config = o->config,
+        .cpus = o->given_cpus,
+        .memory = o->given_memory,
+        .numa = o->given_numa,
+        .board = o->given_board,
+        .engine = o->given_engine,
+        .memory_model = o->given_memory_model,
+        .cpu = o->given_cpu,
+        .echo = o->given_serial && o->serial == SERIAL_STDIO,
+    };
+    if (!o->given_engine) {
+        d->config.engine = ENGINE_TIMED;
+    }
+}
+
+/* The worst thing that happened to any machine of the scenario, as a status. */
+static enum exit_status machine_status(const struct lua_machine *machines)
+{
+    enum exit_status worst = EXIT_PASSED;
+    for (const struct lua_machine *m = machines; m; m = m->next) {
+        bool crashed = m->last_stop == SIM_STOP_TRIPLE_FAULT || m->last_stop == SIM_STOP_NOT_MODELLED;
+        enum exit_status status = crashed ? finish_status(m->last_stop) : EXIT_PASSED;
+        worst = status > worst ? status : worst;
+    }
+    return worst;
+}
+
+static void print_crashes(const struct lua_machine *machines)
+{
+    for (const struct lua_machine *m = machines; m; m = m->next) {
+        if (m->last_stop == SIM_STOP_TRIPLE_FAULT || m->last_stop == SIM_STOP_NOT_MODELLED) {
+            fprintf(stderr, "orrery: %s\n", sim_stop_text(m->sim));
+            crash_print(stderr, m->sim, m->symbols, sim_stop_cpu(m->sim));
+        }
+    }
+}
+
+static void print_summary(const struct script_result *r)
+{
+    printf("%u passed, %u failed", r->passed, r->failed);
+    if (r->machines) {
+        struct digest d = sim_state_hash(r->machines->sim);
+        printf("   %.3f ms simulated   seed %llu   state-hash %016llx%016llx",
+               (double)sim_cycles(r->machines->sim) / (double)(SIM_TSC_HZ / 1000),
+               (unsigned long long)sim_get_config(r->machines->sim)->seed, (unsigned long long)d.hi,
+               (unsigned long long)d.lo);
+    }
+    printf("\n");
+}
+
+static int verdict(const struct script_result *r)
+{
+    enum exit_status status = machine_status(r->machines);
+    if (status != EXIT_PASSED) {
+        return (int)status;
+    }
+    return r->failed || r->error ? EXIT_EXPECTATION : EXIT_PASSED;
+}
+
+static int run(const struct options *o, const struct file_bytes *file, const struct command_line *line)
+{
+    struct error e;
+    struct script_result r;
+    struct script_options s = {
+        .path = o->scenario,
+        .text = (const char *)file->bytes,
+        .size = file->size,
+        .sets = o->sets,
+        .set_count = o->set_count,
+    };
+    fill_defaults(&s.defaults, o);
+    bool ran = script_run(&s, &r, &e);
+    int status = ran ? verdict(&r) : command_usage(&e);
+    if (ran) {
+        print_summary(&r);
+        if (r.machines) {
+            finish_results(stdout, r.machines->sim, o);
+        }
+        fflush(stdout);
+        print_crashes(r.machines);
+        if (status != EXIT_PASSED) {
+            finish_again(stdout, line);
+        }
+    }
+    script_result_deinit(&r);
+    return status;
+}
+
+int command_run(const struct command_line *line)
+{
+    struct options o;
+    struct error e;
+    struct file_bytes file;
+    if (!options_parse(&o, 'R', line->argc - 2, line->argv + 2, &e)) {
+        return command_usage(&e);
+    }
+    if (o.help) {
+        options_help(stdout, 'R');
+        return EXIT_PASSED;
+    }
+    if (!o.scenario) {
+        error_set(&e, "a scenario is missing; orrery run SCENARIO.lua");
+        return command_usage(&e);
+    }
+    if (!file_read(o.scenario, &file, &e)) {
+        return command_usage(&e);
+    }
+    int status = run(&o, &file, line);
+    file_free(&file);
+    return status;
+}

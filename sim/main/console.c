@@ -1,0 +1,50 @@
+/* The serial console of the command line. */
+
+#define _POSIX_C_SOURCE 200809L
+
+#include "main/console.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+static void temporary_name(const struct options *o, char *name, size_t size)
+{
+    snprintf(name, size, "%s.tmp", o->serial_file);
+}
+
+bool console_open(struct console *c, const struct options *o, enum serial_kind fallback, struct error *e)
+{
+    enum serial_kind kind = o->given_serial ? o->serial : fallback;
+    *c = (struct console){.out = kind == SERIAL_STDIO ? stdout : NULL};
+    if (kind == SERIAL_FILE) {
+        char name[4096];
+        temporary_name(o, name, sizeof name);
+        c->out = fopen(name, "wb");
+        c->own = true;
+        return c->out || error_set(e, "%s: %s", o->serial_file, strerror(errno));
+    }
+    return true;
+}
+
+bool console_close(struct console *c, const struct options *o, struct error *e)
+{
+    if (!c->own) {
+        return !c->out || fflush(c->out) == 0;
+    }
+    char name[4096];
+    temporary_name(o, name, sizeof name);
+    bool ok = fflush(c->out) == 0 && fsync(fileno(c->out)) == 0;
+    ok = fclose(c->out) == 0 && ok && rename(name, o->serial_file) == 0;
+    c->out = NULL;
+    return ok || error_set(e, "%s: %s", o->serial_file, strerror(errno));
+}
+
+void console_output(void *console, unsigned port, uint8_t byte, uint64_t now_cycles)
+{
+    struct console *c = console;
+    (void)now_cycles;
+    if (c->out && (port == 0 || port == SIM_SERIAL_PORTS)) {
+        fputc(byte, c->out);
+    }
+}

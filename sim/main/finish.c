@@ -1,0 +1,86 @@
+/* The end of a run. */
+
+#include "main/finish.h"
+
+#include <string.h>
+
+static void print_quoted(FILE *out, const char *word)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./,:=+@%";
+    if (word[0] && strspn(word, plain) == strlen(word)) {
+        fputs(word, out);
+        return;
+    }
+    fputc('\'', out);
+    for (; *word; word++) {
+        if (*word == '\'') {
+            fputs("'\\''", out);
+        } else {
+            fputc(*word, out);
+        }
+    }
+    fputc('\'', out);
+}
+
+void finish_again(FILE *out, const struct command_line *c)
+{
+    fputs("again: orrery", out);
+    for (int i = 1; i < c->argc; i++) {
+        fputc(' ', out);
+        print_quoted(out, c->argv[i]);
+    }
+    fputc('\n', out);
+}
+
+static void print_hash(FILE *out, struct sim *s)
+{
+    struct digest d = sim_state_hash(s);
+    fprintf(out, "seed: %llu\n", (unsigned long long)sim_get_config(s)->seed);
+    fprintf(out, "cycles: %llu\n", (unsigned long long)sim_cycles(s));
+    fprintf(out, "instructions: %llu\n", (unsigned long long)sim_instructions(s));
+    fprintf(out, "state-hash: %016llx%016llx\n", (unsigned long long)d.hi, (unsigned long long)d.lo);
+}
+
+static void print_stats(FILE *out, const struct sim *s)
+{
+    struct sim_statistics st;
+    sim_get_statistics(s, &st);
+    fprintf(out, "events: %llu\n", (unsigned long long)st.events_fired);
+    fprintf(out, "apic-messages: %llu\n", (unsigned long long)st.messages);
+    fprintf(out, "memory-touched-bytes: %llu\n", (unsigned long long)st.touched_bytes);
+    for (unsigned i = 0; i < sim_get_config(s)->cpus; i++) {
+        struct sim_regs r;
+        sim_get_regs(s, i, &r);
+        fprintf(out, "cpu%u-instructions: %llu\n", i, (unsigned long long)r.retired);
+    }
+}
+
+void finish_results(FILE *out, struct sim *s, const struct options *o)
+{
+    if (o->hash) {
+        print_hash(out, s);
+    }
+    if (o->stats) {
+        print_stats(out, s);
+    }
+}
+
+enum exit_status finish_status(enum sim_stop stop)
+{
+    switch (stop) {
+    case SIM_STOP_CYCLES:
+        return EXIT_LIMIT;
+    case SIM_STOP_TRIPLE_FAULT:
+    case SIM_STOP_NO_PROGRESS:
+    case SIM_STOP_RESET:
+        return EXIT_GUEST_CRASH;
+    case SIM_STOP_NOT_MODELLED:
+        return EXIT_NOT_MODELLED;
+    case SIM_RUNNING:
+    case SIM_STOP_ASKED:
+    case SIM_STOP_POWER_OFF:
+    case SIM_STOP_DEBUG_EXIT:
+        break;
+    }
+    return EXIT_PASSED;
+}

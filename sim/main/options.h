@@ -1,0 +1,36 @@
+#ifndef ORRERY_MAIN_OPTIONS_H
+#define ORRERY_MAIN_OPTIONS_H
+
+/* The parsed command line of boot and run. */
+
+#include "machine/sim.h"
+
+#include <stdio.h>
+
+#define OPTIONS_SETS_MAX 64u
+
+enum serial_kind { SERIAL_STDIO, SERIAL_NONE, SERIAL_FILE };
+
+struct options {
+    struct sim_config config;
+    bool given_cpus, given_memory, given_numa, given_board, given_engine, given_memory_model, given_cpu;
+    const char *kernel, *initrd, *append;
+    const char *scenario; /* run: the positional argument */
+    uint64_t max_cycles;  /* UINT64_MAX: none */
+    const char *sets[OPTIONS_SETS_MAX];
+    unsigned set_count;
+    enum serial_kind serial;
+    const char *serial_file;
+    bool given_serial, hash, stats, help;
+};
+
+/* Parses what follows the subcommand; group is its letter in names_options.def. False: the message is a usage error. */
+bool options_parse(struct options *o, char group, int argc, char **argv, struct error *e);
+
+/* Writes the help text of a subcommand, or of the program (group 0). */
+void options_help(FILE *out, char group);
+
+/* Parses "64", "16M", "2G" (powers of two); false when it is no size. */
+bool options_size(const char *text, uint64_t *bytes);
+
+#endif

@@ -1,0 +1,458 @@
+/* The machine in Lua: the methods of binding.def. */
+
+#include "script/machine.h"
+
+#include "base/check.h"
+#include "script/create.h"
+#include "script/lookup.h"
+#include "script/place.h"
+
+#include <lauxlib.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct lua_machine *check_machine(lua_State *lua)
+{
+    return *(struct lua_machine **)luaL_checkudata(lua, 1, MACHINE_TYPE);
+}
+
+static unsigned check_cpu(lua_State *lua, const struct lua_machine *m, int index)
+{
+    lua_Integer cpu = luaL_checkinteger(lua, index);
+    luaL_argcheck(lua, cpu >= 0 && cpu < (lua_Integer)sim_get_config(m->sim)->cpus, index, "no such cpu");
+    return (unsigned)cpu;
+}
+
+static unsigned check_port(lua_State *lua, int index, unsigned count)
+{
+    lua_Integer port = luaL_checkinteger(lua, index);
+    luaL_argcheck(lua, port >= 0 && port < (lua_Integer)count, index, "no such serial port");
+    return (unsigned)port;
+}
+
+static uint64_t check_unsigned(lua_State *lua, int index)
+{
+    lua_Integer v = luaL_checkinteger(lua, index);
+    luaL_argcheck(lua, v >= 0, index, "must not be negative");
+    return (uint64_t)v;
+}
+
+static int apply(lua_State *lua, const struct lua_machine *m, const struct effect *f)
+{
+    struct error e;
+    if (!sim_effect(m->sim, f, &e)) {
+        return luaL_error(lua, "%s", e.text);
+    }
+    return 0;
+}
+
+/* ---- output ---- */
+
+static bool text_found(const struct lua_machine *m)
+{
+    const struct serial_text *t = &m->text[m->awaited_port];
+    return t->size - t->matched >= m->awaited_size &&
+           memcmp(t->bytes + t->size - m->awaited_size, m->awaited, m->awaited_size) == 0;
+}
+
+void machine_output(void *machine, unsigned port, uint8_t byte, uint64_t now_cycles)
+{
+    struct lua_machine *m = machine;
+    struct serial_text *t = &m->text[port];
+    (void)now_cycles;
+    if (t->size == t->capacity) {
+        if (t->capacity >= SERIAL_TEXT_MAX) {
+            sim_stop_ask(m->sim);
+            return;
+        }
+        t->capacity = t->capacity ? t->capacity * 2 : 4096;
+        t->bytes = realloc(t->bytes, t->capacity);
+        CHECK(t->bytes, "out of memory: %zu bytes of console", t->capacity);
+    }
+    t->bytes[t->size++] = (char)byte;
+    if (m->echo && port == 0) {
+        putchar(byte);
+    }
+    if (m->awaited && port == m->awaited_port && !m->found && text_found(m)) {
+        m->found = true;
+        t->matched = t->size;
+        sim_stop_ask(m->sim);
+    }
+}
+
+/* ---- running ---- */
+
+static enum sim_stop run(lua_State *lua, struct lua_machine *m, uint64_t until)
+{
+    lua_State *outer = m->lua;
+    m->lua = lua;
+    m->probe_failed = false;
+    m->last_stop = sim_run(m->sim, until);
+    m->lua = outer;
+    if (m->probe_failed) {
+        lua_error(lua); /* the probe's message is on top */
+    }
+    return m->last_stop;
+}
+
+static int machine_run_until(lua_State *lua)
+{
+    struct lua_machine *m = check_machine(lua);
+    lua_pushstring(lua, sim_stop_name(run(lua, m, check_unsigned(lua, 2))));
+    return 1;
+}
+
+/* Text already there counts: looks from the last match on. */
+static bool find_in_old_text(struct lua_machine *m)
+{
+    struct serial_text *t = &m->text[m->awaited_port];
+    for (size_t at = t->matched; at + m->awaited_size <= t->size; at++) {
+        if (memcmp(t->bytes + at, m->awaited, m->awaited_size) == 0) {
+            t->matched = at + m->awaited_size;
+            return true;
+        }
+    }
+    return false;
+}
+
+static int machine_wait_text(lua_State *lua)
+{
+    struct lua_machine *m = check_machine(lua);
+    m->awaited_port = check_port(lua, 2, SIM_SERIAL_PORTS + 1);
+    m->awaited = luaL_checklstring(lua, 3, &m->awaited_size);
+    uint64_t until = check_unsigned(lua, 4);
+    luaL_argcheck(lua, m->awaited_size > 0, 3, "empty text");
+    m->found = find_in_old_text(m);
+    enum sim_stop stop = SIM_STOP_ASKED;
+    while (!m->found && stop == SIM_STOP_ASKED) {
+        stop = run(lua, m, until);
+    }
+    m->awaited = NULL;
+    if (m->found) {
+        lua_pushboolean(lua, 1);
+        return 1;
+    }
+    lua_pushnil(lua);
+    lua_pushfstring(lua, "%s%s%s", sim_stop_name(stop), sim_stop_text(m->sim)[0] ? ": " : "", sim_stop_text(m->sim));
+    return 2;
+}
+
+static int machine_send(lua_State *lua)
+{
+    struct lua_machine *m = check_machine(lua);
+    struct error e;
+    size_t size;
+    unsigned port = check_port(lua, 2, SIM_SERIAL_PORTS);
+    const char *text = luaL_checklstring(lua, 3, &size);
+    if (!sim_serial_send(m->sim, port, text, size, &e)) {
+        return luaL_error(lua, "%s", e.text);
+    }
+    return 0;
+}
+
+static int machine_stop(lua_State *lua)
+{
+    sim_stop_ask(check_machine(lua)->sim);
+    return 0;
+}
+
+/* ---- looking ---- */
+
+static int machine_console(lua_State *lua)
+{
+    struct lua_machine *m = check_machine(lua);
+    const struct serial_text *t = &m->text[check_port(lua, 2, SIM_SERIAL_PORTS + 1)];
+    lua_pushlstring(lua, t->bytes ? t->bytes : "", t->size);
+    return 1;
+}
+
+static int machine_cycles(lua_State *lua)
+{
+    lua_pushinteger(lua, (lua_Integer)sim_cycles(check_machine(lua)->sim));
+    return 1;
+}
+
+static int machine_instructions(lua_State *lua)
+{
+    lua_pushinteger(lua, (lua_Integer)sim_instructions(check_machine(lua)->sim));
+    return 1;
+}
+
+static int push_digest(lua_State *lua, struct digest d)
+{
+    char text[33];
+    snprintf(text, sizeof text, "%016llx%016llx", (unsigned long long)d.hi, (unsigned long long)d.lo);
+    lua_pushstring(lua, text);
+    return 1;
+}
+
+static int machine_state_hash(lua_State *lua)
+{
+    return push_digest(lua, sim_state_hash(check_machine(lua)->sim));
+}
+
+static int machine_arch_hash(lua_State *lua)
+{
+    return push_digest(lua, sim_digest(check_machine(lua)->sim, VISIT_ARCH));
+}
+
+static int machine_cpus(lua_State *lua)
+{
+    lua_pushinteger(lua, (lua_Integer)sim_get_config(check_machine(lua)->sim)->cpus);
+    return 1;
+}
+
+static uint64_t register_value(const struct sim_regs *r, enum register_name name)
+{
+    if (name <= REGISTER_R15) {
+        return r->gpr[name];
+    }
+    switch ((int)name) {
+    case REGISTER_RIP:
+        return r->rip;
+    case REGISTER_RFLAGS:
+        return r->rflags;
+    case REGISTER_CR0:
+        return r->cr0;
+    case REGISTER_CR2:
+        return r->cr2;
+    case REGISTER_CR3:
+        return r->cr3;
+    case REGISTER_CR4:
+        return r->cr4;
+    case REGISTER_EFER:
+        return r->efer;
+    case REGISTER_FS_BASE:
+        return r->fs_base;
+    case REGISTER_GS_BASE:
+        return r->gs_base;
+    case REGISTER_CPL:
+        return r->cpl;
+    case REGISTER_CLOCK:
+        return r->clock_cycles;
+    default:
+        return r->retired;
+    }
+}
+
+static enum register_name check_register(lua_State *lua, int index, enum register_name last)
+{
+    int name = lookup_register(luaL_checkstring(lua, index));
+    luaL_argcheck(lua, name >= 0 && name <= (int)last, index, "no such register");
+    return (enum register_name)name;
+}
+
+static int machine_register(lua_State *lua)
+{
+    struct lua_machine *m = check_machine(lua);
+    struct sim_regs r;
+    sim_get_regs(m->sim, check_cpu(lua, m, 2), &r);
+    lua_pushinteger(lua, (lua_Integer)register_value(&r, check_register(lua, 3, REGISTER_RETIRED)));
+    return 1;
+}
+
+static int machine_read(lua_State *lua)
+{
+    struct lua_machine *m = check_machine(lua);
+    lua_Integer size = luaL_checkinteger(lua, 3);
+    unsigned cpu = lua_isnoneornil(lua, 4) ? 0 : check_cpu(lua, m, 4);
+    luaL_argcheck(lua, size >= 0 && size <= (lua_Integer)(16 << 20), 3, "0 to 16 MiB");
+    luaL_Buffer b;
+    char *bytes = luaL_buffinitsize(lua, &b, (size_t)size);
+    if (!sim_read_linear(m->sim, cpu, lin((uint64_t)luaL_checkinteger(lua, 2)), bytes, (size_t)size)) {
+        lua_pushnil(lua);
+        lua_pushstring(lua, "not mapped");
+        return 2;
+    }
+    luaL_pushresultsize(&b, (size_t)size);
+    return 1;
+}
+
+static int machine_symbol(lua_State *lua)
+{
+    struct lua_machine *m = check_machine(lua);
+    uint64_t address, size;
+    const char *name = luaL_checkstring(lua, 2);
+    if (!m->symbols || !symbols_find(m->symbols, name, &address, &size)) {
+        lua_pushnil(lua);
+        lua_pushfstring(lua, "the kernel has no symbol '%s'", name);
+        return 2;
+    }
+    lua_pushinteger(lua, (lua_Integer)address);
+    lua_pushinteger(lua, (lua_Integer)size);
+    return 2;
+}
+
+static int machine_describe(lua_State *lua)
+{
+    struct lua_machine *m = check_machine(lua);
+    char text[256];
+    symbols_describe(m->symbols, (uint64_t)luaL_checkinteger(lua, 2), text, sizeof text);
+    lua_pushstring(lua, text);
+    return 1;
+}
+
+/* ---- probes ---- */
+
+/* Runs the Lua function of a probe; an error ends the run and comes out of the method that ran it. */
+static void probe_fired(void *arg, unsigned cpu, uint64_t now_cycles)
+{
+    struct lua_probe *p = arg;
+    struct lua_machine *m = p->owner;
+    if (m->probe_failed) {
+        return;
+    }
+    lua_rawgeti(m->lua, LUA_REGISTRYINDEX, p->function);
+    lua_pushinteger(m->lua, (lua_Integer)cpu);
+    lua_pushinteger(m->lua, (lua_Integer)now_cycles);
+    if (lua_pcall(m->lua, 2, 0, 0) != LUA_OK) {
+        m->probe_failed = true;
+        sim_stop_ask(m->sim);
+    }
+}
+
+static int machine_probe(lua_State *lua)
+{
+    struct lua_machine *m = check_machine(lua);
+    luaL_checktype(lua, 3, LUA_TFUNCTION);
+    for (unsigned i = 0; i < LUA_PROBES_MAX; i++) {
+        struct lua_probe *p = &m->probes[i];
+        if (p->used) {
+            continue;
+        }
+        p->owner = m;
+        p->id = sim_probe_add(m->sim, lin((uint64_t)luaL_checkinteger(lua, 2)), probe_fired, p);
+        if (p->id < 0) {
+            break;
+        }
+        lua_pushvalue(lua, 3);
+        p->function = luaL_ref(lua, LUA_REGISTRYINDEX);
+        p->used = true;
+        lua_pushinteger(lua, (lua_Integer)i);
+        return 1;
+    }
+    return luaL_error(lua, "more than %d probes", (int)LUA_PROBES_MAX);
+}
+
+static int machine_unprobe(lua_State *lua)
+{
+    struct lua_machine *m = check_machine(lua);
+    lua_Integer id = luaL_checkinteger(lua, 2);
+    luaL_argcheck(lua, id >= 0 && id < (lua_Integer)LUA_PROBES_MAX && m->probes[id].used, 2, "no such probe");
+    struct lua_probe *p = &m->probes[id];
+    sim_probe_remove(m->sim, p->id);
+    luaL_unref(lua, LUA_REGISTRYINDEX, p->function);
+    p->used = false;
+    return 0;
+}
+
+/* ---- effects ---- */
+
+static int machine_set_register(lua_State *lua)
+{
+    struct lua_machine *m = check_machine(lua);
+    struct effect f = {.kind = EFFECT_REGISTER, .cpu = (uint16_t)check_cpu(lua, m, 2)};
+    f.arg[0] = check_register(lua, 3, REGISTER_RFLAGS);
+    f.arg[1] = (uint64_t)luaL_checkinteger(lua, 4);
+    return apply(lua, m, &f);
+}
+
+static int machine_write_physical(lua_State *lua)
+{
+    struct lua_machine *m = check_machine(lua);
+    size_t size;
+    uint64_t address = check_unsigned(lua, 2);
+    const char *bytes = luaL_checklstring(lua, 3, &size);
+    for (size_t done = 0; done < size;) {
+        size_t n = size - done < EFFECT_BYTES_MAX ? size - done : EFFECT_BYTES_MAX;
+        struct effect f = {.kind = EFFECT_MEMORY, .arg = {address + done}, .byte_count = (uint32_t)n};
+        memcpy(f.bytes, bytes + done, n);
+        apply(lua, m, &f);
+        done += n;
+    }
+    return 0;
+}
+
+static int machine_stall(lua_State *lua)
+{
+    struct lua_machine *m = check_machine(lua);
+    struct effect f = {.kind = EFFECT_STALL, .cpu = (uint16_t)check_cpu(lua, m, 2)};
+    f.arg[0] = check_unsigned(lua, 3);
+    f.arg[1] = check_unsigned(lua, 4);
+    return apply(lua, m, &f);
+}
+
+static int machine_interrupt(lua_State *lua)
+{
+    struct lua_machine *m = check_machine(lua);
+    struct effect f = {.kind = EFFECT_INTERRUPT, .cpu = (uint16_t)check_cpu(lua, m, 2)};
+    f.arg[0] = check_unsigned(lua, 3);
+    return apply(lua, m, &f);
+}
+
+static int machine_interrupt_range(lua_State *lua)
+{
+    struct lua_machine *m = check_machine(lua);
+    struct effect f = {.kind = EFFECT_INTERRUPT_RANGE, .cpu = (uint16_t)check_cpu(lua, m, 2)};
+    f.arg[0] = (uint64_t)luaL_checkinteger(lua, 3);
+    f.arg[1] = (uint64_t)luaL_checkinteger(lua, 4);
+    f.arg[2] = check_unsigned(lua, 5);
+    return apply(lua, m, &f);
+}
+
+static int machine_delay_ipi(lua_State *lua)
+{
+    struct lua_machine *m = check_machine(lua);
+    struct effect f = {.kind = EFFECT_IPI_DELAY, .arg = {check_unsigned(lua, 2), check_unsigned(lua, 3)}};
+    return apply(lua, m, &f);
+}
+
+static int machine_lose_ipi(lua_State *lua)
+{
+    struct lua_machine *m = check_machine(lua);
+    struct effect f = {.kind = EFFECT_IPI_LOSS, .arg = {check_unsigned(lua, 2)}};
+    return apply(lua, m, &f);
+}
+
+static int machine_effects(lua_State *lua)
+{
+    lua_pushinteger(lua, (lua_Integer)sim_effect_count(check_machine(lua)->sim));
+    return 1;
+}
+
+static const luaL_Reg machine_methods[] = {
+#define BINDING(name, function, signature, help) {name, function},
+#include "script/binding.def"
+#undef BINDING
+    {NULL, NULL},
+};
+
+void machine_open(lua_State *lua, struct script_defaults *defaults, struct lua_machine **machines)
+{
+    luaL_newmetatable(lua, MACHINE_TYPE);
+    lua_newtable(lua);
+    luaL_setfuncs(lua, machine_methods, 0);
+    lua_setfield(lua, -2, "__index");
+    lua_pop(lua, 1);
+    place_open(lua);
+    lua_getglobal(lua, "orrery");
+    lua_pushlightuserdata(lua, defaults);
+    lua_pushlightuserdata(lua, machines);
+    lua_pushcclosure(lua, machine_create, 2);
+    lua_setfield(lua, -2, "new_machine");
+    lua_pop(lua, 1);
+}
+
+void machine_free_all(struct lua_machine *machines)
+{
+    while (machines) {
+        struct lua_machine *next = machines->next;
+        sim_destroy(machines->sim);
+        symbols_close(machines->symbols);
+        for (unsigned i = 0; i <= SIM_SERIAL_PORTS; i++) {
+            free(machines->text[i].bytes);
+        }
+        free(machines);
+        machines = next;
+    }
+}

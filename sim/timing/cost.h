@@ -1,0 +1,27 @@
+#ifndef ORRERY_TIMING_COST_H
+#define ORRERY_TIMING_COST_H
+
+/* Base cost of an instruction by its class, in cycles: the whole timing model of the fast and flat engines. */
+
+#include <stdint.h>
+
+enum cost_class {
+#define COST(class_, flat_cycles, comment) COST_##class_,
+#include "timing/cost.def"
+#undef COST
+    COST_CLASS_COUNT
+};
+
+struct cost_table {
+    const char *name;
+    uint8_t base_cycles[COST_CLASS_COUNT]; /* per instruction, or per iteration of a repeated one; >= 1 */
+    uint8_t memory_cycles;                 /* added once an instruction with an explicit memory operand */
+    uint8_t exception_cycles;              /* delivery of an exception or interrupt; >= 1 */
+};
+
+/* One cycle for everything. */
+extern const struct cost_table cost_fast;
+/* Costs of cost.def and a flat memory cost. */
+extern const struct cost_table cost_flat;
+
+#endif

@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# The command line: help, versions, and one clear line with status 2 for what cannot be used.
+source "$(dirname "$0")/lib.sh"
+
+expect_status "help ends with 0" 0 "$orrery" --help
+expect_status "boot help ends with 0" 0 "$orrery" boot --help
+expect_status "run help ends with 0" 0 "$orrery" run --help
+expect_status "info ends with 0" 0 "$orrery" info
+expect_status "version ends with 0" 0 "$orrery" --version
+
+expect_one_line "an unknown command" 2 "$orrery" explode
+expect_one_line "an unknown option" 2 "$orrery" boot --kernle x
+expect_one_line "an option that is not built" 2 "$orrery" boot --gdb 1234
+expect_one_line "an option of another command" 2 "$orrery" run --kernel x
+expect_one_line "an option without its argument" 2 "$orrery" boot --kernel
+expect_one_line "a boot without a kernel" 2 "$orrery" boot
+expect_one_line "a kernel that is not there" 2 "$orrery" boot --kernel "$work/none.elf"
+expect_one_line "a kernel that is a directory" 2 "$orrery" boot --kernel "$work"
+printf 'hello' >"$work/text"
+expect_one_line "a kernel that is no kernel" 2 "$orrery" boot --kernel "$work/text"
+head -c 300 "$kernel" >"$work/cut.elf"
+expect_one_line "a kernel that is cut off" 2 "$orrery" boot --kernel "$work/cut.elf"
+expect_one_line "no cpus" 2 "$orrery" boot --kernel "$kernel" --cpus 0
+expect_one_line "65 cpus" 2 "$orrery" boot --kernel "$kernel" --cpus 65
+expect_one_line "too little memory" 2 "$orrery" boot --kernel "$kernel" --memory 8M
+expect_one_line "memory that is no size" 2 "$orrery" boot --kernel "$kernel" --memory lots
+expect_one_line "more nodes than cpus" 2 "$orrery" boot --kernel "$kernel" --numa 2
+expect_one_line "a board that is not there" 2 "$orrery" boot --kernel "$kernel" --board mac
+expect_one_line "an engine that is not there" 2 "$orrery" boot --kernel "$kernel" --engine warp
+expect_one_line "a CPU feature that is not there" 2 "$orrery" boot --kernel "$kernel" --cpu orrery,+magic
+expect_one_line "a seed that is no number" 2 "$orrery" boot --kernel "$kernel" --seed x
+expect_one_line "an initrd that is not there" 2 "$orrery" boot --kernel "$kernel" --initrd "$work/none"
+expect_one_line "a scenario that is not there" 2 "$orrery" run "$work/none.lua"
+expect_one_line "no scenario" 2 "$orrery" run
+printf 'local x = = 1\n' >"$work/bad.lua"
+expect_one_line "a scenario that is not Lua" 2 "$orrery" run "$work/bad.lua"
+printf '\033Lua' >"$work/binary.lua"
+expect_one_line "a scenario of Lua byte code" 2 "$orrery" run "$work/binary.lua"
+expect_one_line "a serial file that cannot be made" 2 "$orrery" boot --kernel "$kernel" --serial "$work/no/such/file"
+
+finish

@@ -1,0 +1,177 @@
+/* Symbols and types, read from this very test program: the compiler's own figures are the oracle. */
+
+#include "observe/symbols.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum colour { COLOUR_RED = 7, COLOUR_BLUE = -3 };
+
+struct inner {
+    uint8_t tag;
+    int32_t value;
+};
+
+struct outer {
+    struct inner rows[3][2];
+    struct {
+        uint16_t hidden;
+    };
+    struct inner *next;
+    unsigned low : 3, high : 9;
+    const volatile enum colour colour;
+    char name[12];
+};
+
+struct outer test_symbols_object;
+static struct symbols *symbols;
+
+static int open_self(void **state)
+{
+    FILE *f = fopen("/proc/self/exe", "rb");
+    uint8_t *bytes = malloc(64u << 20);
+    size_t size = fread(bytes, 1, 64u << 20, f);
+    (void)state;
+    fclose(f);
+    symbols = symbols_open("self", bytes, size, NULL);
+    free(bytes);
+    return symbols ? 0 : 1;
+}
+
+static int close_self(void **state)
+{
+    (void)state;
+    symbols_close(symbols);
+    return 0;
+}
+
+static struct place object(void)
+{
+    struct place p;
+    assert_true(symbols_variable(symbols, "test_symbols_object", &p));
+    return p;
+}
+
+static void a_variable_has_the_address_and_size_of_its_symbol(void **state)
+{
+    uint64_t address, size;
+    (void)state;
+    assert_true(symbols_find(symbols, "test_symbols_object", &address, &size));
+    assert_int_equal(object().address, address);
+    assert_int_equal(object().size_bytes, sizeof(struct outer));
+    assert_int_equal(size, sizeof(struct outer));
+}
+
+static void members_lie_where_the_compiler_put_them(void **state)
+{
+    struct place p = object(), m;
+    (void)state;
+    assert_true(place_member(&p, "next", &m));
+    assert_int_equal(m.address - p.address, offsetof(struct outer, next));
+    assert_int_equal(m.kind, TYPE_POINTER);
+    assert_true(place_member(&p, "hidden", &m)); /* of an anonymous struct */
+    assert_int_equal(m.address - p.address, offsetof(struct outer, hidden));
+    assert_true(place_member(&p, "colour", &m)); /* through qualifiers */
+    assert_int_equal(m.kind, TYPE_INTEGER);
+    assert_false(place_member(&p, "absent", &m));
+    assert_string_equal(place_member_name(&p, 0), "rows");
+}
+
+static void elements_of_a_matrix_are_counted_flat(void **state)
+{
+    struct place p = object(), rows, cell, value;
+    (void)state;
+    assert_true(place_member(&p, "rows", &rows));
+    assert_int_equal(place_count(&rows), 6);
+    assert_true(place_element(&rows, 5, &cell));
+    assert_int_equal(cell.address - p.address, offsetof(struct outer, rows[2][1]));
+    assert_false(place_element(&rows, 6, &cell));
+    assert_true(place_member(&cell, "value", &value));
+    assert_true(value.is_signed);
+    assert_int_equal(value.size_bytes, 4);
+}
+
+static void a_bit_field_has_its_offset_and_width(void **state)
+{
+    struct place p = object(), m;
+    (void)state;
+    assert_true(place_member(&p, "high", &m));
+    assert_int_equal(m.bit_size, 9);
+    assert_int_equal((m.address - p.address) * 8 + m.bit_offset, offsetof(struct outer, next) * 8 + 64 + 3);
+}
+
+static void a_pointer_leads_to_its_type(void **state)
+{
+    struct place p = object(), next, target, tag;
+    (void)state;
+    assert_true(place_member(&p, "next", &next));
+    assert_true(place_target(&next, 0x1000, &target));
+    assert_true(place_member(&target, "tag", &tag));
+    assert_int_equal(tag.address, 0x1000);
+    assert_false(place_target(&tag, 0x1000, &target));
+}
+
+static void enumerators_keep_their_sign(void **state)
+{
+    int64_t v;
+    (void)state;
+    assert_true(symbols_enumerator(symbols, "COLOUR_BLUE", &v));
+    assert_int_equal(v, -3);
+    assert_false(symbols_enumerator(symbols, "COLOUR_GREEN", &v));
+}
+
+static void an_address_inside_a_function_finds_name_and_line(void **state)
+{
+    uint64_t address, size, offset;
+    const char *name, *file;
+    int line;
+    char text[200];
+    (void)state;
+    assert_true(symbols_find(symbols, "main", &address, &size));
+    assert_true(symbols_cover(symbols, address + 1, &name, &offset));
+    assert_string_equal(name, "main");
+    assert_int_equal(offset, 1);
+    assert_true(symbols_line(symbols, address, &file, &line));
+    assert_non_null(strstr(file, "test_symbols.c"));
+    assert_true(line > 100);
+    symbols_describe(symbols, address + 1, text, sizeof text);
+    assert_non_null(strstr(text, "main+0x1 ("));
+    assert_false(symbols_cover(symbols, 1, &name, &offset));
+}
+
+static void damaged_files_open_or_do_not_but_do_no_harm(void **state)
+{
+    FILE *f = fopen("/proc/self/exe", "rb");
+    static uint8_t bytes[1 << 16];
+    size_t size = fread(bytes, 1, sizeof bytes, f);
+    (void)state;
+    fclose(f);
+    for (size_t cut = 0; cut < size; cut += 997) {
+        struct symbols *s = symbols_open("cut", bytes, cut, NULL);
+        if (s) {
+            struct place p;
+            symbols_variable(s, "test_symbols_object", &p);
+            symbols_close(s);
+        }
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_variable_has_the_address_and_size_of_its_symbol),
+        cmocka_unit_test(members_lie_where_the_compiler_put_them),
+        cmocka_unit_test(elements_of_a_matrix_are_counted_flat),
+        cmocka_unit_test(a_bit_field_has_its_offset_and_width),
+        cmocka_unit_test(a_pointer_leads_to_its_type),
+        cmocka_unit_test(enumerators_keep_their_sign),
+        cmocka_unit_test(an_address_inside_a_function_finds_name_and_line),
+        cmocka_unit_test(damaged_files_open_or_do_not_but_do_no_harm),
+    };
+    return cmocka_run_group_tests(tests, open_self, close_self);
+}

@@ -1,0 +1,120 @@
+/* The sandbox: what a scenario can and cannot tell. */
+
+#include "script/sandbox.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+/* Runs Lua text in a fresh sandbox; returns what it returned as text, or "error: ...". */
+static const char *run(const char *text)
+{
+    static char result[4096];
+    struct sandbox s;
+    struct error e;
+    assert_true(sandbox_init(&s, "x.lua", 7, &e));
+    if (!sandbox_load(&s, "test", text, strlen(text), &e)) {
+        snprintf(result, sizeof result, "syntax: %s", e.text);
+    } else if (lua_pcall(s.lua, 0, 1, 0) != LUA_OK) {
+        snprintf(result, sizeof result, "error: %s", lua_tostring(s.lua, -1));
+    } else {
+        sandbox_push_text(s.lua, -1);
+        snprintf(result, sizeof result, "%s", lua_tostring(s.lua, -1));
+    }
+    sandbox_deinit(&s);
+    return result;
+}
+
+static void pairs_goes_through_numbers_then_strings_in_order(void **state)
+{
+    (void)state;
+    assert_string_equal(run("local t, o = {b=1, a=2, [10]=3, [-1]=4, [2.5]=5, ['']=6}, {}\n"
+                            "for k in pairs(t) do o[#o+1] = tostring(k) end return table.concat(o, ' ')"),
+                        "-1 2.5 10  a b");
+}
+
+static void next_follows_the_same_order(void **state)
+{
+    (void)state;
+    assert_string_equal(run("local t, o, k = {z=1, y=2, [3]=3}, {}, nil\n"
+                            "repeat k = next(t, k) o[#o+1] = tostring(k) until k == nil return table.concat(o, ' ')"),
+                        "3 y z nil");
+}
+
+static void a_key_removed_during_the_traversal_is_passed_over(void **state)
+{
+    (void)state;
+    assert_string_equal(run("local t, n = {a=1, b=2, c=3}, 0\n"
+                            "for k in pairs(t) do t.b = nil n = n + 1 end return n"),
+                        "2");
+}
+
+static void a_table_as_a_key_has_no_order_and_is_refused(void **state)
+{
+    (void)state;
+    assert_non_null(strstr(run("for k in pairs({[{}]=1}) do end"), "has no defined order"));
+}
+
+static void random_numbers_repeat(void **state)
+{
+    char first[4096];
+    (void)state;
+    snprintf(first, sizeof first, "%s", run("local o = {} for i = 1, 20 do o[i] = math.random(1000) end return table.concat(o, ' ')"));
+    assert_string_equal(run("local o = {} for i = 1, 20 do o[i] = math.random(1000) end return table.concat(o, ' ')"), first);
+    assert_string_equal(run("local lo, hi = 10, 0 for i = 1, 1000 do local v = math.random(3, 5) lo = math.min(lo, v) "
+                            "hi = math.max(hi, v) end return lo .. hi"),
+                        "35");
+}
+
+static void no_string_shows_an_address(void **state)
+{
+    (void)state;
+    assert_string_equal(run("return tostring({})"), "table");
+    assert_string_equal(run("return tostring(print)"), "function");
+    assert_string_equal(run("return string.format('%s', {})"), "table");
+    assert_non_null(strstr(run("return string.format('%p', {})"), "address"));
+    assert_string_equal(run("return string.format('100%% %5.2f %s', 1.5, 'x')"), "100%  1.50 x");
+    assert_string_equal(run("return tostring(coroutine.create(print))"), "thread");
+}
+
+static void the_host_is_out_of_reach(void **state)
+{
+    (void)state;
+    assert_string_equal(run("return tostring(io) .. tostring(os) .. tostring(debug) .. tostring(package) .. "
+                            "tostring(dofile) .. tostring(loadfile) .. tostring(collectgarbage)"),
+                        "nilnilnilnilnilnilnil");
+    assert_non_null(strstr(run("return load('\\27Lua')()"), "error"));
+    assert_non_null(strstr(run("require '../secret'"), "module name"));
+    assert_non_null(strstr(run("setmetatable({}, {__gc = print})"), "collector"));
+}
+
+static void an_endless_loop_runs_out_of_instructions(void **state)
+{
+    (void)state;
+    assert_non_null(strstr(run("while true do end"), "budget"));
+}
+
+static void endless_memory_runs_out(void **state)
+{
+    (void)state;
+    assert_non_null(strstr(run("local t = {} for i = 1, 1e9 do t[i] = ('x'):rep(1000000) .. i end"), "memory"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(pairs_goes_through_numbers_then_strings_in_order),
+        cmocka_unit_test(next_follows_the_same_order),
+        cmocka_unit_test(a_key_removed_during_the_traversal_is_passed_over),
+        cmocka_unit_test(a_table_as_a_key_has_no_order_and_is_refused),
+        cmocka_unit_test(random_numbers_repeat),
+        cmocka_unit_test(no_string_shows_an_address),
+        cmocka_unit_test(the_host_is_out_of_reach),
+        cmocka_unit_test(an_endless_loop_runs_out_of_instructions),
+        cmocka_unit_test(endless_memory_runs_out),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
