@@ -154,11 +154,21 @@ static void fill_map(struct handoff *block, uint64_t at, const struct start_info
                                                     .count = count};
 }
 
-/* Behind the memory map, filled up with blanks to the end of a page: block, map and line are whole pages together. */
-static void fill_command_line(struct handoff *block, uint64_t at, const struct start_info *info)
+/*
+ * Behind the memory map, filled up with blanks to the end of a page: block, map and line are whole pages together. Where
+ * that would make too long a line, the map grows by empty descriptors first.
+ */
+static void fill_command_line(struct handoff *block, const struct start_info *info)
 {
     const char *text = info->command_line != 0 ? boot_reach(info->command_line, COMMAND_LINE_MAX) : NULL;
     size_t length = text != NULL ? strnlen(text, COMMAND_LINE_MAX) : 0;
+    struct handoff_memory_map *map = &block->memory_map;
+    struct efi_memory_descriptor *descriptors = arch_phys_to_virt(paddr_make(map->address));
+    uint64_t at = map->address + map->count * sizeof(*descriptors);
+    while (align_up(at + length, PAGE_SIZE) - at > HANDOFF_MAX_COMMAND_LINE) {
+        descriptors[map->count++] = (struct efi_memory_descriptor){.type = EFI_CONVENTIONAL_MEMORY};
+        at += sizeof(*descriptors);
+    }
     uint64_t padded = align_up(at + length, PAGE_SIZE) - at;
     memcpy(arch_phys_to_virt(paddr_make(at)), text, length);
     memset(arch_phys_to_virt(paddr_make(at + length)), ' ', padded - length);
@@ -219,7 +229,7 @@ status_t pvh_make_handoff(uint64_t start_info, uint64_t image_start, uint64_t im
         obstacle_add(&obstacles, modules[i].address, modules[i].bytes);
     }
     uint64_t map_bytes = info->map_entries * sizeof(struct efi_memory_descriptor);
-    uint64_t block_bytes = align_up(sizeof(struct handoff) + map_bytes + HANDOFF_MAX_COMMAND_LINE, PAGE_SIZE);
+    uint64_t block_bytes = align_up(sizeof(struct handoff) + map_bytes + 2 * HANDOFF_MAX_COMMAND_LINE, PAGE_SIZE);
     uint64_t heap;
     status = find_room(info, map, &obstacles, image_end, BOOT_TEMPORARY_HEAP_BYTES + block_bytes, &heap);
     if (status != STATUS_OK) {
@@ -233,8 +243,7 @@ status_t pvh_make_handoff(uint64_t start_info, uint64_t image_start, uint64_t im
     (*block)->temporary_heap = (struct handoff_span){heap, BOOT_TEMPORARY_HEAP_BYTES};
     (*block)->acpi_rsdp = info->rsdp;
     fill_map(*block, at + sizeof(struct handoff), info, map);
-    fill_command_line(*block, at + sizeof(struct handoff) + (*block)->memory_map.count * sizeof(struct efi_memory_descriptor),
-                      info);
+    fill_command_line(*block, info);
     fill_modules(*block, modules, info->module_count);
     status = acpi_parse(info->rsdp, boot_reach);
     fill_from_acpi(*block);

@@ -80,7 +80,10 @@ function orrery.machine(options)
     end
     local raw, sym = orrery.new_machine(settings)
     local m = setmetatable({ raw = raw, sym = sym, counters = {}, driver_lines = {}, driver_seen = 0 }, Machine)
-    if adapter then m.kernel = adapter.view(m) end
+    if adapter then
+        m.kernel = adapter.view(m)
+        if adapter.panic then m:on_entry(adapter.panic, function(cpu) m:guest_crashed(cpu) end) end
+    end
     orrery.current = m
     return m
 end

@@ -42,6 +42,13 @@ static bool cr0_valid(const struct cpu *cpu, uint64_t value)
     return !(clears_pg && ((cpu->cr4 & CR4_PCIDE) || (cpu->mode == MODE_LONG64)));
 }
 
+/* Legacy PAE paging keeps four PDPTEs in registers, which some writes load anew. False: #GP(0). */
+static bool load_pdptes(struct cpu *cpu, uint64_t cr0, uint64_t cr3, uint64_t cr4)
+{
+    bool pae_paging = (cr0 & CR0_PG) && (cr4 & CR4_PAE) && !(cpu->efer & EFER_LME);
+    return !pae_paging || mem_load_pdptes(cpu, cr3);
+}
+
 enum flow control_write_cr0(struct cpu *cpu, uint64_t value)
 {
     if (!cr0_valid(cpu, value)) {
@@ -49,6 +56,9 @@ enum flow control_write_cr0(struct cpu *cpu, uint64_t value)
     }
     value = (value & CR0_WRITABLE) | CR0_ET;
     uint64_t changed = value ^ cpu->cr0;
+    if ((changed & (CR0_PG | CR0_CD | CR0_NW)) && !load_pdptes(cpu, value, cpu->cr3, cpu->cr4)) {
+        return FLOW_FAULT;
+    }
     cpu->cr0 = value;
     if (changed & CR0_PG) {
         bool active = (value & CR0_PG) && (cpu->efer & EFER_LME);
@@ -56,7 +66,7 @@ enum flow control_write_cr0(struct cpu *cpu, uint64_t value)
     }
     if (changed & (CR0_PG | CR0_PE)) {
         mem_flush_all(cpu);
-    } else if (changed & CR0_WP) {
+    } else if (changed & (CR0_WP | CR0_AM)) {
         mem_drop_host_entries(cpu);
     }
     cpu_update_mode(cpu);
@@ -88,6 +98,9 @@ static enum flow write_cr3(struct cpu *cpu, uint64_t value)
     uint64_t address = pcide ? value & ~CR3_NOFLUSH : value;
     if (address & ~bits_mask(PHYS_BITS)) {
         return gp0(cpu);
+    }
+    if (!load_pdptes(cpu, cpu->cr0, address, cpu->cr4)) {
+        return FLOW_FAULT;
     }
     cpu->cr3 = address;
     mem_cr3_written(cpu, keep);
@@ -128,6 +141,10 @@ static enum flow write_cr4(struct cpu *cpu, uint64_t value)
         return gp0(cpu);
     }
     uint64_t changed = value ^ cpu->cr4;
+    bool reloads = (changed & (CR4_PAE | CR4_PGE | CR4_PSE | CR4_SMEP)) != 0;
+    if (reloads && !load_pdptes(cpu, cpu->cr0, cpu->cr3, value)) {
+        return FLOW_FAULT;
+    }
     cpu->cr4 = value;
     if (changed & (CR4_PSE | CR4_PAE | CR4_PGE | CR4_PCIDE | CR4_SMEP)) {
         mem_flush_all(cpu);

@@ -76,8 +76,7 @@ void mem_drop_host_entries(struct cpu *cpu);      /* all three tables, all tags 
  * a present entry has reserved bits; cpu->fault is #GP(0) and the registers are as they were. */
 bool mem_load_pdptes(struct cpu *cpu, uint64_t cr3);
 
-/* Mode, CPL or RFLAGS.AC changed (end of cpu_update_mode): the fetch latch dies, and so do the user's host entries when
- * alignment is to be checked. */
+/* CPL or RFLAGS.AC changed (end of cpu_update_mode): the user's host entries die when alignment is to be checked. */
 void mem_mode_changed(struct cpu *cpu);
 
 /* Empties TLB, latch, store queue (keeping its capacity and delay) and accelerators, as a reset does. */

@@ -144,7 +144,6 @@ void mem_drop_all(struct cpu *cpu)
 
 void mem_mode_changed(struct cpu *cpu)
 {
-    cpu->fetch.valid = false;
     if (mem_checks_alignment(cpu)) {
         for (unsigned i = 0; i < HOST_ENTRIES; i++) {
             cpu->host_tables[MEM_USER][i].read_tag = HOST_TAG_NONE;

@@ -67,7 +67,8 @@ static uint64_t fill(struct cpu *cpu, lin_t a, unsigned pcid, const struct walk_
     bool ram = ram_contains(&cpu->bus->ram, phys(r->data & TLB_ADDRESS), size_bytes);
     uint64_t data = r->data | (ram ? TLB_RAM : 0);
     struct tlb_entry old = tlb_fill(&cpu->tlb, bank_of(r->page_shift), a, pcid, data);
-    if (old.key && (old.data | TLB_D) != (data | TLB_D)) {
+    bool same_page = tlb_key_matches(old.key, tlb_key(a.v, pcid, r->page_shift));
+    if (old.key && !(same_page && (old.data | TLB_D) == (data | TLB_D))) {
         mem_drop_range(cpu, tlb_entry_linear(&old).v, r->page_shift);
     }
     return data;

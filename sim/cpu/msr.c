@@ -11,6 +11,7 @@
 #include "apic/lapic.h"
 #include "cpu/control.h"
 #include "cpu/cpuid.h"
+#include "cpu/mem.h"
 #include "cpu/segment.h"
 #include "cpu/sys_insn.h"
 
@@ -265,6 +266,9 @@ static enum flow write_field(struct cpu *cpu, const struct msr_row *row, uint64_
         return cpu_not_modelled(cpu, row->name);
     }
     *field = value;
+    if (row->offset == offsetof(struct cpu_msrs, pat)) {
+        mem_drop_host_entries(cpu);
+    }
     return FLOW_NEXT;
 }
 

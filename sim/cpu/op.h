@@ -6,7 +6,7 @@
  *
  *   byte 0        8                  16                24     25  26      28
  *   +------------+------------------+-----------------+------+---+-------+-------+
- *   | run        | disp, imm64      | imm, dst src    |scale | - | number| spare |
+ *   | run        | disp, imm64      | imm, dst src    |scale | - | number| delta |
  *   |            | or link (block)  | base index      |      |   |       |       |
  *   |            |                  | or target (rip) |      |   |       |       |
  *   +------------+------------------+-----------------+------+---+-------+-------+
@@ -41,7 +41,7 @@ struct op {
     uint8_t scale; /* shift count of the index */
     uint8_t spare;
     uint16_t number; /* of the instruction in its block */
-    uint32_t spare2;
+    int32_t delta; /* CALL: return address - target */
 };
 
 _Static_assert(sizeof(struct op) == 32, "two operations a cache line");
@@ -75,10 +75,45 @@ static inline void op_run_chain(struct cpu *cpu, const struct block *b)
     }
 }
 
+#define OP_UNLIKELY(x) __builtin_expect((x), 0)
+
+/* Goes on in the block that link l points to. The comparison covers the deadline, and links without a target. */
+#define OP_ENTER_LINK(l)                                                                                     \
+    do {                                                                                                     \
+        const struct block *to_ = (l)->link;                                                                 \
+        int64_t left_ = cpu->left_cycles - to_->cost_cycles;                                                 \
+        if (OP_UNLIKELY(left_ < 0)) {                                                                        \
+            return op_leave_link(cpu, (l));                                                                  \
+        }                                                                                                    \
+        OP_ENTER(to_, left_);                                                                                \
+    } while (0)
+
+#define OP_ENTER(block, left)                                                                                \
+    cpu->left_cycles = (left);                                                                               \
+    cpu->retired += (block)->count;                                                                          \
+    OP_DISPATCH((const struct op *)((block) + 1))
+
 /* Slot of a target in the jump table. */
 static inline unsigned op_jump_slot(uint64_t rip)
 {
     return (unsigned)(rip ^ rip >> 10) % JUMP_ENTRIES;
+}
+
+/* The block at rip, if it is known and its page's translation stands; the fetch latch moves to that page. */
+static inline const struct block *op_jump_find(struct cpu *cpu, uint64_t rip)
+{
+    const struct jump_entry *j = &cpu->jumps[op_jump_slot(rip)];
+    const struct code_entry *e = &cpu->code[(rip >> PAGE_SHIFT) % CODE_ENTRIES];
+    uint64_t page = rip & ~(uint64_t)PAGE_MASK_BITS;
+    if (OP_UNLIKELY(j->rip != rip || e->tag != page) || j->block == NULL) {
+        return NULL;
+    }
+    if (OP_UNLIKELY(j->block->phys_page != e->phys_page)) {
+        return NULL;
+    }
+    cpu->fetch.lin_page = page;
+    cpu->fetch.phys_page = e->phys_page;
+    return j->block;
 }
 
 /* Blocks lie before their operations. */
@@ -90,8 +125,11 @@ static inline struct block *op_block(const struct op *op)
 
 /* The plain execution function, then the next operation; the same as the last of a block that ends here. */
 op_fn op_generic, op_generic_end;
-/* Leaves to the run loop at target, or at the end of the block. */
+/* Leaves to the run loop at target. */
 op_fn op_leave;
+/* A link that cannot be followed at once: the target is in another page, not known yet, or dearer than the cycles
+ * that are left. */
+op_fn op_leave_link;
 
 /* The block that every link points to until it is resolved: too dear to enter. */
 extern const struct block op_unlinked;

@@ -72,3 +72,17 @@ const struct op *op_leave(struct cpu *cpu, const struct op *op)
     cpu->exit_flow = FLOW_JUMP;
     return NULL;
 }
+
+const struct op *op_leave_link(struct cpu *cpu, const struct op *op)
+{
+    const struct block *to = op->link;
+    if (to == &op_unlinked) {
+        bool far = ((op->target ^ cpu->fetch.lin_page) & ~(uint64_t)PAGE_MASK_BITS) != 0;
+        to = far ? op_jump_find(cpu, op->target) : NULL;
+    }
+    if (to != NULL && to->cost_cycles <= cpu->left_cycles) {
+        OP_ENTER(to, cpu->left_cycles - to->cost_cycles);
+    }
+    cpu->link_from = op;
+    return op_leave(cpu, op);
+}

@@ -1,25 +1,501 @@
 /*
  * From decoded instructions to the operations of a block: which handler, with which operands.
+ *
+ * Flags that no one reads are not computed: going from the end of the block to its front, the flags are live at the
+ * end, before a reader and before everything that can leave in the middle (a memory access, a plain execution
+ * function), and dead before what overwrites all of them.
  */
 
-#include "cpu/op.h"
+#include "cpu/op_body.h"
+#include "cpu/op_table.h"
 
-static bool ends_block(const struct insn *insn)
+#include <Zydis/Mnemonic.h>
+
+/* What an instruction becomes. */
+enum flag_use {
+    FLAGS_READ,     /* reads them, or may leave the block: live before it */
+    FLAGS_UNTOUCHED,
+    FLAGS_KEPT,     /* writes some, or only sometimes: live before it if live after */
+    FLAGS_WRITTEN   /* writes all without reading */
+};
+
+struct choice {
+    enum flag_use use;
+    bool live;    /* are the flags live after it */
+    bool leaves;  /* has a memory operand: live before it whatever `use` says */
+};
+
+/* The parts of an instruction that choose among handlers. */
+struct form {
+    enum op_shape shape;
+    enum op_width width;
+    bool ok; /* false: no specialised handler for these operands */
+};
+
+static enum op_width width_of(unsigned size_bytes)
 {
-    unsigned flags = insn_rows[insn->row].flags;
-    bool repeated = (flags & INSN_REP) && (insn->prefixes & (PREFIX_REP | PREFIX_REPNE));
+    return size_bytes == 1 ? WIDTH_8 : size_bytes == 2 ? WIDTH_16 : size_bytes == 4 ? WIDTH_32 : WIDTH_64;
+}
+
+static bool plain_memory(const struct insn *in)
+{
+    bool flat = in->mem_seg != SEG_FS && in->mem_seg != SEG_GS;
+    return flat && in->address_size_bytes == 8;
+}
+
+/* The immediate fits the 32-bit field of an operation. */
+static bool small_immediate(const struct insn *in)
+{
+    return (int64_t)in->imm == (int32_t)in->imm || in->operand_size_bytes <= 4;
+}
+
+/* Shape of a destination and a source operand. */
+static struct form two_operands(const struct insn *in, unsigned dst, unsigned src)
+{
+    struct form f = {SHAPE_RR, width_of(in->op[dst].size_bytes), true};
+    unsigned a = in->op[dst].kind, b = in->op[src].kind;
+    bool index = in->mem_index != REG_NONE;
+    if (a == OPERAND_GPR && b == OPERAND_GPR) {
+        f.shape = SHAPE_RR;
+    } else if (a == OPERAND_GPR && b == OPERAND_IMM) {
+        f.shape = SHAPE_RI;
+        f.ok = small_immediate(in);
+    } else if (a == OPERAND_GPR && b == OPERAND_MEM) {
+        f.shape = index ? SHAPE_RM_X : SHAPE_RM_B;
+        f.ok = plain_memory(in);
+    } else if (a == OPERAND_MEM && b == OPERAND_GPR) {
+        f.shape = index ? SHAPE_MR_X : SHAPE_MR_B;
+        f.ok = plain_memory(in);
+    } else if (a == OPERAND_MEM && b == OPERAND_IMM) {
+        f.shape = index ? SHAPE_MI_X : SHAPE_MI_B;
+        f.ok = plain_memory(in) && small_immediate(in);
+    } else {
+        f.ok = false;
+    }
+    return f;
+}
+
+static bool has_memory(const struct insn *in)
+{
+    return in->op[0].kind == OPERAND_MEM || in->op[1].kind == OPERAND_MEM || in->op[2].kind == OPERAND_MEM;
+}
+
+/* ---- operands ---- */
+
+static void put_address(struct op *op, const struct insn *in, uint64_t next_rip)
+{
+    op->disp = in->disp;
+    op->base = in->mem_base == REG_NONE ? NO_REGISTER : in->mem_base;
+    if (in->mem_base == REG_RIP) {
+        op->base = NO_REGISTER;
+        op->disp += (int64_t)next_rip;
+    }
+    op->index = in->mem_index == REG_NONE ? NO_REGISTER : in->mem_index;
+    op->scale = (uint8_t)__builtin_ctz(in->mem_scale);
+}
+
+/* dst is operand d and src operand s; the memory operand and the immediate have fields of their own. */
+static void put_operands(struct op *op, const struct insn *in, unsigned d, unsigned s, uint64_t next_rip)
+{
+    op->dst = in->op[d].reg;
+    op->src = in->op[s].reg;
+    op->imm = (int32_t)in->imm;
+    if (has_memory(in)) {
+        put_address(op, in, next_rip);
+    }
+}
+
+/* ---- choosing ---- */
+
+static int alu_of(unsigned mnemonic)
+{
+    switch (mnemonic) {
+    case ZYDIS_MNEMONIC_ADD:
+        return ALU_ADD;
+    case ZYDIS_MNEMONIC_OR:
+        return ALU_OR;
+    case ZYDIS_MNEMONIC_ADC:
+        return ALU_ADC;
+    case ZYDIS_MNEMONIC_SBB:
+        return ALU_SBB;
+    case ZYDIS_MNEMONIC_AND:
+        return ALU_AND;
+    case ZYDIS_MNEMONIC_SUB:
+        return ALU_SUB;
+    case ZYDIS_MNEMONIC_XOR:
+        return ALU_XOR;
+    case ZYDIS_MNEMONIC_CMP:
+        return ALU_CMP;
+    case ZYDIS_MNEMONIC_TEST:
+        return ALU_TEST;
+    default:
+        return -1;
+    }
+}
+
+static int unary_of(unsigned mnemonic)
+{
+    switch (mnemonic) {
+    case ZYDIS_MNEMONIC_INC:
+        return UNARY_INC;
+    case ZYDIS_MNEMONIC_DEC:
+        return UNARY_DEC;
+    case ZYDIS_MNEMONIC_NEG:
+        return UNARY_NEG;
+    case ZYDIS_MNEMONIC_NOT:
+        return UNARY_NOT;
+    default:
+        return -1;
+    }
+}
+
+static int shift_of(unsigned mnemonic)
+{
+    switch (mnemonic) {
+    case ZYDIS_MNEMONIC_SHL:
+        return SHIFT_SHL;
+    case ZYDIS_MNEMONIC_SHR:
+        return SHIFT_SHR;
+    case ZYDIS_MNEMONIC_SAR:
+        return SHIFT_SAR;
+    case ZYDIS_MNEMONIC_ROL:
+        return SHIFT_ROL;
+    case ZYDIS_MNEMONIC_ROR:
+        return SHIFT_ROR;
+    default:
+        return -1;
+    }
+}
+
+/* Jcc, SETcc, CMOVcc by their opcodes. */
+static bool is_jcc(const struct insn *in)
+{
+    bool near = in->opcode_map == 0 ? (in->opcode & 0xf0) == 0x70 : in->opcode_map == 0x0f && (in->opcode & 0xf0) == 0x80;
+    return near && in->op[0].kind == OPERAND_REL && in->operand_size_bytes == 8;
+}
+
+static bool is_0f(const struct insn *in, unsigned row_of_opcodes)
+{
+    return in->opcode_map == 0x0f && (in->opcode & 0xf0u) == row_of_opcodes && in->op[0].kind == OPERAND_GPR;
+}
+
+static op_fn *choose_alu(struct op *op, const struct insn *in, uint64_t next_rip, struct choice *c)
+{
+    int alu = alu_of(in->mnemonic);
+    struct form f = two_operands(in, 0, 1);
+    if (alu < 0 || !f.ok) {
+        return NULL;
+    }
+    put_operands(op, in, 0, 1, next_rip);
+    c->use = alu == ALU_ADC || alu == ALU_SBB ? FLAGS_READ : FLAGS_WRITTEN;
+    return op_find_alu((enum op_alu)alu, f.shape, f.width, c->live);
+}
+
+static op_fn *choose_unary(struct op *op, const struct insn *in, struct choice *c)
+{
+    int unary = unary_of(in->mnemonic);
+    if (unary < 0 || in->op[0].kind != OPERAND_GPR) {
+        return NULL;
+    }
+    op->dst = in->op[0].reg;
+    c->use = unary == UNARY_NEG ? FLAGS_WRITTEN : unary == UNARY_NOT ? FLAGS_UNTOUCHED : FLAGS_KEPT;
+    return op_find_unary((enum op_unary)unary, width_of(in->op[0].size_bytes), c->live);
+}
+
+static op_fn *choose_shift(struct op *op, const struct insn *in, struct choice *c)
+{
+    int shift = shift_of(in->mnemonic);
+    if (shift < 0 || in->op[0].kind != OPERAND_GPR) {
+        return NULL;
+    }
+    bool by_cl = in->op[1].kind == OPERAND_GPR;
+    bool always = !by_cl && (in->imm & (in->op[0].size_bytes == 8 ? 63 : 31)) != 0;
+    op->dst = in->op[0].reg;
+    op->imm = (int32_t)in->imm;
+    c->use = always && shift < SHIFT_ROL ? FLAGS_WRITTEN : FLAGS_KEPT;
+    return op_find_shift((enum op_shift)shift, by_cl, width_of(in->op[0].size_bytes), c->live);
+}
+
+static op_fn *choose_imul(struct op *op, const struct insn *in, uint64_t next_rip, struct choice *c)
+{
+    if (in->mnemonic != ZYDIS_MNEMONIC_IMUL || in->operand_count < 2) {
+        return NULL;
+    }
+    bool three = in->operand_count == 3;
+    struct form f = two_operands(in, 0, 1);
+    if (!f.ok || (three && !small_immediate(in))) {
+        return NULL;
+    }
+    put_operands(op, in, 0, 1, next_rip);
+    c->use = FLAGS_KEPT;
+    return op_find_imul(f.shape, three, f.width, c->live);
+}
+
+static op_fn *choose_mov(struct op *op, const struct insn *in, uint64_t next_rip)
+{
+    struct form f = two_operands(in, 0, 1);
+    if (f.shape == SHAPE_RI) {
+        op->dst = in->op[0].reg;
+        op->imm64 = in->imm;
+        return in->op[0].kind == OPERAND_GPR ? op_find_mov(SHAPE_RI, f.width) : NULL;
+    }
+    if (!f.ok) {
+        return NULL;
+    }
+    put_operands(op, in, 0, 1, next_rip);
+    return op_find_mov(f.shape, f.width);
+}
+
+static op_fn *choose_extend(struct op *op, const struct insn *in, uint64_t next_rip)
+{
+    bool sign = in->mnemonic != ZYDIS_MNEMONIC_MOVZX;
+    struct form f = two_operands(in, 0, 1);
+    if (!f.ok) {
+        return NULL;
+    }
+    put_operands(op, in, 0, 1, next_rip);
+    return op_find_extend(sign, f.shape, width_of(in->op[1].size_bytes), f.width);
+}
+
+static op_fn *choose_lea(struct op *op, const struct insn *in, uint64_t next_rip)
+{
+    if (in->address_size_bytes != 8) {
+        return NULL;
+    }
+    put_address(op, in, next_rip);
+    op->dst = in->op[0].reg;
+    return op_find_lea(in->mem_index != REG_NONE, width_of(in->op[0].size_bytes));
+}
+
+static op_fn *choose_push(struct op *op, const struct insn *in)
+{
+    if (in->operand_size_bytes != 8) {
+        return NULL;
+    }
+    op->src = in->op[0].reg;
+    op->imm = (int32_t)in->imm;
+    return in->op[0].kind == OPERAND_GPR ? op_push_r : in->op[0].kind == OPERAND_IMM ? op_push_i : NULL;
+}
+
+static op_fn *choose_pop(struct op *op, const struct insn *in)
+{
+    op->dst = in->op[0].reg;
+    return in->operand_size_bytes == 8 && in->op[0].kind == OPERAND_GPR ? op_pop_r : NULL;
+}
+
+/* Moves and the like: the flags are not touched. */
+static op_fn *choose_move(struct op *op, const struct insn *in, uint64_t next_rip, struct choice *c)
+{
+    c->use = FLAGS_UNTOUCHED;
+    switch (in->mnemonic) {
+    case ZYDIS_MNEMONIC_MOV:
+        return choose_mov(op, in, next_rip);
+    case ZYDIS_MNEMONIC_MOVZX:
+    case ZYDIS_MNEMONIC_MOVSX:
+    case ZYDIS_MNEMONIC_MOVSXD:
+        return choose_extend(op, in, next_rip);
+    case ZYDIS_MNEMONIC_LEA:
+        return choose_lea(op, in, next_rip);
+    case ZYDIS_MNEMONIC_PUSH:
+        c->leaves = true;
+        return choose_push(op, in);
+    case ZYDIS_MNEMONIC_POP:
+        c->leaves = true;
+        return choose_pop(op, in);
+    case ZYDIS_MNEMONIC_LEAVE:
+        c->leaves = true;
+        return in->operand_size_bytes == 8 ? op_leave_frame : NULL;
+    case ZYDIS_MNEMONIC_NOP:
+    case ZYDIS_MNEMONIC_ENDBR64:
+        return op_nop;
+    case ZYDIS_MNEMONIC_CDQE:
+        return op_cdqe;
+    case ZYDIS_MNEMONIC_CDQ:
+        return op_cdq;
+    case ZYDIS_MNEMONIC_CQO:
+        return op_cqo;
+    default:
+        return NULL;
+    }
+}
+
+static op_fn *choose_conditional(struct op *op, const struct insn *in, struct choice *c)
+{
+    c->use = FLAGS_READ;
+    op->dst = in->op[0].reg;
+    op->src = in->op[1].reg;
+    if (is_0f(in, 0x90)) {
+        return op_find_setcc(in->opcode & 15);
+    }
+    if (is_0f(in, 0x40) && in->op[1].kind == OPERAND_GPR) {
+        return op_find_cmov(in->opcode & 15, width_of(in->op[0].size_bytes));
+    }
+    return NULL;
+}
+
+/* The handler for an instruction in the middle of a block, or NULL. */
+static op_fn *choose(struct op *op, const struct insn *in, uint64_t next_rip, struct choice *c)
+{
+    op_fn *run;
+    if (in->prefixes & PREFIX_LOCK) {
+        return NULL;
+    }
+    c->leaves = has_memory(in) && in->mnemonic != ZYDIS_MNEMONIC_LEA && in->mnemonic != ZYDIS_MNEMONIC_NOP;
+    if ((run = choose_move(op, in, next_rip, c)) != NULL || (run = choose_alu(op, in, next_rip, c)) != NULL ||
+        (run = choose_unary(op, in, c)) != NULL || (run = choose_shift(op, in, c)) != NULL ||
+        (run = choose_imul(op, in, next_rip, c)) != NULL) {
+        return run;
+    }
+    return choose_conditional(op, in, c);
+}
+
+/* ---- the end of the block ---- */
+
+static void put_link(struct op *op, uint64_t target)
+{
+    op->link = &op_unlinked;
+    op->target = target;
+}
+
+static bool is_canonical_target(uint64_t target)
+{
+    return lin_is_canonical(lin(target));
+}
+
+static op_fn *choose_indirect(struct op *op, const struct insn *in, uint64_t next_rip, bool call)
+{
+    op->src = in->op[0].reg;
+    if (in->op[0].kind == OPERAND_GPR) {
+        return call ? op_call_r : op_jmp_r;
+    }
+    if (in->op[0].kind != OPERAND_MEM || !plain_memory(in)) {
+        return NULL;
+    }
+    put_address(op, in, next_rip);
+    if (in->mem_index != REG_NONE) {
+        return call ? op_call_m_x : op_jmp_m_x;
+    }
+    return call ? op_call_m_b : op_jmp_m_b;
+}
+
+static op_fn *choose_direct(struct op *op, const struct insn *in, uint64_t next_rip, bool call)
+{
+    uint64_t target = next_rip + in->imm;
+    if (!is_canonical_target(target)) {
+        return NULL;
+    }
+    put_link(op, target);
+    op->delta = -(int32_t)in->imm;
+    return call ? op_call : op_jmp;
+}
+
+/* The handler for a branch that ends a block, or NULL. Far transfers share the mnemonics but not the rows. */
+static op_fn *choose_branch(struct op *op, const struct insn *in, uint64_t next_rip)
+{
+    if (in->operand_size_bytes != 8 || insn_rows[in->row].cost == COST_FARCALL) {
+        return NULL;
+    }
+    if (is_jcc(in) && is_canonical_target(next_rip + in->imm)) {
+        put_link(op, next_rip + in->imm);
+        return op_find_jcc(in->opcode & 15);
+    }
+    bool call = in->mnemonic == ZYDIS_MNEMONIC_CALL;
+    if (call || in->mnemonic == ZYDIS_MNEMONIC_JMP) {
+        return in->op[0].kind == OPERAND_REL ? choose_direct(op, in, next_rip, call)
+                                             : choose_indirect(op, in, next_rip, call);
+    }
+    return in->mnemonic == ZYDIS_MNEMONIC_RET && in->operand_count == 0 ? op_ret : NULL;
+}
+
+static bool ends_block(const struct insn *in)
+{
+    unsigned flags = insn_rows[in->row].flags;
+    bool repeated = (flags & INSN_REP) && (in->prefixes & (PREFIX_REP | PREFIX_REPNE));
     return repeated || (flags & (INSN_END | INSN_EXACT)) != 0;
+}
+
+/* ---- fusion ---- */
+
+static op_fn *choose_fused(const struct insn *in, unsigned cc)
+{
+    int alu = alu_of(in->mnemonic), unary = unary_of(in->mnemonic);
+    struct form f = two_operands(in, 0, 1);
+    if (in->prefixes & PREFIX_LOCK) {
+        return NULL;
+    }
+    if (alu >= 0 && f.ok) {
+        return op_find_fused((enum op_alu)alu, f.shape, f.width, cc);
+    }
+    if (unary >= 0 && in->op[0].kind == OPERAND_GPR) {
+        return op_find_fused_unary((enum op_unary)unary, width_of(in->op[0].size_bytes), cc);
+    }
+    return NULL;
+}
+
+static void fuse_last_pair(struct block *b)
+{
+    unsigned n = (unsigned)b->count;
+    if (n < 2 || !is_jcc(&b->insns[n - 1]) || b->ops[n - 1].run == op_generic_end) {
+        return;
+    }
+    op_fn *run = choose_fused(&b->insns[n - 2], b->insns[n - 1].opcode & 15);
+    if (run != NULL && b->ops[n - 2].run != op_generic) {
+        b->ops[n - 2].run = run;
+    }
+}
+
+/* ---- the whole block ---- */
+
+static bool live_before(const struct choice *c)
+{
+    if (c->leaves || c->use == FLAGS_READ) {
+        return true;
+    }
+    return c->use == FLAGS_WRITTEN ? false : c->live;
+}
+
+/* Operation i; live: are the flags read after it. Returns whether they are read before it. */
+static bool build_one(struct block *b, unsigned i, bool live)
+{
+    struct op *op = &b->ops[i];
+    const struct insn *in = &b->insns[i];
+    uint64_t next_rip = b->rip + b->cold[i].offset_bytes + in->length;
+    struct choice c = {.use = FLAGS_READ, .live = live, .leaves = false};
+    op_fn *run;
+    if (ends_block(in)) {
+        run = choose_branch(op, in, next_rip);
+        op->run = run != NULL ? run : op_generic_end;
+        return true;
+    }
+    run = choose(op, in, next_rip, &c);
+    op->run = run != NULL ? run : op_generic;
+    return run != NULL ? live_before(&c) : true;
+}
+
+static void build_generic(struct block *b)
+{
+    for (unsigned i = 0; i < b->count; i++) {
+        b->ops[i].run = ends_block(&b->insns[i]) ? op_generic_end : op_generic;
+    }
 }
 
 void op_build(struct block *b)
 {
-    for (unsigned i = 0; i < b->count; i++) {
-        struct op *op = &b->ops[i];
-        op->number = (uint16_t)i;
-        op->run = ends_block(&b->insns[i]) ? op_generic_end : op_generic;
-    }
+    bool specialise = (b->mode & 3) == MODE_LONG64;
     struct op *last = &b->ops[b->count];
-    last->number = (uint16_t)b->count;
+    for (unsigned i = 0; i <= b->count; i++) {
+        b->ops[i].number = (uint16_t)i;
+    }
+    put_link(last, b->rip + b->size_bytes);
     last->run = op_leave;
-    last->target = b->rip + b->size_bytes;
+    if (!specialise) {
+        build_generic(b);
+        return;
+    }
+    bool live = true;
+    for (unsigned i = (unsigned)b->count; i-- > 0;) {
+        live = build_one(b, i, live);
+    }
+    last->run = op_jmp;
+    fuse_last_pair(b);
 }

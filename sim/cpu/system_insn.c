@@ -29,7 +29,7 @@ static enum flow ud(struct cpu *cpu)
     return cpu_fault(cpu, VECTOR_UD);
 }
 
-/* An instruction of an extension that no model has. */
+/* RSM: there is no system-management mode to return from. */
 enum flow exec_absent(struct cpu *cpu, const struct insn *insn)
 {
     (void)insn;

@@ -209,8 +209,9 @@ void fx_load_x87(const struct fx_state *s, const uint8_t *area)
     set_control(x, load_le16(area), load_le16(area + 2));
     x->in_use = area[4];
     x->fop = load_le16(area + 6) & 0x7ff;
-    x->fip = s->wide ? load_le64(area + 8) : load_le32(area + 8);
-    x->fdp = s->wide ? load_le64(area + 16) : load_le32(area + 16);
+    /* the silicon holds 57 bits of a pointer, sign-extended (it has five-level paging) */
+    x->fip = s->wide ? bits_sext(load_le64(area + 8), 57) : load_le32(area + 8);
+    x->fdp = s->wide ? bits_sext(load_le64(area + 16), 57) : load_le32(area + 16);
     x->fcs = s->wide ? 0 : load_le16(area + 12);
     x->fds = s->wide ? 0 : load_le16(area + 20);
     for (unsigned i = 0; i < 8; i++) {

@@ -26,14 +26,18 @@ static void fill_defaults(struct script_defaults *d, const struct options *o)
     }
 }
 
-/* The worst thing that happened to any machine of the scenario, as a status. */
-static enum exit_status machine_status(const struct lua_machine *machines)
+/* What the simulator or the kernel adapter calls the end of this machine. */
+static enum exit_status machine_status(const struct lua_machine *m)
+{
+    bool stopped = m->last_stop == SIM_STOP_TRIPLE_FAULT || m->last_stop == SIM_STOP_NOT_MODELLED;
+    return stopped ? finish_status(m->last_stop) : m->crashed ? EXIT_GUEST_CRASH : EXIT_PASSED;
+}
+
+static enum exit_status worst_status(const struct lua_machine *machines)
 {
     enum exit_status worst = EXIT_PASSED;
     for (const struct lua_machine *m = machines; m; m = m->next) {
-        bool crashed = m->last_stop == SIM_STOP_TRIPLE_FAULT || m->last_stop == SIM_STOP_NOT_MODELLED;
-        enum exit_status status = crashed ? finish_status(m->last_stop) : EXIT_PASSED;
-        worst = status > worst ? status : worst;
+        worst = machine_status(m) > worst ? machine_status(m) : worst;
     }
     return worst;
 }
@@ -41,10 +45,12 @@ static enum exit_status machine_status(const struct lua_machine *machines)
 static void print_crashes(const struct lua_machine *machines)
 {
     for (const struct lua_machine *m = machines; m; m = m->next) {
-        if (m->last_stop == SIM_STOP_TRIPLE_FAULT || m->last_stop == SIM_STOP_NOT_MODELLED) {
-            fprintf(stderr, "orrery: %s\n", sim_stop_text(m->sim));
-            crash_print(stderr, m->sim, m->symbols, sim_stop_cpu(m->sim));
+        if (machine_status(m) == EXIT_PASSED) {
+            continue;
         }
+        bool panic = m->crashed && !sim_stop_text(m->sim)[0];
+        fprintf(stderr, "orrery: %s\n", panic ? "the kernel panicked" : sim_stop_text(m->sim));
+        crash_print(stderr, m->sim, m->symbols, panic ? m->crash_cpu : sim_stop_cpu(m->sim));
     }
 }
 
@@ -63,7 +69,7 @@ static void print_summary(const struct script_result *r)
 
 static int verdict(const struct script_result *r)
 {
-    enum exit_status status = machine_status(r->machines);
+    enum exit_status status = worst_status(r->machines);
     if (status != EXIT_PASSED) {
         return (int)status;
     }

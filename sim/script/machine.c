@@ -414,6 +414,14 @@ static int machine_lose_ipi(lua_State *lua)
     return apply(lua, m, &f);
 }
 
+static int machine_guest_crashed(lua_State *lua)
+{
+    struct lua_machine *m = check_machine(lua);
+    m->crash_cpu = check_cpu(lua, m, 2);
+    m->crashed = true;
+    return 0;
+}
+
 static int machine_effects(lua_State *lua)
 {
     lua_pushinteger(lua, (lua_Integer)sim_effect_count(check_machine(lua)->sim));

@@ -38,6 +38,8 @@ struct lua_machine {
     bool found;
     bool probe_failed;    /* an error in a probe's function is on the Lua stack of the run */
     enum sim_stop last_stop;
+    bool crashed;         /* the kernel adapter saw a panic, on vCPU crash_cpu */
+    unsigned crash_cpu;
     bool echo;            /* port 0 also goes to standard output */
     struct lua_machine *next; /* all machines of a scenario, newest first */
 };

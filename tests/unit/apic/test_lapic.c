@@ -674,7 +674,7 @@ static void tsc_deadline_follows_the_tsc_offset(void **state)
     set_msr(MSR_TSC_DEADLINE, 5000);
     lapic_set_tsc_offset(&f.l, 1000, 10);
     assert_int_equal(event_next(f.q), 4000);
-    lapic_set_tsc_offset(&f.l, (uint64_t)0 - 1000, 20);
+    lapic_set_tsc_offset(&f.l, (uint64_t)0 - 1000, 2000);
     assert_int_equal(event_next(f.q), 6000);
 }
 

@@ -6,6 +6,7 @@
 
 #include "cpu/mem.h"
 #include "cpu/mem_internal.h"
+#include "cpu/store_queue.h"
 #include "mmu/walk.h"
 
 #include <setjmp.h>
@@ -134,11 +135,13 @@ static inline void fixture_map(struct fixture *f, uint64_t a, uint64_t physical,
 /* A vCPU in 64-bit mode at CPL 0, with mode and table chosen as cpu_update_mode chooses them. */
 static inline void fixture_update(struct cpu *cpu)
 {
+    bool was_user = cpu->host == cpu->host_tables[MEM_USER];
     cpu->mode = MODE_LONG64;
     cpu->mem_mode = cpu->cpl == 3                     ? MEM_USER
                     : (cpu->rflags & RFLAGS_AC) != 0 ? MEM_SUPERVISOR_AC
                                                       : MEM_SUPERVISOR;
     cpu->host = cpu->host_tables[cpu->mem_mode];
+    cpu->fetch.valid &= was_user == (cpu->cpl == 3);
     mem_mode_changed(cpu);
 }
 

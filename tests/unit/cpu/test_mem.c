@@ -393,7 +393,7 @@ static void host_entries_die_with_the_tlb_entry_that_is_replaced(void **state)
     (void)state;
     uint64_t stride = (uint64_t)TLB_4K_SETS << PAGE_SHIFT;
     for (unsigned i = 0; i <= TLB_4K_WAYS; i++) {
-        fixture_map(&f, 0x10000 + i * stride, 0x123000, RW);
+        fixture_map(&f, 0x10000 + i * stride, 0x123000, RW); /* even when the two entries have the same data */
     }
     for (unsigned i = 0; i < TLB_4K_WAYS; i++) {
         write_ok(0x10000 + i * stride, 8, 1);
@@ -577,7 +577,10 @@ static void the_fetch_latch_outlives_replacement_and_dies_with_everything_else(v
     mem_invlpg(cpu, lin(0x99000)); /* any invalidation */
     assert_true(mem_fetch_translate(cpu, lin(0x10008), &at));
     assert_int_equal(at.v, 0x555008);
-    fixture_update(cpu);
+    mem_cr3_written(cpu, true);
+    assert_false(cpu->fetch.valid);
+    assert_true(mem_fetch_translate(cpu, lin(0x10008), &at));
+    assert_false(mem_fetch_translate(cpu, lin(0x66666000), &at));
     assert_false(cpu->fetch.valid);
 }
 

@@ -106,7 +106,7 @@ static void filling_a_page_again_overwrites_it_and_keeps_its_age(void **state)
 }
 
 /* One page, one global page and the tables of two PCIDs. */
-static const uint64_t page = 0x7000, global_page = 0x9000, elsewhere = UINT64_C(0x8000000000);
+static const uint64_t page = 0x7000, global_page = 0x8000, elsewhere = UINT64_C(0x8000000000);
 
 static void fill_two_pcids(void)
 {

@@ -1,0 +1,26 @@
+-- Purpose: a storm of forks returns every frame it took, on any number of CPUs.
+-- Expects: every process ends with the status its parent expects; free frames before = after, read from the kernel's
+-- own structures. Reports fork-to-exit latencies in cycles.
+-- Options: --cpus N; --set processes=N, --set depth=N.
+
+local processes = orrery.args.processes or 1000
+local depth = orrery.args.depth or 6
+
+local m = orrery.machine { cpus = orrery.args.cpus or 4, memory = "256M", kernel = "orrery" }
+
+describe("fork storm", function()
+    it("returns every frame", function()
+        m:boot()
+        m:ask("quiesce")
+        local before = m.kernel.frames.free
+        local latency = m.kernel.measure_forks()
+        local storm = m:command(string.format("forkstorm --processes %d --depth %d", processes, depth))
+        storm:wait { within = orrery.seconds(20) }
+        expect(storm.status, "exit status of the storm"):to_be(0)
+        expect(latency:count(), "processes that ended"):to_be_at_least(processes)
+        m:ask("quiesce")
+        expect(m.kernel.frames.free, "free frames after the storm"):to_be(before)
+        orrery.note(string.format("%d processes on %d CPUs in %d cycles", latency:count(), m:cpus(), storm.cycles))
+        orrery.note(latency:row())
+    end)
+end)

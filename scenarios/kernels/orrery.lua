@@ -1,0 +1,77 @@
+-- Adapter of the kernel in os/: maps its symbols and types to what scenarios ask for.
+-- Everything is read from the kernel's own structures through DWARF; nothing is asked of the kernel.
+
+local CURRENT_THREAD_OFFSET = 32 -- struct cpu: the running thread, as gs:32
+
+local function frames_view(m)
+    local frames = {}
+
+    -- Frames that nobody owns: in the zones' pools and in the CPUs' caches.
+    function frames.free()
+        local manager, sum = m.sym.frame_manager, 0
+        for node = 0, manager.node_count - 1 do
+            local zones = manager.nodes[node].zones
+            for zone = 0, #zones - 1 do sum = sum + zones[zone].free_frames end
+        end
+        for cpu = 0, manager.cpu_count - 1 do sum = sum + manager.cpus[cpu].count end
+        return sum
+    end
+
+    function frames.managed()
+        local manager, sum = m.sym.frame_manager, 0
+        for node = 0, manager.node_count - 1 do
+            local zones = manager.nodes[node].zones
+            for zone = 0, #zones - 1 do sum = sum + zones[zone].managed_frames end
+        end
+        return sum
+    end
+
+    return setmetatable({}, { __index = function(_, key)
+        local f = frames[key]
+        if not f then error("kernel.frames has no field '" .. tostring(key) .. "'", 2) end
+        return f()
+    end })
+end
+
+-- The process that a CPU runs in the kernel: a place of type struct process.
+local function current_process(m, cpu)
+    local base = m:register(cpu, "gs_base")
+    local thread = string.unpack("<i8", (assert(m:read(base + CURRENT_THREAD_OFFSET, 8, cpu))))
+    return m.sym("thread", thread).process
+end
+
+-- Feeds m:counter("fork_to_exit") with cycles from the entry of fork to the zombie, for every process from now on.
+local function measure_forks(m)
+    local counter = m:counter("fork_to_exit")
+    local entered, started = {}, {}
+    local zombie = m.sym.PROCESS_ZOMBIE
+    m:on_entry("process_fork", function(cpu, cycle)
+        entered[current_process(m, cpu):value()] = cycle
+    end)
+    m:on_entry("process_link_locked", function(cpu)
+        local child, parent = m:register(cpu, "rdi"), m:register(cpu, "rsi")
+        started[child] = entered[parent]
+    end)
+    m:on_entry("process_set_state", function(cpu, cycle)
+        local process = m:register(cpu, "rdi")
+        if m:register(cpu, "rsi") & 0xffffffff == zombie and started[process] then
+            counter:add(cycle - started[process])
+            started[process] = nil
+        end
+    end)
+    return counter
+end
+
+return {
+    kernel = "build/os/orrery.elf",
+    initrd = "build/os/initrd.cpio",
+    panic = "panic",
+    view = function(m)
+        return {
+            ready_text = "init: ready",
+            frames = frames_view(m),
+            measure_forks = function() return measure_forks(m) end,
+            current_process = function(cpu) return current_process(m, cpu) end,
+        }
+    end,
+}

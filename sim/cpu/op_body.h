@@ -1,0 +1,73 @@
+#ifndef ORRERY_CPU_OP_BODY_H
+#define ORRERY_CPU_OP_BODY_H
+
+/*
+ * What the specialised handlers are made of. A handler is named op_NAME_SHAPEw: w is the operand width in bits, SHAPE
+ *
+ *   rr  register, register       rm_b  register, [base + disp]       rm_x  register, [base + index * scale + disp]
+ *   ri  register, immediate      mr_b  [base + disp], register       mi_b  [base + disp], immediate      (and _x)
+ *   r   register
+ *
+ * They exist for 64-bit mode with 64-bit addresses and no FS or GS; registers are whole (no AH..BH). `base` may be the
+ * register that is always zero (absolute and RIP-relative addresses). dst is the register that is written, or the
+ * first one read; src the other.
+ */
+
+#include "cpu/op.h"
+#include "cpu/sem.h"
+
+#define NO_REGISTER GPR_COUNT /* cpu->gpr[GPR_COUNT] is 0 */
+
+static inline uint64_t op_reg(const struct cpu *cpu, unsigned reg, unsigned w)
+{
+    return cpu->gpr[reg] & bits_mask(w);
+}
+
+static inline void op_set_reg(struct cpu *cpu, unsigned reg, uint64_t v, unsigned w)
+{
+    if (w >= 32) {
+        cpu->gpr[reg] = v;
+    } else {
+        cpu->gpr[reg] = (cpu->gpr[reg] & ~bits_mask(w)) | v;
+    }
+}
+
+static inline uint64_t op_address_b(const struct cpu *cpu, const struct op *op)
+{
+    return cpu->gpr[op->base] + (uint64_t)op->disp;
+}
+
+static inline uint64_t op_address_x(const struct cpu *cpu, const struct op *op)
+{
+    return cpu->gpr[op->base] + (cpu->gpr[op->index] << op->scale) + (uint64_t)op->disp;
+}
+
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "guest words are loaded as host words");
+
+static inline uint64_t op_load(const uint8_t *p, unsigned w)
+{
+    uint64_t v = 0;
+    memcpy(&v, p, w / 8);
+    return v;
+}
+
+static inline void op_store(uint8_t *p, uint64_t v, unsigned w)
+{
+    memcpy(p, &v, w / 8);
+}
+
+/* Declares p, the host address of a guest access; what is not plain RAM in the TLB goes to op_generic. */
+#define OP_HOST_READ(p, address, w)                                                                          \
+    const uint8_t *p = mem_host_read(cpu, (address), (w) / 8);                                               \
+    if (OP_UNLIKELY(p == NULL)) {                                                                            \
+        OP_GOTO(op_generic);                                                                                 \
+    }
+#define OP_HOST_WRITE(p, address, w)                                                                         \
+    uint8_t *p = mem_host_write(cpu, (address), (w) / 8);                                                    \
+    if (OP_UNLIKELY(p == NULL)) {                                                                            \
+        OP_GOTO(op_generic);                                                                                 \
+    }
+
+#define OP_HANDLER(name) static const struct op *name(struct cpu *cpu, const struct op *op)
+
+#endif
