@@ -48,14 +48,10 @@ ORRERY   := $(O)/orrery
 
 .PHONY: all sim os test test-unit test-diff test-e2e check lint bench clean install format
 all: sim os
-sim: $(BUILD)/orrery
+sim: $(ORRERY) $(if $(filter rel,$(MODE)),$(BUILD)/orrery)
 
 $(BUILD)/orrery: $(BUILD)/rel/orrery
 	@ln -sfn rel/orrery $@
-ifneq ($(MODE),rel)
-$(BUILD)/rel/orrery: ; $(error build the release binary with MODE=rel)
-sim: $(ORRERY)
-endif
 
 $(ORRERY): $(O)/sim/main/main.o $(SIM_LIB)
 	$(call say,LINK  $@)

@@ -2,26 +2,26 @@
 #define OS_ABI_HANDOFF_H
 
 /*
- * The versioned block that a boot loader (or the kernel's own entry code, translating another protocol) hands to the
- * kernel. Every address is physical. All fields are little-endian and naturally aligned; the block itself is 8-byte
- * aligned. The memory map is the raw UEFI one: an array of EFI_MEMORY_DESCRIPTOR whose stride is told, not assumed
- * (UEFI Specification, "EFI_BOOT_SERVICES.GetMemoryMap()").
+ * The versioned block that a boot loader (or the kernel's own entry code, translating another protocol) hands
+ * to the kernel. Every address is physical. All fields are little-endian and naturally aligned; the block
+ * itself is 8-byte aligned. The memory map is the raw UEFI one: an array of EFI_MEMORY_DESCRIPTOR whose
+ * stride is told, not assumed (UEFI Specification, "EFI_BOOT_SERVICES.GetMemoryMap()").
  */
 
 #include <stdint.h>
 
-#define HANDOFF_MAGIC 0x46464f444e41484full /* "OHANDOFF" in memory order */
+#define HANDOFF_MAGIC   0x46464f444e41484full /* "OHANDOFF" in memory order */
 #define HANDOFF_VERSION 1u
 
 #define HANDOFF_DESCRIPTOR_MIN_STRIDE 40u /* sizeof(struct efi_memory_descriptor) */
 #define HANDOFF_DESCRIPTOR_MAX_STRIDE 4096u
-#define HANDOFF_DESCRIPTOR_VERSION 1u /* EFI_MEMORY_DESCRIPTOR_VERSION */
-#define HANDOFF_MAX_DESCRIPTORS 1024u
-#define HANDOFF_MAX_CPUS 64u
-#define HANDOFF_MAX_MODULES 16u
-#define HANDOFF_MAX_AFFINITIES 64u
-#define HANDOFF_MAX_COMMAND_LINE 4096u
-#define HANDOFF_MAX_PHYSICAL (1ull << 52) /* architectural limit of a physical address */
+#define HANDOFF_DESCRIPTOR_VERSION    1u /* EFI_MEMORY_DESCRIPTOR_VERSION */
+#define HANDOFF_MAX_DESCRIPTORS       1024u
+#define HANDOFF_MAX_CPUS              64u
+#define HANDOFF_MAX_MODULES           16u
+#define HANDOFF_MAX_AFFINITIES        64u
+#define HANDOFF_MAX_COMMAND_LINE      4096u
+#define HANDOFF_MAX_PHYSICAL          (1ull << 52) /* architectural limit of a physical address */
 
 /* EFI_MEMORY_TYPE, UEFI Specification, "Memory Type Usage after ExitBootServices()". */
 enum efi_memory_type {
@@ -47,7 +47,8 @@ enum efi_memory_type {
 struct efi_memory_descriptor {
     uint32_t type;
     uint32_t reserved;
-    uint64_t physical_start;  /* bytes, 4 KiB aligned on real firmware; an unaligned one is accepted and rounded */
+    uint64_t
+        physical_start; /* bytes, 4 KiB aligned on real firmware; an unaligned one is accepted and rounded */
     uint64_t virtual_start;   /* unused */
     uint64_t number_of_pages; /* of 4 KiB */
     uint64_t attribute;       /* EFI_MEMORY_*, recorded, not interpreted */
@@ -75,7 +76,7 @@ struct handoff_framebuffer {
     uint32_t format; /* 0: 32-bit xRGB */
 };
 
-#define HANDOFF_CPU_BOOT 1u    /* the processor that runs the entry code */
+#define HANDOFF_CPU_BOOT    1u /* the processor that runs the entry code */
 #define HANDOFF_CPU_ENABLED 2u /* usable now */
 
 struct handoff_cpu {
@@ -105,11 +106,11 @@ struct handoff {
     struct handoff_span kernel_image; /* required, 4 KiB aligned base */
     struct handoff_span temporary_heap;
     struct handoff_framebuffer framebuffer;
-    uint64_t acpi_rsdp;            /* physical address of the RSDP, 0: none */
+    uint64_t acpi_rsdp;               /* physical address of the RSDP, 0: none */
     struct handoff_span command_line; /* bytes without a terminator */
-    uint32_t cpu_count;            /* 1..HANDOFF_MAX_CPUS */
-    uint32_t module_count;         /* 0..HANDOFF_MAX_MODULES */
-    uint32_t affinity_count;       /* 0..HANDOFF_MAX_AFFINITIES */
+    uint32_t cpu_count;               /* 1..HANDOFF_MAX_CPUS */
+    uint32_t module_count;            /* 0..HANDOFF_MAX_MODULES */
+    uint32_t affinity_count;          /* 0..HANDOFF_MAX_AFFINITIES */
     uint32_t reserved;
     struct handoff_cpu cpus[HANDOFF_MAX_CPUS];
     struct handoff_module modules[HANDOFF_MAX_MODULES];

@@ -1,18 +1,19 @@
 #ifndef OS_KERNEL_TYPES_H
 #define OS_KERNEL_TYPES_H
 
-/* Address types of the kernel. Physical and virtual addresses are distinct one-member structs: mixing does not compile. */
+/* Address types of the kernel. Physical and virtual addresses are distinct one-member structs: mixing does
+ * not compile. */
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#define PAGE_SHIFT 12u
-#define PAGE_SIZE (1ull << PAGE_SHIFT)
-#define PAGE_MASK (PAGE_SIZE - 1)
-#define HUGE_PAGE_SHIFT 21u
-#define HUGE_PAGE_SIZE (1ull << HUGE_PAGE_SHIFT)
-#define HUGE_PAGE_MASK (HUGE_PAGE_SIZE - 1)
+#define PAGE_SHIFT           12u
+#define PAGE_SIZE            (1ull << PAGE_SHIFT)
+#define PAGE_MASK            (PAGE_SIZE - 1)
+#define HUGE_PAGE_SHIFT      21u
+#define HUGE_PAGE_SIZE       (1ull << HUGE_PAGE_SHIFT)
+#define HUGE_PAGE_MASK       (HUGE_PAGE_SIZE - 1)
 #define FRAMES_PER_HUGE_PAGE (HUGE_PAGE_SIZE / PAGE_SIZE)
 
 typedef struct paddr {

@@ -1,12 +1,13 @@
 /*
  * Message delivery between the APICs.
  *
- * Source: Intel SDM volume 3, "Determining IPI Destination", "Lowest Priority Delivery Mode", "Message Signalled
- * Interrupts".
+ * Source: Intel SDM volume 3, "Determining IPI Destination", "Lowest Priority Delivery Mode", "Message
+ * Signalled Interrupts".
  *
- * Deviations: the receivers of a message, and the winner of a lowest-priority arbitration, are determined when it is
- * sent. Equal priorities are decided round robin in vCPU order, starting after the last winner (the manual leaves it
- * open). EOI broadcasts take no time. In an MSI the redirection hint is ignored; the delivery mode decides.
+ * Deviations: the receivers of a message, and the winner of a lowest-priority arbitration, are determined
+ * when it is sent. Equal priorities are decided round robin in vCPU order, starting after the last winner
+ * (the manual leaves it open). EOI broadcasts take no time. In an MSI the redirection hint is ignored; the
+ * delivery mode decides.
  */
 
 #include "apic/apic_bus.h"
@@ -94,7 +95,8 @@ static bool receives(const struct apic_bus *b, unsigned lapic, unsigned source, 
 }
 
 /* Fills receivers, in vCPU order; returns how many. */
-static unsigned resolve(const struct apic_bus *b, unsigned source, const struct apic_message *m, unsigned *receivers)
+static unsigned resolve(const struct apic_bus *b, unsigned source, const struct apic_message *m,
+                        unsigned *receivers)
 {
     if (m->delivery == APIC_LOWEST_PRIORITY && m->shorthand == APIC_TO_DESTINATION) {
         receivers[0] = arbitrate(b, m);
@@ -231,7 +233,8 @@ bool apic_bus_add_fault(struct apic_bus *b, const struct apic_bus_fault *fault)
 
 void apic_bus_add_lapic(struct apic_bus *b, struct lapic *l)
 {
-    CHECK(b->lapic_count < APIC_BUS_LAPICS_MAX && b->lapic_count < b->config.capacity, "too many local APICs");
+    CHECK(b->lapic_count < APIC_BUS_LAPICS_MAX && b->lapic_count < b->config.capacity,
+          "too many local APICs");
     l->port = (struct apic_port){port_send, port_eoi, port_in_flight, b, b->lapic_count};
     b->lapics[b->lapic_count++] = l;
 }
@@ -245,7 +248,8 @@ void apic_bus_add_ioapic(struct apic_bus *b, struct ioapic *io)
 
 void apic_bus_init(struct apic_bus *b, const struct apic_bus_config *config, struct event_queue *events)
 {
-    CHECK(config->capacity > 0 && config->capacity <= APIC_BUS_QUEUE_MAX, "APIC bus capacity %u", config->capacity);
+    CHECK(config->capacity > 0 && config->capacity <= APIC_BUS_QUEUE_MAX, "APIC bus capacity %u",
+          config->capacity);
     *b = (struct apic_bus){.config = *config, .events = events};
     b->timer = event_timer_add(events, "apic bus", deliver_first, b, 0);
 }
@@ -331,7 +335,8 @@ static uint64_t page_read(void *dev, const struct bus_cx *cx, uint64_t offset, u
     return lapic_read(b->lapics[cx->cpu], (uint32_t)align_down(offset, 16), cx->now_cycles) >> shift;
 }
 
-static void page_write(void *dev, const struct bus_cx *cx, uint64_t offset, uint64_t value, unsigned size_bytes)
+static void page_write(void *dev, const struct bus_cx *cx, uint64_t offset, uint64_t value,
+                       unsigned size_bytes)
 {
     struct apic_bus *b = dev;
     if (cx->cpu >= b->lapic_count || lapic_mode(b->lapics[cx->cpu]) != LAPIC_XAPIC) {

@@ -2,8 +2,8 @@
 #define ORRERY_APIC_APIC_BUS_H
 
 /*
- * How messages get from local and I/O APICs to local APICs: destinations are resolved when a message is sent, one
- * delivery for each receiver, and each delivery arrives after its latency, in the order (due, sequence).
+ * How messages get from local and I/O APICs to local APICs: destinations are resolved when a message is sent,
+ * one delivery for each receiver, and each delivery arrives after its latency, in the order (due, sequence).
  */
 
 #include "apic/apic_message.h"
@@ -22,7 +22,8 @@
 struct apic_bus_config {
     uint64_t ipi_cycles;    /* from a local APIC to another */
     uint64_t ioapic_cycles; /* from an I/O APIC or an MSI to a local APIC */
-    unsigned capacity;      /* deliveries in flight; at least the number of local APICs, at most APIC_BUS_QUEUE_MAX */
+    unsigned
+        capacity; /* deliveries in flight; at least the number of local APICs, at most APIC_BUS_QUEUE_MAX */
 };
 
 /* A fault of the test: the delivery with this number (0 is the machine's first) is late or lost. */
@@ -50,7 +51,7 @@ struct apic_bus {
     /* state */
     struct apic_delivery_entry queue[APIC_BUS_QUEUE_MAX]; /* ascending by (due, sequence) */
     unsigned count;
-    uint64_t sequence; /* number of the next delivery */
+    uint64_t sequence;                      /* number of the next delivery */
     unsigned waiters[APIC_BUS_SOURCES_MAX]; /* sources that found no room, first come first */
     unsigned waiter_count;
     unsigned last_lowest; /* winner of the last lowest-priority arbitration */
@@ -58,7 +59,7 @@ struct apic_bus {
     unsigned fault_count;
 
     /* derived, or meaningful only within one call */
-    bool serving; /* a waiter is being served: it goes before the others */
+    bool serving;                                 /* a waiter is being served: it goes before the others */
     unsigned in_flight[APIC_BUS_SOURCES_MAX + 1]; /* deliveries in queue, by source */
 };
 
@@ -68,18 +69,19 @@ void apic_bus_init(struct apic_bus *b, const struct apic_bus_config *config, str
 void apic_bus_add_lapic(struct apic_bus *b, struct lapic *l);
 void apic_bus_add_ioapic(struct apic_bus *b, struct ioapic *io);
 
-void apic_bus_reset(struct apic_bus *b, uint64_t now_cycles); /* drops what is in flight; faults and sequence stay */
-void apic_bus_visit(struct apic_bus *b, struct visitor *v);   /* the bus only, not the APICs */
+void apic_bus_reset(struct apic_bus *b,
+                    uint64_t now_cycles); /* drops what is in flight; faults and sequence stay */
+void apic_bus_visit(struct apic_bus *b, struct visitor *v); /* the bus only, not the APICs */
 
-/* A message-signalled interrupt: a 32-bit write of data to FEEx_xxxx by a device. Returns false when the bus has no
- * room: the device must try again. */
+/* A message-signalled interrupt: a 32-bit write of data to FEEx_xxxx by a device. Returns false when the bus
+ * has no room: the device must try again. */
 bool apic_bus_msi(struct apic_bus *b, uint64_t address, uint32_t data, uint64_t now_cycles);
 
 /* Adds a fault for a delivery yet to come. Fails (false) when the table is full or the number has passed. */
 bool apic_bus_add_fault(struct apic_bus *b, const struct apic_bus_fault *fault);
 
-/* The register page of all local APICs (dev is the apic_bus): bus_cx.cpu selects one. For LAPIC_DEFAULT_BASE, 4096
- * bytes. An access in LAPIC_DISABLED or LAPIC_X2APIC mode finds nothing: all ones. */
+/* The register page of all local APICs (dev is the apic_bus): bus_cx.cpu selects one. For LAPIC_DEFAULT_BASE,
+ * 4096 bytes. An access in LAPIC_DISABLED or LAPIC_X2APIC mode finds nothing: all ones. */
 extern const struct device_ops apic_bus_mmio_ops;
 
 #endif

@@ -3,7 +3,8 @@
 
 /*
  * What travels between local APICs, I/O APICs and devices that send MSIs. AMD64 APM volume 2, "Advanced
- * Programmable Interrupt Controller", figures of the Interrupt Command Register and the redirection table entry.
+ * Programmable Interrupt Controller", figures of the Interrupt Command Register and the redirection table
+ * entry.
  */
 
 #include <stdbool.h>
@@ -45,7 +46,8 @@ enum apic_send_result {
 
 /* The way out of a local or I/O APIC. source is the number that the bus gave the sender. */
 struct apic_port {
-    enum apic_send_result (*send)(void *target, unsigned source, const struct apic_message *m, uint64_t now_cycles);
+    enum apic_send_result (*send)(void *target, unsigned source, const struct apic_message *m,
+                                  uint64_t now_cycles);
     void (*eoi)(void *target, uint8_t vector, uint64_t now_cycles); /* EOI broadcast to the I/O APICs */
     bool (*in_flight)(void *target, unsigned source); /* a message of the sender has not arrived yet */
     void *target;

@@ -1,12 +1,12 @@
 /*
  * The I/O APIC.
  *
- * Source: Intel 82093AA data sheet, "Register Description"; the EOI register is that of version 0x20 (Intel I/O
- * controller hubs, "APIC Direct Registers").
+ * Source: Intel 82093AA data sheet, "Register Description"; the EOI register is that of version 0x20 (Intel
+ * I/O controller hubs, "APIC Direct Registers").
  *
- * Deviations: remote IRR is set when the message leaves, not when it is accepted. The delivery status shows only
- * messages that found no room on the bus. Registers ask for 32-bit accesses: other writes to IOWIN are ignored.
- * The arbitration ID is the ID, as on systems without the serial APIC bus.
+ * Deviations: remote IRR is set when the message leaves, not when it is accepted. The delivery status shows
+ * only messages that found no room on the bus. Registers ask for 32-bit accesses: other writes to IOWIN are
+ * ignored. The arbitration ID is the ID, as on systems without the serial APIC bus.
  */
 
 #include "apic/ioapic.h"
@@ -157,7 +157,8 @@ static uint64_t ioapic_mmio_read(void *dev, const struct bus_cx *cx, uint64_t of
     }
 }
 
-static void ioapic_mmio_write(void *dev, const struct bus_cx *cx, uint64_t offset, uint64_t value, unsigned size_bytes)
+static void ioapic_mmio_write(void *dev, const struct bus_cx *cx, uint64_t offset, uint64_t value,
+                              unsigned size_bytes)
 {
     struct ioapic *io = dev;
     if (offset == IOAPIC_IOREGSEL) {

@@ -1,13 +1,13 @@
 /*
  * The local APIC: acceptance and priority of interrupts, local sources, what the CPU sees.
  *
- * Source: Intel SDM volume 3, chapter "Advanced Programmable Interrupt Controller (APIC)", sections "Local APIC",
- * "Handling Interrupts", "Local Vector Table", "Error Handling"; AMD64 APM volume 2, chapter "Advanced Programmable
- * Interrupt Controller (APIC)".
+ * Source: Intel SDM volume 3, chapter "Advanced Programmable Interrupt Controller (APIC)", sections "Local
+ * APIC", "Handling Interrupts", "Local Vector Table", "Error Handling"; AMD64 APM volume 2, chapter "Advanced
+ * Programmable Interrupt Controller (APIC)".
  *
- * Deviations: an interrupt message is accepted or dropped on arrival (no retry on the bus); a level-triggered one
- * that meets a disabled APIC is lost. No focus processor. Logging of "send accept" and "receive accept" errors,
- * which only the first generations had, is absent.
+ * Deviations: an interrupt message is accepted or dropped on arrival (no retry on the bus); a level-triggered
+ * one that meets a disabled APIC is lost. No focus processor. Logging of "send accept" and "receive accept"
+ * errors, which only the first generations had, is absent.
  */
 
 #include "apic/lapic.h"
@@ -131,7 +131,8 @@ void lapic_error(struct lapic *l, uint32_t esr_bits, uint64_t now_cycles)
     }
 }
 
-static void signal_edge(const struct lapic *l, void (*signal)(void *, unsigned, uint64_t), uint64_t now_cycles)
+static void signal_edge(const struct lapic *l, void (*signal)(void *, unsigned, uint64_t),
+                        uint64_t now_cycles)
 {
     if (signal) {
         signal(l->signals.target, l->signals.cpu, now_cycles);

@@ -58,30 +58,21 @@ enum lapic_register {
     LAPIC_SELF_IPI = 0x3f0 /* x2APIC only */
 };
 
-#define LAPIC_SVR_ENABLE       UINT32_C(0x100)
-#define LAPIC_SVR_FOCUS_OFF    UINT32_C(0x200)
-#define LAPIC_SVR_EOI_SUPPRESS UINT32_C(0x1000)
-#define LAPIC_LVT_STATUS       UINT32_C(0x1000)
-#define LAPIC_LVT_LOW_ACTIVE   UINT32_C(0x2000)
-#define LAPIC_LVT_REMOTE_IRR   UINT32_C(0x4000)
-#define LAPIC_LVT_LEVEL        UINT32_C(0x8000)
-#define LAPIC_LVT_MASKED       UINT32_C(0x10000)
-#define LAPIC_LVT_TIMER_MODE   UINT32_C(0x60000) /* 0 one-shot, 1 periodic, 2 TSC-deadline */
-#define LAPIC_ICR_PENDING      UINT32_C(0x1000)  /* delivery status */
+#define LAPIC_SVR_ENABLE          UINT32_C(0x100)
+#define LAPIC_SVR_FOCUS_OFF       UINT32_C(0x200)
+#define LAPIC_SVR_EOI_SUPPRESS    UINT32_C(0x1000)
+#define LAPIC_LVT_STATUS          UINT32_C(0x1000)
+#define LAPIC_LVT_LOW_ACTIVE      UINT32_C(0x2000)
+#define LAPIC_LVT_REMOTE_IRR      UINT32_C(0x4000)
+#define LAPIC_LVT_LEVEL           UINT32_C(0x8000)
+#define LAPIC_LVT_MASKED          UINT32_C(0x10000)
+#define LAPIC_LVT_TIMER_MODE      UINT32_C(0x60000) /* 0 one-shot, 1 periodic, 2 TSC-deadline */
+#define LAPIC_ICR_PENDING         UINT32_C(0x1000)  /* delivery status */
 #define LAPIC_ESR_SEND_ILLEGAL    UINT32_C(0x20)
 #define LAPIC_ESR_RECEIVE_ILLEGAL UINT32_C(0x40)
 #define LAPIC_ESR_ILLEGAL_REG     UINT32_C(0x80)
 
-enum lapic_lvt {
-    LVT_CMCI,
-    LVT_TIMER,
-    LVT_THERMAL,
-    LVT_PERF,
-    LVT_LINT0,
-    LVT_LINT1,
-    LVT_ERROR,
-    LVT_COUNT
-};
+enum lapic_lvt { LVT_CMCI, LVT_TIMER, LVT_THERMAL, LVT_PERF, LVT_LINT0, LVT_LINT1, LVT_ERROR, LVT_COUNT };
 
 enum lapic_mode { LAPIC_DISABLED, LAPIC_XAPIC, LAPIC_X2APIC };
 
@@ -126,13 +117,13 @@ struct lapic {
     uint32_t isr[8], tmr[8], irr[8];
     uint32_t lvt[LVT_COUNT];
     uint32_t timer_initial, timer_divide;
-    uint32_t timer_base_count;    /* the count at timer_base_cycles */
+    uint32_t timer_base_count; /* the count at timer_base_cycles */
     uint64_t timer_base_cycles;
-    uint64_t tsc_deadline;        /* 0: disarmed */
-    uint64_t tsc_offset;          /* time-stamp counter - machine clock */
-    bool lint[2];                 /* levels of the input pins */
-    bool extint_latched;          /* an ExtINT message arrived and was not taken */
-    bool icr_waiting;             /* the command in ICR found no room on the bus */
+    uint64_t tsc_deadline; /* 0: disarmed */
+    uint64_t tsc_offset;   /* time-stamp counter - machine clock */
+    bool lint[2];          /* levels of the input pins */
+    bool extint_latched;   /* an ExtINT message arrived and was not taken */
+    bool icr_waiting;      /* the command in ICR found no room on the bus */
 
     /* derived */
     int pending_vector; /* highest deliverable one, or LAPIC_NO_VECTOR */
@@ -171,7 +162,8 @@ void lapic_set_cr8(struct lapic *l, unsigned value, uint64_t now_cycles);
 /* The vCPU's time-stamp counter reads machine clock + offset (writes to TSC or TSC_ADJUST change it). */
 void lapic_set_tsc_offset(struct lapic *l, uint64_t offset, uint64_t now_cycles);
 
-/* The vector that the CPU would take now (honours PPR; RFLAGS.IF is the CPU's affair), or LAPIC_NO_VECTOR. O(1). */
+/* The vector that the CPU would take now (honours PPR; RFLAGS.IF is the CPU's affair), or LAPIC_NO_VECTOR.
+ * O(1). */
 static inline int lapic_pending(const struct lapic *l)
 {
     return l->pending_vector;
@@ -182,7 +174,8 @@ static inline int lapic_pending(const struct lapic *l)
 bool lapic_extint(const struct lapic *l);
 void lapic_acknowledge_extint(struct lapic *l, uint64_t now_cycles);
 
-/* Takes the highest-priority interrupt (IRR to ISR) and returns its vector; the spurious vector if none is left. */
+/* Takes the highest-priority interrupt (IRR to ISR) and returns its vector; the spurious vector if none is
+ * left. */
 uint8_t lapic_acknowledge(struct lapic *l, uint64_t now_cycles);
 
 /* Pins LINT0 and LINT1; has the shape of irq_line.set, target is the lapic. */

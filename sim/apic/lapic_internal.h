@@ -6,7 +6,8 @@
 #include "apic/lapic.h"
 
 /* lapic.c */
-void lapic_refresh(struct lapic *l, uint64_t now_cycles); /* recomputes what the CPU sees; signals INTR edges */
+void lapic_refresh(struct lapic *l,
+                   uint64_t now_cycles); /* recomputes what the CPU sees; signals INTR edges */
 void lapic_accept(struct lapic *l, uint8_t vector, bool level_triggered, uint64_t now_cycles);
 void lapic_error(struct lapic *l, uint32_t esr_bits, uint64_t now_cycles);
 void lapic_lvt_deliver(struct lapic *l, enum lapic_lvt source, uint64_t now_cycles);

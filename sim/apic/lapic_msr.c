@@ -65,7 +65,8 @@ static struct x2apic_rule rule_of(const struct lapic *l, uint32_t offset)
     }
 }
 
-static enum lapic_result x2apic_read(const struct lapic *l, uint32_t offset, uint64_t *value, uint64_t now_cycles)
+static enum lapic_result x2apic_read(const struct lapic *l, uint32_t offset, uint64_t *value,
+                                     uint64_t now_cycles)
 {
     if (lapic_mode(l) != LAPIC_X2APIC || !rule_of(l, offset).readable) {
         return LAPIC_GP;
@@ -80,7 +81,8 @@ static enum lapic_result x2apic_read(const struct lapic *l, uint32_t offset, uin
 
 static void self_ipi(struct lapic *l, uint8_t vector, uint64_t now_cycles)
 {
-    struct apic_message m = {.vector = vector, .delivery = APIC_FIXED, .shorthand = APIC_TO_SELF, .wide = true};
+    struct apic_message m = {
+        .vector = vector, .delivery = APIC_FIXED, .shorthand = APIC_TO_SELF, .wide = true};
     if (vector < 16) {
         lapic_error(l, LAPIC_ESR_RECEIVE_ILLEGAL, now_cycles);
         return;
@@ -163,7 +165,8 @@ static void write_deadline(struct lapic *l, uint64_t value, uint64_t now_cycles)
 
 bool lapic_has_msr(uint32_t msr)
 {
-    return msr == MSR_APIC_BASE || msr == MSR_TSC_DEADLINE || (msr >= MSR_X2APIC_FIRST && msr <= MSR_X2APIC_LAST);
+    return msr == MSR_APIC_BASE || msr == MSR_TSC_DEADLINE ||
+           (msr >= MSR_X2APIC_FIRST && msr <= MSR_X2APIC_LAST);
 }
 
 enum lapic_result lapic_msr_read(struct lapic *l, uint32_t msr, uint64_t *value, uint64_t now_cycles)

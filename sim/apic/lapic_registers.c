@@ -1,23 +1,23 @@
 /*
  * The register file of the local APIC and its interrupt command register.
  *
- * Source: Intel SDM volume 3, "Local APIC Register Address Map", "Issuing Interprocessor Interrupts"; AMD64 APM
- * volume 2, "Interprocessor Interrupts (IPI)".
+ * Source: Intel SDM volume 3, "Local APIC Register Address Map", "Issuing Interprocessor Interrupts"; AMD64
+ * APM volume 2, "Interprocessor Interrupts (IPI)".
  *
- * Deviations: the ID register is read-only. Remote read is not there (reserved since the Pentium 4 and on Zen).
- * Combinations of shorthand and delivery mode that the manual calls invalid send nothing, and so do reserved
- * delivery modes; fixed IPIs are edge-triggered whatever the trigger bit says (as since the Pentium 4). SVR bits
- * other than 12 and 9..0 read as zero.
+ * Deviations: the ID register is read-only. Remote read is not there (reserved since the Pentium 4 and on
+ * Zen). Combinations of shorthand and delivery mode that the manual calls invalid send nothing, and so do
+ * reserved delivery modes; fixed IPIs are edge-triggered whatever the trigger bit says (as since the Pentium
+ * 4). SVR bits other than 12 and 9..0 read as zero.
  *
- * The delivery status follows AMD: it is set until the message has arrived, and a second command written meanwhile
- * is not lost. Only a command that found no room on the bus makes the next one wait (LAPIC_STALL).
+ * The delivery status follows AMD: it is set until the message has arrived, and a second command written
+ * meanwhile is not lost. Only a command that found no room on the bus makes the next one wait (LAPIC_STALL).
  */
 
 #include "apic/lapic_internal.h"
 #include "base/bits.h"
 #include "base/check.h"
 
-#define VERSION_VALUE UINT32_C(0x01060014) /* EOI suppression, maximum LVT entry 6, version 0x14 */
+#define VERSION_VALUE   UINT32_C(0x01060014) /* EOI suppression, maximum LVT entry 6, version 0x14 */
 #define LVT_OFFSET_NONE LVT_COUNT
 
 static enum lapic_lvt lvt_at(uint32_t offset)

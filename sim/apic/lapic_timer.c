@@ -3,11 +3,11 @@
  *
  * Source: Intel SDM volume 3, "APIC Timer"; AMD64 APM volume 2, "APIC Timer Interrupt".
  *
- * The count is never ticked. From (count, moment) of the last start it follows by division, and the moment of the
- * next interrupt by the rounded-up inverse, so no period is ever rounded and added.
+ * The count is never ticked. From (count, moment) of the last start it follows by division, and the moment of
+ * the next interrupt by the rounded-up inverse, so no period is ever rounded and added.
  *
- * Deviations: the divider starts its phase with a write to the initial count or the divide register. A periodic
- * count shows its reload value in the tick in which it would be zero.
+ * Deviations: the divider starts its phase with a write to the initial count or the divide register. A
+ * periodic count shows its reload value in the tick in which it would be zero.
  */
 
 #include "apic/lapic_internal.h"

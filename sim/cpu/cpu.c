@@ -94,8 +94,7 @@ static void reset_common(struct cpu *cpu)
 void cpu_reset(struct cpu *cpu)
 {
     uint64_t now = cpu_now(cpu);
-    cpu->stores.head = cpu->stores.count = 0;
-    tlb_init(&cpu->tlb);
+    mem_init(cpu);
     reset_common(cpu);
     x87_reset(&cpu->x87);
     memset(cpu->xmm, 0, sizeof cpu->xmm);
@@ -219,6 +218,7 @@ void cpu_update_mode(struct cpu *cpu)
         cpu->jumps = cpu->jump_tables[user];
         cpu->fetch.valid = false; /* the latch dies with the privilege it was checked for */
     }
+    mem_mode_changed(cpu);
 }
 
 /* ---- accelerators ---- */
@@ -331,35 +331,12 @@ static void visit_pending(struct cpu *cpu, struct visitor *v)
     visit_u64(v, "monitor_line", &cpu->monitor_line.v);
 }
 
-static void visit_stores(struct store_queue *q, struct visitor *v)
-{
-    visit_u32(v, "stores.head", &q->head);
-    visit_u32(v, "stores.count", &q->count);
-    visit_u32(v, "stores.capacity", &q->capacity);
-    visit_u32(v, "stores.drain_cycles", &q->drain_cycles);
-    for (uint32_t i = 0; i < q->count; i++) {
-        struct store_entry *e = &q->entries[(q->head + i) % STORE_QUEUE_MAX];
-        visit_u64(v, "store.address", &e->address.v);
-        visit_u64(v, "store.value", &e->value);
-        visit_u64(v, "store.due", &e->due_cycles);
-        visit_u8(v, "store.size", &e->size_bytes);
-    }
-}
-
 static void visit_machine(struct cpu *cpu, struct visitor *v)
 {
     uint64_t now = cpu_now(cpu);
     visit_u64(v, "clock", &now);
     visit_u64(v, "retired", &cpu->retired);
     visit_u64(v, "stall", &cpu->stall_cycles);
-    visit_bool(v, "fetch.valid", &cpu->fetch.valid);
-    uint64_t lin_page = cpu->fetch.valid ? cpu->fetch.lin_page : 0;
-    uint64_t phys_page = cpu->fetch.valid ? cpu->fetch.phys_page : 0;
-    visit_u64(v, "fetch.lin_page", &lin_page);
-    visit_u64(v, "fetch.phys_page", &phys_page);
-    cpu->fetch.lin_page = lin_page;
-    cpu->fetch.phys_page = phys_page;
-    visit_stores(&cpu->stores, v);
     cpu_set_clock(cpu, now);
 }
 
@@ -389,7 +366,7 @@ void cpu_visit(struct cpu *cpu, struct visitor *v)
     visit_u32(v, "mxcsr", &cpu->mxcsr);
     visit_msrs(cpu, v);
     visit_pending(cpu, v);
-    tlb_visit(&cpu->tlb, v);
+    mem_visit(cpu, v);
     if (v->level >= VISIT_MACHINE) {
         visit_machine(cpu, v);
     }

@@ -99,6 +99,7 @@ enum cpu_mode { MODE_REAL, MODE_PROT16, MODE_PROT32, MODE_LONG64 }; /* compatibi
 struct host_entry {
     uint64_t read_tag, write_tag;
     uintptr_t addend;
+    uint64_t unused; /* 32 bytes, so that finding an entry is a shift and a mask */
 };
 
 #define HOST_TAG_NONE UINT64_C(1)
@@ -161,11 +162,15 @@ struct cpu_msrs {
 struct cpu {
     /* ---- hot ---- */
     uint64_t gpr[GPR_COUNT + 1];       /* the last is always 0: "no register" of cached operations */
-    uint64_t rip;                      /* offset in CS of the instruction at the boundary */
-    uint64_t flag_zero, flag_sign, flag_carry; /* lazy status flags (flags.h) */
     struct host_entry *host;           /* host_tables[mode of the current privilege] */
+    /* The lazy status flags (flags.h) are kept apart from each other: neighbours would be stored as one vector, which
+     * costs more. */
+    uint64_t flag_zero;
     int64_t left_cycles;               /* deadline_cycles - clock; blocks charge it on entry */
+    uint64_t flag_carry;
     uint64_t retired;                  /* instructions completed */
+    uint64_t flag_sign;
+    uint64_t rip;                      /* offset in CS of the instruction at the boundary */
     bool chain_break;                  /* come back from cpu_run after this instruction */
     bool chain_cut;                    /* leave the chain of blocks after this instruction, cpu_run goes on */
 

@@ -1,9 +1,9 @@
 /*
  * RCPxx and RSQRTxx.
  *
- * Source: AMD64 APM volume 4, RCPSS, RSQRTSS: relative error at most 1.5 * 2^-12; special values as listed there.
- * Deviations: silicon returns model-specific bits inside that bound; ours are the exact value rounded to 12
- * fraction bits, to nearest even (error at most 2^-13), so that they are the same everywhere.
+ * Source: AMD64 APM volume 4, RCPSS, RSQRTSS: relative error at most 1.5 * 2^-12; special values as listed
+ * there. Deviations: silicon returns model-specific bits inside that bound; ours are the exact value rounded
+ * to 12 fraction bits, to nearest even (error at most 2^-13), so that they are the same everywhere.
  */
 
 #include "base/bits.h"
@@ -45,8 +45,8 @@ uint32_t fp_f32_rcp(uint32_t a)
     return deliver(&w);
 }
 
-/* 1 / sqrt(x): the root rounded down to 64 bits with a sticky bit is precise enough; the quotient is off by less
- * than 2^-62, and an exact result (x a power of four) stays exact. */
+/* 1 / sqrt(x): the root rounded down to 64 bits with a sticky bit is precise enough; the quotient is off by
+ * less than 2^-62, and an exact result (x a power of four) stays exact. */
 uint32_t fp_f32_rsqrt(uint32_t a)
 {
     struct fp_num x = fp_unpack_f32(a);

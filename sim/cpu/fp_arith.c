@@ -1,11 +1,11 @@
 /*
  * SSE arithmetic: add, subtract, multiply, divide, square root, dot products, and the end of an instruction.
  *
- * Source: AMD64 APM volume 1, "SSE Floating-Point Exceptions" (causes, priorities, masked responses); Intel SDM
- * volume 1, "SSE and SSE2 SIMD Floating-Point Exceptions", "Operating on SNaNs and QNaNs".
- * Deviations: none known.
- * Clever part: where PE is masked and already set, operands are normal and rounding is to nearest, the host's own
- * operation gives the result; when that is a normal number above the smallest one, no flag can change.
+ * Source: AMD64 APM volume 1, "SSE Floating-Point Exceptions" (causes, priorities, masked responses); Intel
+ * SDM volume 1, "SSE and SSE2 SIMD Floating-Point Exceptions", "Operating on SNaNs and QNaNs". Deviations:
+ * none known. Clever part: where PE is masked and already set, operands are normal and rounding is to
+ * nearest, the host's own operation gives the result; when that is a normal number above the smallest one, no
+ * flag can change.
  */
 
 #include "cpu/fp_sse.h"
@@ -52,7 +52,8 @@ struct fp_rounded fp_sse_invalid(struct fp_env *e)
     return (struct fp_rounded){.class_of = FP_QNAN, .sign = true, .significand = BIT(63) | QUIET_BIT};
 }
 
-/* When underflow or overflow is not masked, PE tells of the rounding that the exponent's range did not disturb. */
+/* When underflow or overflow is not masked, PE tells of the rounding that the exponent's range did not
+ * disturb. */
 struct fp_rounded fp_sse_deliver(struct fp_env *e, const struct fp_wide *w, const struct fp_format *format)
 {
     struct fp_rounded r = fp_round(w, format, e->rounding);
@@ -207,26 +208,26 @@ static bool safe_f64(uint64_t v)
     return (v >> 52 & 0x7ff) - 2 < 0x7fd;
 }
 
-#define BINARY(name, op)                                                                                     \
-    uint32_t fp_f32_##name(struct fp_env *e, uint32_t a, uint32_t b)                                         \
-    {                                                                                                        \
-        if (host_may_compute(e) && normal_f32(a) && normal_f32(b)) {                                         \
-            uint32_t r = fp_host_f32_##name(a, b);                                                           \
-            if (safe_f32(r)) {                                                                               \
-                return r;                                                                                    \
-            }                                                                                                \
-        }                                                                                                    \
-        return binary_f32(e, op, a, b);                                                                      \
-    }                                                                                                        \
-    uint64_t fp_f64_##name(struct fp_env *e, uint64_t a, uint64_t b)                                         \
-    {                                                                                                        \
-        if (host_may_compute(e) && normal_f64(a) && normal_f64(b)) {                                         \
-            uint64_t r = fp_host_f64_##name(a, b);                                                           \
-            if (safe_f64(r)) {                                                                               \
-                return r;                                                                                    \
-            }                                                                                                \
-        }                                                                                                    \
-        return binary_f64(e, op, a, b);                                                                      \
+#define BINARY(name, op)                                             \
+    uint32_t fp_f32_##name(struct fp_env *e, uint32_t a, uint32_t b) \
+    {                                                                \
+        if (host_may_compute(e) && normal_f32(a) && normal_f32(b)) { \
+            uint32_t r = fp_host_f32_##name(a, b);                   \
+            if (safe_f32(r)) {                                       \
+                return r;                                            \
+            }                                                        \
+        }                                                            \
+        return binary_f32(e, op, a, b);                              \
+    }                                                                \
+    uint64_t fp_f64_##name(struct fp_env *e, uint64_t a, uint64_t b) \
+    {                                                                \
+        if (host_may_compute(e) && normal_f64(a) && normal_f64(b)) { \
+            uint64_t r = fp_host_f64_##name(a, b);                   \
+            if (safe_f64(r)) {                                       \
+                return r;                                            \
+            }                                                        \
+        }                                                            \
+        return binary_f64(e, op, a, b);                              \
     }
 
 BINARY(add, OP_ADD)

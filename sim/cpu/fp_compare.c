@@ -1,9 +1,8 @@
 /*
  * SSE minimum, maximum and comparison.
  *
- * Source: AMD64 APM volume 4, MINSS, MAXSS, CMPSS, COMISS, UCOMISS; the table "Immediate Operand Values for Compare
- * Operations" of CMPPS.
- * Deviations: none known.
+ * Source: AMD64 APM volume 4, MINSS, MAXSS, CMPSS, COMISS, UCOMISS; the table "Immediate Operand Values for
+ * Compare Operations" of CMPPS. Deviations: none known.
  */
 
 #include "cpu/fp_sse.h"

@@ -1,11 +1,10 @@
 /*
  * Exact binary arithmetic on unpacked numbers and IEEE rounding, in integers only.
  *
- * Source: IEEE 754-2008, "Rounding-direction attributes", "Underflow"; tininess is detected after rounding, as
- * the AMD64 APM volume 1, "Underflow Exception (UE)" says.
- * Deviations: none known.
- * Clever part: 128 bits hold every intermediate result exactly or with a sticky lowest bit, and since at most 64
- * bits are kept, the sticky bit is always well below the rounding bit.
+ * Source: IEEE 754-2008, "Rounding-direction attributes", "Underflow"; tininess is detected after rounding,
+ * as the AMD64 APM volume 1, "Underflow Exception (UE)" says. Deviations: none known. Clever part: 128 bits
+ * hold every intermediate result exactly or with a sticky lowest bit, and since at most 64 bits are kept, the
+ * sticky bit is always well below the rounding bit.
  */
 
 #include "cpu/fp_core.h"
@@ -69,7 +68,8 @@ struct fp_wide fp_core_add(const struct fp_num *a, const struct fp_num *b, unsig
 
 struct fp_wide fp_core_mul(const struct fp_num *a, const struct fp_num *b)
 {
-    return normalised(a->sign != b->sign, a->exponent + b->exponent + 1, u128_mul64(a->significand, b->significand));
+    return normalised(a->sign != b->sign, a->exponent + b->exponent + 1,
+                      u128_mul64(a->significand, b->significand));
 }
 
 struct fp_wide fp_core_div(const struct fp_num *a, const struct fp_num *b)
@@ -82,7 +82,8 @@ struct fp_wide fp_core_div(const struct fp_num *a, const struct fp_num *b)
     return normalised(a->sign != b->sign, a->exponent - b->exponent, q);
 }
 
-/* The integer square root of n (top or second bit set), and whether the remainder exceeds it or is not zero. */
+/* The integer square root of n (top or second bit set), and whether the remainder exceeds it or is not zero.
+ */
 static uint64_t square_root(u128_t n, bool *above_half, bool *rest)
 {
     uint64_t root = 0;
@@ -163,7 +164,8 @@ struct fp_rounded fp_round_unbounded(const struct fp_wide *w, int precision, uns
 }
 
 /* Rounds a value below the normal range at the fixed position of the format's last subnormal bit. */
-static struct fp_rounded round_subnormal(const struct fp_wide *w, const struct fp_format *format, unsigned rounding)
+static struct fp_rounded round_subnormal(const struct fp_wide *w, const struct fp_format *format,
+                                         unsigned rounding)
 {
     u128_t shifted = shift_right_sticky(w->significand, (int64_t)format->exponent_min - w->exponent);
     uint64_t kept = u128_lo(shifted >> (128 - format->precision));
@@ -260,7 +262,8 @@ enum fp_order fp_core_compare(const struct fp_num *a, const struct fp_num *b)
 }
 
 /* Unpacks fields: exponent is biased; aligned is the fraction with its top bit at bit 62. */
-static struct fp_num unpack(bool sign, unsigned exponent, unsigned exponent_all_ones, int bias, uint64_t aligned)
+static struct fp_num unpack(bool sign, unsigned exponent, unsigned exponent_all_ones, int bias,
+                            uint64_t aligned)
 {
     struct fp_num r = {.class_of = FP_ZERO, .sign = sign};
     const uint64_t integer_bit = UINT64_C(1) << 63, quiet_bit = UINT64_C(1) << 62;
@@ -302,7 +305,8 @@ static uint32_t exponent_field(const struct fp_rounded *r, int bias)
 
 uint32_t fp_pack_f32(const struct fp_rounded *r)
 {
-    return (uint32_t)r->sign << 31 | exponent_field(r, 127) << 23 | ((uint32_t)(r->significand >> 40) & 0x7fffff);
+    return (uint32_t)r->sign << 31 | exponent_field(r, 127) << 23 |
+           ((uint32_t)(r->significand >> 40) & 0x7fffff);
 }
 
 uint64_t fp_pack_f64(const struct fp_rounded *r)

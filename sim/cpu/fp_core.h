@@ -3,8 +3,8 @@
 
 /*
  * The arithmetic under SSE and x87: exact operations on unpacked binary numbers, and the one rounding step.
- * An operation gives a struct fp_wide, which is the exact result or (with its lowest bit sticky) stands for it
- * in every comparison that rounding makes; fp_round then rounds once. So nothing is ever rounded twice.
+ * An operation gives a struct fp_wide, which is the exact result or (with its lowest bit sticky) stands for
+ * it in every comparison that rounding makes; fp_round then rounds once. So nothing is ever rounded twice.
  */
 
 #include <stdbool.h>
@@ -25,8 +25,8 @@ struct fp_num {
     uint64_t significand;
 };
 
-/* (-1)^sign * significand * 2^(exponent - 127), bit 127 set, or significand 0 for an exact zero. Bit 0 is sticky:
- * set when the exact value lies above, by less than one unit of bit 0. */
+/* (-1)^sign * significand * 2^(exponent - 127), bit 127 set, or significand 0 for an exact zero. Bit 0 is
+ * sticky: set when the exact value lies above, by less than one unit of bit 0. */
 struct fp_wide {
     bool sign;
     int32_t exponent;
@@ -40,8 +40,9 @@ struct fp_format {
 
 extern const struct fp_format fp_format_f32, fp_format_f64;
 
-/* What rounding gives, or any other result on its way to be packed. FP_QNAN: significand as in fp_num. FP_FINITE: significand * 2^(exponent - 63); bit 63 clear only for a subnormal, whose
- * exponent is then exponent_min. */
+/* What rounding gives, or any other result on its way to be packed. FP_QNAN: significand as in fp_num.
+ * FP_FINITE: significand * 2^(exponent - 63); bit 63 clear only for a subnormal, whose exponent is then
+ * exponent_min. */
 struct fp_rounded {
     uint8_t class_of; /* FP_ZERO, FP_FINITE, FP_INF, FP_QNAN */
     bool sign;
@@ -51,8 +52,8 @@ struct fp_rounded {
     uint64_t significand;
 };
 
-/* Sum of finite or zero a and b; a.class_of and b.class_of are FP_FINITE or FP_ZERO. An exact zero has the sign that
- * IEEE gives it under rounding. */
+/* Sum of finite or zero a and b; a.class_of and b.class_of are FP_FINITE or FP_ZERO. An exact zero has the
+ * sign that IEEE gives it under rounding. */
 struct fp_wide fp_core_add(const struct fp_num *a, const struct fp_num *b, unsigned rounding);
 /* Product, quotient and square root of finite non-zero numbers (square root: positive). */
 struct fp_wide fp_core_mul(const struct fp_num *a, const struct fp_num *b);
@@ -69,7 +70,8 @@ struct fp_rounded fp_round_unbounded(const struct fp_wide *w, int precision, uns
 /* Rounds to a format: subnormals, tininess after rounding, overflow to infinity or the largest number. */
 struct fp_rounded fp_round(const struct fp_wide *w, const struct fp_format *format, unsigned rounding);
 
-/* An integer-valued rounding of a finite number: its magnitude when it is below 2^64 (*fits), with inexact and up. */
+/* An integer-valued rounding of a finite number: its magnitude when it is below 2^64 (*fits), with inexact
+ * and up. */
 struct fp_integer {
     uint64_t magnitude;
     bool fits, inexact, up;

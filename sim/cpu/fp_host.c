@@ -1,11 +1,10 @@
 /*
  * The only file of the simulated CPU that computes with host floating point.
  *
- * Source: IEEE 754-2008, "Arithmetic operations": a correctly rounded operation on normal numbers with a normal
- * result is the same on every conforming host.
- * Deviations: none. The host must be in its default environment (round to nearest, no flush to zero); nothing in
- * the simulator changes it. One operation a function: nothing can be contracted into a fused multiply-add or kept
- * in a wider format.
+ * Source: IEEE 754-2008, "Arithmetic operations": a correctly rounded operation on normal numbers with a
+ * normal result is the same on every conforming host. Deviations: none. The host must be in its default
+ * environment (round to nearest, no flush to zero); nothing in the simulator changes it. One operation a
+ * function: nothing can be contracted into a fused multiply-add or kept in a wider format.
  */
 
 #include "cpu/fp_host.h"

@@ -2,9 +2,9 @@
 #define ORRERY_CPU_FP_HOST_H
 
 /*
- * The host's binary32 and binary64 arithmetic, rounding to nearest, on bit patterns: a pure accelerator of fp_core.
- * Right only where IEEE 754 leaves nothing open: the caller (fp_arith.c) passes normal operands and takes only
- * normal results, so NaN payloads, denormal handling and flags never come from the host.
+ * The host's binary32 and binary64 arithmetic, rounding to nearest, on bit patterns: a pure accelerator of
+ * fp_core. Right only where IEEE 754 leaves nothing open: the caller (fp_arith.c) passes normal operands and
+ * takes only normal results, so NaN payloads, denormal handling and flags never come from the host.
  */
 
 #include <stdint.h>

@@ -8,7 +8,8 @@
 /* Applies DAZ: a denormal becomes a zero of its sign. */
 struct fp_num fp_sse_operand(const struct fp_env *e, struct fp_num a);
 
-/* The result when a or b is a NaN: the first of them that is one, made quiet; IE when either is signalling. */
+/* The result when a or b is a NaN: the first of them that is one, made quiet; IE when either is signalling.
+ */
 struct fp_rounded fp_sse_nan(struct fp_env *e, const struct fp_num *a, const struct fp_num *b);
 
 /* Raises IE; the default NaN. */

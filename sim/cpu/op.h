@@ -111,6 +111,7 @@ static inline const struct block *op_jump_find(struct cpu *cpu, uint64_t rip)
     if (OP_UNLIKELY(j->block->phys_page != e->phys_page)) {
         return NULL;
     }
+    cpu->fetch.valid = true;
     cpu->fetch.lin_page = page;
     cpu->fetch.phys_page = e->phys_page;
     return j->block;

@@ -38,10 +38,7 @@ const struct op *op_jmp(struct cpu *cpu, const struct op *op)
 const struct op *op_call(struct cpu *cpu, const struct op *op)
 {
     uint64_t top = cpu->gpr[RSP] - 8;
-    uint8_t *p = mem_host_write(cpu, top, 8);
-    if (OP_UNLIKELY(p == NULL)) {
-        OP_GOTO(op_generic_end);
-    }
+    OP_HOST_WRITE_END(p, top, 64)
     op_store(p, op->target + (uint64_t)(int64_t)op->delta, 64);
     cpu->gpr[RSP] = top;
     OP_ENTER_LINK(op);
@@ -60,10 +57,7 @@ const struct op *op_call(struct cpu *cpu, const struct op *op)
 
 const struct op *op_ret(struct cpu *cpu, const struct op *op)
 {
-    const uint8_t *p = mem_host_read(cpu, cpu->gpr[RSP], 8);
-    if (OP_UNLIKELY(p == NULL)) {
-        OP_GOTO(op_generic_end);
-    }
+    OP_HOST_READ_END(p, cpu->gpr[RSP], 64)
     FIND_TARGET(op_load(p, 64))
     cpu->gpr[RSP] += 8;
     OP_ENTER(to, left);
@@ -78,10 +72,7 @@ const struct op *op_jmp_r(struct cpu *cpu, const struct op *op)
 #define JMP_MEMORY(ea)                                                                                       \
     const struct op *op_jmp_m_##ea(struct cpu *cpu, const struct op *op)                                     \
     {                                                                                                        \
-        const uint8_t *p = mem_host_read(cpu, op_address_##ea(cpu, op), 8);                                  \
-        if (OP_UNLIKELY(p == NULL)) {                                                                        \
-            OP_GOTO(op_generic_end);                                                                         \
-        }                                                                                                    \
+        OP_HOST_READ_END(p, op_address_##ea(cpu, op), 64)                                                                                                    \
         FIND_TARGET(op_load(p, 64))                                                                          \
         OP_ENTER(to, left);                                                                                  \
     }
@@ -97,10 +88,7 @@ static inline uint64_t return_address(const struct op *op)
 
 #define PUSH_RETURN                                                                                          \
     uint64_t top = cpu->gpr[RSP] - 8;                                                                        \
-    uint8_t *stack = mem_host_write(cpu, top, 8);                                                            \
-    if (OP_UNLIKELY(stack == NULL)) {                                                                        \
-        OP_GOTO(op_generic_end);                                                                             \
-    }
+    OP_HOST_WRITE_END(stack, top, 64)
 
 const struct op *op_call_r(struct cpu *cpu, const struct op *op)
 {
@@ -114,10 +102,7 @@ const struct op *op_call_r(struct cpu *cpu, const struct op *op)
 #define CALL_MEMORY(ea)                                                                                      \
     const struct op *op_call_m_##ea(struct cpu *cpu, const struct op *op)                                    \
     {                                                                                                        \
-        const uint8_t *p = mem_host_read(cpu, op_address_##ea(cpu, op), 8);                                  \
-        if (OP_UNLIKELY(p == NULL)) {                                                                        \
-            OP_GOTO(op_generic_end);                                                                         \
-        }                                                                                                    \
+        OP_HOST_READ_END(p, op_address_##ea(cpu, op), 64)                                                                                                    \
         PUSH_RETURN                                                                                          \
         FIND_TARGET(op_load(p, 64))                                                                          \
         op_store(stack, return_address(op), 64);                                                             \

@@ -259,18 +259,6 @@ static enum flow run_uncached(struct cpu *cpu)
 
 /* ---- blocks ---- */
 
-/* A queued store to the page of code would be missed by the cache: the instruction is fetched through the queue. */
-static bool queued_store_to(const struct cpu *cpu, uint64_t phys_page)
-{
-    for (uint32_t i = 0; i < cpu->stores.count; i++) {
-        const struct store_entry *e = &cpu->stores.entries[(cpu->stores.head + i) % STORE_QUEUE_MAX];
-        if (align_down(e->address.v, PAGE_SIZE_BYTES) == phys_page) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* Translates rip for fetching, through the latch. */
 static bool translate_rip(struct cpu *cpu, phys_t *out)
 {
@@ -302,7 +290,8 @@ static struct block *find_block(struct cpu *cpu, bool single, enum flow *flow)
         cpu->exit_insn = NULL;
         return NULL;
     }
-    if (queued_store_to(cpu, align_down(at.v, PAGE_SIZE_BYTES))) {
+    /* A queued store to the page of code would be missed by the cache: the instruction is fetched through the queue. */
+    if (cpu->stores.count != 0 && mem_store_pending(cpu, phys(align_down(at.v, PAGE_SIZE_BYTES)))) {
         return NULL;
     }
     struct block *b = block_find(cpu->blocks, cpu, at, single);

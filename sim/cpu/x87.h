@@ -5,7 +5,8 @@
  * The state of the x87 unit and of the MMX registers that share it. The operations are in x87_ops.h, memory
  * images (FNSTENV, FXSAVE, XSAVE) in x87_image.h.
  *
- * Source: AMD64 APM volume 1, "x87 Floating-Point Programming"; Intel SDM volume 1, "Programming with the x87 FPU".
+ * Source: AMD64 APM volume 1, "x87 Floating-Point Programming"; Intel SDM volume 1, "Programming with the x87
+ * FPU".
  */
 
 #include <stdbool.h>
@@ -25,8 +26,8 @@ struct visitor;
 #define FSW_B         0x8000u /* always equal to ES */
 #define FSW_CC        (FSW_C0 | FSW_C1 | FSW_C2 | FSW_C3)
 
-/* Control word: masks 5..0, precision 9..8 (0 single, 2 double, 3 extended), rounding 11..10, bit 12 is kept but
- * has no meaning, bit 6 reads as one, the rest as zero. */
+/* Control word: masks 5..0, precision 9..8 (0 single, 2 double, 3 extended), rounding 11..10, bit 12 is kept
+ * but has no meaning, bit 6 reads as one, the rest as zero. */
 #define FCW_PC       0x0300u
 #define FCW_RC       0x0c00u
 #define FCW_WRITABLE 0x1f3fu
@@ -36,16 +37,17 @@ struct visitor;
 /* Registers are held by physical number (ST(i) is (TOP + i) % 8); the low 64 bits of register n are MMn. */
 struct x87_state {
     uint64_t significand[8];
-    uint64_t fip, fdp;         /* last non-control instruction and its memory operand: offset or linear address */
+    uint64_t fip, fdp; /* last non-control instruction and its memory operand: offset or linear address */
     uint16_t sign_exponent[8]; /* bit 15 sign, 14..0 biased exponent */
     uint16_t fcw, fsw, fop;    /* fop: opcode(2:0) modrm, 11 bits */
     uint16_t fcs, fds;
-    uint8_t in_use;            /* bit n: register n is not empty (the abridged tag word of FXSAVE) */
+    uint8_t in_use; /* bit n: register n is not empty (the abridged tag word of FXSAVE) */
 };
 
 /* FNINIT; it leaves the registers' contents. */
 void x87_init(struct x87_state *x);
-/* Power-on and RESET (APM vol. 2, "Processor Initialization State"): FCW 0040h, all registers +0 and in use. */
+/* Power-on and RESET (APM vol. 2, "Processor Initialization State"): FCW 0040h, all registers +0 and in use.
+ */
 void x87_reset(struct x87_state *x);
 void x87_visit(struct x87_state *x, struct visitor *v);
 
@@ -60,8 +62,8 @@ static inline bool x87_pending(const struct x87_state *x)
     return (x->fsw & FSW_ES) != 0;
 }
 
-/* MMX. Every MMX instruction but EMMS first checks CR0.EM (#UD), CR0.TS (#NM) and x87_pending (#MF), then calls
- * x87_mmx_begin when nothing can fault any more: TOP = 0 and all registers in use. */
+/* MMX. Every MMX instruction but EMMS first checks CR0.EM (#UD), CR0.TS (#NM) and x87_pending (#MF), then
+ * calls x87_mmx_begin when nothing can fault any more: TOP = 0 and all registers in use. */
 static inline void x87_mmx_begin(struct x87_state *x)
 {
     x->fsw = (uint16_t)(x->fsw & ~FSW_TOP);

@@ -1,9 +1,8 @@
 /*
  * The x87 arithmetic, compare and transcendental instructions on the register stack.
  *
- * Source: AMD64 APM volume 5, the pages of the instructions; Intel SDM volume 1, "x87 FPU Condition Code Flags"
- * (table "Condition Code Interpretation").
- * Deviations: none known.
+ * Source: AMD64 APM volume 5, the pages of the instructions; Intel SDM volume 1, "x87 FPU Condition Code
+ * Flags" (table "Condition Code Interpretation"). Deviations: none known.
  */
 
 #include "cpu/x87_stack.h"
@@ -55,14 +54,15 @@ static void set_condition(struct x87_state *x, unsigned condition)
 }
 
 /* Orders two operands; false: blocked. */
-static bool order_operands(struct x87_state *x, const struct x87_operand *a, const struct x87_operand *b, bool quiet,
-                           enum fp_order *order)
+static bool order_operands(struct x87_state *x, const struct x87_operand *a, const struct x87_operand *b,
+                           bool quiet, enum fp_order *order)
 {
     *order = FP_UNORDERED;
     if (a->empty || b->empty) {
         return x87_underflow(x);
     }
-    bool signalling = a->unsupported || b->unsupported || a->n.class_of == FP_SNAN || b->n.class_of == FP_SNAN;
+    bool signalling =
+        a->unsupported || b->unsupported || a->n.class_of == FP_SNAN || b->n.class_of == FP_SNAN;
     bool nan = fp_is_nan(&a->n) || fp_is_nan(&b->n);
     if (signalling || (nan && !quiet)) {
         x87_raise(x, FP_IE);
@@ -107,11 +107,8 @@ void x87_examine(struct x87_state *x)
 {
     struct x87_operand a = x87_st_operand(x, 0);
     static const unsigned by_class[] = {
-        [FP_ZERO] = FSW_C3,
-        [FP_FINITE] = FSW_C2,
-        [FP_INF] = FSW_C2 | FSW_C0,
-        [FP_QNAN] = FSW_C0,
-        [FP_SNAN] = FSW_C0,
+        [FP_ZERO] = FSW_C3, [FP_FINITE] = FSW_C2, [FP_INF] = FSW_C2 | FSW_C0,
+        [FP_QNAN] = FSW_C0, [FP_SNAN] = FSW_C0,
     };
     unsigned condition = by_class[a.n.class_of];
     if (a.empty) {
@@ -228,7 +225,8 @@ void x87_remainder_st(struct x87_state *x, bool nearest)
     o.up = false;
     finish(x, 0, &o);
     if (q != X87_NO_QUOTIENT) {
-        set_condition(x, (partial ? FSW_C2 : 0) | (q & 4 ? FSW_C0 : 0) | (q & 2 ? FSW_C3 : 0) | (q & 1 ? FSW_C1 : 0));
+        set_condition(x, (partial ? FSW_C2 : 0) | (q & 4 ? FSW_C0 : 0) | (q & 2 ? FSW_C3 : 0) |
+                             (q & 1 ? FSW_C1 : 0));
     }
 }
 

@@ -2,10 +2,10 @@
  * Memory images of the x87 and SSE state.
  *
  * Source: AMD64 APM volume 2, "x87 and MMX State Images", "FXSAVE and FXRSTOR Instructions", "XSAVE/XRSTOR
- * Instructions"; volume 5, FSTENV, FSAVE, FXSAVE; volume 4, XSAVE, XSAVEC, XSAVEOPT, XRSTOR; Intel SDM volume 1,
- * "Managing State Using the XSAVE Feature Set" (header checks of the two formats).
- * Deviations: MXCSR_MASK is 0000FFFFh: the misaligned-SSE mode (MXCSR bit 17) of the reference silicon is not
- * offered. XSAVEOPT uses the init optimisation only; the modified optimisation is optional.
+ * Instructions"; volume 5, FSTENV, FSAVE, FXSAVE; volume 4, XSAVE, XSAVEC, XSAVEOPT, XRSTOR; Intel SDM volume
+ * 1, "Managing State Using the XSAVE Feature Set" (header checks of the two formats). Deviations: MXCSR_MASK
+ * is 0000FFFFh: the misaligned-SSE mode (MXCSR bit 17) of the reference silicon is not offered. XSAVEOPT uses
+ * the init optimisation only; the modified optimisation is optional.
  */
 
 #include "cpu/x87_image.h"

@@ -2,12 +2,12 @@
 #define ORRERY_CPU_X87_IMAGE_H
 
 /*
- * Memory images of the x87 and SSE state, as pure functions on byte buffers: the environment (FNSTENV, FNSAVE) and
- * the FXSAVE and XSAVE areas.
+ * Memory images of the x87 and SSE state, as pure functions on byte buffers: the environment (FNSTENV,
+ * FNSAVE) and the FXSAVE and XSAVE areas.
  *
  * Vendors differ about the error pointers (FOP, FIP, FDP); this is the reference silicon (CPUID 8000_0008 EBX
- * XSaveErPtr = 1): FXSAVE and XSAVE write them as zeros unless an exception is pending (FSW.ES), FXRSTOR and XRSTOR
- * always load them. FNSTENV and FNSAVE always write what is there.
+ * XSaveErPtr = 1): FXSAVE and XSAVE write them as zeros unless an exception is pending (FSW.ES), FXRSTOR and
+ * XRSTOR always load them. FNSTENV and FNSAVE always write what is there.
  */
 
 #include "cpu/x87.h"
@@ -45,7 +45,7 @@ void x87_save_load(struct x87_state *x, struct x87_env_form form, const uint8_t 
 /* What an area is made from or loaded into. */
 struct fx_state {
     struct x87_state *x87;
-    union xmm *xmm;     /* 16 registers */
+    union xmm *xmm; /* 16 registers */
     uint32_t *mxcsr;
     unsigned xmm_count; /* 16 in 64-bit mode, else 8 */
     bool wide;          /* REX.W: 64-bit pointers without selectors */
@@ -61,25 +61,26 @@ void fx_load_xmm(const struct fx_state *s, const uint8_t *area);
 /* MXCSR of an area; false: reserved bits are set (#GP). */
 bool fx_mxcsr_valid(const uint8_t *area);
 
-/* Which components differ from their initial configuration (XINUSE); exact, since it is computed from the values.
- * MXCSR does not count. */
+/* Which components differ from their initial configuration (XINUSE); exact, since it is computed from the
+ * values. MXCSR does not count. */
 unsigned xsave_in_use(const struct fx_state *s);
 
 /* What an XSAVE variant does. */
 enum xsave_kind { XSAVE_PLAIN, XSAVE_OPTIMISED, XSAVE_COMPACT };
 
 struct xsave_plan {
-    bool x87, mxcsr, sse;   /* parts to write */
-    uint64_t xstate_bv;     /* header, first 8 bytes */
-    uint64_t xcomp_bv;      /* header, next 8 bytes */
-    unsigned header_bytes;  /* how many of the header are written: 8, or 16 when compact */
+    bool x87, mxcsr, sse;  /* parts to write */
+    uint64_t xstate_bv;    /* header, first 8 bytes */
+    uint64_t xcomp_bv;     /* header, next 8 bytes */
+    unsigned header_bytes; /* how many of the header are written: 8, or 16 when compact */
 };
 
 /* requested is EDX:EAX AND XCR0; old_xstate_bv is what memory holds now. */
 struct xsave_plan xsave_plan_make(const struct fx_state *s, enum xsave_kind kind, uint64_t requested,
                                   uint64_t old_xstate_bv);
 
-/* Loads from an area of XSAVE_AREA_MIN_BYTES; false: the header or MXCSR is refused (#GP), nothing is changed. */
+/* Loads from an area of XSAVE_AREA_MIN_BYTES; false: the header or MXCSR is refused (#GP), nothing is
+ * changed. */
 bool xrstor_load(const struct fx_state *s, uint64_t xcr0, uint64_t requested, const uint8_t *area);
 
 #endif

@@ -1,12 +1,13 @@
 /*
  * Execution of the x87 instructions that compute, load, store and compare.
  *
- * Each works on a copy of the x87 state, which replaces the CPU's after the last access that can fault. A masked
- * or unmasked x87 exception is no fault of its instruction: an unmasked one waits in FSW.ES for the next waiting one.
+ * Each works on a copy of the x87 state, which replaces the CPU's after the last access that can fault. A
+ * masked or unmasked x87 exception is no fault of its instruction: an unmasked one waits in FSW.ES for the
+ * next waiting one.
  *
- * Source: AMD64 APM volume 5, the pages of the instructions and appendix "x87 opcode map"; volume 1, "x87 Instruction
- * Pointer and Data Pointer".
- * Deviations: the reporting of exceptions through FERR# (CR0.NE = 0) is not modelled and stops the run.
+ * Source: AMD64 APM volume 5, the pages of the instructions and appendix "x87 opcode map"; volume 1, "x87
+ * Instruction Pointer and Data Pointer". Deviations: the reporting of exceptions through FERR# (CR0.NE = 0)
+ * is not modelled and stops the run.
  */
 
 #include "cpu/x87_insn.h"
@@ -110,8 +111,8 @@ static bool read_source(struct cpu *cpu, const struct insn *insn, struct x87_ope
     return true;
 }
 
-/* FADD, FMUL, FSUB, FSUBR, FDIV, FDIVR in all forms. With ST(i) as the target (DC, DE) the reg field swaps each
- * reversed operation with the plain one. */
+/* FADD, FMUL, FSUB, FSUBR, FDIV, FDIVR in all forms. With ST(i) as the target (DC, DE) the reg field swaps
+ * each reversed operation with the plain one. */
 enum flow exec_x87_arithmetic(struct cpu *cpu, const struct insn *insn)
 {
     static const uint8_t ops[8] = {X87_ADD, X87_MUL, 0, 0, X87_SUB, X87_SUBR, X87_DIV, X87_DIVR};
@@ -404,7 +405,8 @@ enum flow exec_x87_register(struct cpu *cpu, const struct insn *insn)
         x87_exchange(&x, x87_rm(insn));
     } else if (insn->opcode == 0xdd || insn->opcode == 0xdf) {
         x87_free(&x, x87_rm(insn));
-        if (insn->opcode == 0xdf) {
+        if (insn->opcode == 0xdf) { /* pops as well */
+            x87_free(&x, 0);
             x87_step_top(&x, 1);
         }
     } else {

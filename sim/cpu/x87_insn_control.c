@@ -1,9 +1,9 @@
 /*
  * Execution of the x87 control instructions, of FXSAVE and FXRSTOR, and of the XSAVE family.
  *
- * Source: AMD64 APM volume 5, FINIT, FLDCW, FSTSW, FSTENV, FLDENV, FSAVE, FRSTOR, FXSAVE, FXRSTOR; volume 4, XSAVE,
- * XSAVEC, XSAVEOPT, XRSTOR; volume 2, "FXSAVE and FXRSTOR Instructions".
- * Deviations: without CR4.OSFXSR, FXSAVE leaves out XMM and MXCSR, as the APM says.
+ * Source: AMD64 APM volume 5, FINIT, FLDCW, FSTSW, FSTENV, FLDENV, FSAVE, FRSTOR, FXSAVE, FXRSTOR; volume 4,
+ * XSAVE, XSAVEC, XSAVEOPT, XRSTOR; volume 2, "FXSAVE and FXRSTOR Instructions". Deviations: without
+ * CR4.OSFXSR, FXSAVE leaves out XMM and MXCSR, as the APM says.
  */
 
 #include "base/bits.h"
@@ -175,8 +175,8 @@ static struct fx_state fx_state_of(struct cpu *cpu, const struct insn *insn)
 }
 
 /* The linear address of an area that must lie on a boundary of align bytes; else #GP(0). */
-static bool area_address(struct cpu *cpu, const struct insn *insn, unsigned size_bytes, unsigned align, bool write,
-                         lin_t *out)
+static bool area_address(struct cpu *cpu, const struct insn *insn, unsigned size_bytes, unsigned align,
+                         bool write, lin_t *out)
 {
     if (!insn_address(cpu, insn, size_bytes, write, out)) {
         return false;
@@ -223,7 +223,8 @@ enum flow exec_fxrstor(struct cpu *cpu, const struct insn *insn)
     if (flow != FLOW_NEXT) {
         return flow;
     }
-    if (!area_address(cpu, insn, FX_AREA_BYTES, 16, false, &a) || !mem_read_bytes(cpu, a, area, FX_AREA_BYTES)) {
+    if (!area_address(cpu, insn, FX_AREA_BYTES, 16, false, &a) ||
+        !mem_read_bytes(cpu, a, area, FX_AREA_BYTES)) {
         return FLOW_FAULT;
     }
     bool sse = (cpu->cr4 & CR4_OSFXSR) != 0;
@@ -275,7 +276,8 @@ static bool write_plan(struct cpu *cpu, lin_t a, const struct fx_state *s, const
     }
     if (plan->sse) {
         fx_build_xmm(s, area);
-        ok = ok && write_part(cpu, a, area, FX_XMM_OFFSET, FX_XMM_OFFSET + s->xmm_count * (unsigned)sizeof *s->xmm);
+        ok = ok &&
+             write_part(cpu, a, area, FX_XMM_OFFSET, FX_XMM_OFFSET + s->xmm_count * (unsigned)sizeof *s->xmm);
     }
     store_le64(area + XSAVE_HEADER_OFFSET, plan->xstate_bv);
     store_le64(area + XSAVE_HEADER_OFFSET + 8, plan->xcomp_bv);

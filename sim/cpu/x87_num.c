@@ -1,10 +1,9 @@
 /*
  * x87 arithmetic on values: operands, NaN rules, rounding with its exceptions, and the exact operations.
  *
- * Source: AMD64 APM volume 1, "x87 Floating-Point Exceptions", "NaN Results"; Intel SDM volume 1, "Rules for Handling
- * NaNs", "x87 FPU Floating-Point Exception Conditions".
- * Deviations: none known. Precision control acts on add, subtract, multiply, divide and square root only, and
- * leaves the range of the exponent alone.
+ * Source: AMD64 APM volume 1, "x87 Floating-Point Exceptions", "NaN Results"; Intel SDM volume 1, "Rules for
+ * Handling NaNs", "x87 FPU Floating-Point Exception Conditions". Deviations: none known. Precision control
+ * acts on add, subtract, multiply, divide and square root only, and leaves the range of the exponent alone.
  */
 
 #include "cpu/x87_num.h"
@@ -85,7 +84,8 @@ struct x87_outcome x87_invalid(const struct x87_env *env)
     return (struct x87_outcome){.value = F80_DEFAULT_NAN, .raised = FP_IE, .blocked = !(env->masks & FP_IE)};
 }
 
-/* The NaN that two NaNs give: a QNaN wins over an SNaN, else the larger significand, else the positive one. */
+/* The NaN that two NaNs give: a QNaN wins over an SNaN, else the larger significand, else the positive one.
+ */
 static const struct fp_num *choose_nan(const struct fp_num *a, const struct fp_num *b)
 {
     if (!fp_is_nan(a) || !fp_is_nan(b)) {
@@ -127,7 +127,8 @@ bool x87_denormal(const struct x87_env *env, const struct x87_operand *a, const 
     return out->blocked;
 }
 
-/* FSCALE can leave even the adjusted range of an unmasked response: infinity or zero is delivered, inexact. */
+/* FSCALE can leave even the adjusted range of an unmasked response: infinity or zero is delivered, inexact.
+ */
 static void wrap_is_not_enough(struct fp_rounded *r)
 {
     r->class_of = r->exponent > 0 ? FP_INF : FP_ZERO;
@@ -218,7 +219,8 @@ static void quotient(const struct x87_env *env, const struct x87_operand *a, con
     }
 }
 
-struct x87_outcome x87_binary(const struct x87_env *env, enum x87_op op, struct x87_operand a, struct x87_operand b)
+struct x87_outcome x87_binary(const struct x87_env *env, enum x87_op op, struct x87_operand a,
+                              struct x87_operand b)
 {
     struct x87_outcome out = {.raised = 0};
     if (x87_nan_outcome(env, &a, &b, &out)) {

@@ -77,17 +77,18 @@ void x87_deliver(const struct x87_env *env, const struct fp_wide *w, int precisi
 
 enum x87_op { X87_ADD, X87_MUL, X87_SUB, X87_SUBR, X87_DIV, X87_DIVR };
 
-struct x87_outcome x87_binary(const struct x87_env *env, enum x87_op op, struct x87_operand a, struct x87_operand b);
+struct x87_outcome x87_binary(const struct x87_env *env, enum x87_op op, struct x87_operand a,
+                              struct x87_operand b);
 struct x87_outcome x87_square_root(const struct x87_env *env, struct x87_operand a);
 struct x87_outcome x87_round_integral(const struct x87_env *env, struct x87_operand a, struct f80 original);
 struct x87_outcome x87_scale(const struct x87_env *env, struct x87_operand a, struct x87_operand b);
 
 #define X87_NO_QUOTIENT 8u
 
-/* FPREM (nearest false) and FPREM1. *quotient: its low three bits, X87_NO_QUOTIENT when the operands are invalid or
- * NaNs; *partial: the reduction is incomplete. */
-struct x87_outcome x87_remainder(const struct x87_env *env, struct x87_operand a, struct x87_operand b, bool nearest,
-                                 unsigned *quotient, bool *partial);
+/* FPREM (nearest false) and FPREM1. *quotient: its low three bits, X87_NO_QUOTIENT when the operands are
+ * invalid or NaNs; *partial: the reduction is incomplete. */
+struct x87_outcome x87_remainder(const struct x87_env *env, struct x87_operand a, struct x87_operand b,
+                                 bool nearest, unsigned *quotient, bool *partial);
 
 /* FXTRACT: the significand is the outcome, the exponent comes in *exponent. */
 struct x87_outcome x87_extract(const struct x87_env *env, struct x87_operand a, struct f80 *exponent);
@@ -102,7 +103,8 @@ struct x87_stored {
 
 struct x87_stored x87_to_f32(const struct x87_env *env, struct x87_operand a);
 struct x87_stored x87_to_f64(const struct x87_env *env, struct x87_operand a);
-struct x87_stored x87_to_integer(const struct x87_env *env, struct x87_operand a, unsigned width, bool truncate);
+struct x87_stored x87_to_integer(const struct x87_env *env, struct x87_operand a, unsigned width,
+                                 bool truncate);
 /* FBSTP: bits is the magnitude (at most 18 digits); indefinite when IE is raised. */
 struct x87_stored x87_to_decimal(const struct x87_env *env, struct x87_operand a);
 

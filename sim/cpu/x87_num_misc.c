@@ -1,11 +1,10 @@
 /*
- * x87 operations on the parts of a number: FRNDINT, FSCALE, FPREM, FPREM1, FXTRACT, and conversions to the formats
- * of memory.
+ * x87 operations on the parts of a number: FRNDINT, FSCALE, FPREM, FPREM1, FXTRACT, and conversions to the
+ * formats of memory.
  *
- * Source: AMD64 APM volume 5, the pages of these instructions; Intel SDM volume 2A, FPREM, FSCALE ("Results Obtained
- * from FSCALE"), FXTRACT, FIST ("FIST/FISTP Results"), FBSTP.
- * Deviations: none known. How far an incomplete FPREM reduces is left to the implementation by the manual; see
- * x87_remainder.
+ * Source: AMD64 APM volume 5, the pages of these instructions; Intel SDM volume 2A, FPREM, FSCALE ("Results
+ * Obtained from FSCALE"), FXTRACT, FIST ("FIST/FISTP Results"), FBSTP. Deviations: none known. How far an
+ * incomplete FPREM reduces is left to the implementation by the manual; see x87_remainder.
  */
 
 #include <stddef.h>
@@ -30,7 +29,8 @@ struct x87_outcome x87_round_integral(const struct x87_env *env, struct x87_oper
 }
 
 /* ST(0) times 2^(+-infinity). */
-static struct x87_outcome scale_by_infinity(const struct x87_env *env, const struct x87_operand *a, bool negative)
+static struct x87_outcome scale_by_infinity(const struct x87_env *env, const struct x87_operand *a,
+                                            bool negative)
 {
     struct x87_outcome out = {.raised = 0};
     if (a->n.class_of == (negative ? FP_INF : FP_ZERO)) {
@@ -67,8 +67,8 @@ struct x87_outcome x87_scale(const struct x87_env *env, struct x87_operand a, st
     return out;
 }
 
-/* a - q * b for finite a, b with exponent difference 0 <= d <= 63, the quotient truncated: remainder in units of
- * b's last significand bit (below b's significand), quotient in *q. */
+/* a - q * b for finite a, b with exponent difference 0 <= d <= 63, the quotient truncated: remainder in units
+ * of b's last significand bit (below b's significand), quotient in *q. */
 static uint64_t divide(uint64_t a, uint64_t b, int d, uint64_t *q)
 {
     u128_t n = u128_make(0, a) << d;
@@ -119,8 +119,8 @@ static void reduce(const struct x87_env *env, const struct fp_num *a, const stru
     deliver_remainder(env, sign, rest, b->exponent, out);
 }
 
-struct x87_outcome x87_remainder(const struct x87_env *env, struct x87_operand a, struct x87_operand b, bool nearest,
-                                 unsigned *quotient, bool *partial)
+struct x87_outcome x87_remainder(const struct x87_env *env, struct x87_operand a, struct x87_operand b,
+                                 bool nearest, unsigned *quotient, bool *partial)
 {
     struct x87_outcome out = {.raised = 0};
     *quotient = X87_NO_QUOTIENT;
@@ -184,8 +184,8 @@ static struct x87_stored store_invalid(const struct x87_env *env, uint64_t bits)
 }
 
 /* Rounds to f32 or f64. An unmasked overflow or underflow stores nothing; the caller packs otherwise. */
-static struct x87_stored to_format(const struct x87_env *env, const struct fp_num *n, const struct fp_format *format,
-                                   struct fp_rounded *r)
+static struct x87_stored to_format(const struct x87_env *env, const struct fp_num *n,
+                                   const struct fp_format *format, struct fp_rounded *r)
 {
     struct x87_stored s = {.raised = 0};
     struct fp_wide w = fp_wide_from_num(n);
@@ -240,7 +240,8 @@ struct x87_stored x87_to_f64(const struct x87_env *env, struct x87_operand a)
     return s;
 }
 
-struct x87_stored x87_to_integer(const struct x87_env *env, struct x87_operand a, unsigned width, bool truncate)
+struct x87_stored x87_to_integer(const struct x87_env *env, struct x87_operand a, unsigned width,
+                                 bool truncate)
 {
     const uint64_t indefinite = BIT(width - 1);
     struct fp_integer i = fp_round_to_integer(&a.n, truncate ? FP_RTZ : env->rounding);

@@ -2,11 +2,12 @@
 #define ORRERY_CPU_X87_OPS_H
 
 /*
- * The x87 instructions as functions on the register stack. They raise exceptions in the status word with the masked
- * or unmasked response; none touches memory or the CPU. An instruction that stores to memory works on a copy of the
- * state, so that a page fault leaves everything as it was.
+ * The x87 instructions as functions on the register stack. They raise exceptions in the status word with the
+ * masked or unmasked response; none touches memory or the CPU. An instruction that stores to memory works on
+ * a copy of the state, so that a page fault leaves everything as it was.
  *
- * "blocked" below: an exception that is found before the computation is unmasked; then only the status word changes.
+ * "blocked" below: an exception that is found before the computation is unmasked; then only the status word
+ * changes.
  */
 
 #include "cpu/x87.h"
@@ -39,7 +40,8 @@ bool x87_store_decimal(struct x87_state *x, uint8_t decimal[10]); /* always pops
 void x87_store_register(struct x87_state *x, unsigned i, bool pop);
 
 /* ST(target) = ST(target) op source. */
-void x87_arithmetic(struct x87_state *x, enum x87_op op, unsigned target, struct x87_operand source, bool pop);
+void x87_arithmetic(struct x87_state *x, enum x87_op op, unsigned target, struct x87_operand source,
+                    bool pop);
 
 /* Compare ST(0) with source into C3 C2 C0; quiet: a QNaN raises nothing. Then pops. False: blocked. */
 bool x87_compare(struct x87_state *x, struct x87_operand source, bool quiet, unsigned pops);

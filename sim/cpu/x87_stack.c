@@ -1,9 +1,8 @@
 /*
  * The x87 register stack: push, pop, stack faults, loads, stores and moves.
  *
- * Source: AMD64 APM volume 1, "x87 Stack Pointer", "x87 Stack Fault (SF)"; volume 5, FLD, FST, FILD, FIST, FBLD,
- * FBSTP, FXCH, FCMOVcc.
- * Deviations: none known.
+ * Source: AMD64 APM volume 1, "x87 Stack Pointer", "x87 Stack Fault (SF)"; volume 5, FLD, FST, FILD, FIST,
+ * FBLD, FBSTP, FXCH, FCMOVcc. Deviations: none known.
  */
 
 #include "cpu/x87_stack.h"
@@ -135,7 +134,8 @@ static void load(struct x87_state *x, struct x87_outcome o)
     }
 }
 
-/* A float or double to extended: exact, but for SNaNs. A denormal is reported and loaded even when DE is unmasked. */
+/* A float or double to extended: exact, but for SNaNs. A denormal is reported and loaded even when DE is
+ * unmasked. */
 static struct x87_outcome widened(const struct x87_state *x, struct x87_operand a)
 {
     struct x87_env env = x87_env_of(x);

@@ -1,15 +1,15 @@
 /*
  * x87 transcendental functions, correctly rounded.
  *
- * Source: AMD64 APM volume 5, F2XM1, FYL2X, FYL2XP1, FPATAN, FPTAN, FSIN, FCOS (special cases, ranges); IEEE 754 for
- * rounding. Intel SDM volume 2A has the tables of results for infinities and zeros.
- * Deviations: silicon is within one unit in the last place of its own approximation and reduces arguments by a pi
- * of 66 or 68 bits; ours is the exact value (exact pi) rounded once to 64 bits under RC, at most half a unit off under
- * round to nearest. Outside the range the manual gives for F2XM1 (-1..1) and FYL2XP1 (1 - sqrt(1/2)) the exact
- * function is still delivered; FYL2XP1 below -1 is invalid.
- * Clever part: MPFR gives the value truncated to 128 bits and says whether it is exact; that is a struct fp_wide, so
- * the common rounding step applies, subnormals and flags included. MPFR allocates; its range of exponents is set
- * here around each use, since it is a setting of the host process.
+ * Source: AMD64 APM volume 5, F2XM1, FYL2X, FYL2XP1, FPATAN, FPTAN, FSIN, FCOS (special cases, ranges); IEEE
+ * 754 for rounding. Intel SDM volume 2A has the tables of results for infinities and zeros. Deviations:
+ * silicon is within one unit in the last place of its own approximation and reduces arguments by a pi of 66
+ * or 68 bits; ours is the exact value (exact pi) rounded once to 64 bits under RC, at most half a unit off
+ * under round to nearest. Outside the range the manual gives for F2XM1 (-1..1) and FYL2XP1 (1 - sqrt(1/2))
+ * the exact function is still delivered; FYL2XP1 below -1 is invalid. Clever part: MPFR gives the value
+ * truncated to 128 bits and says whether it is exact; that is a struct fp_wide, so the common rounding step
+ * applies, subnormals and flags included. MPFR allocates; its range of exponents is set here around each use,
+ * since it is a setting of the host process.
  */
 
 #include <mpfr.h>
@@ -139,7 +139,8 @@ struct x87_outcome x87_function(const struct x87_env *env, enum x87_function f, 
         out.value = f == X87_COS ? (struct f80){BIT(63), F80_BIAS} : f80_zero(a.n.sign);
         return out;
     }
-    if (!trigonometric && a.n.exponent > 14) { /* far outside -1..1: beyond every exponent, or -1 from above */
+    if (!trigonometric &&
+        a.n.exponent > 14) { /* far outside -1..1: beyond every exponent, or -1 from above */
         a.n.exponent = 15;
     }
     struct fp_wide w = function_value(f, &a.n);
@@ -147,8 +148,8 @@ struct x87_outcome x87_function(const struct x87_env *env, enum x87_function f, 
     return out;
 }
 
-/* y * log2(x), or y * log2(1 + x), truncated to 128 bits: the precision grows until the bounds of the product agree
- * (Ziv). The logarithm of a rational number is exact or transcendental, so this ends. */
+/* y * log2(x), or y * log2(1 + x), truncated to 128 bits: the precision grows until the bounds of the product
+ * agree (Ziv). The logarithm of a rational number is exact or transcendental, so this ends. */
 static struct fp_wide log_product(enum x87_function2 f, const struct fp_num *a, const struct fp_num *b)
 {
     struct range old = range_enter();
@@ -208,8 +209,8 @@ static int log_sign(enum x87_function2 f, const struct fp_num *x)
 }
 
 /* The logarithm is infinite (x is 0 for FYL2X, or infinity) or y is infinite or zero. */
-static struct x87_outcome log_special(const struct x87_env *env, enum x87_function2 f, const struct x87_operand *x,
-                                      const struct x87_operand *y)
+static struct x87_outcome log_special(const struct x87_env *env, enum x87_function2 f,
+                                      const struct x87_operand *x, const struct x87_operand *y)
 {
     int sign_of_log = log_sign(f, &x->n);
     bool log_infinite = x->n.class_of == FP_INF || (f == X87_YL2X && x->n.class_of == FP_ZERO);

@@ -3,8 +3,8 @@
  *
  * Source: ACPI specification 6.4, "Sleep Control and Status Registers", "Reset Register".
  *
- * Deviations: of the sleeping states only S5 exists: SLP_EN with another SLP_TYP does nothing. There is nothing to
- * wake from, so WAK_STS is always clear and both sleep registers read as zero. No event selector.
+ * Deviations: of the sleeping states only S5 exists: SLP_EN with another SLP_TYP does nothing. There is
+ * nothing to wake from, so WAK_STS is always clear and both sleep registers read as zero. No event selector.
  */
 
 #include "dev/acpi_ged.h"
@@ -22,7 +22,8 @@ static uint64_t ged_read(void *dev, const struct bus_cx *cx, uint64_t offset, un
     return 0;
 }
 
-static void ged_write(void *dev, const struct bus_cx *cx, uint64_t offset, uint64_t value, unsigned size_bytes)
+static void ged_write(void *dev, const struct bus_cx *cx, uint64_t offset, uint64_t value,
+                      unsigned size_bytes)
 {
     struct acpi_ged *g = dev;
     if (size_bytes != 1) {

@@ -1,8 +1,8 @@
 #ifndef ORRERY_DEV_ACPI_GED_H
 #define ORRERY_DEV_ACPI_GED_H
 
-/* The registers of hardware-reduced ACPI that a board without fixed hardware needs: sleep control, sleep status,
- * reset. Memory-mapped bytes, as the FADT names them. */
+/* The registers of hardware-reduced ACPI that a board without fixed hardware needs: sleep control, sleep
+ * status, reset. Memory-mapped bytes, as the FADT names them. */
 
 #include "core/device.h"
 

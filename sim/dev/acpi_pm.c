@@ -1,14 +1,16 @@
 /*
  * ACPI fixed hardware.
  *
- * Source: ACPI specification 6.4, "ACPI Hardware Specification": "PM1 Event Grouping", "PM1 Control Grouping",
- * "Power Management Timer", "General-Purpose Event Register Blocks", "Reset Register"; for port 0xcf9 the register
- * description of Intel's I/O controller hubs, "Reset Control Register".
+ * Source: ACPI specification 6.4, "ACPI Hardware Specification": "PM1 Event Grouping", "PM1 Control
+ * Grouping", "Power Management Timer", "General-Purpose Event Register Blocks", "Reset Register"; for port
+ * 0xcf9 the register description of Intel's I/O controller hubs, "Reset Control Register".
  *
- * The PM timer counts from cycle 0 and is a function of the clock; one event marks the next change of its top bit.
+ * The PM timer counts from cycle 0 and is a function of the clock; one event marks the next change of its top
+ * bit.
  *
- * Deviations: the machine is always in ACPI mode (SCI_EN reads as one; the FADT has no SMI command). Of the sleeping
- * states only S5 exists: SLP_EN with another type does nothing. GBL_RLS raises no SMI. Bus master status is absent.
+ * Deviations: the machine is always in ACPI mode (SCI_EN reads as one; the FADT has no SMI command). Of the
+ * sleeping states only S5 exists: SLP_EN with another type does nothing. GBL_RLS raises no SMI. Bus master
+ * status is absent.
  */
 
 #include "dev/acpi_pm.h"
@@ -21,9 +23,9 @@
 #define PM1_CONTROL 4u
 #define PM_TIMER    8u
 
-#define PM1_EVENTS  (ACPI_PM1_TMR | ACPI_PM1_GBL | ACPI_PM1_PWRBTN | ACPI_PM1_SLPBTN | ACPI_PM1_RTC)
+#define PM1_EVENTS            (ACPI_PM1_TMR | ACPI_PM1_GBL | ACPI_PM1_PWRBTN | ACPI_PM1_SLPBTN | ACPI_PM1_RTC)
 #define CONTROL_SLP_TYP_SHIFT 10
-#define CONTROL_KEPT UINT16_C(0x1c02) /* SLP_TYP, BM_RLD */
+#define CONTROL_KEPT          UINT16_C(0x1c02) /* SLP_TYP, BM_RLD */
 
 #define RESET_HARD UINT8_C(0x02)
 #define RESET_CPU  UINT8_C(0x04) /* its rising edge resets */
@@ -183,7 +185,8 @@ static uint64_t acpi_port_read(void *dev, const struct bus_cx *cx, uint16_t port
 }
 
 /* SLP_TYP and SLP_EN lie in the upper byte, so a write of that byte alone counts as well. */
-static void acpi_port_write(void *dev, const struct bus_cx *cx, uint16_t port, uint64_t value, unsigned size_bytes)
+static void acpi_port_write(void *dev, const struct bus_cx *cx, uint16_t port, uint64_t value,
+                            unsigned size_bytes)
 {
     struct acpi_pm *a = dev;
     unsigned offset = (unsigned)(port - a->config.base_port);

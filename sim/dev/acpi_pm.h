@@ -1,16 +1,17 @@
 #ifndef ORRERY_DEV_ACPI_PM_H
 #define ORRERY_DEV_ACPI_PM_H
 
-/* ACPI fixed hardware: PM1a event and control blocks, the PM timer, a GPE0 block, and the reset register 0xcf9. */
+/* ACPI fixed hardware: PM1a event and control blocks, the PM timer, a GPE0 block, and the reset register
+ * 0xcf9. */
 
 #include "core/device.h"
 #include "core/event.h"
 
-#define ACPI_PM_HZ         UINT64_C(3579545)
-#define ACPI_PM_PORTS      12u /* from base_port: PM1a_EVT +0, PM1a_CNT +4, PM_TMR +8 */
-#define ACPI_GPE0_PORTS    4u  /* from gpe0_port: 2 bytes of status, 2 of enable */
-#define ACPI_RESET_PORT    0xcf9u
-#define ACPI_RESET_VALUE   0x06u /* what the FADT tells to write */
+#define ACPI_PM_HZ       UINT64_C(3579545)
+#define ACPI_PM_PORTS    12u /* from base_port: PM1a_EVT +0, PM1a_CNT +4, PM_TMR +8 */
+#define ACPI_GPE0_PORTS  4u  /* from gpe0_port: 2 bytes of status, 2 of enable */
+#define ACPI_RESET_PORT  0xcf9u
+#define ACPI_RESET_VALUE 0x06u /* what the FADT tells to write */
 
 #define ACPI_PM1_TMR    UINT16_C(0x0001) /* the same bits in status and enable */
 #define ACPI_PM1_GBL    UINT16_C(0x0020)

@@ -14,7 +14,8 @@ static uint64_t debug_console_read(void *dev, const struct bus_cx *cx, uint16_t 
     return port;
 }
 
-static void debug_console_write(void *dev, const struct bus_cx *cx, uint16_t port, uint64_t value, unsigned size_bytes)
+static void debug_console_write(void *dev, const struct bus_cx *cx, uint16_t port, uint64_t value,
+                                unsigned size_bytes)
 {
     (void)port;
     (void)size_bytes;

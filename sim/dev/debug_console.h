@@ -1,7 +1,8 @@
 #ifndef ORRERY_DEV_DEBUG_CONSOLE_H
 #define ORRERY_DEV_DEBUG_CONSOLE_H
 
-/* The debug console: bytes written to a port go out; a read gives the port's number, which tells that it exists. */
+/* The debug console: bytes written to a port go out; a read gives the port's number, which tells that it
+ * exists. */
 
 #include "core/device.h"
 

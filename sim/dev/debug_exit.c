@@ -1,8 +1,8 @@
 /*
  * The debug exit port: REQUEST_DEBUG_EXIT with the value written, at its width of 1, 2 or 4 bytes.
  *
- * Source: the behaviour of the device of that name which emulators offer at this port (port block of 4, any of
- * which takes the value); reads give zero. Deviations: none known.
+ * Source: the behaviour of the device of that name which emulators offer at this port (port block of 4, any
+ * of which takes the value); reads give zero. Deviations: none known.
  */
 
 #include "dev/debug_exit.h"
@@ -16,7 +16,8 @@ static uint64_t debug_exit_read(void *dev, const struct bus_cx *cx, uint16_t por
     return 0;
 }
 
-static void debug_exit_write(void *dev, const struct bus_cx *cx, uint16_t port, uint64_t value, unsigned size_bytes)
+static void debug_exit_write(void *dev, const struct bus_cx *cx, uint16_t port, uint64_t value,
+                             unsigned size_bytes)
 {
     (void)port;
     (void)size_bytes;

@@ -3,14 +3,14 @@
  *
  * Source: IA-PC HPET specification 1.0a, "Register Model and Programming", "Theory of Operation".
  *
- * Nothing is ticked: the counter is a function of the clock, and each comparator has one event at the moment at
- * which the counter becomes equal to it.
+ * Nothing is ticked: the counter is a function of the clock, and each comparator has one event at the moment
+ * at which the counter becomes equal to it.
  *
- * Deviations: an edge-triggered output stays high after a match and drops just before the next one, so that an 8259
- * input, which wants its request to stay, does not lose it. No FSB interrupts (the capability bit is clear). A
- * comparator that is written equal to the counter matches after a full turn. At 14.31818 MHz the period register is
- * rounded to a femtosecond; the counter is not. Accesses other than aligned ones of 4 or 8 bytes are ignored and
- * read as zero.
+ * Deviations: an edge-triggered output stays high after a match and drops just before the next one, so that
+ * an 8259 input, which wants its request to stay, does not lose it. No FSB interrupts (the capability bit is
+ * clear). A comparator that is written equal to the counter matches after a full turn. At 14.31818 MHz the
+ * period register is rounded to a femtosecond; the counter is not. Accesses other than aligned ones of 4 or 8
+ * bytes are ignored and read as zero.
  */
 
 #include "dev/hpet.h"
@@ -19,12 +19,13 @@
 #include "base/check.h"
 #include "core/clock.h"
 
-#define FEMTOSECONDS        UINT64_C(1000000000000000)
-#define CAPABILITIES_LOW    UINT64_C(0x8086a001) /* vendor, legacy replacement, 64-bit counter, revision 1 */
-#define TIMER_WRITABLE      (HPET_TN_INT_TYPE_LEVEL | HPET_TN_INT_ENB | HPET_TN_PERIODIC | HPET_TN_VAL_SET | \
-                             HPET_TN_32MODE | HPET_TN_INT_ROUTE)
-#define ROUTE_SHIFT         9
-#define LEGACY_ON           4u
+#define FEMTOSECONDS     UINT64_C(1000000000000000)
+#define CAPABILITIES_LOW UINT64_C(0x8086a001) /* vendor, legacy replacement, 64-bit counter, revision 1 */
+#define TIMER_WRITABLE                                                                                \
+    (HPET_TN_INT_TYPE_LEVEL | HPET_TN_INT_ENB | HPET_TN_PERIODIC | HPET_TN_VAL_SET | HPET_TN_32MODE | \
+     HPET_TN_INT_ROUTE)
+#define ROUTE_SHIFT 9
+#define LEGACY_ON   4u
 
 static bool enabled(const struct hpet *h)
 {
@@ -56,7 +57,8 @@ static void arm(struct hpet *h, unsigned n, uint64_t now_cycles)
         uint64_t count = counter_at(h, now_cycles);
         uint64_t target = next_match(&h->timers[n], count);
         uint64_t ticks = target - h->base_count;
-        bool in_reach = target != count && ticks <= clock_ticks(EVENT_NEVER - 1 - h->base_cycles, h->config.hz);
+        bool in_reach =
+            target != count && ticks <= clock_ticks(EVENT_NEVER - 1 - h->base_cycles, h->config.hz);
         bool wraps = ticks < count - h->base_count; /* beyond the counter's turn */
         due = in_reach && !wraps ? h->base_cycles + clock_cycles(ticks, h->config.hz) : EVENT_NEVER;
     }
@@ -211,7 +213,8 @@ static uint64_t read_register(const struct hpet *h, uint64_t offset, uint64_t no
 {
     switch (offset) {
     case HPET_CAPABILITIES:
-        return (FEMTOSECONDS + h->config.hz / 2) / h->config.hz << 32 | CAPABILITIES_LOW | (uint64_t)(h->config.timers - 1) << 8;
+        return (FEMTOSECONDS + h->config.hz / 2) / h->config.hz << 32 | CAPABILITIES_LOW |
+               (uint64_t)(h->config.timers - 1) << 8;
     case HPET_CONFIGURATION:
         return h->configuration;
     case HPET_INTERRUPT_STATUS:
@@ -237,7 +240,8 @@ static uint64_t read_register(const struct hpet *h, uint64_t offset, uint64_t no
 }
 
 /* value has been shifted to its place in the register; half tells which bits are written. */
-static void write_register(struct hpet *h, uint64_t offset, uint64_t value, uint64_t half, uint64_t now_cycles)
+static void write_register(struct hpet *h, uint64_t offset, uint64_t value, uint64_t half,
+                           uint64_t now_cycles)
 {
     uint64_t merged = (read_register(h, offset, now_cycles) & ~half) | value;
     switch (offset) {
@@ -277,7 +281,8 @@ static uint64_t hpet_mmio_read(void *dev, const struct bus_cx *cx, uint64_t offs
     return read_register(dev, align_down(offset, 8), cx->now_cycles) >> (offset & 4) * 8;
 }
 
-static void hpet_mmio_write(void *dev, const struct bus_cx *cx, uint64_t offset, uint64_t value, unsigned size_bytes)
+static void hpet_mmio_write(void *dev, const struct bus_cx *cx, uint64_t offset, uint64_t value,
+                            unsigned size_bytes)
 {
     if (is_regular(offset, size_bytes)) {
         unsigned shift = (unsigned)(offset & 4) * 8;

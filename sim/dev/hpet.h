@@ -10,8 +10,8 @@
 #define HPET_SIZE_BYTES   1024u
 #define HPET_TIMERS_MAX   8u
 
-#define HPET_HZ_10M   UINT64_C(10000000)
-#define HPET_HZ_14M   UINT64_C(14318180)
+#define HPET_HZ_10M UINT64_C(10000000)
+#define HPET_HZ_14M UINT64_C(14318180)
 
 enum hpet_register {
     HPET_CAPABILITIES = 0x000,
@@ -35,9 +35,9 @@ enum hpet_register {
 #define HPET_TN_INT_ROUTE      UINT64_C(0x3e00)
 
 struct hpet_config {
-    unsigned timers;        /* 3 .. HPET_TIMERS_MAX */
-    uint64_t hz;            /* HPET_HZ_10M or HPET_HZ_14M; at least 10 MHz, below the machine's clock */
-    uint32_t route_mask;    /* I/O APIC inputs that a comparator may be routed to */
+    unsigned timers;     /* 3 .. HPET_TIMERS_MAX */
+    uint64_t hz;         /* HPET_HZ_10M or HPET_HZ_14M; at least 10 MHz, below the machine's clock */
+    uint32_t route_mask; /* I/O APIC inputs that a comparator may be routed to */
 };
 
 struct hpet_wiring {
@@ -60,7 +60,8 @@ struct hpet {
 
     /* state */
     uint64_t configuration, status;
-    uint64_t base_count, base_cycles; /* the counter had base_count at base_cycles; while disabled it has it still */
+    uint64_t base_count,
+        base_cycles; /* the counter had base_count at base_cycles; while disabled it has it still */
     struct hpet_timer timers[HPET_TIMERS_MAX];
     uint32_t ioapic_levels;
     uint8_t legacy_levels; /* bits 1..0 legacy[], bit 2 legacy_on */

@@ -1,12 +1,12 @@
 /*
  * The 8042 keyboard controller and system control port A.
  *
- * Source: IBM PS/2 hardware interface technical reference, "Keyboard and Auxiliary Device Controller", "System
- * Control Port A".
+ * Source: IBM PS/2 hardware interface technical reference, "Keyboard and Auxiliary Device Controller",
+ * "System Control Port A".
  *
- * Deviations: nothing is plugged in, so bytes sent to the keyboard or the mouse are never answered. The controller
- * has no RAM but the command byte, and answers in no time. Its test inputs and the remaining diagnostic commands
- * are absent: unknown commands are ignored.
+ * Deviations: nothing is plugged in, so bytes sent to the keyboard or the mouse are never answered. The
+ * controller has no RAM but the command byte, and answers in no time. Its test inputs and the remaining
+ * diagnostic commands are absent: unknown commands are ignored.
  */
 
 #include "dev/i8042.h"
@@ -255,7 +255,8 @@ static uint64_t i8042_port_read(void *dev, const struct bus_cx *cx, uint16_t por
     return byte_ports_read(read_byte, dev, cx, port, size_bytes);
 }
 
-static void i8042_port_write(void *dev, const struct bus_cx *cx, uint16_t port, uint64_t value, unsigned size_bytes)
+static void i8042_port_write(void *dev, const struct bus_cx *cx, uint16_t port, uint64_t value,
+                             unsigned size_bytes)
 {
     byte_ports_write(write_byte, dev, cx, port, value, size_bytes);
 }

@@ -20,9 +20,9 @@ struct i8042 {
 
     /* state */
     uint8_t command_byte;
-    uint8_t output_port;   /* bit 0 reset (low is active), bit 1 A20 */
-    uint8_t port_a;        /* 0x92: bit 1 A20, bit 0 the last reset bit */
-    uint8_t output;        /* output buffer */
+    uint8_t output_port; /* bit 0 reset (low is active), bit 1 A20 */
+    uint8_t port_a;      /* 0x92: bit 1 A20, bit 0 the last reset bit */
+    uint8_t output;      /* output buffer */
     bool output_full;
     bool output_is_aux;
     uint8_t awaits;        /* the command whose parameter comes next at 0x60; 0 is none */

@@ -1,11 +1,11 @@
 /*
  * POST code, DMA page registers and an empty PCI bus.
  *
- * Source: IBM PC/AT technical reference, "DMA Page Registers"; PCI local bus specification 3.0, "Configuration
- * Mechanism #1".
+ * Source: IBM PC/AT technical reference, "DMA Page Registers"; PCI local bus specification 3.0,
+ * "Configuration Mechanism #1".
  *
- * Deviations: the page registers are latches only, for there is no DMA controller. There is no host bridge either:
- * every configuration read gives ones.
+ * Deviations: the page registers are latches only, for there is no DMA controller. There is no host bridge
+ * either: every configuration read gives ones.
  */
 
 #include "dev/legacy_ports.h"
@@ -43,10 +43,12 @@ static uint64_t legacy_read(void *dev, const struct bus_cx *cx, uint16_t port, u
     if (is_config_address(port, size_bytes)) {
         return l->config_address;
     }
-    return port >= PCI_CONFIG_ADDRESS_PORT ? UINT32_MAX : byte_ports_read(read_page, dev, cx, port, size_bytes);
+    return port >= PCI_CONFIG_ADDRESS_PORT ? UINT32_MAX
+                                           : byte_ports_read(read_page, dev, cx, port, size_bytes);
 }
 
-static void legacy_write(void *dev, const struct bus_cx *cx, uint16_t port, uint64_t value, unsigned size_bytes)
+static void legacy_write(void *dev, const struct bus_cx *cx, uint16_t port, uint64_t value,
+                         unsigned size_bytes)
 {
     struct legacy_ports *l = dev;
     if (is_config_address(port, size_bytes)) {

@@ -1,16 +1,16 @@
 #ifndef ORRERY_DEV_LEGACY_PORTS_H
 #define ORRERY_DEV_LEGACY_PORTS_H
 
-/* Ports that software on a PC touches in passing: POST code and DMA page registers, and PCI configuration mechanism
- * 1 with an empty bus. */
+/* Ports that software on a PC touches in passing: POST code and DMA page registers, and PCI configuration
+ * mechanism 1 with an empty bus. */
 
 #include "core/device.h"
 
-#define LEGACY_PAGE_PORT          0x80u /* 0x80..0x8f: 0x80 is the POST code */
-#define LEGACY_PAGE_PORTS         16u
-#define PCI_CONFIG_ADDRESS_PORT   0xcf8u /* claim this port alone: 0xcf9 is the reset register */
-#define PCI_CONFIG_DATA_PORT      0xcfcu /* 0xcfc..0xcff */
-#define PCI_CONFIG_DATA_PORTS     4u
+#define LEGACY_PAGE_PORT        0x80u /* 0x80..0x8f: 0x80 is the POST code */
+#define LEGACY_PAGE_PORTS       16u
+#define PCI_CONFIG_ADDRESS_PORT 0xcf8u /* claim this port alone: 0xcf9 is the reset register */
+#define PCI_CONFIG_DATA_PORT    0xcfcu /* 0xcfc..0xcff */
+#define PCI_CONFIG_DATA_PORTS   4u
 
 struct legacy_ports {
     uint8_t page[LEGACY_PAGE_PORTS];

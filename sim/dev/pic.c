@@ -1,11 +1,11 @@
 /*
  * Two 8259A programmable interrupt controllers, the second on IR2 of the first, and the ELCR.
  *
- * Source: Intel 8259A data sheet, "Programming the 8259A", "Operation Command Words"; for the ELCR the register
- * description of Intel's I/O controller hubs, "Edge/Level Control Register".
+ * Source: Intel 8259A data sheet, "Programming the 8259A", "Operation Command Words"; for the ELCR the
+ * register description of Intel's I/O controller hubs, "Edge/Level Control Register".
  *
- * Deviations: 8080 mode (ICW4 bit 0 clear) acknowledges as 8086 mode. Buffered mode has no effect. The edge inputs
- * latch without the minimal high time. Levels of ELCR for IR0, 1, 2, 8 and 13 read as zero.
+ * Deviations: 8080 mode (ICW4 bit 0 clear) acknowledges as 8086 mode. Buffered mode has no effect. The edge
+ * inputs latch without the minimal high time. Levels of ELCR for IR0, 1, 2, 8 and 13 read as zero.
  */
 
 #include "dev/pic.h"
@@ -60,8 +60,8 @@ static unsigned rank(const struct pic_chip *c, unsigned irq)
     return (irq - c->lowest - 1) & 7;
 }
 
-/* The input whose service blocks those of its rank and below, or NO_IRQ. In special mask mode a masked one does
- * not. */
+/* The input whose service blocks those of its rank and below, or NO_IRQ. In special mask mode a masked one
+ * does not. */
 static unsigned blocking(const struct pic_chip *c)
 {
     return highest(c, c->special_mask ? (uint8_t)(c->isr & ~c->imr) : c->isr);
@@ -388,7 +388,8 @@ static uint64_t pic_port_read(void *dev, const struct bus_cx *cx, uint16_t port,
     return byte_ports_read(read_byte, dev, cx, port, size_bytes);
 }
 
-static void pic_port_write(void *dev, const struct bus_cx *cx, uint16_t port, uint64_t value, unsigned size_bytes)
+static void pic_port_write(void *dev, const struct bus_cx *cx, uint16_t port, uint64_t value,
+                           unsigned size_bytes)
 {
     byte_ports_write(write_byte, dev, cx, port, value, size_bytes);
 }

@@ -1,17 +1,18 @@
 /*
  * The 8254 programmable interval timer and system control port B (0x61).
  *
- * Source: Intel 8254 data sheet, "Programming the 8254", "Mode Definitions", "Operation Common to All Modes"; for
- * port 0x61 the register description of Intel's I/O controller hubs, "NMI Status and Control Register".
+ * Source: Intel 8254 data sheet, "Programming the 8254", "Mode Definitions", "Operation Common to All Modes";
+ * for port 0x61 the register description of Intel's I/O controller hubs, "NMI Status and Control Register".
  *
- * CLK pulse n comes at clock_cycles(n, PIT_HZ), from cycle 0 on. What is written between pulses T and T + 1 takes
- * effect at T + 1. Nothing is ticked: a channel keeps the pulse at which its counting element held a known value,
- * and every count and every level of OUT is a function of that. A load that is still to come (load_tick) is done
- * when the channel is next looked at; only channel 0, whose OUT is an interrupt, has events.
+ * CLK pulse n comes at clock_cycles(n, PIT_HZ), from cycle 0 on. What is written between pulses T and T + 1
+ * takes effect at T + 1. Nothing is ticked: a channel keeps the pulse at which its counting element held a
+ * known value, and every count and every level of OUT is a function of that. A load that is still to come
+ * (load_tick) is done when the channel is next looked at; only channel 0, whose OUT is an interrupt, has
+ * events.
  *
- * Deviations: GATE going low during the strobe of mode 4 ends it. A count of 1 in modes 2 and 3, which is illegal,
- * gives a constant OUT. Digits above 9 in BCD counts are taken at their face value. The refresh bit of port 0x61
- * toggles every 18 pulses whatever channel 1 is programmed to. OUT 2 drives no loudspeaker.
+ * Deviations: GATE going low during the strobe of mode 4 ends it. A count of 1 in modes 2 and 3, which is
+ * illegal, gives a constant OUT. Digits above 9 in BCD counts are taken at their face value. The refresh bit
+ * of port 0x61 toggles every 18 pulses whatever channel 1 is programmed to. OUT 2 drives no loudspeaker.
  */
 
 #include "dev/pit.h"
@@ -384,7 +385,8 @@ static uint64_t pit_port_read(void *dev, const struct bus_cx *cx, uint16_t port,
     return byte_ports_read(read_byte, dev, cx, port, size_bytes);
 }
 
-static void pit_port_write(void *dev, const struct bus_cx *cx, uint16_t port, uint64_t value, unsigned size_bytes)
+static void pit_port_write(void *dev, const struct bus_cx *cx, uint16_t port, uint64_t value,
+                           unsigned size_bytes)
 {
     byte_ports_write(write_byte, dev, cx, port, value, size_bytes);
 }
@@ -394,7 +396,11 @@ void pit_reset(struct pit *p, uint64_t now_cycles)
     uint64_t t = clock_ticks(now_cycles, PIT_HZ);
     for (unsigned i = 0; i < 3; i++) { /* the chip's power-up state is undefined; this is ours */
         p->channels[i] = (struct pit_channel){
-            .mode = 0, .access = 3, .gate = i != 2, .null_count = true, .load_tick = EVENT_NEVER,
+            .mode = 0,
+            .access = 3,
+            .gate = i != 2,
+            .null_count = true,
+            .load_tick = EVENT_NEVER,
         };
     }
     p->control = 0;

@@ -4,13 +4,13 @@
  * Source: Motorola MC146818 data sheet, "Time, Calendar and Alarm Locations", "Update Cycle", "Interrupts",
  * "Registers"; the century byte at 0x32 is the PC's custom.
  *
- * The divider chain is a tick count of 32768 Hz from its last reset. An update ends every 32768 ticks; UIP is set
- * from 244 us + 1984 us (8 + 65 ticks) before. The registers change at the end of the update.
+ * The divider chain is a tick count of 32768 Hz from its last reset. An update ends every 32768 ticks; UIP is
+ * set from 244 us + 1984 us (8 + 65 ticks) before. The registers change at the end of the update.
  *
- * Deviations: the time registers show the old time during an update, where the chip shows garbage. Only the 32768 Hz
- * time base (DV = 010) runs; the other two count as a stopped oscillator. No square wave, no daylight saving, no
- * low battery. The NMI mask in port 0x70 is kept but nothing behind it is modelled. A time register with a value
- * that is no time counts on from it as from its face value.
+ * Deviations: the time registers show the old time during an update, where the chip shows garbage. Only the
+ * 32768 Hz time base (DV = 010) runs; the other two count as a stopped oscillator. No square wave, no
+ * daylight saving, no low battery. The NMI mask in port 0x70 is kept but nothing behind it is modelled. A
+ * time register with a value that is no time counts on from it as from its face value.
  */
 
 #include "dev/rtc.h"
@@ -60,9 +60,9 @@ enum {
 
 #define D_VRT 0x80u
 
-#define HOURS_PM         0x80u
-#define ALARM_DONT_CARE  0xc0u
-#define DEFAULT_A        (A_DV_NORMAL | 6u) /* 1024 Hz */
+#define HOURS_PM        0x80u
+#define ALARM_DONT_CARE 0xc0u
+#define DEFAULT_A       (A_DV_NORMAL | 6u) /* 1024 Hz */
 
 static uint8_t encode(const struct rtc *r, unsigned value)
 {
@@ -126,7 +126,8 @@ static void set_year(struct rtc *r, unsigned year)
 
 static void next_day(struct rtc *r)
 {
-    unsigned day = decode(r, r->cmos[DAY_OF_MONTH]), month = decode(r, r->cmos[MONTH]), year = current_year(r);
+    unsigned day = decode(r, r->cmos[DAY_OF_MONTH]), month = decode(r, r->cmos[MONTH]),
+             year = current_year(r);
     r->cmos[DAY_OF_WEEK] = encode(r, decode(r, r->cmos[DAY_OF_WEEK]) % 7 + 1);
     if (++day > days_in_month(month, year)) {
         day = 1;
@@ -347,14 +348,15 @@ static void set_date(struct rtc *r, const struct rtc_date *d)
 
 void rtc_reset(struct rtc *r, uint64_t now_cycles)
 {
-    r->cmos[REG_B] &= (uint8_t)~(B_PIE | B_AIE | B_UIE);
+    r->cmos[REG_B] &= (uint8_t) ~(B_PIE | B_AIE | B_UIE);
     r->cmos[REG_C] = 0;
     r->periodic_seen = periods_at(r, now_cycles);
     arm(r, now_cycles);
     update_irq(r, now_cycles);
 }
 
-void rtc_init(struct rtc *r, const struct rtc_date *start, struct event_queue *events, const struct irq_line *irq)
+void rtc_init(struct rtc *r, const struct rtc_date *start, struct event_queue *events,
+              const struct irq_line *irq)
 {
     *r = (struct rtc){.events = events, .irq = *irq, .counting = true, .update_ticks = RTC_HZ};
     CHECK(start->month >= 1 && start->month <= 12 && start->day >= 1 && start->year >= 1900, "start date");
@@ -385,7 +387,8 @@ static uint64_t rtc_port_read(void *dev, const struct bus_cx *cx, uint16_t port,
     return byte_ports_read(read_byte, dev, cx, port, size_bytes);
 }
 
-static void rtc_port_write(void *dev, const struct bus_cx *cx, uint16_t port, uint64_t value, unsigned size_bytes)
+static void rtc_port_write(void *dev, const struct bus_cx *cx, uint16_t port, uint64_t value,
+                           unsigned size_bytes)
 {
     byte_ports_write(write_byte, dev, cx, port, value, size_bytes);
 }

@@ -24,14 +24,15 @@ struct rtc {
     uint8_t cmos[RTC_CMOS_BYTES]; /* registers A to D among them */
     uint8_t index;                /* port 0x70, bit 7 is the NMI mask */
     bool irq_level;
-    bool counting;                /* the divider chain runs */
-    uint64_t phase_cycles;        /* when the divider chain was at zero */
-    uint64_t update_ticks;        /* 32768 Hz ticks from there to the end of the next update */
-    uint64_t periodic_seen;       /* periods that register C has shown */
+    bool counting;          /* the divider chain runs */
+    uint64_t phase_cycles;  /* when the divider chain was at zero */
+    uint64_t update_ticks;  /* 32768 Hz ticks from there to the end of the next update */
+    uint64_t periodic_seen; /* periods that register C has shown */
 };
 
 /* start is the date at cycle 0. */
-void rtc_init(struct rtc *r, const struct rtc_date *start, struct event_queue *events, const struct irq_line *irq);
+void rtc_init(struct rtc *r, const struct rtc_date *start, struct event_queue *events,
+              const struct irq_line *irq);
 
 /* The board's reset line: interrupt enables and flags only; time and memory are on a battery. */
 void rtc_reset(struct rtc *r, uint64_t now_cycles);

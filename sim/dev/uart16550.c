@@ -1,12 +1,13 @@
 /*
  * A 16550A serial port.
  *
- * Source: National Semiconductor PC16550D data sheet, "Register Description", "FIFO Interrupt Mode Operation".
+ * Source: National Semiconductor PC16550D data sheet, "Register Description", "FIFO Interrupt Mode
+ * Operation".
  *
- * Deviations: no DMA signals. Sending a break is not passed to the other end. While MCR loops back, the other end
- * waits. The THRE interrupt is not delayed by a character time after a single byte. A divisor of 0 counts as 1.
- * After reset the divisor is 12 (9600 baud), which the data sheet leaves open. With UART_INSTANT there are no
- * overruns from outside: bytes wait until there is room.
+ * Deviations: no DMA signals. Sending a break is not passed to the other end. While MCR loops back, the other
+ * end waits. The THRE interrupt is not delayed by a character time after a single byte. A divisor of 0 counts
+ * as 1. After reset the divisor is 12 (9600 baud), which the data sheet leaves open. With UART_INSTANT there
+ * are no overruns from outside: bytes wait until there is room.
  */
 
 #include "dev/uart16550.h"
@@ -43,13 +44,13 @@ enum { RBR_THR, IER, IIR_FCR, LCR, MCR, LSR, MSR, SCR };
 #define MCR_OUT2 0x08u
 #define MCR_LOOP 0x10u
 
-#define LSR_DR    0x01u
-#define LSR_OE    0x02u
-#define LSR_FE    0x08u
-#define LSR_BI    0x10u
-#define LSR_THRE  0x20u
-#define LSR_TEMT  0x40u
-#define LSR_FIFO  0x80u
+#define LSR_DR          0x01u
+#define LSR_OE          0x02u
+#define LSR_FE          0x08u
+#define LSR_BI          0x10u
+#define LSR_THRE        0x20u
+#define LSR_TEMT        0x40u
+#define LSR_FIFO        0x80u
 #define LSR_BYTE_ERRORS 0x1cu /* PE, FE, BI */
 
 #define MSR_TERI 0x04u
@@ -241,7 +242,8 @@ static void transmit_event(void *owner, unsigned argument, uint64_t due_cycles)
 static void write_thr(struct uart16550 *u, uint8_t byte, uint64_t now_cycles)
 {
     u->thre_pending = false;
-    update_irq(u, now_cycles); /* the line drops even if the byte moves on at once: edge-triggered inputs see it */
+    update_irq(
+        u, now_cycles); /* the line drops even if the byte moves on at once: edge-triggered inputs see it */
     if (u->config.rate == UART_INSTANT) {
         u->thre_pending = true;
         send_byte(u, byte, now_cycles);
@@ -538,7 +540,8 @@ static uint64_t uart_port_read(void *dev, const struct bus_cx *cx, uint16_t port
     return byte_ports_read(read_byte, dev, cx, port, size_bytes);
 }
 
-static void uart_port_write(void *dev, const struct bus_cx *cx, uint16_t port, uint64_t value, unsigned size_bytes)
+static void uart_port_write(void *dev, const struct bus_cx *cx, uint16_t port, uint64_t value,
+                            unsigned size_bytes)
 {
     byte_ports_write(write_byte, dev, cx, port, value, size_bytes);
 }

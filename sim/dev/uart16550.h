@@ -45,9 +45,9 @@ struct uart16550 {
     uint32_t rx_first, rx_count;
     uint8_t tx[UART_FIFO_BYTES];
     uint32_t tx_first, tx_count;
-    uint8_t shift;   /* transmitter shift register */
+    uint8_t shift; /* transmitter shift register */
     bool shifting;
-    uint8_t modem_inputs; /* MSR bits 7..4 as the other end drives them */
+    uint8_t modem_inputs;          /* MSR bits 7..4 as the other end drives them */
     uint8_t host[UART_HOST_BYTES]; /* bytes on their way from the other end */
     uint32_t host_first, host_count;
     struct uart_pace transmit_pace, receive_pace;

@@ -97,6 +97,10 @@ static bool parse_machine(struct options *o, enum option option, const char *tex
         o->given_cpu = true;
         c->cpu_model = text;
         return true;
+    case OPTION_BLOCKS:
+        ok = one_of(text, VALUE_WHOLE, VALUE_SINGLE, &word);
+        c->single_step_blocks = word == VALUE_SINGLE;
+        return ok;
     case OPTION_SEED:
         return parse_number(text, &c->seed);
     default:

@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 #define BITMAP_WORDS(bits) (((bits) + 63u) / 64u)
-#define BITMAP_NONE SIZE_MAX
+#define BITMAP_NONE        SIZE_MAX
 
 static inline bool bitmap_test(const uint64_t *map, size_t bit)
 {
@@ -36,8 +36,9 @@ size_t bitmap_find_set(const uint64_t *map, size_t bits, size_t from);
 size_t bitmap_find_clear(const uint64_t *map, size_t bits, size_t from);
 
 /*
- * First run of `count` (> 0) set bits whose first bit is a multiple of `align` (a power of two), below `bits`, or
- * BITMAP_NONE. When longest is not null it receives the longest run of set bits seen (of any alignment) on failure.
+ * First run of `count` (> 0) set bits whose first bit is a multiple of `align` (a power of two), below
+ * `bits`, or BITMAP_NONE. When longest is not null it receives the longest run of set bits seen (of any
+ * alignment) on failure.
  */
 size_t bitmap_find_run(const uint64_t *map, size_t bits, size_t count, size_t align, size_t *longest);
 

@@ -1,4 +1,5 @@
-/* printf formatting (ISO C17 7.21.6.1) without floating point, wide characters and %n. Deviations: those three. */
+/* printf formatting (ISO C17 7.21.6.1) without floating point, wide characters and %n. Deviations: those
+ * three. */
 
 #include "lib/format.h"
 
@@ -86,12 +87,23 @@ static const char *parse_flags(const char *format, struct spec *spec)
 {
     for (;; format++) {
         switch (*format) {
-        case '-': spec->left = true; break;
-        case '+': spec->plus = true; break;
-        case ' ': spec->space = true; break;
-        case '#': spec->alternate = true; break;
-        case '0': spec->zero = true; break;
-        default: return format;
+        case '-':
+            spec->left = true;
+            break;
+        case '+':
+            spec->plus = true;
+            break;
+        case ' ':
+            spec->space = true;
+            break;
+        case '#':
+            spec->alternate = true;
+            break;
+        case '0':
+            spec->zero = true;
+            break;
+        default:
+            return format;
         }
     }
 }
@@ -109,12 +121,17 @@ static const char *parse_length(const char *format, struct spec *spec)
 {
     for (;; format++) {
         switch (*format) {
-        case 'h': spec->length--; break;
+        case 'h':
+            spec->length--;
+            break;
         case 'l':
         case 'z':
         case 'j':
-        case 't': spec->length++; break;
-        default: return format;
+        case 't':
+            spec->length++;
+            break;
+        default:
+            return format;
         }
     }
 }
@@ -139,7 +156,8 @@ static void put_signed(struct output *out, const struct spec *spec, int64_t valu
 {
     value = narrow_signed(spec, value);
     const char *sign = spec->plus ? "+" : (spec->space ? " " : "");
-    put_number(out, spec, value < 0 ? 0 - (uint64_t)value : (uint64_t)value, 10, false, value < 0 ? "-" : sign);
+    put_number(out, spec, value < 0 ? 0 - (uint64_t)value : (uint64_t)value, 10, false,
+               value < 0 ? "-" : sign);
 }
 
 static void put_unsigned(struct output *out, const struct spec *spec, char conversion, uint64_t value)

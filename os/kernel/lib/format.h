@@ -2,8 +2,10 @@
 #define OS_KERNEL_LIB_FORMAT_H
 
 /*
- * printf formatting without an allocator, locks or floating point. Conversions: % c s d i u x X p o b(inary) with flags
- * "-0+ #", width and precision (numbers or *), length hh h l ll z j t. An unknown conversion is copied as it stands.
+ * printf formatting without an allocator, locks or floating point. Conversions: % c s d i u x X p o b(inary)
+ * with flags
+ * "-0+ #", width and precision (numbers or *), length hh h l ll z j t. An unknown conversion is copied as it
+ * stands.
  */
 
 #include <stdarg.h>

@@ -11,19 +11,19 @@ struct list {
     struct list *prev;
 };
 
-#define LIST_INIT(name)                                                                                                \
-    {                                                                                                                  \
-        &(name), &(name)                                                                                               \
+#define LIST_INIT(name)  \
+    {                    \
+        &(name), &(name) \
     }
 
 /* The object that holds the node at `pointer`. */
-#define list_entry(pointer, type, member) ((type *)(void *)((char *)(pointer) - offsetof(type, member)))
+#define list_entry(pointer, type, member) ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 
 /* Walks all nodes; the body must not remove `it`. */
 #define list_for_each(it, head) for (struct list *it = (head)->next; it != (head); it = it->next)
 
 /* Walks all nodes; the body may remove `it` (not its successor). */
-#define list_for_each_safe(it, after, head)                                                                            \
+#define list_for_each_safe(it, after, head) \
     for (struct list *it = (head)->next, *after = it->next; it != (head); it = after, after = it->next)
 
 static inline void list_init(struct list *node)

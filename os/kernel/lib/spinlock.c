@@ -1,10 +1,12 @@
-/* The table of lock classes: the rows of lib/lock_classes.def. The lock itself is inline. Deviations: none. */
+/* The table of lock classes: the rows of lib/lock_classes.def. The lock itself is inline. Deviations: none.
+ */
 
 #include "lib/spinlock.h"
 
 static const struct lock_class_info classes[LOCK_CLASS_COUNT] = {
-#define LOCK_CLASS(id, class_name, class_rank, safe, text)                                                             \
-    [LOCK_CLASS_##id] = {.name = (class_name), .rank = (class_rank), .irq_safe = (safe) != 0, .protects = (text)},
+#define LOCK_CLASS(id, class_name, class_rank, safe, text) \
+    [LOCK_CLASS_##                                         \
+        id] = {.name = (class_name), .rank = (class_rank), .irq_safe = (safe) != 0, .protects = (text)},
 #include "lib/lock_classes.def"
 #undef LOCK_CLASS
 };

@@ -2,8 +2,9 @@
 #define OS_KERNEL_LIB_SPINLOCK_H
 
 /*
- * Ticket spinlock. FIFO order, one 32-bit word of tickets (next in the high half, serving in the low half), so that a
- * debugger sees holder and queue. Every lock carries its name and class; the classes are the rows of lock_classes.def.
+ * Ticket spinlock. FIFO order, one 32-bit word of tickets (next in the high half, serving in the low half),
+ * so that a debugger sees holder and queue. Every lock carries its name and class; the classes are the rows
+ * of lock_classes.def.
  */
 
 #include <stdbool.h>
@@ -29,10 +30,10 @@ struct spinlock {
     enum lock_class lock_class;
 };
 
-#define SPINLOCK_INIT(lock_name, class_id)                                                                             \
-    {                                                                                                                  \
-        .serving = 0, .next = 0, .holder = SPINLOCK_NO_HOLDER, .name = (lock_name),                                    \
-        .lock_class = LOCK_CLASS_##class_id                                                                            \
+#define SPINLOCK_INIT(lock_name, class_id)                                          \
+    {                                                                               \
+        .serving = 0, .next = 0, .holder = SPINLOCK_NO_HOLDER, .name = (lock_name), \
+        .lock_class = LOCK_CLASS_##class_id                                         \
     }
 
 /* Makes a free lock. name must outlive the lock. */

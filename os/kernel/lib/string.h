@@ -2,8 +2,8 @@
 #define OS_KERNEL_LIB_STRING_H
 
 /*
- * The freestanding memory and string functions, with the names the compiler expects and the meanings of ISO C17 7.24.
- * The kernel and the user programs link lib/builtins/string.c; host tests link the C library's.
+ * The freestanding memory and string functions, with the names the compiler expects and the meanings of ISO
+ * C17 7.24. The kernel and the user programs link lib/builtins/string.c; host tests link the C library's.
  */
 
 #include <stddef.h>

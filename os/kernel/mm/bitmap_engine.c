@@ -1,8 +1,8 @@
 /*
- * The bitmap engine: runs below 512 frames inside blocks that are partly in use. Blocks with a free frame are in the
- * zone's partial list; run_hint, an upper bound of the longest free run, lets a search skip blocks that were found
- * too ragged. A search looks at a bounded number of blocks before it breaks a fresh one, and at all of them only when
- * no fresh block is left. Deviations: runs never span two blocks.
+ * The bitmap engine: runs below 512 frames inside blocks that are partly in use. Blocks with a free frame are
+ * in the zone's partial list; run_hint, an upper bound of the longest free run, lets a search skip blocks
+ * that were found too ragged. A search looks at a bounded number of blocks before it breaks a fresh one, and
+ * at all of them only when no fresh block is left. Deviations: runs never span two blocks.
  */
 
 #include "lib/bitmap.h"

@@ -1,4 +1,5 @@
-/* The boot allocator: whole frames out of the region list, for the time before the frame manager. Deviations: none. */
+/* The boot allocator: whole frames out of the region list, for the time before the frame manager. Deviations:
+ * none. */
 
 #include "mm/boot_alloc.h"
 

@@ -1,7 +1,7 @@
 /*
- * Buddy of 2 MiB blocks: free groups of 2^order blocks, order 0..9, per zone of a node. Links and orders live in the
- * block table, so nothing is written into free memory. Blocks of a group behind its head are marked TAIL; joining and
- * splitting touch the two heads only. Deviations: none.
+ * Buddy of 2 MiB blocks: free groups of 2^order blocks, order 0..9, per zone of a node. Links and orders live
+ * in the block table, so nothing is written into free memory. Blocks of a group behind its head are marked
+ * TAIL; joining and splitting touch the two heads only. Deviations: none.
  */
 
 #include "lib/string.h"
@@ -59,8 +59,10 @@ void buddy_insert(struct frame_zone *zone, uint32_t number, unsigned order)
     make_head(zone, number, order);
 }
 
-/* Halves a group that is in no list until it has the wanted order and holds `keep`. Returns its first block. */
-static uint32_t split_down(struct frame_zone *zone, uint32_t number, unsigned order, unsigned wanted, uint32_t keep)
+/* Halves a group that is in no list until it has the wanted order and holds `keep`. Returns its first block.
+ */
+static uint32_t split_down(struct frame_zone *zone, uint32_t number, unsigned order, unsigned wanted,
+                           uint32_t keep)
 {
     while (order > wanted) {
         order--;

@@ -1,7 +1,7 @@
 /*
- * Copy-on-write clone of an address space. The parent's gate is held until its write-protection has reached every CPU,
- * so no thread of the parent can break a page while another still writes to it through a stale entry.
- * Deviations: device areas are mapped again, not copied on write.
+ * Copy-on-write clone of an address space. The parent's gate is held until its write-protection has reached
+ * every CPU, so no thread of the parent can break a page while another still writes to it through a stale
+ * entry. Deviations: device areas are mapped again, not copied on write.
  */
 
 #include "mm/vm_internal.h"
@@ -35,7 +35,8 @@ static status_t clone_leaf(void *context, vaddr_t va, const struct pt_leaf *leaf
     bool writable = page_flags_contain(kept, PAGE_FLAGS(PAGE_WRITABLE));
     page_flags_t shared = kept;
     if (writable && !device) {
-        shared = page_flags_or(page_flags_without(kept, PAGE_FLAGS(PAGE_WRITABLE)), PAGE_FLAGS(PAGE_COPY_ON_WRITE));
+        shared = page_flags_or(page_flags_without(kept, PAGE_FLAGS(PAGE_WRITABLE)),
+                               PAGE_FLAGS(PAGE_COPY_ON_WRITE));
     }
     if (!vm_may_grow(walk->child, 1)) {
         return STATUS_ERR_LIMIT;

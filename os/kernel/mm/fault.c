@@ -1,6 +1,6 @@
 /*
- * Page faults and populating: demand-zero pages, copy-on-write. A copy-on-write page with one reference left is taken
- * by its last writer without a copy. Deviations: no shared zero page; a first read allocates.
+ * Page faults and populating: demand-zero pages, copy-on-write. A copy-on-write page with one reference left
+ * is taken by its last writer without a copy. Deviations: no shared zero page; a first read allocates.
  */
 
 #include "lib/string.h"
@@ -43,7 +43,8 @@ static status_t fill_zero(struct address_space *space, const struct vm_area *are
     if (status != STATUS_OK) {
         return status;
     }
-    status = pt_map(&space->table, vaddr_make(address), paddr_from_pfn(pfn), PAGE_4K, vm_leaf_flags(area, false));
+    status =
+        pt_map(&space->table, vaddr_make(address), paddr_from_pfn(pfn), PAGE_4K, vm_leaf_flags(area, false));
     if (status != STATUS_OK) {
         frame_put(pfn);
         return status;
@@ -111,8 +112,8 @@ static status_t check_access(const struct vm_area *area, uint64_t error_code)
     if (area->kind == VM_GUARD) {
         return STATUS_ERR_GUARD;
     }
-    uint32_t wanted = (error_code & FAULT_WRITE) != 0 ? VM_WRITE
-                                                      : ((error_code & FAULT_FETCH) != 0 ? VM_EXECUTE : VM_READ);
+    uint32_t wanted =
+        (error_code & FAULT_WRITE) != 0 ? VM_WRITE : ((error_code & FAULT_FETCH) != 0 ? VM_EXECUTE : VM_READ);
     /* The architecture cannot map a page that is writable or executable but not readable. */
     bool readable = wanted == VM_READ && (area->protection & VM_PROTECTION_ALL) != 0;
     return (area->protection & wanted) != 0 || readable ? STATUS_OK : STATUS_ERR_PROTECTION;

@@ -1,7 +1,7 @@
 /*
- * The public operations of the frame manager: allocation, freeing, reference counts, reservations. A frame is claimed
- * for freeing by the one who moves its reference count from 1 to 0, so that two CPUs that free the same frame get one
- * success and one STATUS_ERR_DOUBLE_FREE. Deviations: none.
+ * The public operations of the frame manager: allocation, freeing, reference counts, reservations. A frame is
+ * claimed for freeing by the one who moves its reference count from 1 to 0, so that two CPUs that free the
+ * same frame get one success and one STATUS_ERR_DOUBLE_FREE. Deviations: none.
  */
 
 #include "mm/frame.h"
@@ -47,8 +47,8 @@ struct page_frame *frame_lookup(pfn_t pfn)
         return NULL;
     }
     uint64_t group = pfn >> FRAME_GROUP_SHIFT;
-    if (((manager->backed[group / 64] >> (group % 64)) & 1) == 0 || block_table[pfn >> BLOCK_SHIFT].kind == BLOCK_ABSENT ||
-        frame_table[pfn].state == FRAME_ABSENT) {
+    if (((manager->backed[group / 64] >> (group % 64)) & 1) == 0 ||
+        block_table[pfn >> BLOCK_SHIFT].kind == BLOCK_ABSENT || frame_table[pfn].state == FRAME_ABSENT) {
         return NULL;
     }
     return &frame_table[pfn];
@@ -72,8 +72,8 @@ static status_t check_request(uint64_t n, uint32_t flags, enum frame_owner owner
         return STATUS_ERR_RANGE;
     }
     unsigned node = (flags >> 8) & 0xff;
-    bool good = (flags & ~FRAME_FLAGS_ALL) == 0 && node <= frame_manager.node_count && owner > FRAME_OWNER_NONE &&
-                owner < FRAME_OWNER_COUNT;
+    bool good = (flags & ~FRAME_FLAGS_ALL) == 0 && node <= frame_manager.node_count &&
+                owner > FRAME_OWNER_NONE && owner < FRAME_OWNER_COUNT;
     return good ? STATUS_OK : STATUS_ERR_ARGUMENT;
 }
 
@@ -132,7 +132,8 @@ status_t frame_alloc(uint32_t flags, enum frame_owner owner, uint32_t owner_id, 
     return STATUS_OK;
 }
 
-status_t frame_alloc_contiguous(uint64_t n, uint32_t flags, enum frame_owner owner, uint32_t owner_id, pfn_t *out)
+status_t frame_alloc_contiguous(uint64_t n, uint32_t flags, enum frame_owner owner, uint32_t owner_id,
+                                pfn_t *out)
 {
     const struct frame_manager *manager = frame_manager_get();
     status_t status = check_request(n, flags, owner);

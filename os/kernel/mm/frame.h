@@ -6,19 +6,20 @@
  *
  *   per-CPU cache   up to 64 frames of the CPU's own node, zone Normal: single frames, alloc and free
  *   node            one set of zones per NUMA node (mm/node.c: distances, fallback order)
- *   zone            DMA (below 16 MiB), Normal, High (32-bit configurations only); marks and counters (mm/zone.c)
- *   block           512 frames, 2 MiB. A wholly free block belongs to the buddy (mm/buddy.c), every other block to the
- *                   bitmap engine (mm/bitmap_engine.c). Requests below 512 frames go to the bitmap engine, which takes a
- *                   block from the buddy when it needs one and returns it when its last frame comes home.
+ *   zone            DMA (below 16 MiB), Normal, High (32-bit configurations only); marks and counters
+ * (mm/zone.c) block           512 frames, 2 MiB. A wholly free block belongs to the buddy (mm/buddy.c), every
+ * other block to the bitmap engine (mm/bitmap_engine.c). Requests below 512 frames go to the bitmap engine,
+ * which takes a block from the buddy when it needs one and returns it when its last frame comes home.
  *
  * Free frames, exactly, without running code: the sum of frame_manager.nodes[n].zones[z].free_frames over
- * n < frame_manager.node_count and all zones, plus the sum of frame_manager.cpus[c].count over all CPUs. A frame that a
- * CPU moves between the two at this very moment is counted in neither; at rest the sum is exact.
+ * n < frame_manager.node_count and all zones, plus the sum of frame_manager.cpus[c].count over all CPUs. A
+ * frame that a CPU moves between the two at this very moment is counted in neither; at rest the sum is exact.
  *
- * Order of choice: nodes by distance from the preferred one; on each node Normal down to its min mark, then DMA down to
- * its low mark. FRAME_CRITICAL goes below every mark. FRAME_STRICT never leaves the preferred node.
- * All functions may be called with interrupts on or off, and from interrupt handlers; all take O(1) locks for short.
- * Every function that needs the manager panics with a named error before frame_manager_publish.
+ * Order of choice: nodes by distance from the preferred one; on each node Normal down to its min mark, then
+ * DMA down to its low mark. FRAME_CRITICAL goes below every mark. FRAME_STRICT never leaves the preferred
+ * node. All functions may be called with interrupts on or off, and from interrupt handlers; all take O(1)
+ * locks for short. Every function that needs the manager panics with a named error before
+ * frame_manager_publish.
  */
 
 #include "abi/status.h"
@@ -55,12 +56,12 @@ struct page_frame {
 };
 _Static_assert(sizeof(struct page_frame) == 12, "frame table entry");
 
-#define FRAMES_PER_BLOCK 512u
-#define BUDDY_ORDERS 10u /* block orders 0..9: 2 MiB .. 1 GiB */
-#define FRAME_RUN_MAX ((uint64_t)FRAMES_PER_BLOCK << (BUDDY_ORDERS - 1))
-#define BLOCK_NONE 0xffffffffu
-#define FRAME_PFN_LIMIT (1ull << 32) /* 16 TiB; regions above are not managed */
-#define FRAME_GROUP_SHIFT 18u        /* frames in a GiB, the largest buddy group */
+#define FRAMES_PER_BLOCK  512u
+#define BUDDY_ORDERS      10u /* block orders 0..9: 2 MiB .. 1 GiB */
+#define FRAME_RUN_MAX     ((uint64_t)FRAMES_PER_BLOCK << (BUDDY_ORDERS - 1))
+#define BLOCK_NONE        0xffffffffu
+#define FRAME_PFN_LIMIT   (1ull << 32) /* 16 TiB; regions above are not managed */
+#define FRAME_GROUP_SHIFT 18u          /* frames in a GiB, the largest buddy group */
 #define FRAME_GROUP_LIMIT (FRAME_PFN_LIMIT >> FRAME_GROUP_SHIFT)
 
 enum block_kind {
@@ -86,30 +87,30 @@ struct frame_block {
 
 /* Frames, not calls, unless it says calls. */
 struct frame_zone_counters {
-    uint64_t allocated;      /* frames handed to callers straight from the zone */
-    uint64_t freed;          /* frames callers gave straight back */
-    uint64_t failed;         /* calls that found no frame here although they wanted one */
-    uint64_t splits;         /* buddy groups halved */
-    uint64_t merges;         /* buddy groups joined */
-    uint64_t bitmap_allocs;  /* calls served by the bitmap engine */
-    uint64_t buddy_allocs;   /* calls served by the buddy */
+    uint64_t allocated;     /* frames handed to callers straight from the zone */
+    uint64_t freed;         /* frames callers gave straight back */
+    uint64_t failed;        /* calls that found no frame here although they wanted one */
+    uint64_t splits;        /* buddy groups halved */
+    uint64_t merges;        /* buddy groups joined */
+    uint64_t bitmap_allocs; /* calls served by the bitmap engine */
+    uint64_t buddy_allocs;  /* calls served by the buddy */
     uint64_t blocks_to_bitmap;
     uint64_t blocks_to_buddy;
-    uint64_t fallbacks;      /* calls served here because a better zone was below its mark */
-    uint64_t remote;         /* calls served here for a CPU of another node */
+    uint64_t fallbacks; /* calls served here because a better zone was below its mark */
+    uint64_t remote;    /* calls served here for a CPU of another node */
 };
 
 struct frame_zone {
     struct spinlock lock;
-    uint64_t free_frames;     /* without those in CPU caches */
-    uint64_t managed_frames;  /* free + cached + allocated + reserved */
+    uint64_t free_frames;    /* without those in CPU caches */
+    uint64_t managed_frames; /* free + cached + allocated + reserved */
     uint64_t reserved_frames;
-    uint64_t min_mark;        /* ordinary requests stop here */
-    uint64_t low_mark;        /* below: the balancer is wanted; DMA: ordinary requests stop here */
-    uint64_t high_mark;       /* the balancer works until here */
+    uint64_t min_mark;  /* ordinary requests stop here */
+    uint64_t low_mark;  /* below: the balancer is wanted; DMA: ordinary requests stop here */
+    uint64_t high_mark; /* the balancer works until here */
     uint32_t buddy_heads[BUDDY_ORDERS];
-    uint32_t partial_head;    /* bitmap blocks with a free frame */
-    uint8_t id;               /* enum frame_zone_id */
+    uint32_t partial_head; /* bitmap blocks with a free frame */
+    uint8_t id;            /* enum frame_zone_id */
     uint8_t node;
     bool balance_wanted;
     struct frame_zone_counters counters;
@@ -121,7 +122,7 @@ struct frame_node {
 };
 
 #define FRAME_CPU_CAPACITY 64u
-#define FRAME_CPU_BATCH 32u
+#define FRAME_CPU_BATCH    32u
 
 struct frame_cpu {
     struct spinlock lock;
@@ -132,7 +133,7 @@ struct frame_cpu {
     uint64_t refills;
     uint64_t spills;
     uint64_t drains;
-    uint64_t failures;  /* calls of this CPU that returned no memory */
+    uint64_t failures;                             /* calls of this CPU that returned no memory */
     uint64_t alloc_latency[FRAME_LATENCY_BUCKETS]; /* bucket b: calls that took [2^b, 2^(b+1)) cycles */
     uint64_t free_latency[FRAME_LATENCY_BUCKETS];
     uint32_t frames[FRAME_CPU_CAPACITY]; /* frame numbers, last in first out */
@@ -145,8 +146,9 @@ struct frame_zone_layout {
 
 extern const struct frame_zone_layout frame_zone_layout_x86_64; /* DMA 16 MiB, Normal the rest, High empty */
 
-/* One memory range of a node; ranges not covered belong to node 0. Boundaries inside a 2 MiB block give the whole
- * block to the node of its first frame; the frames of the other node become RESERVED with owner NODE_EDGE. */
+/* One memory range of a node; ranges not covered belong to node 0. Boundaries inside a 2 MiB block give the
+ * whole block to the node of its first frame; the frames of the other node become RESERVED with owner
+ * NODE_EDGE. */
 struct frame_node_range {
     uint64_t base;
     uint64_t end;
@@ -163,13 +165,14 @@ struct frame_numa {
 
 struct frame_manager_config {
     const struct region_list *regions;
-    const struct frame_numa *numa; /* null: one node */
+    const struct frame_numa *numa;         /* null: one node */
     const struct frame_zone_layout *zones; /* null: frame_zone_layout_x86_64 */
-    struct page_frame *frame_table;       /* zeroed where backed (see frame_metadata_spans) */
-    struct frame_block *block_table; /* zeroed where backed */
+    struct page_frame *frame_table;        /* zeroed where backed (see frame_metadata_spans) */
+    struct frame_block *block_table;       /* zeroed where backed */
     uint32_t cpu_count;
-    uint64_t (*timestamp)(void);     /* cycles, for the latency histograms; null: none are kept */
-    void (*wake_balancer)(void);     /* told once when a zone falls below its low mark; may be null; any context */
+    uint64_t (*timestamp)(void); /* cycles, for the latency histograms; null: none are kept */
+    void (*wake_balancer)(
+        void); /* told once when a zone falls below its low mark; may be null; any context */
 };
 
 struct frame_manager {
@@ -177,20 +180,20 @@ struct frame_manager {
     struct frame_cpu cpus[MM_MAX_CPUS];
     uint32_t node_count;
     uint32_t cpu_count;
-    pfn_t limit;               /* frame numbers below this have an entry where RAM is */
+    pfn_t limit;                             /* frame numbers below this have an entry where RAM is */
     uint64_t backed[FRAME_GROUP_LIMIT / 64]; /* bit per GiB whose block records exist */
-    uint64_t map_frames;       /* whole frames of all managed regions */
-    uint64_t outside_frames;   /* frames of regions that are not managed RAM */
-    uint64_t metadata_bytes;   /* frame and block table bytes that are backed */
+    uint64_t map_frames;                     /* whole frames of all managed regions */
+    uint64_t outside_frames;                 /* frames of regions that are not managed RAM */
+    uint64_t metadata_bytes;                 /* frame and block table bytes that are backed */
     bool ready;
     bool published;
-    uint32_t reclaimed_types;  /* bit per enum region_type whose frames were given back */
+    uint32_t reclaimed_types; /* bit per enum region_type whose frames were given back */
     uint64_t (*timestamp)(void);
     void (*wake_balancer)(void);
 };
 
 extern struct frame_manager frame_manager; /* read by debuggers; written by mm/ only */
-extern struct page_frame *frame_table;          /* frame_table[pfn] */
+extern struct page_frame *frame_table;     /* frame_table[pfn] */
 extern struct frame_block *block_table;    /* block_table[pfn / 512] */
 
 /* ---- building ---- */
@@ -202,8 +205,8 @@ struct frame_metadata_span {
 };
 
 /*
- * Calls `visit` for each page-aligned, disjoint, ascending span of the frame table (table 0) and of the block table
- * (table 1) that must be backed. Stops at the first failure and returns it.
+ * Calls `visit` for each page-aligned, disjoint, ascending span of the frame table (table 0) and of the block
+ * table (table 1) that must be backed. Stops at the first failure and returns it.
  */
 MUST_CHECK status_t frame_metadata_spans(const struct region_list *regions,
                                          status_t (*visit)(void *context, int table,
@@ -211,9 +214,10 @@ MUST_CHECK status_t frame_metadata_spans(const struct region_list *regions,
                                          void *context);
 
 /*
- * Builds the manager from the region list: USABLE frames become free, other managed RAM RESERVED with an owner tag.
- * Not visible before frame_manager_publish. Also starts mm/pressure.h with marks for this amount of memory. Fails with STATUS_ERR_ARGUMENT, STATUS_ERR_LIMIT (node numbers, CPUs),
- * STATUS_ERR_NO_MEMORY (no usable frame). May be called again only by tests (starts from nothing).
+ * Builds the manager from the region list: USABLE frames become free, other managed RAM RESERVED with an
+ * owner tag. Not visible before frame_manager_publish. Also starts mm/pressure.h with marks for this amount
+ * of memory. Fails with STATUS_ERR_ARGUMENT, STATUS_ERR_LIMIT (node numbers, CPUs), STATUS_ERR_NO_MEMORY (no
+ * usable frame). May be called again only by tests (starts from nothing).
  */
 MUST_CHECK status_t frame_manager_init(const struct frame_manager_config *config);
 
@@ -225,24 +229,26 @@ struct frame_manager *frame_manager_get(void);
 
 /* ---- allocation ---- */
 
-#define FRAME_DMA 0x1u      /* only below 16 MiB */
-#define FRAME_ZERO 0x2u     /* filled with zeros through the physmap */
-#define FRAME_STRICT 0x4u   /* only the preferred node, else STATUS_ERR_NO_LOCAL_MEMORY */
-#define FRAME_CRITICAL 0x8u /* may use the reserves below the marks */
-#define FRAME_HIGH 0x10u    /* prefers the High zone (32-bit configurations) */
-#define FRAME_ALIGNED 0x20u /* run aligned to its length rounded up to a power of two */
-#define FRAME_NODE(node) ((uint32_t)((node) + 1u) << 8) /* preferred node; default: that of the calling CPU */
+#define FRAME_DMA        0x1u  /* only below 16 MiB */
+#define FRAME_ZERO       0x2u  /* filled with zeros through the physmap */
+#define FRAME_STRICT     0x4u  /* only the preferred node, else STATUS_ERR_NO_LOCAL_MEMORY */
+#define FRAME_CRITICAL   0x8u  /* may use the reserves below the marks */
+#define FRAME_HIGH       0x10u /* prefers the High zone (32-bit configurations) */
+#define FRAME_ALIGNED    0x20u /* run aligned to its length rounded up to a power of two */
+#define FRAME_NODE(node) ((uint32_t)((node) + 1u) << 8) /* preferred node; default: that of the calling CPU \
+                                                         */
 #define FRAME_FLAGS_ALL 0xff3fu
 
-/* One frame, refs 1. Fails: STATUS_ERR_NO_MEMORY, STATUS_ERR_NO_LOCAL_MEMORY, STATUS_ERR_ARGUMENT (flags, node). */
+/* One frame, refs 1. Fails: STATUS_ERR_NO_MEMORY, STATUS_ERR_NO_LOCAL_MEMORY, STATUS_ERR_ARGUMENT (flags,
+ * node). */
 MUST_CHECK status_t frame_alloc(uint32_t flags, enum frame_owner owner, uint32_t owner_id, pfn_t *out);
 
 /*
- * n contiguous frames of one zone, refs 1 each. n < 512: bitmap engine, inside one 2 MiB block; n >= 512: buddy, 2 MiB
- * aligned. Fails also with STATUS_ERR_RANGE (n is 0 or above FRAME_RUN_MAX).
+ * n contiguous frames of one zone, refs 1 each. n < 512: bitmap engine, inside one 2 MiB block; n >= 512:
+ * buddy, 2 MiB aligned. Fails also with STATUS_ERR_RANGE (n is 0 or above FRAME_RUN_MAX).
  */
-MUST_CHECK status_t frame_alloc_contiguous(uint64_t n, uint32_t flags, enum frame_owner owner, uint32_t owner_id,
-                                           pfn_t *out);
+MUST_CHECK status_t frame_alloc_contiguous(uint64_t n, uint32_t flags, enum frame_owner owner,
+                                           uint32_t owner_id, pfn_t *out);
 
 /*
  * Gives back one frame whose refs are 1. Fails, changing nothing, with STATUS_ERR_FOREIGN (not managed),
@@ -250,16 +256,19 @@ MUST_CHECK status_t frame_alloc_contiguous(uint64_t n, uint32_t flags, enum fram
  */
 MUST_CHECK status_t frame_free(pfn_t pfn);
 
-/* Gives back n frames from pfn, all or nothing; any part of any run. Fails as frame_free, STATUS_ERR_RANGE for n. */
+/* Gives back n frames from pfn, all or nothing; any part of any run. Fails as frame_free, STATUS_ERR_RANGE
+ * for n. */
 MUST_CHECK status_t frame_free_run(pfn_t pfn, uint64_t n);
 
 /* As frame_free by physical address; also STATUS_ERR_UNALIGNED. */
 MUST_CHECK status_t frame_free_address(paddr_t address);
 
-/* One more reference to an allocated frame. Panics when the frame is not allocated or the count would wrap. */
+/* One more reference to an allocated frame. Panics when the frame is not allocated or the count would wrap.
+ */
 void frame_get(pfn_t pfn);
 
-/* Drops a reference, frees the frame with the last one. True when it was the last. Panics when not allocated. */
+/* Drops a reference, frees the frame with the last one. True when it was the last. Panics when not allocated.
+ */
 bool frame_put(pfn_t pfn);
 
 /* References of a frame, 0 when it is not allocated or foreign. */
@@ -276,22 +285,26 @@ const char *frame_owner_name(enum frame_owner owner);
 /* ---- reservations ---- */
 
 /*
- * Takes [pfn, pfn+n) away from the allocator. Frames already reserved for the same owner are merged in; any frame
- * reserved for another owner gives STATUS_ERR_OVERLAP, an allocated one STATUS_ERR_BUSY, an unmanaged one
- * STATUS_ERR_FOREIGN; on failure nothing changes. CPU caches are emptied first.
+ * Takes [pfn, pfn+n) away from the allocator. Frames already reserved for the same owner are merged in; any
+ * frame reserved for another owner gives STATUS_ERR_OVERLAP, an allocated one STATUS_ERR_BUSY, an unmanaged
+ * one STATUS_ERR_FOREIGN; on failure nothing changes. CPU caches are emptied first.
  */
 MUST_CHECK status_t frame_reserve(pfn_t pfn, uint64_t n, enum frame_owner owner);
 
-/* Gives reserved frames of that owner to the allocator, all or nothing: STATUS_ERR_STATE when one is not so reserved. */
+/* Gives reserved frames of that owner to the allocator, all or nothing: STATUS_ERR_STATE when one is not so
+ * reserved. */
 MUST_CHECK status_t frame_unreserve(pfn_t pfn, uint64_t n, enum frame_owner owner);
 
 /*
- * Gives back every frame of the regions of one RECLAIM type, as recorded at initialisation (the caller has unmapped
- * them). Second call for a type: STATUS_ERR_STATE. Type of another class: STATUS_ERR_RESERVED. *freed: frames given.
+ * Gives back every frame of the regions of one RECLAIM type, as recorded at initialisation (the caller has
+ * unmapped them). Second call for a type: STATUS_ERR_STATE. Type of another class: STATUS_ERR_RESERVED.
+ * *freed: frames given.
  */
-MUST_CHECK status_t frame_reclaim_type(const struct region_list *regions, enum region_type type, uint64_t *freed);
+MUST_CHECK status_t frame_reclaim_type(const struct region_list *regions, enum region_type type,
+                                       uint64_t *freed);
 
-/* The hook for the end of ACPI table parsing: frame_reclaim_type for ACPI_RECLAIM. NVS is never given back. */
+/* The hook for the end of ACPI table parsing: frame_reclaim_type for ACPI_RECLAIM. NVS is never given back.
+ */
 MUST_CHECK status_t frame_reclaim_acpi(const struct region_list *regions, uint64_t *freed);
 
 /* ---- balance, caches, figures ---- */
@@ -307,24 +320,25 @@ void frame_cpu_drain_all(void);
 bool frame_balance_wanted(void);
 
 /*
- * Background balance, to be called from a thread when wanted: empties CPU caches, then asks the pressure module's
- * shrinkers, until every zone that was below low is at high or nothing more comes. Returns frames gained.
+ * Background balance, to be called from a thread when wanted: empties CPU caches, then asks the pressure
+ * module's shrinkers, until every zone that was below low is at high or nothing more comes. Returns frames
+ * gained.
  */
 uint64_t frame_balance(void);
 
 struct frame_stats {
-    uint64_t total_frames;     /* managed */
-    uint64_t free_frames;      /* zones + caches */
+    uint64_t total_frames; /* managed */
+    uint64_t free_frames;  /* zones + caches */
     uint64_t cached_frames;
     uint64_t allocated_frames;
     uint64_t reserved_frames;
     uint64_t outside_frames;
-    uint64_t allocs;           /* frames handed out ever */
+    uint64_t allocs; /* frames handed out ever */
     uint64_t frees;
-    uint64_t failures;         /* calls that returned no memory */
+    uint64_t failures; /* calls that returned no memory */
     uint64_t splits;
     uint64_t merges;
-    uint64_t largest_free_run; /* frames, aligned buddy group or run inside a block */
+    uint64_t largest_free_run;  /* frames, aligned buddy group or run inside a block */
     uint32_t unusable_permille; /* share of free memory that cannot serve a 512-frame request */
     uint64_t metadata_bytes;
 };
@@ -341,12 +355,13 @@ struct text_sink {
     void *context;
 };
 
-/* Prints the state of all zones and caches; allocates nothing and takes no lock, so the panic path may call it. */
+/* Prints the state of all zones and caches; allocates nothing and takes no lock, so the panic path may call
+ * it. */
 void frame_dump(const struct text_sink *sink);
 
 /*
- * Checks every invariant (counts, lists, bitmaps, states) and returns the number of violations, each told to the sink
- * when it is not null. The machine must be at rest. Bound: O(frames).
+ * Checks every invariant (counts, lists, bitmaps, states) and returns the number of violations, each told to
+ * the sink when it is not null. The machine must be at rest. Bound: O(frames).
  */
 uint64_t frame_check(const struct text_sink *sink);
 

@@ -1,6 +1,6 @@
 /*
- * Background balance of the zones: what a thread does when a zone fell below its low mark. Frames come from the CPU
- * caches first, then from the shrinkers of mm/pressure.c. Deviations: none.
+ * Background balance of the zones: what a thread does when a zone fell below its low mark. Frames come from
+ * the CPU caches first, then from the shrinkers of mm/pressure.c. Deviations: none.
  */
 
 #include "mm/frame_internal.h"

@@ -1,7 +1,7 @@
 /*
- * Per-CPU caches of single frames: a stack of up to 64 frames of the CPU's own node, zone Normal. The lock is the CPU's
- * own and practically never contended; it exists so that any CPU can empty the cache of another, which makes exhaustion
- * and hotplug exact. Deviations: none.
+ * Per-CPU caches of single frames: a stack of up to 64 frames of the CPU's own node, zone Normal. The lock is
+ * the CPU's own and practically never contended; it exists so that any CPU can empty the cache of another,
+ * which makes exhaustion and hotplug exact. Deviations: none.
  */
 
 #include "lib/string.h"

@@ -1,7 +1,7 @@
 /*
- * Building the frame manager from the region list: which metadata must be backed, the state of every frame, the free
- * lists. A frame that several regions touch belongs to the strongest; USABLE regions are whole frames, so a shared frame
- * is never free. Deviations: memory above 16 TiB is not managed.
+ * Building the frame manager from the region list: which metadata must be backed, the state of every frame,
+ * the free lists. A frame that several regions touch belongs to the strongest; USABLE regions are whole
+ * frames, so a shared frame is never free. Deviations: memory above 16 TiB is not managed.
  */
 
 #include "lib/bitmap.h"
@@ -67,13 +67,15 @@ static status_t visit_table(const struct region_list *regions, int table, unsign
 }
 
 status_t frame_metadata_spans(const struct region_list *regions,
-                              status_t (*visit)(void *context, int table, const struct frame_metadata_span *span),
+                              status_t (*visit)(void *context, int table,
+                                                const struct frame_metadata_span *span),
                               void *context)
 {
     uint64_t block_bytes = FRAMES_PER_BLOCK * sizeof(struct page_frame);
     uint64_t group_bytes = (1u << (FRAME_GROUP_SHIFT - BLOCK_SHIFT)) * sizeof(struct frame_block);
     status_t status = visit_table(regions, 0, BLOCK_SHIFT, block_bytes, visit, context);
-    return status == STATUS_OK ? visit_table(regions, 1, FRAME_GROUP_SHIFT, group_bytes, visit, context) : status;
+    return status == STATUS_OK ? visit_table(regions, 1, FRAME_GROUP_SHIFT, group_bytes, visit, context)
+                               : status;
 }
 
 static status_t add_bytes(void *context, int table, const struct frame_metadata_span *span)
@@ -114,7 +116,8 @@ static struct frame_block *prepare_block(pfn_t pfn, const struct frame_manager_c
         block->kind = BLOCK_BITMAP;
         block->next = BLOCK_NONE;
         block->prev = BLOCK_NONE;
-        block->zone = (uint8_t)zone_of(config->zones ? config->zones : &frame_zone_layout_x86_64, pfn << PAGE_SHIFT);
+        block->zone =
+            (uint8_t)zone_of(config->zones ? config->zones : &frame_zone_layout_x86_64, pfn << PAGE_SHIFT);
         block->node = (uint8_t)node_of(config->numa, pfn << PAGE_SHIFT);
     }
     return block;
@@ -203,7 +206,8 @@ static void reset(const struct frame_manager_config *config)
     }
     for (unsigned cpu = 0; cpu < MM_MAX_CPUS; cpu++) {
         spinlock_init(&frame_manager.cpus[cpu].lock, "frame cpu cache", LOCK_CLASS_FRAME_CPU);
-        frame_manager.cpus[cpu].node = config->numa && cpu < config->cpu_count ? config->numa->cpu_node[cpu] : 0;
+        frame_manager.cpus[cpu].node =
+            config->numa && cpu < config->cpu_count ? config->numa->cpu_node[cpu] : 0;
     }
     node_order_init(config->numa);
 }

@@ -18,11 +18,12 @@ void block_list_remove(uint32_t *head, uint32_t number);
 
 /* ---- buddy.c ---- */
 
-/* Makes a wholly free, unlisted, naturally aligned group of blocks free and joins it with its buddies. Locked. */
+/* Makes a wholly free, unlisted, naturally aligned group of blocks free and joins it with its buddies.
+ * Locked. */
 void buddy_insert(struct frame_zone *zone, uint32_t number, unsigned order);
 
-/* Takes a group of 2^order blocks, splitting a larger one; its blocks are BLOCK_BITMAP with nothing free. False: none.
- * Locked. */
+/* Takes a group of 2^order blocks, splitting a larger one; its blocks are BLOCK_BITMAP with nothing free.
+ * False: none. Locked. */
 bool buddy_take(struct frame_zone *zone, unsigned order, uint32_t *number);
 
 /* Takes one given block out of the free group that holds it. False when it is in none. Locked. */
@@ -53,7 +54,8 @@ bool zone_take(struct frame_zone *zone, uint64_t n, uint64_t align, uint64_t flo
 /* Up to n single frames into out, returns how many. Takes the lock. Not counted as allocations. */
 unsigned zone_take_batch(struct frame_zone *zone, unsigned n, uint64_t floor, uint32_t *out);
 
-/* Gives back n frames that lie in one zone; counted when a caller (not a CPU cache) gives them. Takes the lock. */
+/* Gives back n frames that lie in one zone; counted when a caller (not a CPU cache) gives them. Takes the
+ * lock. */
 void zone_give(pfn_t pfn, uint64_t n, bool counted);
 
 /* ---- node.c ---- */
@@ -71,7 +73,8 @@ void frame_mark_allocated(pfn_t pfn, uint64_t n, enum frame_owner owner, uint32_
 /* Pops a frame of the calling CPU's cache, refilling it from the local zone; false when there is none. */
 bool frame_cpu_take(pfn_t *pfn);
 
-/* Pushes a frame (already marked CACHED by this call) when it is local to the calling CPU; false otherwise. */
+/* Pushes a frame (already marked CACHED by this call) when it is local to the calling CPU; false otherwise.
+ */
 bool frame_cpu_give(pfn_t pfn, struct page_frame *frame);
 
 void frame_cpu_note_latency(bool is_free, uint64_t start);

@@ -1,6 +1,6 @@
 /*
- * Figures of the frame manager: statistics, the dump, and the invariant checker. The dump reads plain memory, takes no
- * lock and allocates nothing, so that the panic path can call it. Deviations: none.
+ * Figures of the frame manager: statistics, the dump, and the invariant checker. The dump reads plain memory,
+ * takes no lock and allocates nothing, so that the panic path can call it. Deviations: none.
  */
 
 #include "lib/bitmap.h"
@@ -117,7 +117,9 @@ static void dump_zone(const struct frame_zone *zone, const struct text_sink *sin
     say(sink, "node %u zone %s: managed %llu free %llu reserved %llu min %llu low %llu high %llu", zone->node,
         zone_names[zone->id], U(zone->managed_frames), U(zone->free_frames), U(zone->reserved_frames),
         U(zone->min_mark), U(zone->low_mark), U(zone->high_mark));
-    say(sink, "  alloc %llu freed %llu failed %llu split %llu merge %llu bitmap %llu buddy %llu fallback %llu remote %llu",
+    say(sink,
+        "  alloc %llu freed %llu failed %llu split %llu merge %llu bitmap %llu buddy %llu fallback %llu "
+        "remote %llu",
         U(c->allocated), U(c->freed), U(c->failed), U(c->splits), U(c->merges), U(c->bitmap_allocs),
         U(c->buddy_allocs), U(c->fallbacks), U(c->remote));
 }
@@ -129,8 +131,8 @@ void frame_dump(const struct text_sink *sink)
     say(sink, "frames: total %llu free %llu cached %llu allocated %llu reserved %llu outside %llu",
         U(stats.total_frames), U(stats.free_frames), U(stats.cached_frames), U(stats.allocated_frames),
         U(stats.reserved_frames), U(stats.outside_frames));
-    say(sink, "frames: largest free run %llu, unusable %u permille, metadata %llu bytes", U(stats.largest_free_run),
-        stats.unusable_permille, U(stats.metadata_bytes));
+    say(sink, "frames: largest free run %llu, unusable %u permille, metadata %llu bytes",
+        U(stats.largest_free_run), stats.unusable_permille, U(stats.metadata_bytes));
     for (unsigned node = 0; node < frame_manager.node_count; node++) {
         for (unsigned id = 0; id < FRAME_ZONE_COUNT; id++) {
             if (frame_manager.nodes[node].zones[id].managed_frames > 0) {
@@ -140,8 +142,9 @@ void frame_dump(const struct text_sink *sink)
     }
     for (unsigned i = 0; i < frame_manager.cpu_count; i++) {
         const struct frame_cpu *cpu = &frame_manager.cpus[i];
-        say(sink, "cpu %u node %u: cached %u alloc %llu freed %llu refill %llu spill %llu drain %llu", i, cpu->node,
-            cpu->count, U(cpu->allocated), U(cpu->freed), U(cpu->refills), U(cpu->spills), U(cpu->drains));
+        say(sink, "cpu %u node %u: cached %u alloc %llu freed %llu refill %llu spill %llu drain %llu", i,
+            cpu->node, cpu->count, U(cpu->allocated), U(cpu->freed), U(cpu->refills), U(cpu->spills),
+            U(cpu->drains));
     }
 }
 
@@ -174,7 +177,8 @@ static void check_frame(struct check *check, pfn_t pfn, const struct frame_block
     }
     expect(check, frame->zone == block->zone && frame->node == block->node, "frame and block disagree", pfn);
     expect(check, bit == (frame->state == FRAME_FREE), "bitmap and state disagree", pfn);
-    expect(check, (frame->refs != 0) == (frame->state == FRAME_ALLOCATED), "references and state disagree", pfn);
+    expect(check, (frame->refs != 0) == (frame->state == FRAME_ALLOCATED), "references and state disagree",
+           pfn);
     check->free[frame->node][frame->zone] += frame->state == FRAME_FREE ? 1 : 0;
     check->reserved[frame->node][frame->zone] += frame->state == FRAME_RESERVED ? 1 : 0;
     check->cached += frame->state == FRAME_CACHED ? 1 : 0;
@@ -211,14 +215,16 @@ static void check_lists(struct check *check, const struct frame_zone *zone)
             expect(check, block->kind == BLOCK_BUDDY_HEAD && block->order == order, "buddy list", n);
             expect(check, block->prev == before, "buddy list links", n);
             uint32_t other = n ^ (1u << order);
-            expect(check, order + 1 == BUDDY_ORDERS || block_table[other].kind != BLOCK_BUDDY_HEAD ||
-                              block_table[other].order != order || block_zone(&block_table[other]) != zone,
+            expect(check,
+                   order + 1 == BUDDY_ORDERS || block_table[other].kind != BLOCK_BUDDY_HEAD ||
+                       block_table[other].order != order || block_zone(&block_table[other]) != zone,
                    "two free buddies", n);
             *listed += (uint64_t)FRAMES_PER_BLOCK << order;
         }
     }
     for (uint32_t n = zone->partial_head; n != BLOCK_NONE; n = block_table[n].next) {
-        expect(check, block_table[n].kind == BLOCK_BITMAP && block_table[n].free_count > 0, "partial list", n);
+        expect(check, block_table[n].kind == BLOCK_BITMAP && block_table[n].free_count > 0, "partial list",
+               n);
         *listed += block_table[n].free_count;
     }
 }

@@ -1,7 +1,7 @@
 /*
- * Validation of the boot handoff block and the inventory pass over it (UEFI Specification, "GetMemoryMap()", for the
- * memory map). The block is foreign input: every count, span and pointer is checked, and memory is only touched where
- * the reader says it can be. Deviations: attributes of descriptors are not interpreted.
+ * Validation of the boot handoff block and the inventory pass over it (UEFI Specification, "GetMemoryMap()",
+ * for the memory map). The block is foreign input: every count, span and pointer is checked, and memory is
+ * only touched where the reader says it can be. Deviations: attributes of descriptors are not interpreted.
  */
 
 #include "lib/string.h"
@@ -45,7 +45,8 @@ static status_t check_spans(const struct handoff *block)
         block->kernel_image.base % PAGE_SIZE != 0 || !span_valid(&block->temporary_heap) ||
         block->temporary_heap.base % PAGE_SIZE != 0 || block->temporary_heap.size_bytes % PAGE_SIZE != 0 ||
         !span_valid(&screen->span) || !span_valid(&block->command_line) ||
-        block->command_line.size_bytes > HANDOFF_MAX_COMMAND_LINE || block->acpi_rsdp >= HANDOFF_MAX_PHYSICAL) {
+        block->command_line.size_bytes > HANDOFF_MAX_COMMAND_LINE ||
+        block->acpi_rsdp >= HANDOFF_MAX_PHYSICAL) {
         return STATUS_ERR_HANDOFF_SPAN;
     }
     bool has_screen = screen->span.size_bytes != 0;
@@ -119,7 +120,8 @@ status_t handoff_validate(const void *block, size_t available, const struct hand
         status = check_map(&handoff->memory_map, reader);
     }
     if (status == STATUS_OK && handoff->command_line.size_bytes != 0 &&
-        reader->reach(reader->context, handoff->command_line.base, handoff->command_line.size_bytes) == NULL) {
+        reader->reach(reader->context, handoff->command_line.base, handoff->command_line.size_bytes) ==
+            NULL) {
         status = STATUS_ERR_HANDOFF_UNREACHABLE;
     }
     return status;

@@ -1,7 +1,7 @@
 /*
- * Binary buddy over the 256 pages of a heap arena (D. E. Knuth, The Art of Computer Programming volume 1, "Dynamic
- * Storage Allocation", the buddy system). State is one record a page; the memory itself is never touched.
- * Deviations: none.
+ * Binary buddy over the 256 pages of a heap arena (D. E. Knuth, The Art of Computer Programming volume 1,
+ * "Dynamic Storage Allocation", the buddy system). State is one record a page; the memory itself is never
+ * touched. Deviations: none.
  */
 
 #include "mm/heap_buddy.h"

@@ -1,8 +1,9 @@
 /*
- * The kernel heap: kmalloc classes over slab caches, buddy arenas of 1 MiB, and the frame manager for more. Which of the
- * three a pointer belongs to is read from the frame table: owner SLAB, HEAP or HEAP_LARGE. The owner id of arena frames
- * holds the arena number above the 20 bits that the user of a block sets. Arenas are searched in order of their number,
- * so that the later ones run empty and go back. Deviations: buddy blocks and large runs carry no call site.
+ * The kernel heap: kmalloc classes over slab caches, buddy arenas of 1 MiB, and the frame manager for more.
+ * Which of the three a pointer belongs to is read from the frame table: owner SLAB, HEAP or HEAP_LARGE. The
+ * owner id of arena frames holds the arena number above the 20 bits that the user of a block sets. Arenas are
+ * searched in order of their number, so that the later ones run empty and go back. Deviations: buddy blocks
+ * and large runs carry no call site.
  */
 
 #include "mm/kheap.h"
@@ -13,7 +14,7 @@
 #include "mm/slab_internal.h"
 
 #define LARGEST_CLASS 2048u
-#define ID_KMALLOC 1u /* owner id of blocks that kmalloc took itself */
+#define ID_KMALLOC    1u /* owner id of blocks that kmalloc took itself */
 
 static const uint16_t class_sizes[] = {16, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048};
 #define CLASS_COUNT (sizeof class_sizes / sizeof class_sizes[0])
@@ -155,7 +156,8 @@ void *kheap_pages_alloc(unsigned order, enum frame_owner owner, uint32_t owner_i
         uint64_t flags = spin_lock_irqsave(&heap.lock);
         void *block = take_block(order, &number);
         if (block != NULL) {
-            frame_set_owner(pointer_pfn(block), 1ull << order, owner, number << HEAP_OWNER_ID_BITS | owner_id);
+            frame_set_owner(pointer_pfn(block), 1ull << order, owner,
+                            number << HEAP_OWNER_ID_BITS | owner_id);
         }
         spin_unlock_irqrestore(&heap.lock, flags);
         if (block != NULL) {
@@ -173,7 +175,8 @@ void kheap_pages_free(void *block, unsigned order)
     uint32_t number = frame_table[pfn].owner_id >> HEAP_OWNER_ID_BITS;
     struct heap_arena *arena = &heap.arenas[number];
     frame_set_owner(pfn, 1ull << order, FRAME_OWNER_HEAP, number << HEAP_OWNER_ID_BITS);
-    must(heap_buddy_free(arena->buddy, (unsigned)((uint64_t)((uint8_t *)block - arena->base) / PAGE_SIZE)), "block");
+    must(heap_buddy_free(arena->buddy, (unsigned)((uint64_t)((uint8_t *)block - arena->base) / PAGE_SIZE)),
+         "block");
     heap.frees++;
     heap.free_count += arena->buddy->free_pages == HEAP_ARENA_PAGES ? 1 : 0;
     bool spare = heap.free_count > KHEAP_KEEP_ARENAS;
@@ -376,10 +379,11 @@ static void dump_cache(void *context, struct slab_cache *cache)
     struct slab_stats stats;
     char line[160];
     slab_stats_read(cache, &stats);
-    ksnprintf(line, sizeof line, "cache %s: size %u slabs %u live %llu cached %llu alloc %llu free %llu fail %llu",
-              stats.name, stats.object_size, stats.slabs, (unsigned long long)stats.live,
-              (unsigned long long)stats.cached, (unsigned long long)stats.allocs, (unsigned long long)stats.frees,
-              (unsigned long long)stats.failures);
+    ksnprintf(line, sizeof line,
+              "cache %s: size %u slabs %u live %llu cached %llu alloc %llu free %llu fail %llu", stats.name,
+              stats.object_size, stats.slabs, (unsigned long long)stats.live,
+              (unsigned long long)stats.cached, (unsigned long long)stats.allocs,
+              (unsigned long long)stats.frees, (unsigned long long)stats.failures);
     sink->line(sink->context, line);
 }
 
@@ -388,8 +392,9 @@ void kheap_dump(const struct text_sink *sink)
     struct kheap_stats stats;
     char line[160];
     kheap_stats_read(&stats);
-    ksnprintf(line, sizeof line, "heap: arenas %u free %llu bytes, large %llu bytes, slabs %llu bytes, live %llu",
-              stats.arenas, (unsigned long long)stats.arena_free_bytes, (unsigned long long)stats.large_bytes,
+    ksnprintf(line, sizeof line,
+              "heap: arenas %u free %llu bytes, large %llu bytes, slabs %llu bytes, live %llu", stats.arenas,
+              (unsigned long long)stats.arena_free_bytes, (unsigned long long)stats.large_bytes,
               (unsigned long long)stats.slab_bytes, (unsigned long long)stats.live_objects);
     sink->line(sink->context, line);
     slab_for_each_cache(dump_cache, (void *)(uintptr_t)sink);

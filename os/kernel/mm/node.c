@@ -1,7 +1,7 @@
 /*
- * Choice of node and zone for a request. Nodes come in the order of their distance from the preferred one (ties: lower
- * number); on each node Normal is used down to its min mark, and DMA only when Normal is below its low mark, down to
- * DMA's low mark. Deviations: none.
+ * Choice of node and zone for a request. Nodes come in the order of their distance from the preferred one
+ * (ties: lower number); on each node Normal is used down to its min mark, and DMA only when Normal is below
+ * its low mark, down to DMA's low mark. Deviations: none.
  */
 
 #include "lib/string.h"
@@ -21,7 +21,8 @@ void node_order_init(const struct frame_numa *numa)
         for (unsigned node = 0; node < frame_manager.node_count; node++) {
             unsigned place = count++;
             for (; place > 0; place--) {
-                bool nearer = node == from || distance(numa, from, node) < distance(numa, from, order[place - 1]);
+                bool nearer =
+                    node == from || distance(numa, from, node) < distance(numa, from, order[place - 1]);
                 if (order[place - 1] == from || !nearer) {
                     break;
                 }
@@ -39,7 +40,8 @@ static uint64_t zone_floor(const struct frame_node *node, const struct frame_zon
         return 0;
     }
     bool plain_in_dma = zone->id == FRAME_ZONE_DMA && (flags & FRAME_DMA) == 0;
-    return plain_in_dma && node->zones[FRAME_ZONE_NORMAL].managed_frames > 0 ? zone->low_mark : zone->min_mark;
+    return plain_in_dma && node->zones[FRAME_ZONE_NORMAL].managed_frames > 0 ? zone->low_mark
+                                                                             : zone->min_mark;
 }
 
 static bool take_from(struct frame_node *node, enum frame_zone_id id, uint64_t n, uint32_t flags, pfn_t *pfn)
@@ -70,7 +72,8 @@ static bool note_served(struct frame_node *node, enum frame_zone_id id, bool fal
 static bool node_try(struct frame_node *node, uint64_t n, uint32_t flags, bool remote, pfn_t *pfn)
 {
     if ((flags & FRAME_DMA) != 0) {
-        return take_from(node, FRAME_ZONE_DMA, n, flags, pfn) && note_served(node, FRAME_ZONE_DMA, false, remote);
+        return take_from(node, FRAME_ZONE_DMA, n, flags, pfn) &&
+               note_served(node, FRAME_ZONE_DMA, false, remote);
     }
     if ((flags & FRAME_HIGH) != 0 && take_from(node, FRAME_ZONE_HIGH, n, flags, pfn)) {
         return note_served(node, FRAME_ZONE_HIGH, false, remote);

@@ -1,8 +1,9 @@
 /*
- * 4-level page tables (AMD64 APM volume 2, "Long-Mode Page Translation"). The number of used entries of a table lives
- * in bits 62..52 of the entry that points to it, where the hardware ignores it; so a table that loses its last entry is
- * freed at once, without a scan. Changes to entries that the hardware may mark (A, D) are compare-and-exchange loops.
- * Deviations: 1 GiB leaves and 5-level paging are not built; 2 MiB leaves are not split.
+ * 4-level page tables (AMD64 APM volume 2, "Long-Mode Page Translation"). The number of used entries of a
+ * table lives in bits 62..52 of the entry that points to it, where the hardware ignores it; so a table that
+ * loses its last entry is freed at once, without a scan. Changes to entries that the hardware may mark (A, D)
+ * are compare-and-exchange loops. Deviations: 1 GiB leaves and 5-level paging are not built; 2 MiB leaves are
+ * not split.
  */
 
 #include "mm/pagetable.h"
@@ -14,12 +15,12 @@
 #include "panic.h"
 
 #define ADDRESS_MASK 0x000ffffffffff000ull
-#define PAT_BIT_4K (1ull << 7)
-#define PAT_BIT_2M (1ull << 12)
-#define LIVE_SHIFT 52
-#define LIVE_MASK (0x7ffull << LIVE_SHIFT)
-#define ENTRIES 512u
-#define ROOT_LEVEL 4u
+#define PAT_BIT_4K   (1ull << 7)
+#define PAT_BIT_2M   (1ull << 12)
+#define LIVE_SHIFT   52
+#define LIVE_MASK    (0x7ffull << LIVE_SHIFT)
+#define ENTRIES      512u
+#define ROOT_LEVEL   4u
 
 static const char *const flag_names[64] = {
 #define PAGE_FLAG(id, bit) [(bit)] = #id,
@@ -54,15 +55,16 @@ const char *page_flag_name(unsigned bit)
 
 page_flags_t cache_policy_flags(enum cache_policy policy)
 {
-    uint64_t bits = ((unsigned)policy & 1 ? PAGE_WRITE_THROUGH : 0) | ((unsigned)policy & 2 ? PAGE_CACHE_DISABLE : 0) |
-                    ((unsigned)policy & 4 ? PAGE_PAT : 0);
+    uint64_t bits = ((unsigned)policy & 1 ? PAGE_WRITE_THROUGH : 0) |
+                    ((unsigned)policy & 2 ? PAGE_CACHE_DISABLE : 0) | ((unsigned)policy & 4 ? PAGE_PAT : 0);
     return PAGE_FLAGS(bits);
 }
 
 enum cache_policy cache_policy_of(page_flags_t flags)
 {
     return (enum cache_policy)(((flags.bits & PAGE_WRITE_THROUGH) ? 1 : 0) |
-                               ((flags.bits & PAGE_CACHE_DISABLE) ? 2 : 0) | ((flags.bits & PAGE_PAT) ? 4 : 0));
+                               ((flags.bits & PAGE_CACHE_DISABLE) ? 2 : 0) |
+                               ((flags.bits & PAGE_PAT) ? 4 : 0));
 }
 
 /* ---- entries ---- */
@@ -105,7 +107,8 @@ static paddr_t lower_table(uint64_t entry)
     return paddr_make(entry & ADDRESS_MASK);
 }
 
-/* Changes the live count of the table of a level, which entry[level + 1] points to. The root is not counted. */
+/* Changes the live count of the table of a level, which entry[level + 1] points to. The root is not counted.
+ */
 static void add_live(const struct path *path, unsigned level, int change)
 {
     if (level == ROOT_LEVEL) {
@@ -246,7 +249,8 @@ status_t pt_init_kernel(struct page_table *pt, const struct pt_allocator *alloca
     return status;
 }
 
-status_t pt_init_user(struct page_table *pt, const struct pt_allocator *allocator, const struct page_table *kernel)
+status_t pt_init_user(struct page_table *pt, const struct pt_allocator *allocator,
+                      const struct page_table *kernel)
 {
     status_t status = make_root(pt, allocator);
     for (unsigned i = ENTRIES / 2; i < ENTRIES && status == STATUS_OK && kernel; i++) {
@@ -314,7 +318,8 @@ status_t pt_map(struct page_table *pt, vaddr_t va, paddr_t pa, enum page_size si
         return status;
     }
     if ((arch_pt_load(path.entry[level]) & PAGE_PRESENT) != 0) {
-        return STATUS_ERR_EXISTS; /* a leaf, or for 2 MiB a table of small pages: never empty, so nothing to undo */
+        return STATUS_ERR_EXISTS; /* a leaf, or for 2 MiB a table of small pages: never empty, so nothing to
+                                     undo */
     }
     arch_pt_store(path.entry[level], encode_leaf(pa, size, flags));
     add_live(&path, level, 1);
@@ -333,7 +338,8 @@ static void unmap_made(struct page_table *pt, vaddr_t va, uint64_t bytes)
     }
 }
 
-status_t pt_map_range(struct page_table *pt, vaddr_t va, paddr_t pa, uint64_t bytes, page_flags_t flags, bool huge)
+status_t pt_map_range(struct page_table *pt, vaddr_t va, paddr_t pa, uint64_t bytes, page_flags_t flags,
+                      bool huge)
 {
     if ((bytes & PAGE_MASK) != 0) {
         return STATUS_ERR_UNALIGNED;
@@ -420,7 +426,8 @@ status_t pt_protect(struct page_table *pt, vaddr_t va, page_flags_t flags, struc
     return STATUS_OK;
 }
 
-status_t pt_replace(struct page_table *pt, vaddr_t va, paddr_t pa, page_flags_t flags, struct tlb_gather *gather)
+status_t pt_replace(struct page_table *pt, vaddr_t va, paddr_t pa, page_flags_t flags,
+                    struct tlb_gather *gather)
 {
     struct path path;
     unsigned level;
@@ -547,6 +554,6 @@ uint64_t pt_count_tables(const struct page_table *pt, uint64_t *wrong)
 {
     uint64_t used;
     *wrong = 0;
-    return count_tables(pt->root, ROOT_LEVEL, pt->kernel ? ENTRIES / 2 : 0, pt->kernel ? ENTRIES : ENTRIES / 2, &used,
-                        wrong);
+    return count_tables(pt->root, ROOT_LEVEL, pt->kernel ? ENTRIES / 2 : 0,
+                        pt->kernel ? ENTRIES : ENTRIES / 2, &used, wrong);
 }

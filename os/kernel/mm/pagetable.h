@@ -7,7 +7,8 @@
  * Entry of a lower table (non-leaf), as kept by this module:
  *   63  62..52       51..12         11..3  2  1  0
  *   0   live entries table frame    A      U  W  P      live: used entries of the table pointed to, 0..512
- * so that an emptied table is found without scanning. Bits 62..52 of non-leaf entries are ignored by the hardware.
+ * so that an emptied table is found without scanning. Bits 62..52 of non-leaf entries are ignored by the
+ * hardware.
  *
  * No lock inside: the owner of the page table serialises changes. Hardware may set A and D at any time.
  * Entries are read and written through arch/arch_pt.h.
@@ -16,7 +17,8 @@
 #include "abi/status.h"
 #include "types.h"
 
-/* Flags of a mapping. The PAT bit sits at different places in 4 KiB (7) and 2 MiB (12) leaves; here it is bit 58. */
+/* Flags of a mapping. The PAT bit sits at different places in 4 KiB (7) and 2 MiB (12) leaves; here it is
+ * bit 58. */
 typedef struct page_flags {
     uint64_t bits;
 } page_flags_t;
@@ -28,20 +30,21 @@ enum page_flag_bit {
 };
 
 #define PAGE_FLAG_VALUE(id) (1ull << PAGE_BIT_##id)
-#define PAGE_FLAGS(value) ((page_flags_t){(value)})
+#define PAGE_FLAGS(value)   ((page_flags_t){(value)})
 
-#define PAGE_PRESENT PAGE_FLAG_VALUE(PRESENT)
-#define PAGE_WRITABLE PAGE_FLAG_VALUE(WRITABLE)
-#define PAGE_USER PAGE_FLAG_VALUE(USER)
+#define PAGE_PRESENT       PAGE_FLAG_VALUE(PRESENT)
+#define PAGE_WRITABLE      PAGE_FLAG_VALUE(WRITABLE)
+#define PAGE_USER          PAGE_FLAG_VALUE(USER)
 #define PAGE_WRITE_THROUGH PAGE_FLAG_VALUE(WRITE_THROUGH)
 #define PAGE_CACHE_DISABLE PAGE_FLAG_VALUE(CACHE_DISABLE)
-#define PAGE_ACCESSED PAGE_FLAG_VALUE(ACCESSED)
-#define PAGE_DIRTY PAGE_FLAG_VALUE(DIRTY)
-#define PAGE_HUGE PAGE_FLAG_VALUE(HUGE)
-#define PAGE_GLOBAL PAGE_FLAG_VALUE(GLOBAL)
+#define PAGE_ACCESSED      PAGE_FLAG_VALUE(ACCESSED)
+#define PAGE_DIRTY         PAGE_FLAG_VALUE(DIRTY)
+#define PAGE_HUGE          PAGE_FLAG_VALUE(HUGE)
+#define PAGE_GLOBAL        PAGE_FLAG_VALUE(GLOBAL)
 #define PAGE_COPY_ON_WRITE PAGE_FLAG_VALUE(COPY_ON_WRITE)
-#define PAGE_DEVICE PAGE_FLAG_VALUE(DEVICE) /* leaf without a frame reference (MMIO, shared by physical address) */
-#define PAGE_PAT PAGE_FLAG_VALUE(PAT)
+#define PAGE_DEVICE \
+    PAGE_FLAG_VALUE(DEVICE) /* leaf without a frame reference (MMIO, shared by physical address) */
+#define PAGE_PAT        PAGE_FLAG_VALUE(PAT)
 #define PAGE_NO_EXECUTE PAGE_FLAG_VALUE(NO_EXECUTE)
 
 static inline page_flags_t page_flags_or(page_flags_t a, page_flags_t b)
@@ -82,7 +85,8 @@ enum cache_policy {
     CACHE_WRITE_PROTECTED = 5,
 };
 
-/* IA32_PAT (MSR 0x277): WB, WT, UC-, UC, WC, WP, UC-, UC. Every CPU loads it before it uses a policy above 3. */
+/* IA32_PAT (MSR 0x277): WB, WT, UC-, UC, WC, WP, UC-, UC. Every CPU loads it before it uses a policy above 3.
+ */
 #define PAT_MSR_VALUE 0x0007050100070406ull
 
 page_flags_t cache_policy_flags(enum cache_policy policy);
@@ -102,18 +106,18 @@ struct pt_allocator {
     void *context;
 };
 
-/* Tables from the frame manager (owner PAGE_TABLE; context: owner id cast to a pointer), and from the boot allocator
- * (free panics). */
+/* Tables from the frame manager (owner PAGE_TABLE; context: owner id cast to a pointer), and from the boot
+ * allocator (free panics). */
 extern const struct pt_allocator pt_frame_allocator;
 extern const struct pt_allocator pt_boot_allocator;
 
 struct page_table {
     paddr_t root;
     const struct pt_allocator *allocator;
-    uint64_t tables;      /* table frames, root included; without a user table's shared kernel half */
+    uint64_t tables; /* table frames, root included; without a user table's shared kernel half */
     uint64_t leaves_4k;
     uint64_t leaves_2m;
-    bool kernel;          /* manages the upper half; its level-3 tables are never freed (user roots share them) */
+    bool kernel; /* manages the upper half; its level-3 tables are never freed (user roots share them) */
 };
 
 struct pt_leaf {
@@ -124,7 +128,8 @@ struct pt_leaf {
 
 struct tlb_gather; /* mm/tlb.h */
 
-/* Kernel page table: allocates the root and all 256 level-3 tables of the upper half. STATUS_ERR_NO_MEMORY. */
+/* Kernel page table: allocates the root and all 256 level-3 tables of the upper half. STATUS_ERR_NO_MEMORY.
+ */
 MUST_CHECK status_t pt_init_kernel(struct page_table *pt, const struct pt_allocator *allocator);
 
 /* User page table: fresh lower half, upper half shared with `kernel` (null: empty). STATUS_ERR_NO_MEMORY. */
@@ -135,27 +140,33 @@ MUST_CHECK status_t pt_init_user(struct page_table *pt, const struct pt_allocato
 void pt_deinit(struct page_table *pt);
 
 /*
- * Maps one page. flags: WRITABLE, USER, caching, GLOBAL, COPY_ON_WRITE, DEVICE, NO_EXECUTE; PRESENT is added, ACCESSED
- * and DIRTY are allowed, HUGE is refused (the size says it). Fails, changing nothing: STATUS_ERR_UNALIGNED,
- * STATUS_ERR_NON_CANONICAL, STATUS_ERR_BAD_ADDRESS (half not managed here), STATUS_ERR_UNKNOWN_BITS,
- * STATUS_ERR_WRITE_EXECUTE, STATUS_ERR_EXISTS (something is mapped there), STATUS_ERR_NO_MEMORY.
+ * Maps one page. flags: WRITABLE, USER, caching, GLOBAL, COPY_ON_WRITE, DEVICE, NO_EXECUTE; PRESENT is added,
+ * ACCESSED and DIRTY are allowed, HUGE is refused (the size says it). Fails, changing nothing:
+ * STATUS_ERR_UNALIGNED, STATUS_ERR_NON_CANONICAL, STATUS_ERR_BAD_ADDRESS (half not managed here),
+ * STATUS_ERR_UNKNOWN_BITS, STATUS_ERR_WRITE_EXECUTE, STATUS_ERR_EXISTS (something is mapped there),
+ * STATUS_ERR_NO_MEMORY.
  */
-MUST_CHECK status_t pt_map(struct page_table *pt, vaddr_t va, paddr_t pa, enum page_size size, page_flags_t flags);
+MUST_CHECK status_t pt_map(struct page_table *pt, vaddr_t va, paddr_t pa, enum page_size size,
+                           page_flags_t flags);
 
-/* Maps bytes (page multiple) of contiguous memory, 2 MiB leaves where both addresses allow when huge is set. On any
- * failure everything it did is undone. */
-MUST_CHECK status_t pt_map_range(struct page_table *pt, vaddr_t va, paddr_t pa, uint64_t bytes, page_flags_t flags,
-                                 bool huge);
+/* Maps bytes (page multiple) of contiguous memory, 2 MiB leaves where both addresses allow when huge is set.
+ * On any failure everything it did is undone. */
+MUST_CHECK status_t pt_map_range(struct page_table *pt, vaddr_t va, paddr_t pa, uint64_t bytes,
+                                 page_flags_t flags, bool huge);
 
 /*
- * Removes the leaf that maps va (va must be its first byte: STATUS_ERR_UNALIGNED) and frees tables that become empty.
- * STATUS_ERR_NOT_MAPPED. old may be null. With a gather: the page is noted for invalidation and the tables are freed
- * after the flush; without: tables are freed at once and the caller owns all invalidation.
+ * Removes the leaf that maps va (va must be its first byte: STATUS_ERR_UNALIGNED) and frees tables that
+ * become empty. STATUS_ERR_NOT_MAPPED. old may be null. With a gather: the page is noted for invalidation and
+ * the tables are freed after the flush; without: tables are freed at once and the caller owns all
+ * invalidation.
  */
-MUST_CHECK status_t pt_unmap(struct page_table *pt, vaddr_t va, struct tlb_gather *gather, struct pt_leaf *old);
+MUST_CHECK status_t pt_unmap(struct page_table *pt, vaddr_t va, struct tlb_gather *gather,
+                             struct pt_leaf *old);
 
-/* Replaces the flags of a leaf, keeping address, A and D. STATUS_ERR_NOT_MAPPED, _UNALIGNED, _WRITE_EXECUTE. */
-MUST_CHECK status_t pt_protect(struct page_table *pt, vaddr_t va, page_flags_t flags, struct tlb_gather *gather);
+/* Replaces the flags of a leaf, keeping address, A and D. STATUS_ERR_NOT_MAPPED, _UNALIGNED, _WRITE_EXECUTE.
+ */
+MUST_CHECK status_t pt_protect(struct page_table *pt, vaddr_t va, page_flags_t flags,
+                               struct tlb_gather *gather);
 
 /* Replaces a 4 KiB leaf by another frame and flags (copy-on-write). STATUS_ERR_NOT_MAPPED and as pt_map. */
 MUST_CHECK status_t pt_replace(struct page_table *pt, vaddr_t va, paddr_t pa, page_flags_t flags,
@@ -167,12 +178,14 @@ MUST_CHECK status_t pt_query(const struct page_table *pt, vaddr_t va, struct pt_
 /* Physical address of a byte. As pt_query. */
 MUST_CHECK status_t pt_translate(const struct page_table *pt, vaddr_t va, paddr_t *out);
 
-/* Calls visit for every leaf that intersects [start, end), ascending; skips empty tables. Stops at the first failure,
- * returns it. The visitor may change or replace the leaf it is given, not unmap it. */
+/* Calls visit for every leaf that intersects [start, end), ascending; skips empty tables. Stops at the first
+ * failure, returns it. The visitor may change or replace the leaf it is given, not unmap it. */
 MUST_CHECK status_t pt_walk(const struct page_table *pt, vaddr_t start, vaddr_t end,
-                            status_t (*visit)(void *context, vaddr_t va, const struct pt_leaf *leaf), void *context);
+                            status_t (*visit)(void *context, vaddr_t va, const struct pt_leaf *leaf),
+                            void *context);
 
-/* Counts tables reachable in the managed half by a full walk; violations (bad live counts, empty tables) in *wrong. */
+/* Counts tables reachable in the managed half by a full walk; violations (bad live counts, empty tables) in
+ * *wrong. */
 uint64_t pt_count_tables(const struct page_table *pt, uint64_t *wrong);
 
 #endif

@@ -1,6 +1,7 @@
 /*
- * Memory-pressure levels with hysteresis and the shrinkers that run once per upward crossing. Shrinkers run without the
- * lock, so they may free memory; registering or unregistering while they run is not allowed. Deviations: none.
+ * Memory-pressure levels with hysteresis and the shrinkers that run once per upward crossing. Shrinkers run
+ * without the lock, so they may free memory; registering or unregistering while they run is not allowed.
+ * Deviations: none.
  */
 
 #include "mm/pressure.h"

@@ -2,9 +2,9 @@
 #define OS_KERNEL_MM_PRESSURE_H
 
 /*
- * Memory pressure: a level computed from the free frames, and the shrinkers that react. A level is entered when the
- * free count falls below its mark and left only when it rises a margin above it (hysteresis). Entering a higher
- * level runs every shrinker exactly once; staying there or leaving it runs none.
+ * Memory pressure: a level computed from the free frames, and the shrinkers that react. A level is entered
+ * when the free count falls below its mark and left only when it rises a margin above it (hysteresis).
+ * Entering a higher level runs every shrinker exactly once; staying there or leaving it runs none.
  */
 
 #include "abi/status.h"
@@ -22,7 +22,8 @@ struct pressure_marks {
 struct shrinker {
     struct list link; /* owned by the pressure module while registered */
     const char *name;
-    /* Frees what it can, returns frames given back. Called without any lock of mm/ held, interrupts as the caller's. */
+    /* Frees what it can, returns frames given back. Called without any lock of mm/ held, interrupts as the
+     * caller's. */
     uint64_t (*shrink)(void *context, enum pressure_level level);
     void *context;
     uint64_t calls;

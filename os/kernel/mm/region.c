@@ -1,7 +1,7 @@
 /*
- * The list of physical regions: sorted, disjoint, every byte with the strongest type claimed for it. Adding a range
- * paints those of its bytes that nothing stronger holds; painting is the pointwise maximum, so order cannot matter.
- * Deviations: none.
+ * The list of physical regions: sorted, disjoint, every byte with the strongest type claimed for it. Adding a
+ * range paints those of its bytes that nothing stronger holds; painting is the pointwise maximum, so order
+ * cannot matter. Deviations: none.
  */
 
 #include "mm/region.h"
@@ -72,7 +72,8 @@ static uint32_t first_after(const struct region_list *list, uint64_t address)
 }
 
 /* Replaces `old` regions at index by the `fresh` given ones. The caller has checked the space. */
-static void splice(struct region_list *list, uint32_t index, uint32_t old, const struct region *fresh, uint32_t count)
+static void splice(struct region_list *list, uint32_t index, uint32_t old, const struct region *fresh,
+                   uint32_t count)
 {
     memmove(&list->regions[index + count], &list->regions[index + old],
             (list->count - index - old) * sizeof list->regions[0]);
@@ -97,7 +98,8 @@ static void merge_around(struct region_list *list, uint32_t index)
     }
 }
 
-/* Paints [base, end), which lies wholly inside region `index` (weaker) or, when inside is false, in a gap before it. */
+/* Paints [base, end), which lies wholly inside region `index` (weaker) or, when inside is false, in a gap
+ * before it. */
 static void paint(struct region_list *list, uint32_t index, bool inside, struct region fresh)
 {
     struct region parts[3];

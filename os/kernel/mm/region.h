@@ -2,12 +2,14 @@
 #define OS_KERNEL_MM_REGION_H
 
 /*
- * Inventory of physical memory before any allocator exists: one sorted, disjoint, typed list made of every map source.
+ * Inventory of physical memory before any allocator exists: one sorted, disjoint, typed list made of every
+ * map source.
  *
- * Overlap rule: each byte gets the strongest type that any source claims for it, strength being the row order of
- * region_types.def; the order of the sources does not matter. Neighbours of one type are merged. Bytes are conserved:
- * the list covers exactly the union of its sources. A USABLE stretch that does not begin or end on a page boundary
- * loses the broken page to a SLIVER, so USABLE regions are whole frames. Zero-length sources vanish.
+ * Overlap rule: each byte gets the strongest type that any source claims for it, strength being the row order
+ * of region_types.def; the order of the sources does not matter. Neighbours of one type are merged. Bytes are
+ * conserved: the list covers exactly the union of its sources. A USABLE stretch that does not begin or end on
+ * a page boundary loses the broken page to a SLIVER, so USABLE regions are whole frames. Zero-length sources
+ * vanish.
  */
 
 #include "abi/handoff.h"
@@ -47,10 +49,11 @@ void region_list_init(struct region_list *list);
 
 /*
  * Adds [base, base+size) with the overlap rule above.
- * Fails with STATUS_ERR_OVERFLOW when the range wraps or ends above 2^52, STATUS_ERR_LIMIT when the list is full
- * (the list is then unchanged). Bound: O(count).
+ * Fails with STATUS_ERR_OVERFLOW when the range wraps or ends above 2^52, STATUS_ERR_LIMIT when the list is
+ * full (the list is then unchanged). Bound: O(count).
  */
-MUST_CHECK status_t region_list_add(struct region_list *list, uint64_t base, uint64_t size, enum region_type type);
+MUST_CHECK status_t region_list_add(struct region_list *list, uint64_t base, uint64_t size,
+                                    enum region_type type);
 
 /* Region that holds the byte, null when none does. Bound: O(log count). */
 const struct region *region_list_find(const struct region_list *list, uint64_t address);
@@ -60,8 +63,8 @@ uint64_t region_list_bytes(const struct region_list *list, enum region_type type
 uint64_t region_list_total(const struct region_list *list);
 
 /*
- * How the validator and the inventory reach physical memory: returns a readable pointer to [base, base+size) or null
- * when any byte is outside of what is mapped. On the kernel side: the early physmap window.
+ * How the validator and the inventory reach physical memory: returns a readable pointer to [base, base+size)
+ * or null when any byte is outside of what is mapped. On the kernel side: the early physmap window.
  */
 struct handoff_reader {
     const void *(*reach)(void *context, uint64_t base, uint64_t size);
@@ -69,18 +72,19 @@ struct handoff_reader {
 };
 
 /*
- * Checks a handoff block and everything it points to; touches only what the reader says it can reach and never more
- * than `available` bytes of the block. block may be any pointer alignment; a misaligned one is refused.
- * Fails with one of STATUS_ERR_HANDOFF_*. After STATUS_OK region_list_build cannot fault.
+ * Checks a handoff block and everything it points to; touches only what the reader says it can reach and
+ * never more than `available` bytes of the block. block may be any pointer alignment; a misaligned one is
+ * refused. Fails with one of STATUS_ERR_HANDOFF_*. After STATUS_OK region_list_build cannot fault.
  */
-MUST_CHECK status_t handoff_validate(const void *block, size_t available, const struct handoff_reader *reader);
+MUST_CHECK status_t handoff_validate(const void *block, size_t available,
+                                     const struct handoff_reader *reader);
 
 /*
- * Inventory pass over a validated block: memory map, kernel image, temporary heap, framebuffer, handoff block itself
- * (at block_address), memory map, command line, modules. Frame 0 is always made RESERVED-like (SLIVER).
- * Fails as region_list_add does.
+ * Inventory pass over a validated block: memory map, kernel image, temporary heap, framebuffer, handoff block
+ * itself (at block_address), memory map, command line, modules. Frame 0 is always made RESERVED-like
+ * (SLIVER). Fails as region_list_add does.
  */
-MUST_CHECK status_t region_list_build(struct region_list *list, const struct handoff *block, uint64_t block_address,
-                                      const struct handoff_reader *reader);
+MUST_CHECK status_t region_list_build(struct region_list *list, const struct handoff *block,
+                                      uint64_t block_address, const struct handoff_reader *reader);
 
 #endif

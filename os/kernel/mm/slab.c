@@ -1,7 +1,8 @@
 /*
- * Slab caches (J. Bonwick, "The Slab Allocator", USENIX Summer 1994; "Magazines and Vmem", USENIX 2001, for the per-CPU
- * layer). The fast path is a pop or push on the CPU's own front with interrupts off and no lock; half a front moves to or
- * from the slabs when it runs empty or full. Debug work is in slab_debug.c. Deviations: no constructors.
+ * Slab caches (J. Bonwick, "The Slab Allocator", USENIX Summer 1994; "Magazines and Vmem", USENIX 2001, for
+ * the per-CPU layer). The fast path is a pop or push on the CPU's own front with interrupts off and no lock;
+ * half a front moves to or from the slabs when it runs empty or full. Debug work is in slab_debug.c.
+ * Deviations: no constructors.
  */
 
 #include "mm/slab.h"
@@ -10,9 +11,9 @@
 #include "mm/kheap.h"
 #include "mm/slab_internal.h"
 
-#define FRONT_BATCH (SLAB_FRONT_CAPACITY / 2)
+#define FRONT_BATCH    (SLAB_FRONT_CAPACITY / 2)
 #define OBJECTS_WANTED 8u
-#define LINE 64u
+#define LINE           64u
 
 static struct {
     struct spinlock lock;
@@ -40,7 +41,8 @@ static uint32_t slab_bytes(const struct slab_cache *cache)
 /* Bytes before the first slot of a slab of n objects. */
 static uint32_t header_bytes(const struct slab_cache *cache, uint32_t n)
 {
-    return (uint32_t)align_up(sizeof(struct slab) + n * sizeof(uint16_t), cache->align > LINE ? cache->align : LINE);
+    return (uint32_t)align_up(sizeof(struct slab) + n * sizeof(uint16_t),
+                              cache->align > LINE ? cache->align : LINE);
 }
 
 /* Smallest slab that holds enough objects; the rest of it becomes colour. */
@@ -86,8 +88,8 @@ status_t slab_cache_init(struct slab_cache *cache, const char *name, uint32_t ob
                          uint32_t flags)
 {
     align = align == 0 ? 16 : align;
-    if (object_size == 0 || object_size > SLAB_MAX_OBJECT || (align & (align - 1)) != 0 || align > PAGE_SIZE ||
-        strnlen(name, sizeof cache->name) == sizeof cache->name) {
+    if (object_size == 0 || object_size > SLAB_MAX_OBJECT || (align & (align - 1)) != 0 ||
+        align > PAGE_SIZE || strnlen(name, sizeof cache->name) == sizeof cache->name) {
         return STATUS_ERR_ARGUMENT;
     }
     memset(cache, 0, sizeof *cache);
@@ -149,7 +151,8 @@ static struct slab *make_slab(struct slab_cache *cache)
     }
     uint32_t unit = cache->align > LINE ? cache->align : LINE;
     uint32_t colour = __atomic_load_n(&cache->colour_next, __ATOMIC_RELAXED);
-    __atomic_store_n(&cache->colour_next, colour + unit <= cache->colour_limit ? colour + unit : 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&cache->colour_next, colour + unit <= cache->colour_limit ? colour + unit : 0,
+                     __ATOMIC_RELAXED);
     list_init(&slab->link);
     slab->cache = cache;
     slab->slots = (uint8_t *)slab + header_bytes(cache, cache->per_slab) + colour;
@@ -289,7 +292,8 @@ static bool refill_front(struct slab_cache *cache, struct slab_front *front)
             return false;
         }
     }
-    return false; /* another CPU took all of the fresh slab: as good as out of memory, the caller may try again */
+    return false; /* another CPU took all of the fresh slab: as good as out of memory, the caller may try
+                     again */
 }
 
 void *slab_alloc_sized(struct slab_cache *cache, uint32_t size, const char *site)

@@ -2,9 +2,10 @@
 #define OS_KERNEL_MM_SLAB_H
 
 /*
- * Slab caches: objects of one size. A slab is a heap-buddy block with a header (struct slab: link, free list, array of
- * object slots). In front of every cache stands a per-CPU stack of objects (interrupts off, no lock). Debug caches keep
- * owner, sizes and call sites of every object, poison on alloc and free, and red zones around it.
+ * Slab caches: objects of one size. A slab is a heap-buddy block with a header (struct slab: link, free list,
+ * array of object slots). In front of every cache stands a per-CPU stack of objects (interrupts off, no
+ * lock). Debug caches keep owner, sizes and call sites of every object, poison on alloc and free, and red
+ * zones around it.
  *
  * Slot of a debug cache:  [red zone][object ... padding][red zone][struct slab_track]
  */
@@ -16,7 +17,7 @@
 #include "types.h"
 
 #define SLAB_STRINGIFY2(x) #x
-#define SLAB_STRINGIFY(x) SLAB_STRINGIFY2(x)
+#define SLAB_STRINGIFY(x)  SLAB_STRINGIFY2(x)
 /* The call site, a constant string "file:line". */
 #define SLAB_SITE __FILE__ ":" SLAB_STRINGIFY(__LINE__)
 
@@ -27,16 +28,16 @@ enum heap_debug {
 };
 
 #define SLAB_POISON_ALLOC 0xa5
-#define SLAB_POISON_FREE 0xdb
-#define SLAB_RED_ZONE 0xbb
+#define SLAB_POISON_FREE  0xdb
+#define SLAB_RED_ZONE     0xbb
 
 #define SLAB_HOT_LINES 0x1u /* no two objects share a 64-byte line */
-#define SLAB_NO_FRONT 0x2u  /* no per-CPU front cache (rare objects) */
+#define SLAB_NO_FRONT  0x2u /* no per-CPU front cache (rare objects) */
 
 #define SLAB_FRONT_CAPACITY 32u
-#define SLAB_MAX_OBJECT 65536u
-#define SLAB_MAX_CACHES 128u
-#define SLAB_KEEP_EMPTY 1u /* empty slabs kept by a cache, its floor */
+#define SLAB_MAX_OBJECT     65536u
+#define SLAB_MAX_CACHES     128u
+#define SLAB_KEEP_EMPTY     1u /* empty slabs kept by a cache, its floor */
 
 /* What a tracked slot remembers. */
 struct slab_track {
@@ -50,7 +51,8 @@ struct slab_track {
 #define SLAB_TRACK_LIVE 0x4c495645u
 #define SLAB_TRACK_FREE 0x46524545u
 
-/* Header at the start of a slab; the free list is an array of slot numbers, so it cannot be hurt through objects. */
+/* Header at the start of a slab; the free list is an array of slot numbers, so it cannot be hurt through
+ * objects. */
 struct slab {
     struct list link; /* in partial, full or empty of the cache: the link to the next slab */
     struct slab_cache *cache;
@@ -73,16 +75,16 @@ struct slab_front {
 struct slab_cache {
     struct list link; /* in the registry */
     char name[24];
-    uint32_t number;      /* index in the registry, stored in the frame table of its slabs */
-    uint32_t object_size; /* bytes the user may touch */
-    uint32_t slot_size;   /* bytes from one slot to the next */
+    uint32_t number;        /* index in the registry, stored in the frame table of its slabs */
+    uint32_t object_size;   /* bytes the user may touch */
+    uint32_t slot_size;     /* bytes from one slot to the next */
     uint32_t object_offset; /* of the object in its slot */
     uint32_t track_offset;  /* of struct slab_track in the slot, 0: none */
     uint32_t align;
     uint32_t flags;
-    uint32_t slab_order;   /* heap-buddy order of a slab */
-    uint32_t per_slab;     /* objects in a slab */
-    uint32_t colour_next;  /* offset of the next slab's first object, multiple of 64 */
+    uint32_t slab_order;  /* heap-buddy order of a slab */
+    uint32_t per_slab;    /* objects in a slab */
+    uint32_t colour_next; /* offset of the next slab's first object, multiple of 64 */
     uint32_t colour_limit;
     enum heap_debug debug;
     struct spinlock lock; /* covers what follows except the fronts */
@@ -122,10 +124,10 @@ enum heap_fault {
 
 struct heap_report {
     enum heap_fault fault;
-    const char *cache;      /* null when unknown */
+    const char *cache; /* null when unknown */
     const void *object;
-    uint64_t size;          /* bytes asked for */
-    uint64_t offset;        /* of the first wrong byte from the object's start (two's complement when before it) */
+    uint64_t size;   /* bytes asked for */
+    uint64_t offset; /* of the first wrong byte from the object's start (two's complement when before it) */
     const char *alloc_site; /* last allocation, null when unknown */
     const char *free_site;  /* last free, null when none */
     const char *found_site; /* the call that found it */
@@ -143,33 +145,36 @@ void slab_format_report(const struct heap_report *report, char *buffer, size_t s
 void slab_init(enum heap_debug debug);
 
 /*
- * Makes a cache in memory of the caller (static or allocated; lives until slab_cache_deinit). align: power of two or 0
- * for 16, at most 4096. Fails: STATUS_ERR_ARGUMENT (size 0, above SLAB_MAX_OBJECT, bad align), STATUS_ERR_EXISTS (name
- * taken), STATUS_ERR_LIMIT (SLAB_MAX_CACHES).
+ * Makes a cache in memory of the caller (static or allocated; lives until slab_cache_deinit). align: power of
+ * two or 0 for 16, at most 4096. Fails: STATUS_ERR_ARGUMENT (size 0, above SLAB_MAX_OBJECT, bad align),
+ * STATUS_ERR_EXISTS (name taken), STATUS_ERR_LIMIT (SLAB_MAX_CACHES).
  */
-MUST_CHECK status_t slab_cache_init(struct slab_cache *cache, const char *name, uint32_t object_size, uint32_t align,
-                                    uint32_t flags);
+MUST_CHECK status_t slab_cache_init(struct slab_cache *cache, const char *name, uint32_t object_size,
+                                    uint32_t align, uint32_t flags);
 
-/* Unregisters a cache. STATUS_ERR_BUSY while objects live. Front caches of all CPUs are emptied (must be at rest). */
+/* Unregisters a cache. STATUS_ERR_BUSY while objects live. Front caches of all CPUs are emptied (must be at
+ * rest). */
 MUST_CHECK status_t slab_cache_deinit(struct slab_cache *cache);
 
-/* An object with unspecified contents, null when memory is out. size: what the caller asked for (statistics, red zone). */
+/* An object with unspecified contents, null when memory is out. size: what the caller asked for (statistics,
+ * red zone). */
 void *slab_alloc_sized(struct slab_cache *cache, uint32_t size, const char *site);
 void slab_free_site(struct slab_cache *cache, void *object, const char *site);
 
-#define slab_alloc(cache) slab_alloc_sized((cache), (cache)->object_size, SLAB_SITE)
+#define slab_alloc(cache)        slab_alloc_sized((cache), (cache)->object_size, SLAB_SITE)
 #define slab_free(cache, object) slab_free_site((cache), (object), SLAB_SITE)
 
 /* Cache of the slab that holds an object, null when the address is in no slab. */
 struct slab_cache *slab_cache_of(const void *object);
 
 /*
- * Empties the front caches of one CPU. The caller runs on that CPU, or that CPU is offline and will not run meanwhile.
+ * Empties the front caches of one CPU. The caller runs on that CPU, or that CPU is offline and will not run
+ * meanwhile.
  */
 void slab_drain_cpu(unsigned cpu);
 
-/* Asks every other CPU to empty its fronts at its next slow step or slab_poll, empties the caller's and frees empty
- * slabs beyond none. Returns bytes given back to the heap buddy. */
+/* Asks every other CPU to empty its fronts at its next slow step or slab_poll, empties the caller's and frees
+ * empty slabs beyond none. Returns bytes given back to the heap buddy. */
 uint64_t slab_trim(void);
 
 /* Obeys a drain request of slab_trim for the calling CPU; for the idle loop. */
@@ -181,8 +186,8 @@ void slab_stats_read(const struct slab_cache *cache, struct slab_stats *out);
 void slab_for_each_cache(void (*visit)(void *context, struct slab_cache *cache), void *context);
 
 /*
- * Leak report: every live object of tracked caches whose allocation serial is >= since, as lines with cache, size and
- * call site. Returns the count. slab_serial gives the current serial. The machine must be at rest.
+ * Leak report: every live object of tracked caches whose allocation serial is >= since, as lines with cache,
+ * size and call site. Returns the count. slab_serial gives the current serial. The machine must be at rest.
  */
 uint64_t slab_serial(void);
 uint64_t slab_report_live(uint64_t since, const struct text_sink *sink);
@@ -190,7 +195,8 @@ uint64_t slab_report_live(uint64_t since, const struct text_sink *sink);
 /* The header of the slab that holds an address, null when it is in no slab. */
 struct slab *slab_of(const void *object);
 
-/* Checks all free objects' poison, all live objects' red zones and all lists; faults go to the report hook. Number. */
+/* Checks all free objects' poison, all live objects' red zones and all lists; faults go to the report hook.
+ * Number. */
 uint64_t slab_check_all(void);
 
 #endif

@@ -1,8 +1,8 @@
 /*
- * Debugging of slab objects: who allocated and freed them, poison, red zones, leak report. A slot of a debug cache is
- * [red zone][object, padding][red zone][track]; the left zone is as wide as the alignment asks. Padding between the asked
- * size and the right zone counts as red zone too, so an overflow by one byte is seen for every size.
- * Deviations: reads of freed memory are not seen, only writes.
+ * Debugging of slab objects: who allocated and freed them, poison, red zones, leak report. A slot of a debug
+ * cache is [red zone][object, padding][red zone][track]; the left zone is as wide as the alignment asks.
+ * Padding between the asked size and the right zone counts as red zone too, so an overflow by one byte is
+ * seen for every size. Deviations: reads of freed memory are not seen, only writes.
  */
 
 #include "lib/format.h"
@@ -31,18 +31,24 @@ void slab_set_report_hook(heap_report_hook hook)
 static const char *fault_text(enum heap_fault fault)
 {
     switch (fault) {
-    case HEAP_FAULT_DOUBLE_FREE: return "double free";
-    case HEAP_FAULT_USE_AFTER_FREE: return "use after free";
-    case HEAP_FAULT_OVERFLOW: return "overflow";
-    case HEAP_FAULT_UNDERFLOW: return "underflow";
-    case HEAP_FAULT_FOREIGN: return "foreign pointer";
+    case HEAP_FAULT_DOUBLE_FREE:
+        return "double free";
+    case HEAP_FAULT_USE_AFTER_FREE:
+        return "use after free";
+    case HEAP_FAULT_OVERFLOW:
+        return "overflow";
+    case HEAP_FAULT_UNDERFLOW:
+        return "underflow";
+    case HEAP_FAULT_FOREIGN:
+        return "foreign pointer";
     }
     return "unknown fault";
 }
 
 void slab_format_report(const struct heap_report *report, char *buffer, size_t size)
 {
-    ksnprintf(buffer, size, "heap: %s: object %p of %s, %llu bytes, at offset %lld, allocated %s, freed %s, found %s",
+    ksnprintf(buffer, size,
+              "heap: %s: object %p of %s, %llu bytes, at offset %lld, allocated %s, freed %s, found %s",
               fault_text(report->fault), report->object, report->cache ? report->cache : "no cache",
               (unsigned long long)report->size, (long long)report->offset,
               report->alloc_site ? report->alloc_site : "-", report->free_site ? report->free_site : "-",
@@ -60,8 +66,8 @@ void slab_report(const struct heap_report *report)
     panic("%s", text);
 }
 
-static void report_object(enum heap_fault fault, const struct slab_cache *cache, const void *object, uint64_t offset,
-                          const char *site)
+static void report_object(enum heap_fault fault, const struct slab_cache *cache, const void *object,
+                          uint64_t offset, const char *site)
 {
     const struct slab_track *track = slab_track_of(cache, object);
     slab_report(&(struct heap_report){.fault = fault,
@@ -206,8 +212,8 @@ static void report_live(struct object_walk *walk, const struct slab_cache *cache
     walk->count++;
     if (walk->sink) {
         char line[200];
-        ksnprintf(line, sizeof line, "live: %s, %u bytes, serial %llu, allocated %s", cache->name, track->size,
-                  (unsigned long long)track->serial, track->alloc_site);
+        ksnprintf(line, sizeof line, "live: %s, %u bytes, serial %llu, allocated %s", cache->name,
+                  track->size, (unsigned long long)track->serial, track->alloc_site);
         walk->sink->line(walk->sink->context, line);
     }
 }

@@ -13,7 +13,8 @@
 
 static inline struct slab_track *slab_track_of(const struct slab_cache *cache, const void *object)
 {
-    return (struct slab_track *)(void *)((uint8_t *)(uintptr_t)object - cache->object_offset + cache->track_offset);
+    return (struct slab_track *)(void *)((uint8_t *)(uintptr_t)object - cache->object_offset +
+                                         cache->track_offset);
 }
 
 /* Sets object_offset, track_offset and slot_size from object_size, align and debug. */

@@ -12,7 +12,8 @@ void tlb_set_flush(tlb_flush_hook hook)
     flush_hook = hook;
 }
 
-void tlb_gather_init(struct tlb_gather *gather, struct address_space *space, const struct pt_allocator *allocator)
+void tlb_gather_init(struct tlb_gather *gather, struct address_space *space,
+                     const struct pt_allocator *allocator)
 {
     gather->space = space;
     gather->allocator = allocator;

@@ -2,17 +2,19 @@
 #define OS_KERNEL_MM_TLB_H
 
 /*
- * TLB gather: collects pages to invalidate and frames to free while page tables change. tlb_gather_finish calls the
- * flush hook, which returns only when every CPU that may hold stale entries has acknowledged, and then frees.
+ * TLB gather: collects pages to invalidate and frames to free while page tables change. tlb_gather_finish
+ * calls the flush hook, which returns only when every CPU that may hold stale entries has acknowledged, and
+ * then frees.
  *
- * The hook is called with no spinlock of mm/ held, so a target CPU that spins with interrupts off inside mm/ still gets
- * to its acknowledgement; an address space's gate may be held (waiters call vm_hooks.relax, see vm.h).
+ * The hook is called with no spinlock of mm/ held, so a target CPU that spins with interrupts off inside mm/
+ * still gets to its acknowledgement; an address space's gate may be held (waiters call vm_hooks.relax, see
+ * vm.h).
  */
 
 #include "mm/pagetable.h"
 #include "types.h"
 
-#define TLB_GATHER_PAGES 32u  /* beyond: flush everything */
+#define TLB_GATHER_PAGES  32u /* beyond: flush everything */
 #define TLB_GATHER_FRAMES 64u /* bound of what one gather can free */
 
 struct address_space;
@@ -23,10 +25,11 @@ struct tlb_gather {
     uint32_t frame_count;
     uint32_t table_count;
     bool full;         /* flush the whole space: pages[] is not complete */
-    bool tables_freed; /* paging-structure caches must go too (INVLPG drops them for its address; full flush drops all) */
+    bool tables_freed; /* paging-structure caches must go too (INVLPG drops them for its address; full flush
+                          drops all) */
     const struct pt_allocator *allocator;
     vaddr_t pages[TLB_GATHER_PAGES];
-    pfn_t frames[TLB_GATHER_FRAMES];  /* references dropped with frame_put after the flush */
+    pfn_t frames[TLB_GATHER_FRAMES];   /* references dropped with frame_put after the flush */
     paddr_t tables[TLB_GATHER_FRAMES]; /* page tables freed after the flush */
 };
 
@@ -35,7 +38,8 @@ typedef void (*tlb_flush_hook)(const struct tlb_gather *gather);
 /* Sets the flush hook (kernel: shootdown). Null: nothing to flush (host tests, before paging is ours). */
 void tlb_set_flush(tlb_flush_hook hook);
 
-void tlb_gather_init(struct tlb_gather *gather, struct address_space *space, const struct pt_allocator *allocator);
+void tlb_gather_init(struct tlb_gather *gather, struct address_space *space,
+                     const struct pt_allocator *allocator);
 
 /* Notes a page for invalidation. */
 void tlb_gather_page(struct tlb_gather *gather, vaddr_t va);

@@ -1,6 +1,7 @@
 /*
- * Address spaces: gate, creation and end, mapping, unmapping, protection, questions. Faults are in fault.c, the
- * copy-on-write clone in clone.c, copies to and from user memory in vm_copy.c. Deviations: user areas use 4 KiB pages.
+ * Address spaces: gate, creation and end, mapping, unmapping, protection, questions. Faults are in fault.c,
+ * the copy-on-write clone in clone.c, copies to and from user memory in vm_copy.c. Deviations: user areas use
+ * 4 KiB pages.
  */
 
 #include "mm/vm.h"
@@ -117,7 +118,8 @@ static status_t place(struct address_space *space, uint64_t hint, uint64_t bytes
 }
 
 /* Adds an area at hint or elsewhere. Gated. */
-static status_t add_area(struct address_space *space, const struct vm_area *wanted, bool fixed, uint64_t *start)
+static status_t add_area(struct address_space *space, const struct vm_area *wanted, bool fixed,
+                         uint64_t *start)
 {
     uint64_t bytes = wanted->end - wanted->start;
     status_t status = place(space, wanted->start, bytes, fixed, start);
@@ -173,7 +175,8 @@ status_t vm_map_stack(struct address_space *space, vaddr_t top, uint64_t bytes)
     if (!vaddr_aligned(top, PAGE_SIZE) || bytes % PAGE_SIZE != 0) {
         return STATUS_ERR_UNALIGNED;
     }
-    if (bytes == 0 || top.number > USER_END || bytes > top.number - 2 * PAGE_SIZE || top.number < 3 * PAGE_SIZE) {
+    if (bytes == 0 || top.number > USER_END || bytes > top.number - 2 * PAGE_SIZE ||
+        top.number < 3 * PAGE_SIZE) {
         return STATUS_ERR_RANGE;
     }
     uint64_t base = top.number - bytes;
@@ -206,8 +209,8 @@ static status_t map_device_pages(struct address_space *space, uint64_t start, co
     return status;
 }
 
-status_t vm_map_device(struct address_space *space, vaddr_t hint, paddr_t physical, uint64_t bytes, uint32_t flags,
-                       enum cache_policy cache, vaddr_t *out)
+status_t vm_map_device(struct address_space *space, vaddr_t hint, paddr_t physical, uint64_t bytes,
+                       uint32_t flags, enum cache_policy cache, vaddr_t *out)
 {
     status_t status = check_map(hint, &bytes, flags);
     if (status == STATUS_OK && (flags & VM_EXECUTE) != 0) {
@@ -341,7 +344,8 @@ static status_t protect_leaf(void *context, vaddr_t va, const struct pt_leaf *le
     if (device) {
         flags = page_flags_or(flags, cache_policy_flags(walk->area->cache));
         flags = page_flags_or(flags, PAGE_FLAGS(PAGE_DEVICE));
-    } else if (page_flags_contain(leaf->flags, PAGE_FLAGS(PAGE_WRITABLE)) && (walk->area->protection & VM_WRITE)) {
+    } else if (page_flags_contain(leaf->flags, PAGE_FLAGS(PAGE_WRITABLE)) &&
+               (walk->area->protection & VM_WRITE)) {
         return STATUS_OK;
     }
     return pt_protect(&walk->space->table, va, flags, walk->gather);
@@ -351,7 +355,8 @@ static status_t protect_leaf(void *context, vaddr_t va, const struct pt_leaf *le
 static void protect_area(struct address_space *space, struct vm_area *area, struct tlb_gather *gather)
 {
     struct protect_walk walk = {space, area, gather};
-    status_t status = pt_walk(&space->table, vaddr_make(area->start), vaddr_make(area->end), protect_leaf, &walk);
+    status_t status =
+        pt_walk(&space->table, vaddr_make(area->start), vaddr_make(area->end), protect_leaf, &walk);
     if (status != STATUS_OK) {
         panic("vm: protection of space %u: %s", space->id, status_text(status));
     }
@@ -375,7 +380,8 @@ status_t vm_protect(struct address_space *space, vaddr_t start, uint64_t bytes, 
         status = vm_area_cut(space, start.number, end);
     }
     if (status == STATUS_OK) {
-        for (struct vm_area *area = vm_area_find(space, start.number); area; area = vm_area_find(space, area->end)) {
+        for (struct vm_area *area = vm_area_find(space, start.number); area;
+             area = vm_area_find(space, area->end)) {
             if (area->start >= end) {
                 break;
             }

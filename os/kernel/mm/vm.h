@@ -4,10 +4,11 @@
 /*
  * Address spaces of processes: a page table and the sorted areas that say what may be where.
  *
- * Serialisation: every operation holds the space's gate from start to end, TLB flushes included. The gate is not a
- * spinlock: a waiter holds nothing and calls hooks.relax in a loop, which must let pending TLB shootdowns be answered
- * (and may yield the CPU). So nothing here may be called in interrupt handlers or with a spinlock held; page faults are
- * fine (they come from user code or from user accesses of system calls that hold no gate).
+ * Serialisation: every operation holds the space's gate from start to end, TLB flushes included. The gate is
+ * not a spinlock: a waiter holds nothing and calls hooks.relax in a loop, which must let pending TLB
+ * shootdowns be answered (and may yield the CPU). So nothing here may be called in interrupt handlers or with
+ * a spinlock held; page faults are fine (they come from user code or from user accesses of system calls that
+ * hold no gate).
  */
 
 #include "abi/status.h"
@@ -18,14 +19,14 @@
 #include "mm/tlb.h"
 #include "types.h"
 
-#define VM_READ 0x1u
-#define VM_WRITE 0x2u
-#define VM_EXECUTE 0x4u
+#define VM_READ           0x1u
+#define VM_WRITE          0x2u
+#define VM_EXECUTE        0x4u
 #define VM_PROTECTION_ALL 0x7u
 
 #define VM_FIXED 0x10u /* at exactly the given address, else STATUS_ERR_EXISTS */
 
-#define VM_MAX_AREAS 4096u
+#define VM_MAX_AREAS    4096u
 #define VM_POPULATE_MAX 8192u /* pages in one call */
 
 enum vm_area_kind {
@@ -48,34 +49,35 @@ struct vm_area {
 struct vm_stats {
     uint64_t resident_pages; /* present 4 KiB leaves with a frame reference */
     uint64_t device_pages;
-    uint64_t table_frames;   /* page tables, root included */
-    uint64_t area_bytes;     /* all areas but guards */
+    uint64_t table_frames; /* page tables, root included */
+    uint64_t area_bytes;   /* all areas but guards */
     uint64_t faults;
     uint64_t zero_fills;
-    uint64_t cow_copies;     /* write faults that copied */
-    uint64_t cow_takes;      /* last writer: page taken without a copy */
-    uint64_t denied;         /* faults answered with an error */
+    uint64_t cow_copies; /* write faults that copied */
+    uint64_t cow_takes;  /* last writer: page taken without a copy */
+    uint64_t denied;     /* faults answered with an error */
 };
 
 struct address_space {
     struct page_table table;
-    struct spinlock lock;      /* covers busy and holder only */
-    bool busy;                 /* the gate */
-    uint32_t id;               /* owner id of its frames: the process id */
-    uint64_t cpu_mask;         /* CPUs that may hold its TLB entries; kept by the context switch, read by shootdown */
+    struct spinlock lock; /* covers busy and holder only */
+    bool busy;            /* the gate */
+    uint32_t id;          /* owner id of its frames: the process id */
+    uint64_t cpu_mask; /* CPUs that may hold its TLB entries; kept by the context switch, read by shootdown */
     uint64_t frame_limit;      /* resident pages + table frames allowed, 0: no limit */
     struct list areas;         /* struct vm_area, ascending */
     struct vm_area *last_area; /* found last, a hint */
     uint32_t area_count;
     struct vm_stats stats;
-    void *arch;                /* for the architecture (PCID state and the like); mm/ never looks */
+    void *arch; /* for the architecture (PCID state and the like); mm/ never looks */
 };
 
 struct vm_hooks {
     void (*relax)(void); /* while waiting for a gate; null: arch_pause */
 };
 
-/* Makes the area cache. kernel: its upper half is shared into every space (null: none). Both must live for ever. */
+/* Makes the area cache. kernel: its upper half is shared into every space (null: none). Both must live for
+ * ever. */
 MUST_CHECK status_t vm_init(const struct page_table *kernel, const struct vm_hooks *hooks);
 
 /* An empty space in memory of the caller. STATUS_ERR_NO_MEMORY. */
@@ -85,54 +87,57 @@ MUST_CHECK status_t vm_space_init(struct address_space *space, uint32_t id);
 void vm_space_deinit(struct address_space *space);
 
 /*
- * Anonymous memory: bytes (rounded up) at hint, or at the first gap at or above hint when VM_FIXED is not given and
- * hint is taken. flags: protection bits, VM_FIXED. Neighbours with equal properties are merged. Fails:
- * STATUS_ERR_ARGUMENT, _UNALIGNED (hint), _RANGE (outside the user half, 0 bytes), _WRITE_EXECUTE, _EXISTS, _NO_MEMORY
- * (heap or address space), _LIMIT (areas).
+ * Anonymous memory: bytes (rounded up) at hint, or at the first gap at or above hint when VM_FIXED is not
+ * given and hint is taken. flags: protection bits, VM_FIXED. Neighbours with equal properties are merged.
+ * Fails: STATUS_ERR_ARGUMENT, _UNALIGNED (hint), _RANGE (outside the user half, 0 bytes), _WRITE_EXECUTE,
+ * _EXISTS, _NO_MEMORY (heap or address space), _LIMIT (areas).
  */
-MUST_CHECK status_t vm_map(struct address_space *space, vaddr_t hint, uint64_t bytes, uint32_t flags, vaddr_t *out);
+MUST_CHECK status_t vm_map(struct address_space *space, vaddr_t hint, uint64_t bytes, uint32_t flags,
+                           vaddr_t *out);
 
-/* A stack of bytes that ends at top, with one guard page below it: [top-bytes-4096, top-bytes). As vm_map, fixed. */
+/* A stack of bytes that ends at top, with one guard page below it: [top-bytes-4096, top-bytes). As vm_map,
+ * fixed. */
 MUST_CHECK status_t vm_map_stack(struct address_space *space, vaddr_t top, uint64_t bytes);
 
 /* Device memory, mapped at once with a cache policy; rolled back whole on failure. Never executable. */
 MUST_CHECK status_t vm_map_device(struct address_space *space, vaddr_t hint, paddr_t physical, uint64_t bytes,
                                   uint32_t flags, enum cache_policy cache, vaddr_t *out);
 
-/* Unmaps [start, start+bytes); areas are cut or split; holes are allowed. Returns after every CPU has dropped its
- * entries. _UNALIGNED, _RANGE, _NO_MEMORY (a split needs an area record; nothing changed). */
+/* Unmaps [start, start+bytes); areas are cut or split; holes are allowed. Returns after every CPU has dropped
+ * its entries. _UNALIGNED, _RANGE, _NO_MEMORY (a split needs an area record; nothing changed). */
 MUST_CHECK status_t vm_unmap(struct address_space *space, vaddr_t start, uint64_t bytes);
 
 /* Changes the protection of a range that is wholly inside areas (no guards, no device made executable).
  * STATUS_ERR_NOT_MAPPED when there is a hole, _WRITE_EXECUTE, _NO_MEMORY (nothing changed). */
-MUST_CHECK status_t vm_protect(struct address_space *space, vaddr_t start, uint64_t bytes, uint32_t protection);
+MUST_CHECK status_t vm_protect(struct address_space *space, vaddr_t start, uint64_t bytes,
+                               uint32_t protection);
 
-/* Makes up to VM_POPULATE_MAX pages present (for writing when write is set), all or nothing: on a failure every page
- * this call added is taken out again (a copy-on-write page that it broke stays the writer's own). Fails as vm_fault,
- * _UNALIGNED, _RANGE. */
+/* Makes up to VM_POPULATE_MAX pages present (for writing when write is set), all or nothing: on a failure
+ * every page this call added is taken out again (a copy-on-write page that it broke stays the writer's own).
+ * Fails as vm_fault, _UNALIGNED, _RANGE. */
 MUST_CHECK status_t vm_populate(struct address_space *space, vaddr_t start, uint64_t bytes, bool write);
 
 /* Area that holds va, a copy in *out. STATUS_ERR_NOT_FOUND. */
 MUST_CHECK status_t vm_find_area(struct address_space *space, vaddr_t va, struct vm_area *out);
 
 /* Page-fault error code bits (AMD64 APM volume 2, "#PF - Page-Fault Exception"). */
-#define FAULT_PRESENT 0x01u
-#define FAULT_WRITE 0x02u
-#define FAULT_USER 0x04u
+#define FAULT_PRESENT  0x01u
+#define FAULT_WRITE    0x02u
+#define FAULT_USER     0x04u
 #define FAULT_RESERVED 0x08u
-#define FAULT_FETCH 0x10u
+#define FAULT_FETCH    0x10u
 
 /*
- * Serves a page fault on a user address. STATUS_OK: try again (also when another CPU served it first; the caller's
- * stale TLB entry of this page is then gone through the flush hook). Otherwise the access is an error:
- * STATUS_ERR_BAD_ADDRESS (no area), _GUARD, _PROTECTION, _NO_MEMORY, _LIMIT.
+ * Serves a page fault on a user address. STATUS_OK: try again (also when another CPU served it first; the
+ * caller's stale TLB entry of this page is then gone through the flush hook). Otherwise the access is an
+ * error: STATUS_ERR_BAD_ADDRESS (no area), _GUARD, _PROTECTION, _NO_MEMORY, _LIMIT.
  */
 MUST_CHECK status_t vm_fault(struct address_space *space, vaddr_t va, uint64_t error_code);
 
 /*
- * Copy-on-write clone of parent into child (memory of the caller, not initialised before). Both see the same pages,
- * write-protected. On failure child does not exist and parent is as before, except that its pages may be marked
- * copy-on-write with one reference (the next write takes them without a copy).
+ * Copy-on-write clone of parent into child (memory of the caller, not initialised before). Both see the same
+ * pages, write-protected. On failure child does not exist and parent is as before, except that its pages may
+ * be marked copy-on-write with one reference (the next write takes them without a copy).
  */
 MUST_CHECK status_t vm_clone(struct address_space *parent, struct address_space *child, uint32_t child_id);
 
@@ -140,14 +145,15 @@ MUST_CHECK status_t vm_clone(struct address_space *parent, struct address_space 
 MUST_CHECK status_t vm_translate(struct address_space *space, vaddr_t va, paddr_t *out);
 
 /*
- * Copies between kernel memory and a space (any, loaded or not) through the physmap, faulting pages in as the user
- * itself would: never a kernel fault, whatever the address. Fails as vm_fault; *done (may be null) says how many bytes
- * were copied before. vm_copy_string copies up to limit bytes including the terminator; _LIMIT when none is found,
- * *length without it.
+ * Copies between kernel memory and a space (any, loaded or not) through the physmap, faulting pages in as the
+ * user itself would: never a kernel fault, whatever the address. Fails as vm_fault; *done (may be null) says
+ * how many bytes were copied before. vm_copy_string copies up to limit bytes including the terminator; _LIMIT
+ * when none is found, *length without it.
  */
 MUST_CHECK status_t vm_copy_out(struct address_space *space, vaddr_t to, const void *from, uint64_t bytes,
                                 uint64_t *done);
-MUST_CHECK status_t vm_copy_in(struct address_space *space, void *to, vaddr_t from, uint64_t bytes, uint64_t *done);
+MUST_CHECK status_t vm_copy_in(struct address_space *space, void *to, vaddr_t from, uint64_t bytes,
+                               uint64_t *done);
 MUST_CHECK status_t vm_copy_string(struct address_space *space, char *to, vaddr_t from, uint64_t limit,
                                    uint64_t *length);
 
@@ -157,7 +163,8 @@ MUST_CHECK status_t vm_write_image(struct address_space *space, vaddr_t to, cons
 /* A consistent copy of the statistics. */
 void vm_stats_read(struct address_space *space, struct vm_stats *out);
 
-/* Walks everything and compares with the statistics, the frame references and the areas. Number of differences. */
+/* Walks everything and compares with the statistics, the frame references and the areas. Number of
+ * differences. */
 uint64_t vm_check(struct address_space *space);
 
 #endif

@@ -76,8 +76,8 @@ void vm_area_drop(struct address_space *space, struct vm_area *area)
 static bool joinable(const struct vm_area *a, const struct vm_area *b)
 {
     bool physical = a->kind != VM_DEVICE || a->physical + (a->end - a->start) == b->physical;
-    return a->end == b->start && a->kind == b->kind && a->protection == b->protection && a->cache == b->cache &&
-           a->kind != VM_STACK && a->kind != VM_GUARD && physical;
+    return a->end == b->start && a->kind == b->kind && a->protection == b->protection &&
+           a->cache == b->cache && a->kind != VM_STACK && a->kind != VM_GUARD && physical;
 }
 
 void vm_area_join(struct address_space *space, uint64_t start, uint64_t end)

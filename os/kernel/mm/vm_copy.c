@@ -1,7 +1,8 @@
 /*
- * Copies between kernel memory and user memory of any address space, loaded or not, through the physmap. Each page is
- * found, and faulted in as the user's own access would, under the gate; so no user address can make the kernel fault and
- * an unmapping CPU waits. Deviations: the accessed and dirty bits of the user's entry are not set by these copies.
+ * Copies between kernel memory and user memory of any address space, loaded or not, through the physmap. Each
+ * page is found, and faulted in as the user's own access would, under the gate; so no user address can make
+ * the kernel fault and an unmapping CPU waits. Deviations: the accessed and dirty bits of the user's entry
+ * are not set by these copies.
  */
 
 #include "lib/string.h"
@@ -101,9 +102,11 @@ static status_t copy_whole(struct copy copy, uint64_t *done)
     return status;
 }
 
-status_t vm_copy_out(struct address_space *space, vaddr_t to, const void *from, uint64_t bytes, uint64_t *done)
+status_t vm_copy_out(struct address_space *space, vaddr_t to, const void *from, uint64_t bytes,
+                     uint64_t *done)
 {
-    return copy_whole((struct copy){space, COPY_OUT, to.number, (uint8_t *)(uintptr_t)from, bytes, 0, false}, done);
+    return copy_whole((struct copy){space, COPY_OUT, to.number, (uint8_t *)(uintptr_t)from, bytes, 0, false},
+                      done);
 }
 
 status_t vm_copy_in(struct address_space *space, void *to, vaddr_t from, uint64_t bytes, uint64_t *done)
@@ -113,7 +116,8 @@ status_t vm_copy_in(struct address_space *space, void *to, vaddr_t from, uint64_
 
 status_t vm_write_image(struct address_space *space, vaddr_t to, const void *from, uint64_t bytes)
 {
-    return copy_whole((struct copy){space, COPY_IMAGE, to.number, (uint8_t *)(uintptr_t)from, bytes, 0, false}, NULL);
+    return copy_whole(
+        (struct copy){space, COPY_IMAGE, to.number, (uint8_t *)(uintptr_t)from, bytes, 0, false}, NULL);
 }
 
 status_t vm_copy_string(struct address_space *space, char *to, vaddr_t from, uint64_t limit, uint64_t *length)

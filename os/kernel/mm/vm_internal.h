@@ -39,9 +39,10 @@ page_flags_t vm_leaf_flags(const struct vm_area *area, bool cow);
 /* True when `frames` more resident pages and tables are allowed. */
 bool vm_may_grow(const struct address_space *space, uint64_t frames);
 
-/* Makes the page at address present, and writable when write is set. *added (may be null): a page came to be. */
-MUST_CHECK status_t vm_page_in(struct address_space *space, const struct vm_area *area, uint64_t address, bool write,
-                               bool *added);
+/* Makes the page at address present, and writable when write is set. *added (may be null): a page came to be.
+ */
+MUST_CHECK status_t vm_page_in(struct address_space *space, const struct vm_area *area, uint64_t address,
+                               bool write, bool *added);
 
 /* Takes every page of [start, end) out; flushes and frees. */
 void vm_pages_out(struct address_space *space, uint64_t start, uint64_t end);

@@ -1,7 +1,7 @@
 /*
- * A zone of a node: free count, marks, counters, and the choice of engine by request size (below 512 frames the bitmap
- * engine, from 512 on the buddy). Marks: min 1/256 of the zone, low 2x, high 3x; the DMA zone keeps a quarter of itself
- * for DMA requests (its low mark). Deviations: none.
+ * A zone of a node: free count, marks, counters, and the choice of engine by request size (below 512 frames
+ * the bitmap engine, from 512 on the buddy). Marks: min 1/256 of the zone, low 2x, high 3x; the DMA zone
+ * keeps a quarter of itself for DMA requests (its low mark). Deviations: none.
  */
 
 #include "lib/bitmap.h"
@@ -85,8 +85,9 @@ bool zone_take(struct frame_zone *zone, uint64_t n, uint64_t align, uint64_t flo
 {
     bool small = n < FRAMES_PER_BLOCK;
     uint64_t flags = spin_lock_irqsave(&zone->lock);
-    bool done = zone->free_frames >= n && zone->free_frames - n >= floor &&
-                (small ? bitmap_engine_take(zone, (unsigned)n, (unsigned)align, pfn) : take_large(zone, n, pfn));
+    bool done =
+        zone->free_frames >= n && zone->free_frames - n >= floor &&
+        (small ? bitmap_engine_take(zone, (unsigned)n, (unsigned)align, pfn) : take_large(zone, n, pfn));
     bool wake = false;
     if (done) {
         zone->free_frames -= n;

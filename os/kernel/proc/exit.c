@@ -43,22 +43,23 @@ void process_exit(int32_t status)
     if (process == process_init_get()) {
         panic("init ended with status %d", status);
     }
-    uint64_t flags = spin_lock_irqsave(&process_tree_lock);
     process_set_state(process, PROCESS_EXITING);
-    spin_unlock_irqrestore(&process_tree_lock, flags);
     give_back_resources(process);
 
-    arch_irq_disable();
-    spin_lock(&process_tree_lock);
     struct thread *thread = thread_current();
+    preempt_disable(); /* from the zombie on, nobody waits for this thread's next turn */
+    uint64_t flags = spin_lock_irqsave(&process_tree_lock);
     list_remove(&thread->process_node);
     process->thread_count--;
     reparent_children_locked(process);
     process->exit_status = status;
     process_set_state(process, PROCESS_ZOMBIE);
     process_count_exit();
-    wait_queue_wake_all(&process->parent->child_ended);
-    spin_unlock(&process_tree_lock);
+    struct process *parent = process->parent;
+    __atomic_add_fetch(&parent->references, 1, __ATOMIC_RELAXED);
+    spin_unlock_irqrestore(&process_tree_lock, flags);
+    wait_queue_wake_all(&parent->child_ended);
+    process_put(parent);
     sched_exit(); /* the process may be freed from here on: the thread does not look at it again */
 }
 

@@ -96,7 +96,7 @@ void process_set_state(struct process *process, enum process_state to)
     if (!(legal[process->state] & (1u << to))) {
         panic("process %u: illegal state change %u to %u", process->pid.number, process->state, to);
     }
-    process->state = to;
+    __atomic_store_n(&process->state, to, __ATOMIC_RELEASE);
 }
 
 void process_link_locked(struct process *process, struct process *parent)
@@ -141,7 +141,7 @@ struct process *process_get(pid_t pid)
     {
         struct process *process = list_entry(node, struct process, table_node);
         if (process->pid.number == pid.number) {
-            process->references++;
+            __atomic_add_fetch(&process->references, 1, __ATOMIC_RELAXED);
             found = process;
             break;
         }
@@ -152,10 +152,7 @@ struct process *process_get(pid_t pid)
 
 void process_put(struct process *process)
 {
-    uint64_t flags = spin_lock_irqsave(&process_tree_lock);
-    bool last = --process->references == 0;
-    spin_unlock_irqrestore(&process_tree_lock, flags);
-    if (last) {
+    if (__atomic_sub_fetch(&process->references, 1, __ATOMIC_ACQ_REL) == 0) {
         if (process->state != PROCESS_DEAD) {
             panic("process %u lost its last reference alive", process->pid.number);
         }
@@ -173,49 +170,44 @@ void process_totals_read(struct process_totals *out)
 
 /* ---- quotas ---- */
 
+/* Adds one unless the limit is reached. */
+static bool count_up(uint32_t *used, uint32_t limit)
+{
+    uint32_t now = __atomic_load_n(used, __ATOMIC_RELAXED);
+    do {
+        if (now >= limit) {
+            return false;
+        }
+    } while (!__atomic_compare_exchange_n(used, &now, now + 1, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+    return true;
+}
+
 /* One more process in the tree and all trees around it, or in none. The quota gains a reference. */
 status_t quota_charge(struct process_quota *quota)
 {
-    status_t status = STATUS_OK;
-    uint64_t flags = spin_lock_irqsave(&process_tree_lock);
     for (struct process_quota *at = quota; at != NULL; at = at->outer) {
-        if (at->used >= at->limit) {
-            status = STATUS_ERR_LIMIT;
+        if (!count_up(&at->used, at->limit)) {
+            for (struct process_quota *undo = quota; undo != at; undo = undo->outer) {
+                __atomic_sub_fetch(&undo->used, 1, __ATOMIC_RELAXED);
+            }
+            return STATUS_ERR_LIMIT;
         }
     }
-    if (status == STATUS_OK) {
-        quota->references++;
-        for (struct process_quota *at = quota; at != NULL; at = at->outer) {
-            at->used++;
-        }
-    }
-    spin_unlock_irqrestore(&process_tree_lock, flags);
-    return status;
+    __atomic_add_fetch(&quota->references, 1, __ATOMIC_RELAXED);
+    return STATUS_OK;
 }
 
-static void quota_drop(struct process_quota *quota)
+/* One process less, and its reference; the last reference frees the quota, which is one reference of the outer one. */
+void quota_uncharge(struct process_quota *quota)
 {
-    while (quota != NULL) {
-        uint64_t flags = spin_lock_irqsave(&process_tree_lock);
-        bool last = --quota->references == 0;
-        spin_unlock_irqrestore(&process_tree_lock, flags);
+    for (struct process_quota *at = quota; at != NULL; at = at->outer) {
+        __atomic_sub_fetch(&at->used, 1, __ATOMIC_RELAXED);
+    }
+    while (quota != NULL && __atomic_sub_fetch(&quota->references, 1, __ATOMIC_ACQ_REL) == 0) {
         struct process_quota *outer = quota->outer;
-        if (!last) {
-            break;
-        }
         kfree(quota);
         quota = outer;
     }
-}
-
-void quota_uncharge(struct process_quota *quota)
-{
-    uint64_t flags = spin_lock_irqsave(&process_tree_lock);
-    for (struct process_quota *at = quota; at != NULL; at = at->outer) {
-        at->used--;
-    }
-    spin_unlock_irqrestore(&process_tree_lock, flags);
-    quota_drop(quota);
 }
 
 /* The process keeps counting in the outer tree, whose charge and reference pass to the new one. */

@@ -1,12 +1,13 @@
-/* Messages between APICs: destinations, arbitration, latency, order, back-pressure, faults, the I/O APIC in it. */
+/* Messages between APICs: destinations, arbitration, latency, order, back-pressure, faults, the I/O APIC in
+ * it. */
 
 #include "apic/apic_bus.h"
 
 #include "../dev/dev_harness.h"
 #include "base/bits.h"
 
-#define CPUS 4u
-#define IPI  100u
+#define CPUS  4u
+#define IPI   100u
 #define IOLAT 250u
 
 struct arrival {

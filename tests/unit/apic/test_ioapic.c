@@ -13,7 +13,8 @@ struct fixture {
 
 static struct fixture f;
 
-static enum apic_send_result fake_send(void *target, unsigned source, const struct apic_message *m, uint64_t now)
+static enum apic_send_result fake_send(void *target, unsigned source, const struct apic_message *m,
+                                       uint64_t now)
 {
     (void)target;
     (void)now;

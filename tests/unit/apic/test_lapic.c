@@ -1,4 +1,5 @@
-/* The local APIC alone: registers in both modes, priorities, LVT, timer, MSR rules. Its port is a recorder. */
+/* The local APIC alone: registers in both modes, priorities, LVT, timer, MSR rules. Its port is a recorder.
+ * */
 
 #include "apic/lapic.h"
 
@@ -62,7 +63,8 @@ static void on_sipi(void *target, unsigned cpu, uint8_t vector, uint64_t now)
     f.sipi_vector = vector;
 }
 
-static enum apic_send_result fake_send(void *target, unsigned source, const struct apic_message *m, uint64_t now)
+static enum apic_send_result fake_send(void *target, unsigned source, const struct apic_message *m,
+                                       uint64_t now)
 {
     (void)target;
     (void)source;
@@ -87,8 +89,8 @@ static bool fake_in_flight(void *target, unsigned source)
     return f.in_flight;
 }
 
-static struct lapic_config config = {.apic_id = 0x25, .bsp = true, .x2apic = true, .tsc_deadline = true,
-                                     .bus_hz = LAPIC_BUS_HZ};
+static struct lapic_config config = {
+    .apic_id = 0x25, .bsp = true, .x2apic = true, .tsc_deadline = true, .bus_hz = LAPIC_BUS_HZ};
 
 static void wr(uint32_t offset, uint32_t value, uint64_t at)
 {
@@ -773,13 +775,13 @@ static void x2apic_read_and_write_rights_are_those_of_the_manual(void **state)
         uint32_t msr;
         bool readable, writable; /* writable with zero */
     } rows[] = {
-        {0x801, false, false}, {0x802, true, false}, {0x803, true, false}, {0x808, true, true},
-        {0x809, false, false}, {0x80a, true, false}, {0x80b, false, true}, {0x80c, false, false},
-        {0x80d, true, false},  {0x80e, false, false}, {0x80f, true, true},  {0x810, true, false},
-        {0x817, true, false},  {0x818, true, false}, {0x820, true, false}, {0x827, true, false},
+        {0x801, false, false}, {0x802, true, false},  {0x803, true, false},  {0x808, true, true},
+        {0x809, false, false}, {0x80a, true, false},  {0x80b, false, true},  {0x80c, false, false},
+        {0x80d, true, false},  {0x80e, false, false}, {0x80f, true, true},   {0x810, true, false},
+        {0x817, true, false},  {0x818, true, false},  {0x820, true, false},  {0x827, true, false},
         {0x828, true, true},   {0x829, false, false}, {0x82e, false, false}, {0x82f, true, true},
-        {0x831, false, false}, {0x832, true, true},  {0x833, true, true},  {0x834, true, true},
-        {0x835, true, true},   {0x836, true, true},  {0x837, true, true},  {0x838, true, true},
+        {0x831, false, false}, {0x832, true, true},   {0x833, true, true},   {0x834, true, true},
+        {0x835, true, true},   {0x836, true, true},   {0x837, true, true},   {0x838, true, true},
         {0x839, true, false},  {0x83a, false, false}, {0x83d, false, false}, {0x83e, true, true},
         {0x83f, false, true},  {0x840, false, false}, {0x8ff, false, false},
     };
@@ -798,13 +800,13 @@ static void x2apic_reserved_bits_fault(void **state)
         uint32_t msr;
         uint64_t good, bad;
     } rows[] = {
-        {0x808, 0xff, 0x100},       {0x80b, 0, 1},
-        {0x80f, 0x13ff, 0x400},     {0x828, 0, 1},
-        {0x832, 0x710ff, 0x100},    {0x833, 0x117ff, 0x2000},
-        {0x834, 0x117ff, 0x8000},   {0x835, 0x1f7ff, 0x800},
-        {0x837, 0x110ff, 0x400},    {0x838, 0xffffffff, UINT64_C(0x100000000)},
-        {0x83e, 0xb, 4},            {0x83f, 0x33, 0x133},
-        {0x830, 0x4041, 0x5041},    {0x830, 0x44441, 0x104041},
+        {0x808, 0xff, 0x100},     {0x80b, 0, 1},
+        {0x80f, 0x13ff, 0x400},   {0x828, 0, 1},
+        {0x832, 0x710ff, 0x100},  {0x833, 0x117ff, 0x2000},
+        {0x834, 0x117ff, 0x8000}, {0x835, 0x1f7ff, 0x800},
+        {0x837, 0x110ff, 0x400},  {0x838, 0xffffffff, UINT64_C(0x100000000)},
+        {0x83e, 0xb, 4},          {0x83f, 0x33, 0x133},
+        {0x830, 0x4041, 0x5041},  {0x830, 0x44441, 0x104041},
     };
     for (unsigned i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         assert_int_equal(set_msr(rows[i].msr, rows[i].good), OK);
@@ -931,7 +933,8 @@ static void state_moves_with_its_derived_values(void **state)
     assert_int_equal(buffer.position, buffer.size);
     state_buffer_deinit(&buffer);
     assert_int_equal(lapic_pending(&other), 0x41);
-    assert_int_equal(lapic_read(&other, LAPIC_TIMER_CURRENT, 200), lapic_read(&f.l, LAPIC_TIMER_CURRENT, 200));
+    assert_int_equal(lapic_read(&other, LAPIC_TIMER_CURRENT, 200),
+                     lapic_read(&f.l, LAPIC_TIMER_CURRENT, 200));
 }
 
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)

@@ -24,7 +24,8 @@ struct part {
     uint64_t deep; /* VISIT_MODEL only */
 };
 
-static const struct part sample = {0x11, 0x2233, 0x44556677, UINT64_C(0x8899aabbccddeeff), true, {1, 2, 3, 4, 5}, 77};
+static const struct part sample = {0x11, 0x2233,          0x44556677, UINT64_C(0x8899aabbccddeeff),
+                                   true, {1, 2, 3, 4, 5}, 77};
 
 static void part_visit(struct part *p, struct visitor *v)
 {
@@ -202,7 +203,7 @@ static void short_buffer_is_a_check(void **state)
     if (child == 0) {
         struct state_buffer buffer = {0};
         struct buffer_visitor load;
-        struct part p;
+        struct part p = {0};
         save(&sample, VISIT_ARCH, &buffer);
         load_visitor_init(&load, VISIT_MODEL, &buffer);
         close(STDERR_FILENO);

@@ -1,6 +1,6 @@
 /*
- * The SSE float operations against the host CPU: same operand bits and MXCSR, same result bits, same MXCSR after,
- * trapping or not. The host is an x86-64, which is the best oracle there is.
+ * The SSE float operations against the host CPU: same operand bits and MXCSR, same result bits, same MXCSR
+ * after, trapping or not. The host is an x86-64, which is the best oracle there is.
  */
 
 #define _GNU_SOURCE /* the register file in a signal's context */
@@ -58,21 +58,22 @@ static struct outcome outcome_of(uint64_t result, uint32_t after)
     return o;
 }
 
-/* Host functions: operands and result travel through integer registers, MXCSR is in force for one instruction. */
+/* Host functions: operands and result travel through integer registers, MXCSR is in force for one
+ * instruction. */
 typedef struct outcome host_fn(uint64_t a, uint64_t b, uint32_t mxcsr);
 
-#define HOST_X(name, text)                                                                                   \
-    static struct outcome host_##name(uint64_t a, uint64_t b, uint32_t mxcsr)                                \
-    {                                                                                                        \
-        uint64_t r;                                                                                          \
-        uint32_t usual = MXCSR_RESET, after;                                                                 \
-        trap_seen = 0;                                                                                       \
-        __asm__ volatile("movq %2, %%xmm0; movq %3, %%xmm1; ldmxcsr %4; " text "; stmxcsr %1; ldmxcsr %5; "  \
-                         "movq %%xmm0, %0"                                                                   \
-                         : "=&r"(r), "=m"(after)                                                             \
-                         : "r"(a), "r"(b), "m"(mxcsr), "m"(usual)                                            \
-                         : "xmm0", "xmm1", "memory");                                                        \
-        return outcome_of(r, after);                                                                         \
+#define HOST_X(name, text)                                                                                  \
+    static struct outcome host_##name(uint64_t a, uint64_t b, uint32_t mxcsr)                               \
+    {                                                                                                       \
+        uint64_t r;                                                                                         \
+        uint32_t usual = MXCSR_RESET, after;                                                                \
+        trap_seen = 0;                                                                                      \
+        __asm__ volatile("movq %2, %%xmm0; movq %3, %%xmm1; ldmxcsr %4; " text "; stmxcsr %1; ldmxcsr %5; " \
+                         "movq %%xmm0, %0"                                                                  \
+                         : "=&r"(r), "=m"(after)                                                            \
+                         : "r"(a), "r"(b), "m"(mxcsr), "m"(usual)                                           \
+                         : "xmm0", "xmm1", "memory");                                                       \
+        return outcome_of(r, after);                                                                        \
     }
 /* The same with the first operand and the result in RAX. */
 #define HOST_R(name, text)                                                                                   \
@@ -89,8 +90,8 @@ typedef struct outcome host_fn(uint64_t a, uint64_t b, uint32_t mxcsr);
         return outcome_of(r, after);                                                                         \
     }
 /* The result is what RFLAGS holds; the red zone is stepped over. */
-#define HOST_C(name, text)                                                                                   \
-    HOST_R(name, "leaq -128(%%rsp), %%rsp; " text "; pushfq; popq %%rax; leaq 128(%%rsp), %%rsp; "           \
+#define HOST_C(name, text)                                                                         \
+    HOST_R(name, "leaq -128(%%rsp), %%rsp; " text "; pushfq; popq %%rax; leaq 128(%%rsp), %%rsp; " \
                  "andl $0x8d5, %%eax")
 
 HOST_X(addss, "addss %%xmm1, %%xmm0")
@@ -126,8 +127,8 @@ HOST_C(ucomiss, "ucomiss %%xmm1, %%xmm0")
 HOST_C(comisd, "comisd %%xmm1, %%xmm0")
 HOST_C(ucomisd, "ucomisd %%xmm1, %%xmm0")
 
-#define HOST_CMP(n)                                                                                          \
-    HOST_X(cmpss##n, "cmpss $" #n ", %%xmm1, %%xmm0")                                                        \
+#define HOST_CMP(n)                                   \
+    HOST_X(cmpss##n, "cmpss $" #n ", %%xmm1, %%xmm0") \
     HOST_X(cmpsd##n, "cmpsd $" #n ", %%xmm1, %%xmm0")
 HOST_CMP(0)
 HOST_CMP(1)
@@ -138,8 +139,8 @@ HOST_CMP(5)
 HOST_CMP(6)
 HOST_CMP(7)
 
-#define HOST_ROUND(n)                                                                                        \
-    HOST_X(roundss##n, "roundss $" #n ", %%xmm0, %%xmm0")                                                    \
+#define HOST_ROUND(n)                                     \
+    HOST_X(roundss##n, "roundss $" #n ", %%xmm0, %%xmm0") \
     HOST_X(roundsd##n, "roundsd $" #n ", %%xmm0, %%xmm0")
 HOST_ROUND(0)
 HOST_ROUND(1)
@@ -153,11 +154,11 @@ HOST_ROUND(12)
 /* Ours, in the same shape. */
 typedef uint64_t our_fn(struct fp_env *e, uint64_t a, uint64_t b);
 
-#define OURS(name, expression)                                                                               \
-    static uint64_t our_##name(struct fp_env *e, uint64_t a, uint64_t b)                                     \
-    {                                                                                                        \
-        (void)b;                                                                                             \
-        return (expression);                                                                                 \
+#define OURS(name, expression)                                           \
+    static uint64_t our_##name(struct fp_env *e, uint64_t a, uint64_t b) \
+    {                                                                    \
+        (void)b;                                                         \
+        return (expression);                                             \
     }
 #define A32 ((uint32_t)a)
 #define B32 ((uint32_t)b)
@@ -193,8 +194,8 @@ OURS(comiss, fp_f32_compare(e, A32, B32, true))
 OURS(ucomiss, fp_f32_compare(e, A32, B32, false))
 OURS(comisd, fp_f64_compare(e, a, b, true))
 OURS(ucomisd, fp_f64_compare(e, a, b, false))
-#define OUR_CMP(n)                                                                                           \
-    OURS(cmpss##n, fp_f32_cmp(e, A32, B32, n) ? UINT32_MAX : 0)                                              \
+#define OUR_CMP(n)                                              \
+    OURS(cmpss##n, fp_f32_cmp(e, A32, B32, n) ? UINT32_MAX : 0) \
     OURS(cmpsd##n, fp_f64_cmp(e, a, b, n) ? UINT64_MAX : 0)
 OUR_CMP(0)
 OUR_CMP(1)
@@ -204,8 +205,8 @@ OUR_CMP(4)
 OUR_CMP(5)
 OUR_CMP(6)
 OUR_CMP(7)
-#define OUR_ROUND(n)                                                                                         \
-    OURS(roundss##n, fp_f32_round(e, A32, n))                                                                \
+#define OUR_ROUND(n)                          \
+    OURS(roundss##n, fp_f32_round(e, A32, n)) \
     OURS(roundsd##n, fp_f64_round(e, a, n))
 OUR_ROUND(0)
 OUR_ROUND(1)
@@ -227,34 +228,40 @@ struct op {
     unsigned result_bits;
 };
 
-#define OP(name, shape, bits) {#name, host_##name, our_##name, shape, bits}
-#define PAIR(ss, sd)          OP(ss, F32, 32), OP(sd, F64, 64)
+#define OP(name, shape, bits)                       \
+    {                                               \
+#name, host_##name, our_##name, shape, bits \
+    }
+#define PAIR(ss, sd) OP(ss, F32, 32), OP(sd, F64, 64)
 
 static const struct op arithmetic_ops[] = {
-    PAIR(addss, addsd), PAIR(subss, subsd), PAIR(mulss, mulsd), PAIR(divss, divsd),
+    PAIR(addss, addsd),   PAIR(subss, subsd), PAIR(mulss, mulsd), PAIR(divss, divsd),
     PAIR(sqrtss, sqrtsd), PAIR(minss, minsd), PAIR(maxss, maxsd),
 };
 static const struct op conversion_ops[] = {
-    OP(cvtss2sd, F32, 64), OP(cvtsd2ss, F64, 32), OP(cvtss2si, F32, 32), OP(cvtss2siq, F32, 64),
-    OP(cvttss2si, F32, 32), OP(cvttss2siq, F32, 64), OP(cvtsd2si, F64, 32), OP(cvtsd2siq, F64, 64),
-    OP(cvttsd2si, F64, 32), OP(cvttsd2siq, F64, 64), OP(cvtsi2ss, INTEGER, 32), OP(cvtsi2ssq, INTEGER, 32),
+    OP(cvtss2sd, F32, 64),     OP(cvtsd2ss, F64, 32),      OP(cvtss2si, F32, 32),
+    OP(cvtss2siq, F32, 64),    OP(cvttss2si, F32, 32),     OP(cvttss2siq, F32, 64),
+    OP(cvtsd2si, F64, 32),     OP(cvtsd2siq, F64, 64),     OP(cvttsd2si, F64, 32),
+    OP(cvttsd2siq, F64, 64),   OP(cvtsi2ss, INTEGER, 32),  OP(cvtsi2ssq, INTEGER, 32),
     OP(cvtsi2sd, INTEGER, 64), OP(cvtsi2sdq, INTEGER, 64),
 };
 static const struct op compare_ops[] = {
-    OP(comiss, F32, 64), OP(ucomiss, F32, 64), OP(comisd, F64, 64), OP(ucomisd, F64, 64),
+    OP(comiss, F32, 64),  OP(ucomiss, F32, 64), OP(comisd, F64, 64),  OP(ucomisd, F64, 64),
     PAIR(cmpss0, cmpsd0), PAIR(cmpss1, cmpsd1), PAIR(cmpss2, cmpsd2), PAIR(cmpss3, cmpsd3),
     PAIR(cmpss4, cmpsd4), PAIR(cmpss5, cmpsd5), PAIR(cmpss6, cmpsd6), PAIR(cmpss7, cmpsd7),
 };
 static const struct op round_ops[] = {
-    PAIR(roundss0, roundsd0), PAIR(roundss1, roundsd1), PAIR(roundss2, roundsd2), PAIR(roundss3, roundsd3),
-    PAIR(roundss4, roundsd4), PAIR(roundss8, roundsd8), PAIR(roundss11, roundsd11), PAIR(roundss12, roundsd12),
+    PAIR(roundss0, roundsd0),   PAIR(roundss1, roundsd1),   PAIR(roundss2, roundsd2),
+    PAIR(roundss3, roundsd3),   PAIR(roundss4, roundsd4),   PAIR(roundss8, roundsd8),
+    PAIR(roundss11, roundsd11), PAIR(roundss12, roundsd12),
 };
 
 static const uint32_t special_f32[] = {
-    0x00000000, 0x00000001, 0x00000002, 0x00400000, 0x007fffff, 0x00800000, 0x00800001, 0x00ffffff, 0x01000000,
-    0x33800000, 0x3effffff, 0x3f000000, 0x3f7fffff, 0x3f800000, 0x3f800001, 0x3fc00000, 0x40000000, 0x40200000,
-    0x4affffff, 0x4b000000, 0x4b7fffff, 0x4effffff, 0x4f000000, 0x4f800000, 0x5effffff, 0x5f000000, 0x7effffff,
-    0x7f000000, 0x7f7fffff, 0x7f800000, 0x7f800001, 0x7fa00000, 0x7fbfffff, 0x7fc00000, 0x7fc00001, 0x7fffffff,
+    0x00000000, 0x00000001, 0x00000002, 0x00400000, 0x007fffff, 0x00800000, 0x00800001, 0x00ffffff,
+    0x01000000, 0x33800000, 0x3effffff, 0x3f000000, 0x3f7fffff, 0x3f800000, 0x3f800001, 0x3fc00000,
+    0x40000000, 0x40200000, 0x4affffff, 0x4b000000, 0x4b7fffff, 0x4effffff, 0x4f000000, 0x4f800000,
+    0x5effffff, 0x5f000000, 0x7effffff, 0x7f000000, 0x7f7fffff, 0x7f800000, 0x7f800001, 0x7fa00000,
+    0x7fbfffff, 0x7fc00000, 0x7fc00001, 0x7fffffff,
 };
 static const uint64_t special_f64[] = {
     0x0000000000000000, 0x0000000000000001, 0x0008000000000000, 0x000fffffffffffff, 0x0010000000000000,
@@ -268,12 +275,28 @@ static const uint64_t special_f64[] = {
     0x7ff8000000000001, 0x7fffffffffffffff,
 };
 static const uint64_t special_integer[] = {
-    0, 1, 0x7fffff, 0xffffff, 0x1000001, 0x1000003, 0x7fffffff, 0x80000000, 0xffffffff, 0x1fffffffffffff,
-    0x20000000000001, 0x20000000000003, 0x7fffffffffffffff, 0x8000000000000000, 0xffffffffffffffff,
-    0x7fffffbfffffffff, 0x7fffffc000000000, 0x7ffffffffffffdff,
+    0,
+    1,
+    0x7fffff,
+    0xffffff,
+    0x1000001,
+    0x1000003,
+    0x7fffffff,
+    0x80000000,
+    0xffffffff,
+    0x1fffffffffffff,
+    0x20000000000001,
+    0x20000000000003,
+    0x7fffffffffffffff,
+    0x8000000000000000,
+    0xffffffffffffffff,
+    0x7fffffbfffffffff,
+    0x7fffffc000000000,
+    0x7ffffffffffffdff,
 };
 
-/* Random bits with the exponent kept near that of other, so that sums cancel and products reach the limits. */
+/* Random bits with the exponent kept near that of other, so that sums cancel and products reach the limits.
+ */
 static uint64_t random_operand(struct rng *r, enum shape shape, uint64_t other)
 {
     uint64_t v = rng_next(r);
@@ -282,7 +305,8 @@ static uint64_t random_operand(struct rng *r, enum shape shape, uint64_t other)
     case F32: {
         uint32_t w = (uint32_t)v;
         if (way == 0) {
-            w = special_f32[v % (sizeof special_f32 / sizeof *special_f32)] ^ (uint32_t)(v >> 32 & 0x80000000);
+            w = special_f32[v % (sizeof special_f32 / sizeof *special_f32)] ^
+                (uint32_t)(v >> 32 & 0x80000000);
         } else if (way == 1) {
             w = (w & 0x807fffff) | (((uint32_t)other >> 23) + (uint32_t)(v >> 32) % 5 - 2) << 23;
         } else if (way == 2) {
@@ -336,8 +360,8 @@ static void compare_case(const struct op *op, uint64_t a, uint64_t b, uint32_t m
     bool same = after == host.mxcsr && trapped == host.trapped && (trapped || ours == (host.result & mask));
     if (!same) {
         fail_msg("%s a=%016llx b=%016llx mxcsr=%04x: ours %016llx %04x trap %d, host %016llx %04x trap %d",
-                 op->name, (unsigned long long)a, (unsigned long long)b, mxcsr, (unsigned long long)ours, after,
-                 trapped, (unsigned long long)(host.result & mask), host.mxcsr, host.trapped);
+                 op->name, (unsigned long long)a, (unsigned long long)b, mxcsr, (unsigned long long)ours,
+                 after, trapped, (unsigned long long)(host.result & mask), host.mxcsr, host.trapped);
     }
 }
 
@@ -388,10 +412,12 @@ static void sse_arithmetic_equals_the_host_on_every_pair_of_special_values(void 
     for (size_t i = 0; i < sizeof arithmetic_ops / sizeof *arithmetic_ops; i++) {
         const struct op *op = &arithmetic_ops[i];
         bool narrow = op->operands == F32;
-        size_t count = narrow ? sizeof special_f32 / sizeof *special_f32 : sizeof special_f64 / sizeof *special_f64;
+        size_t count =
+            narrow ? sizeof special_f32 / sizeof *special_f32 : sizeof special_f64 / sizeof *special_f64;
         for (size_t n = 0; n < count * count * 8; n++) {
             size_t x = n / 8 / count, y = n / 8 % count;
-            uint64_t a = narrow ? special_f32[x] : special_f64[x], b = narrow ? special_f32[y] : special_f64[y];
+            uint64_t a = narrow ? special_f32[x] : special_f64[x],
+                     b = narrow ? special_f32[y] : special_f64[y];
             compare_case(op, a, n & 1 ? b ^ (narrow ? BIT(31) : BIT(63)) : b, modes[n % 8]);
         }
     }
@@ -401,33 +427,34 @@ struct vector4 {
     uint32_t lane[4];
 };
 
-#define HOST_PACKED(name, text)                                                                              \
-    static bool host_##name(const struct vector4 *a, const struct vector4 *b, uint32_t mxcsr,                \
-                            struct vector4 *out, uint32_t *after)                                            \
-    {                                                                                                        \
-        uint32_t usual = MXCSR_RESET;                                                                        \
-        trap_seen = 0;                                                                                       \
-        __asm__ volatile("movups %2, %%xmm0; movups %3, %%xmm1; ldmxcsr %4; " text "; stmxcsr %1; "          \
-                         "ldmxcsr %5; movups %%xmm0, %0"                                                     \
-                         : "=m"(*out), "=m"(*after)                                                          \
-                         : "m"(*a), "m"(*b), "m"(mxcsr), "m"(usual)                                          \
-                         : "xmm0", "xmm1");                                                                  \
-        *after = trap_seen ? trap_mxcsr : *after;                                                            \
-        return trap_seen != 0;                                                                               \
+#define HOST_PACKED(name, text)                                                                     \
+    static bool host_##name(const struct vector4 *a, const struct vector4 *b, uint32_t mxcsr,       \
+                            struct vector4 *out, uint32_t *after)                                   \
+    {                                                                                               \
+        uint32_t usual = MXCSR_RESET;                                                               \
+        trap_seen = 0;                                                                              \
+        __asm__ volatile("movups %2, %%xmm0; movups %3, %%xmm1; ldmxcsr %4; " text "; stmxcsr %1; " \
+                         "ldmxcsr %5; movups %%xmm0, %0"                                            \
+                         : "=m"(*out), "=m"(*after)                                                 \
+                         : "m"(*a), "m"(*b), "m"(mxcsr), "m"(usual)                                 \
+                         : "xmm0", "xmm1");                                                         \
+        *after = trap_seen ? trap_mxcsr : *after;                                                   \
+        return trap_seen != 0;                                                                      \
     }
 HOST_PACKED(dpps, "dpps $0xff, %%xmm1, %%xmm0")
 HOST_PACKED(addps, "addps %%xmm1, %%xmm0")
 HOST_PACKED(dppd, "dppd $0x31, %%xmm1, %%xmm0")
 
-typedef bool host_packed_fn(const struct vector4 *a, const struct vector4 *b, uint32_t mxcsr, struct vector4 *out,
-                            uint32_t *after);
+typedef bool host_packed_fn(const struct vector4 *a, const struct vector4 *b, uint32_t mxcsr,
+                            struct vector4 *out, uint32_t *after);
 
 static void ours_dpps(struct fp_env *e, const struct vector4 *a, const struct vector4 *b, struct vector4 *out)
 {
     out->lane[0] = fp_f32_dot4(e, a->lane, b->lane, 15);
 }
 
-static void ours_addps(struct fp_env *e, const struct vector4 *a, const struct vector4 *b, struct vector4 *out)
+static void ours_addps(struct fp_env *e, const struct vector4 *a, const struct vector4 *b,
+                       struct vector4 *out)
 {
     for (unsigned i = 0; i < 4; i++) {
         out->lane[i] = fp_f32_add(e, a->lane[i], b->lane[i]);
@@ -463,10 +490,12 @@ static void compare_packed(host_packed_fn *host, ours_packed_fn *ours, enum shap
         struct fp_env e = fp_env_from_mxcsr(mxcsr);
         ours(&e, &a, &b, &o);
         bool trapped = fp_env_finish(&e, &ours_after), host_trapped = host(&a, &b, mxcsr, &h, &after);
-        if (ours_after != after || trapped != host_trapped || (!trapped && memcmp(&o, &h, 4 * (size_t)lanes) != 0)) {
-            fail_msg("case %u mxcsr %04x: %08x %04x %d, host %08x %04x %d (%08x*%08x %08x*%08x %08x*%08x %08x*%08x)",
-                     n, mxcsr, o.lane[0], ours_after, trapped, h.lane[0], after, host_trapped, a.lane[0], b.lane[0],
-                     a.lane[1], b.lane[1], a.lane[2], b.lane[2], a.lane[3], b.lane[3]);
+        if (ours_after != after || trapped != host_trapped ||
+            (!trapped && memcmp(&o, &h, 4 * (size_t)lanes) != 0)) {
+            fail_msg("case %u mxcsr %04x: %08x %04x %d, host %08x %04x %d (%08x*%08x %08x*%08x %08x*%08x "
+                     "%08x*%08x)",
+                     n, mxcsr, o.lane[0], ours_after, trapped, h.lane[0], after, host_trapped, a.lane[0],
+                     b.lane[0], a.lane[1], b.lane[1], a.lane[2], b.lane[2], a.lane[3], b.lane[3]);
         }
     }
 }

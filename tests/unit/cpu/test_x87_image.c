@@ -1,5 +1,6 @@
 /*
- * Memory images of the x87 and SSE state against the host CPU, byte for byte, bytes that must stay untouched included.
+ * Memory images of the x87 and SSE state against the host CPU, byte for byte, bytes that must stay untouched
+ * included.
  */
 
 #include <setjmp.h>
@@ -30,7 +31,8 @@ struct owner {
 
 static struct fx_state view(struct owner *o, bool wide)
 {
-    return (struct fx_state){.x87 = &o->x87, .xmm = o->xmm, .mxcsr = &o->mxcsr, .xmm_count = 16, .wide = wide};
+    return (struct fx_state){
+        .x87 = &o->x87, .xmm = o->xmm, .mxcsr = &o->mxcsr, .xmm_count = 16, .wide = wide};
 }
 
 /* A legal FXSAVE image with random contents; an unmasked exception may be pending. */
@@ -68,19 +70,19 @@ static void fx_build(struct owner *o, bool wide, uint8_t *out)
     fx_build_xmm(&s, out);
 }
 
-#define XMM_ALL                                                                                              \
-    "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", \
-        "xmm13", "xmm14", "xmm15", "memory"
+#define XMM_ALL                                                                                       \
+    "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", \
+        "xmm12", "xmm13", "xmm14", "xmm15", "memory"
 
 /* One sequence on the host: load `in`, run text with rdi = out and rsi = extra, put the unit back. */
-#define HOST(name, text)                                                                                     \
-    static void host_##name(const struct area *in, void *out, const void *extra)                             \
-    {                                                                                                        \
-        uint32_t mxcsr = MXCSR_RESET;                                                                        \
-        __asm__ volatile("fxrstor64 (%0); " text "; fninit; ldmxcsr %3"                                      \
-                         :                                                                                   \
-                         : "r"(in->bytes), "D"(out), "S"(extra), "m"(mxcsr), "a"(3), "d"(0)                  \
-                         : XMM_ALL);                                                                         \
+#define HOST(name, text)                                                                    \
+    static void host_##name(const struct area *in, void *out, const void *extra)            \
+    {                                                                                       \
+        uint32_t mxcsr = MXCSR_RESET;                                                       \
+        __asm__ volatile("fxrstor64 (%0); " text "; fninit; ldmxcsr %3"                     \
+                         :                                                                  \
+                         : "r"(in->bytes), "D"(out), "S"(extra), "m"(mxcsr), "a"(3), "d"(0) \
+                         : XMM_ALL);                                                        \
     }
 HOST(fnstenv, "fnstenv (%%rdi)")
 HOST(fnstenv14, "data16 fnstenv (%%rdi)")
@@ -209,7 +211,8 @@ static void fxsave_images_equal_the_host_in_both_pointer_formats(void **state)
 static void run_plan(struct owner *o, enum xsave_kind kind, struct area *a)
 {
     struct fx_state s = view(o, true);
-    struct xsave_plan plan = xsave_plan_make(&s, kind, XSTATE_SUPPORTED, load_le64(a->bytes + XSAVE_HEADER_OFFSET));
+    struct xsave_plan plan =
+        xsave_plan_make(&s, kind, XSTATE_SUPPORTED, load_le64(a->bytes + XSAVE_HEADER_OFFSET));
     if (plan.x87) {
         fx_build_x87(&s, a->bytes);
     }
@@ -229,7 +232,7 @@ static void xsave_areas_equal_the_host(void **state)
 {
     (void)state;
     static void (*const hosts[3])(const struct area *, void *, const void *) = {host_xsave, host_xsaveopt,
-                                                                               host_xsavec};
+                                                                                host_xsavec};
     struct rng r;
     rng_init(&r, 8, 0);
     for (unsigned n = 0; n < CASES; n++) {
@@ -252,7 +255,8 @@ static void random_header(struct rng *r, struct area *a)
 {
     uint64_t present = rng_below(r, 4);
     store_le64(a->bytes + XSAVE_HEADER_OFFSET, present);
-    store_le64(a->bytes + XSAVE_HEADER_OFFSET + 8, rng_below(r, 2) ? XCOMP_COMPACT | present | rng_below(r, 4) : 0);
+    store_le64(a->bytes + XSAVE_HEADER_OFFSET + 8,
+               rng_below(r, 2) ? XCOMP_COMPACT | present | rng_below(r, 4) : 0);
 }
 
 static void xrstor_equals_the_host_in_both_formats(void **state)
@@ -344,7 +348,8 @@ static void xrstor_refuses_reserved_mxcsr_bits_and_changes_nothing(void **state)
 static void real_mode_environment_holds_linear_pointers(void **state)
 {
     (void)state;
-    struct x87_state x = {.fcw = FCW_INIT, .fip = 0x1234, .fcs = 0xf000, .fdp = 0x10, .fds = 0x2000, .fop = 0x5c3};
+    struct x87_state x = {
+        .fcw = FCW_INIT, .fip = 0x1234, .fcs = 0xf000, .fdp = 0x10, .fds = 0x2000, .fop = 0x5c3};
     uint8_t image[28];
     x87_env_build(&x, (struct x87_env_form){.wide = false, .real = true}, image);
     assert_int_equal(load_le16(image + 6), 0x1234);

@@ -1,7 +1,8 @@
 /*
- * The x87 instructions against the host CPU: the same registers, control, status and tag word, operand bytes and
- * RFLAGS before; the same after, in every precision and rounding mode, masked or not. The host is an x86-64, which is
- * the best oracle there is. Transcendental results are our own definition: those are held to a bound instead.
+ * The x87 instructions against the host CPU: the same registers, control, status and tag word, operand bytes
+ * and RFLAGS before; the same after, in every precision and rounding mode, masked or not. The host is an
+ * x86-64, which is the best oracle there is. Transcendental results are our own definition: those are held to
+ * a bound instead.
  */
 
 #include <setjmp.h>
@@ -30,24 +31,24 @@ typedef void host_fn(struct scene *s);
 typedef void our_fn(struct x87_state *x, struct scene *s);
 
 /* The host's turn: load the state, run one instruction (rdx is the operand), take the state out. */
-#define HOST(name, text)                                                                                     \
-    static void host_##name(struct scene *s)                                                                 \
-    {                                                                                                        \
-        __asm__ volatile("leaq -128(%%rsp), %%rsp; fxrstor64 (%0); pushq (%2); popfq; " text "; pushfq; "    \
-                         "popq (%2); fxsave64 (%0); fninit; leaq 128(%%rsp), %%rsp"                          \
-                         :                                                                                   \
-                         : "r"(s->image), "d"(s->memory), "b"(&s->rflags)                                    \
-                         : "memory", "cc");                                                                  \
+#define HOST(name, text)                                                                                  \
+    static void host_##name(struct scene *s)                                                              \
+    {                                                                                                     \
+        __asm__ volatile("leaq -128(%%rsp), %%rsp; fxrstor64 (%0); pushq (%2); popfq; " text "; pushfq; " \
+                         "popq (%2); fxsave64 (%0); fninit; leaq 128(%%rsp), %%rsp"                       \
+                         :                                                                                \
+                         : "r"(s->image), "d"(s->memory), "b"(&s->rflags)                                 \
+                         : "memory", "cc");                                                               \
     }
 
 /* An instruction: its name, its text for the host, and what ours does. */
-#define INSN(name, text, ...)                                                                                \
-    HOST(name, text)                                                                                         \
-    static void our_##name(struct x87_state *x, struct scene *s)                                             \
-    {                                                                                                        \
-        (void)x;                                                                                             \
-        (void)s;                                                                                             \
-        __VA_ARGS__;                                                                                         \
+#define INSN(name, text, ...)                                    \
+    HOST(name, text)                                             \
+    static void our_##name(struct x87_state *x, struct scene *s) \
+    {                                                            \
+        (void)x;                                                 \
+        (void)s;                                                 \
+        __VA_ARGS__;                                             \
     }
 
 static struct x87_operand memory_f32(const struct scene *s)
@@ -121,10 +122,10 @@ static void compare_flags(struct x87_state *x, struct scene *s, unsigned i, bool
     s->rflags = (s->rflags & ~UINT64_C(0x8d5)) | (uint64_t)x87_compare_flags(x, i, quiet, pop);
 }
 
-#define ARITHMETIC(name, op, suffix)                                                                     \
-    INSN(name##_f32, #name "s (%%rdx)", x87_arithmetic(x, op, 0, memory_f32(s), false))                      \
-    INSN(name##_f64, #name "l (%%rdx)", x87_arithmetic(x, op, 0, memory_f64(s), false))                      \
-    INSN(name##_i16, "fi" suffix "s (%%rdx)", x87_arithmetic(x, op, 0, memory_i16(s), false))                \
+#define ARITHMETIC(name, op, suffix)                                                          \
+    INSN(name##_f32, #name "s (%%rdx)", x87_arithmetic(x, op, 0, memory_f32(s), false))       \
+    INSN(name##_f64, #name "l (%%rdx)", x87_arithmetic(x, op, 0, memory_f64(s), false))       \
+    INSN(name##_i16, "fi" suffix "s (%%rdx)", x87_arithmetic(x, op, 0, memory_i16(s), false)) \
     INSN(name##_i32, "fi" suffix "l (%%rdx)", x87_arithmetic(x, op, 0, memory_i32(s), false))
 ARITHMETIC(fadd, X87_ADD, "add")
 ARITHMETIC(fmul, X87_MUL, "mul")
@@ -134,12 +135,11 @@ ARITHMETIC(fdiv, X87_DIV, "div")
 ARITHMETIC(fdivr, X87_DIVR, "divr")
 
 /* Register forms by their bytes, because assemblers disagree about the names of reversed ones. */
-#define ARITHMETIC_ST(name, op, reg, swapped)                                                                \
-    INSN(name##_st0, ".byte 0xd8, 0xc1 + 8 * " #reg, x87_arithmetic(x, op, 0, x87_st_operand(x, 1), false))  \
-    INSN(name##_st2, ".byte 0xdc, 0xc2 + 8 * " #swapped,                                                     \
-         x87_arithmetic(x, op, 2, x87_st_operand(x, 0), false))                                              \
-    INSN(name##_pop, ".byte 0xde, 0xc1 + 8 * " #swapped,                                                     \
-         x87_arithmetic(x, op, 1, x87_st_operand(x, 0), true))
+#define ARITHMETIC_ST(name, op, reg, swapped)                                                               \
+    INSN(name##_st0, ".byte 0xd8, 0xc1 + 8 * " #reg, x87_arithmetic(x, op, 0, x87_st_operand(x, 1), false)) \
+    INSN(name##_st2, ".byte 0xdc, 0xc2 + 8 * " #swapped,                                                    \
+         x87_arithmetic(x, op, 2, x87_st_operand(x, 0), false))                                             \
+    INSN(name##_pop, ".byte 0xde, 0xc1 + 8 * " #swapped, x87_arithmetic(x, op, 1, x87_st_operand(x, 0), true))
 ARITHMETIC_ST(fadd, X87_ADD, 0, 0)
 ARITHMETIC_ST(fmul, X87_MUL, 1, 1)
 ARITHMETIC_ST(fsub, X87_SUB, 4, 5)
@@ -234,65 +234,107 @@ struct op {
     enum operand memory;
 };
 
-#define OP(name, memory) {#name, host_##name, our_##name, memory}
-#define ARITHMETIC_OPS(name)                                                                                 \
-    OP(name##_f32, MEMORY_F32), OP(name##_f64, MEMORY_F64), OP(name##_i16, MEMORY_INTEGER),                  \
-        OP(name##_i32, MEMORY_INTEGER), OP(name##_st0, NO_MEMORY), OP(name##_st2, NO_MEMORY),                \
+#define OP(name, memory)                       \
+    {                                          \
+#name, host_##name, our_##name, memory \
+    }
+#define ARITHMETIC_OPS(name)                                                                  \
+    OP(name##_f32, MEMORY_F32), OP(name##_f64, MEMORY_F64), OP(name##_i16, MEMORY_INTEGER),   \
+        OP(name##_i32, MEMORY_INTEGER), OP(name##_st0, NO_MEMORY), OP(name##_st2, NO_MEMORY), \
         OP(name##_pop, NO_MEMORY)
 
 static const struct op arithmetic_ops[] = {
-    ARITHMETIC_OPS(fadd), ARITHMETIC_OPS(fmul), ARITHMETIC_OPS(fsub), ARITHMETIC_OPS(fsubr),
-    ARITHMETIC_OPS(fdiv), ARITHMETIC_OPS(fdivr), OP(fsqrt, NO_MEMORY), OP(frndint, NO_MEMORY),
-    OP(fscale, NO_MEMORY), OP(fxtract, NO_MEMORY), OP(fabs, NO_MEMORY), OP(fchs, NO_MEMORY),
+    ARITHMETIC_OPS(fadd),  ARITHMETIC_OPS(fmul),   ARITHMETIC_OPS(fsub), ARITHMETIC_OPS(fsubr),
+    ARITHMETIC_OPS(fdiv),  ARITHMETIC_OPS(fdivr),  OP(fsqrt, NO_MEMORY), OP(frndint, NO_MEMORY),
+    OP(fscale, NO_MEMORY), OP(fxtract, NO_MEMORY), OP(fabs, NO_MEMORY),  OP(fchs, NO_MEMORY),
 };
 static const struct op remainder_ops[] = {OP(fprem, NO_MEMORY), OP(fprem1, NO_MEMORY)};
 static const struct op load_ops[] = {
-    OP(fld_f32, MEMORY_F32), OP(fld_f64, MEMORY_F64), OP(fld_f80, MEMORY_F80), OP(fld_st3, NO_MEMORY),
-    OP(fild_i16, MEMORY_INTEGER), OP(fild_i32, MEMORY_INTEGER), OP(fild_i64, MEMORY_INTEGER), OP(fld1, NO_MEMORY),
-    OP(fldl2t, NO_MEMORY), OP(fldl2e, NO_MEMORY), OP(fldpi, NO_MEMORY), OP(fldlg2, NO_MEMORY),
-    OP(fldln2, NO_MEMORY), OP(fldz, NO_MEMORY), OP(fbld, MEMORY_DECIMAL),
+    OP(fld_f32, MEMORY_F32),      OP(fld_f64, MEMORY_F64),      OP(fld_f80, MEMORY_F80),
+    OP(fld_st3, NO_MEMORY),       OP(fild_i16, MEMORY_INTEGER), OP(fild_i32, MEMORY_INTEGER),
+    OP(fild_i64, MEMORY_INTEGER), OP(fld1, NO_MEMORY),          OP(fldl2t, NO_MEMORY),
+    OP(fldl2e, NO_MEMORY),        OP(fldpi, NO_MEMORY),         OP(fldlg2, NO_MEMORY),
+    OP(fldln2, NO_MEMORY),        OP(fldz, NO_MEMORY),          OP(fbld, MEMORY_DECIMAL),
 };
 static const struct op store_ops[] = {
-    OP(fst_f32, NO_MEMORY), OP(fstp_f32, NO_MEMORY), OP(fst_f64, NO_MEMORY), OP(fstp_f64, NO_MEMORY),
-    OP(fstp_f80, NO_MEMORY), OP(fst_st4, NO_MEMORY), OP(fstp_st2, NO_MEMORY), OP(fstp_st0, NO_MEMORY),
-    OP(fist_i16, NO_MEMORY), OP(fist_i32, NO_MEMORY), OP(fistp_i16, NO_MEMORY), OP(fistp_i32, NO_MEMORY),
+    OP(fst_f32, NO_MEMORY),   OP(fstp_f32, NO_MEMORY),   OP(fst_f64, NO_MEMORY),    OP(fstp_f64, NO_MEMORY),
+    OP(fstp_f80, NO_MEMORY),  OP(fst_st4, NO_MEMORY),    OP(fstp_st2, NO_MEMORY),   OP(fstp_st0, NO_MEMORY),
+    OP(fist_i16, NO_MEMORY),  OP(fist_i32, NO_MEMORY),   OP(fistp_i16, NO_MEMORY),  OP(fistp_i32, NO_MEMORY),
     OP(fistp_i64, NO_MEMORY), OP(fisttp_i16, NO_MEMORY), OP(fisttp_i32, NO_MEMORY), OP(fisttp_i64, NO_MEMORY),
     OP(fbstp, NO_MEMORY),
 };
 static const struct op compare_ops[] = {
-    OP(fcom_f32, MEMORY_F32), OP(fcomp_f64, MEMORY_F64), OP(ficom_i16, MEMORY_INTEGER),
-    OP(ficomp_i32, MEMORY_INTEGER), OP(fcom_st1, NO_MEMORY), OP(fcompp, NO_MEMORY), OP(fucom_st1, NO_MEMORY),
-    OP(fucomp_st3, NO_MEMORY), OP(fucompp, NO_MEMORY), OP(ftst, NO_MEMORY), OP(fxam, NO_MEMORY),
-    OP(fcomi, NO_MEMORY), OP(fcomip, NO_MEMORY), OP(fucomi, NO_MEMORY), OP(fucomip, NO_MEMORY),
+    OP(fcom_f32, MEMORY_F32),      OP(fcomp_f64, MEMORY_F64),
+    OP(ficom_i16, MEMORY_INTEGER), OP(ficomp_i32, MEMORY_INTEGER),
+    OP(fcom_st1, NO_MEMORY),       OP(fcompp, NO_MEMORY),
+    OP(fucom_st1, NO_MEMORY),      OP(fucomp_st3, NO_MEMORY),
+    OP(fucompp, NO_MEMORY),        OP(ftst, NO_MEMORY),
+    OP(fxam, NO_MEMORY),           OP(fcomi, NO_MEMORY),
+    OP(fcomip, NO_MEMORY),         OP(fucomi, NO_MEMORY),
+    OP(fucomip, NO_MEMORY),
 };
 static const struct op move_ops[] = {
-    OP(fxch, NO_MEMORY), OP(fcmovb, NO_MEMORY), OP(fcmovnu, NO_MEMORY), OP(ffree, NO_MEMORY),
-    OP(fincstp, NO_MEMORY), OP(fdecstp, NO_MEMORY), OP(fnclex, NO_MEMORY), OP(fninit, NO_MEMORY),
+    OP(fxch, NO_MEMORY),    OP(fcmovb, NO_MEMORY),  OP(fcmovnu, NO_MEMORY), OP(ffree, NO_MEMORY),
+    OP(fincstp, NO_MEMORY), OP(fdecstp, NO_MEMORY), OP(fnclex, NO_MEMORY),  OP(fninit, NO_MEMORY),
 };
 static const struct op transcendental_ops[] = {
-    OP(f2xm1, NO_MEMORY), OP(fsin, NO_MEMORY), OP(fcos, NO_MEMORY), OP(fptan, NO_MEMORY),
+    OP(f2xm1, NO_MEMORY),   OP(fsin, NO_MEMORY),   OP(fcos, NO_MEMORY),  OP(fptan, NO_MEMORY),
     OP(fsincos, NO_MEMORY), OP(fpatan, NO_MEMORY), OP(fyl2x, NO_MEMORY), OP(fyl2xp1, NO_MEMORY),
 };
 
 /* ---- operands ---- */
 
 static const struct f80 special_f80[] = {
-    {0, 0}, {1, 0}, {0x7fffffffffffffff, 0}, {0x4000000000000000, 0}, {0x8000000000000000, 0},
-    {0xffffffffffffffff, 0}, {0x8000000000000000, 1}, {0x8000000000000001, 1}, {0xffffffffffffffff, 1},
-    {0x8000000000000000, 0x3fff}, {0x8000000000000001, 0x3fff}, {0xc000000000000000, 0x3fff},
-    {0x8000000000000000, 0x4000}, {0xa000000000000000, 0x4000}, {0x8000000000000000, 0x3ffe},
-    {0xffffffffffffffff, 0x3ffe}, {0xfffe000000000000, 0x400d}, {0x8000000000000000, 0x400e},
-    {0xfffffffe00000000, 0x401d}, {0x8000000000000000, 0x401e}, {0xffffffffffffffff, 0x403d},
-    {0xfffffffffffffffe, 0x403d}, {0x8000000000000000, 0x403e}, {0xde0b6b3a763fffff, 0x403a},
-    {0xde0b6b3a76400000, 0x403a}, {0xffffff0000000000, 0x407e}, {0xffffff8000000000, 0x407e},
-    {0xfffffffffffff800, 0x43fe}, {0xfffffffffffffc00, 0x43fe}, {0x8000000000000000, 0x3f81},
-    {0xffffffffffffffff, 0x3f80}, {0x8000000000000000, 0x3f6a}, {0x8000000000000000, 0x3f69},
-    {0x8000000000000000, 0x3c01}, {0xffffffffffffffff, 0x3c00}, {0x8000000000000000, 0x3bcd},
-    {0xffffffffffffffff, 0x7ffe}, {0x8000000000000000, 0x7ffe}, {0x8000000000000000, 0x7fff},
-    {0x8000000000000001, 0x7fff}, {0xbfffffffffffffff, 0x7fff}, {0xc000000000000000, 0x7fff},
-    {0xc000000000000001, 0x7fff}, {0xffffffffffffffff, 0x7fff}, {0x0000000000000000, 0x7fff},
-    {0x4000000000000000, 0x7fff}, {0x7fffffffffffffff, 0x7fff}, {0x0000000000000000, 0x3fff},
-    {0x7fffffffffffffff, 0x3fff}, {0x4000000000000000, 0x7ffe},
+    {0, 0},
+    {1, 0},
+    {0x7fffffffffffffff, 0},
+    {0x4000000000000000, 0},
+    {0x8000000000000000, 0},
+    {0xffffffffffffffff, 0},
+    {0x8000000000000000, 1},
+    {0x8000000000000001, 1},
+    {0xffffffffffffffff, 1},
+    {0x8000000000000000, 0x3fff},
+    {0x8000000000000001, 0x3fff},
+    {0xc000000000000000, 0x3fff},
+    {0x8000000000000000, 0x4000},
+    {0xa000000000000000, 0x4000},
+    {0x8000000000000000, 0x3ffe},
+    {0xffffffffffffffff, 0x3ffe},
+    {0xfffe000000000000, 0x400d},
+    {0x8000000000000000, 0x400e},
+    {0xfffffffe00000000, 0x401d},
+    {0x8000000000000000, 0x401e},
+    {0xffffffffffffffff, 0x403d},
+    {0xfffffffffffffffe, 0x403d},
+    {0x8000000000000000, 0x403e},
+    {0xde0b6b3a763fffff, 0x403a},
+    {0xde0b6b3a76400000, 0x403a},
+    {0xffffff0000000000, 0x407e},
+    {0xffffff8000000000, 0x407e},
+    {0xfffffffffffff800, 0x43fe},
+    {0xfffffffffffffc00, 0x43fe},
+    {0x8000000000000000, 0x3f81},
+    {0xffffffffffffffff, 0x3f80},
+    {0x8000000000000000, 0x3f6a},
+    {0x8000000000000000, 0x3f69},
+    {0x8000000000000000, 0x3c01},
+    {0xffffffffffffffff, 0x3c00},
+    {0x8000000000000000, 0x3bcd},
+    {0xffffffffffffffff, 0x7ffe},
+    {0x8000000000000000, 0x7ffe},
+    {0x8000000000000000, 0x7fff},
+    {0x8000000000000001, 0x7fff},
+    {0xbfffffffffffffff, 0x7fff},
+    {0xc000000000000000, 0x7fff},
+    {0xc000000000000001, 0x7fff},
+    {0xffffffffffffffff, 0x7fff},
+    {0x0000000000000000, 0x7fff},
+    {0x4000000000000000, 0x7fff},
+    {0x7fffffffffffffff, 0x7fff},
+    {0x0000000000000000, 0x3fff},
+    {0x7fffffffffffffff, 0x3fff},
+    {0x4000000000000000, 0x7ffe},
 };
 
 static struct f80 random_f80(struct rng *r, struct f80 other)
@@ -315,10 +357,12 @@ static struct f80 random_f80(struct rng *r, struct f80 other)
         v.sign_exponent = (uint16_t)((v.sign_exponent & 0x8000) | (0x3fff + rng_below(r, 70)));
         break;
     case 5:
-        v.sign_exponent = (uint16_t)((v.sign_exponent & 0x8000) | (other.sign_exponent + rng_below(r, 80)) % 0x7fff);
+        v.sign_exponent =
+            (uint16_t)((v.sign_exponent & 0x8000) | (other.sign_exponent + rng_below(r, 80)) % 0x7fff);
         break;
     case 6: /* at either end of the range, subnormals included */
-        v.sign_exponent = (uint16_t)((v.sign_exponent & 0x8000) | (rng_below(r, 2) ? rng_below(r, 70) : 0x7ffe - rng_below(r, 70)));
+        v.sign_exponent = (uint16_t)((v.sign_exponent & 0x8000) |
+                                     (rng_below(r, 2) ? rng_below(r, 70) : 0x7ffe - rng_below(r, 70)));
         if ((v.sign_exponent & 0x7fff) == 0) {
             v.significand >>= rng_below(r, 64);
         }
@@ -332,11 +376,20 @@ static struct f80 random_f80(struct rng *r, struct f80 other)
 /* The f32 or f64 nearest in spirit: the top bits of an extended value, or random. */
 static void random_memory(struct rng *r, enum operand kind, uint8_t *p)
 {
-    static const uint32_t edges_f32[] = {0, 1, 0x7fffff, 0x800000, 0x3f800000, 0x7f7fffff, 0x7f800000, 0x7f800001,
+    static const uint32_t edges_f32[] = {0,          1,          0x7fffff,   0x800000,
+                                         0x3f800000, 0x7f7fffff, 0x7f800000, 0x7f800001,
                                          0x7fbfffff, 0x7fc00000, 0x7fffffff};
-    static const uint64_t edges_f64[] = {0, 1, 0xfffffffffffff, 0x10000000000000, 0x3ff0000000000000,
-                                         0x7fefffffffffffff, 0x7ff0000000000000, 0x7ff0000000000001,
-                                         0x7ff7ffffffffffff, 0x7ff8000000000000, 0x7fffffffffffffff};
+    static const uint64_t edges_f64[] = {0,
+                                         1,
+                                         0xfffffffffffff,
+                                         0x10000000000000,
+                                         0x3ff0000000000000,
+                                         0x7fefffffffffffff,
+                                         0x7ff0000000000000,
+                                         0x7ff0000000000001,
+                                         0x7ff7ffffffffffff,
+                                         0x7ff8000000000000,
+                                         0x7fffffffffffffff};
     uint64_t v = rng_next(r), w = rng_next(r);
     bool edge = rng_below(r, 3) == 0;
     store_le64(p, v);
@@ -400,8 +453,9 @@ static void state_from_image(struct x87_state *x, const uint8_t *image)
 
 static void print_state(const char *who, const struct x87_state *x, const struct scene *s)
 {
-    print_error("%s fcw %04x fsw %04x in use %02x rflags %04x memory %04x%016llx\n", who, x->fcw, x->fsw, x->in_use,
-                (unsigned)(s->rflags & 0x8d5), load_le16(s->memory + 8), (unsigned long long)load_le64(s->memory));
+    print_error("%s fcw %04x fsw %04x in use %02x rflags %04x memory %04x%016llx\n", who, x->fcw, x->fsw,
+                x->in_use, (unsigned)(s->rflags & 0x8d5), load_le16(s->memory + 8),
+                (unsigned long long)load_le64(s->memory));
     for (unsigned i = 0; i < 8; i++) {
         struct f80 v = x87_st(x, i);
         print_error("  st%u %04x %016llx\n", i, v.sign_exponent, (unsigned long long)v.significand);
@@ -424,7 +478,8 @@ static void compare_case(const struct op *op, struct scene *s)
     op->host(s);
     state_from_image(&host, s->image);
     bool same = x.fcw == host.fcw && x.fsw == host.fsw && x.in_use == host.in_use &&
-                ((ours.rflags ^ s->rflags) & 0x8d5) == 0 && memcmp(ours.memory, s->memory, sizeof s->memory) == 0;
+                ((ours.rflags ^ s->rflags) & 0x8d5) == 0 &&
+                memcmp(ours.memory, s->memory, sizeof s->memory) == 0;
     if (!same || !registers_equal(&x, &host)) {
         print_state("before", &start, &before);
         print_state("ours", &x, &ours);
@@ -492,7 +547,8 @@ static bool is_plain(struct f80 v)
     return exponent != 0 && exponent != 0x7fff && v.significand >> 63;
 }
 
-/* Equal, or both ordinary numbers within units in the last place of each other (also across a power of two). */
+/* Equal, or both ordinary numbers within units in the last place of each other (also across a power of two).
+ */
 static bool close_values(struct f80 a, struct f80 b, uint64_t units)
 {
     uint64_t d = a.significand - b.significand;
@@ -526,7 +582,8 @@ static void compare_closely(const struct op *op, struct scene *s)
     }
 }
 
-/* Two operands where every implementation must be accurate: 2^-16 <= |x| < 3/4 (FYL2XP1: below 1/4), any y. */
+/* Two operands where every implementation must be accurate: 2^-16 <= |x| < 3/4 (FYL2XP1: below 1/4), any y.
+ */
 static void ordinary_scene(struct rng *r, const struct op *op, struct scene *s)
 {
     bool small = strcmp(op->name, "fyl2xp1") == 0, positive = strcmp(op->name, "fyl2x") == 0;
@@ -562,9 +619,17 @@ static void transcendental_functions_treat_special_values_like_the_host(void **s
 {
     (void)state;
     static const struct f80 values[] = {
-        {0, 0}, {0, 0x8000}, {0x8000000000000000, 0x7fff}, {0x8000000000000000, 0xffff}, {0x8000000000000001, 0x7fff},
-        {0xc000000000000000, 0x7fff}, {0xffffffffffffffff, 0xffff}, {0x4000000000000000, 0x7fff},
-        {0x8000000000000000, 0x3fff}, {0x8000000000000000, 0xbfff}, {0x8000000000000000, 0x403e},
+        {0, 0},
+        {0, 0x8000},
+        {0x8000000000000000, 0x7fff},
+        {0x8000000000000000, 0xffff},
+        {0x8000000000000001, 0x7fff},
+        {0xc000000000000000, 0x7fff},
+        {0xffffffffffffffff, 0xffff},
+        {0x4000000000000000, 0x7fff},
+        {0x8000000000000000, 0x3fff},
+        {0x8000000000000000, 0xbfff},
+        {0x8000000000000000, 0x403e},
         {0x8000000000000000, 0x7ffe},
     };
     size_t count = sizeof values / sizeof *values;
@@ -574,7 +639,8 @@ static void transcendental_functions_treat_special_values_like_the_host(void **s
             static const uint8_t in_use[6] = {0x0c, 0x0c, 0x00, 0x04, 0x08, 0xff};
             struct scene s = {.rflags = 0x202};
             struct f80 a = values[n / 6 / count], b = values[n / 6 % count];
-            bool outside = (i == 0 || i == 7) && is_plain(a) && (a.sign_exponent & 0x7fff) >= 0x3fff; /* undefined */
+            bool outside =
+                (i == 0 || i == 7) && is_plain(a) && (a.sign_exponent & 0x7fff) >= 0x3fff; /* undefined */
             if (outside) {
                 continue;
             }

@@ -1,8 +1,8 @@
 #ifndef ORRERY_TEST_DEV_HARNESS_H
 #define ORRERY_TEST_DEV_HARNESS_H
 
-/* What the device tests share: a recorder of line changes, requests and bytes, byte access to ports, and running the
- * event queue. */
+/* What the device tests share: a recorder of line changes, requests and bytes, byte access to ports, and
+ * running the event queue. */
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -68,20 +68,22 @@ struct request_log {
     unsigned count;
 };
 
-static inline void log_request(void *target, enum machine_request request, uint32_t value, uint64_t now_cycles)
+static inline void log_request(void *target, enum machine_request request, uint32_t value,
+                               uint64_t now_cycles)
 {
     struct request_log *log = target;
     *log = (struct request_log){request, value, now_cycles, log->count + 1};
 }
 
-static inline unsigned in_sized(const struct device_ops *ops, void *dev, uint16_t port, unsigned size, uint64_t now)
+static inline unsigned in_sized(const struct device_ops *ops, void *dev, uint16_t port, unsigned size,
+                                uint64_t now)
 {
     struct bus_cx cx = {now, 0};
     return (unsigned)ops->port_read(dev, &cx, port, size);
 }
 
-static inline void out_sized(const struct device_ops *ops, void *dev, uint16_t port, unsigned value, unsigned size,
-                             uint64_t now)
+static inline void out_sized(const struct device_ops *ops, void *dev, uint16_t port, unsigned value,
+                             unsigned size, uint64_t now)
 {
     struct bus_cx cx = {now, 0};
     ops->port_write(dev, &cx, port, value, size);

@@ -4,7 +4,7 @@
 
 #include "dev_harness.h"
 
-#define PM 0x600u
+#define PM  0x600u
 #define GPE 0x620u
 
 struct fixture {

@@ -1,4 +1,5 @@
-/* The 8259 pair: initialisation, priorities, every EOI and rotation command, masks, poll, cascade, spurious. */
+/* The 8259 pair: initialisation, priorities, every EOI and rotation command, masks, poll, cascade, spurious.
+ * */
 
 #include "dev/pic.h"
 

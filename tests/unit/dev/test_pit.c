@@ -46,7 +46,8 @@ static unsigned in(uint16_t port, uint64_t at)
     return in8(&pit_ops, &f.pit, port, at);
 }
 
-/* Control word for both bytes, then the count; all between pulses T and T + 1, so that the load is at T + 1. */
+/* Control word for both bytes, then the count; all between pulses T and T + 1, so that the load is at T + 1.
+ * */
 static void program(unsigned channel, unsigned mode, unsigned count, uint64_t t)
 {
     uint64_t at = pulse(t) + 5;

@@ -62,7 +62,8 @@ static uint64_t tick(uint64_t n)
     return clock_cycles(n, 32768);
 }
 
-static void assert_date(unsigned century, unsigned year, unsigned month, unsigned day, unsigned weekday, uint64_t at)
+static void assert_date(unsigned century, unsigned year, unsigned month, unsigned day, unsigned weekday,
+                        uint64_t at)
 {
     assert_int_equal(get(0x32, at), century);
     assert_int_equal(get(9, at), year);
@@ -147,14 +148,14 @@ static void twelve_hour_mode_has_a_pm_bit(void **state)
     put(0x0b, 0x00, 0); /* BCD, 12 hours */
     put(0, 0x59, 0);
     put(2, 0x59, 0);
-    put(4, 0x11, 0); /* 11 AM */
+    put(4, 0x11, 0);                        /* 11 AM */
     assert_int_equal(get(4, SECOND), 0x92); /* 12 PM */
     put(0, 0x59, SECOND);
     put(2, 0x59, SECOND);
     assert_int_equal(get(4, 2 * SECOND), 0x81); /* 1 PM */
     put(0, 0x59, 2 * SECOND);
     put(2, 0x59, 2 * SECOND);
-    put(4, 0x91, 2 * SECOND); /* 11 PM */
+    put(4, 0x91, 2 * SECOND);                   /* 11 PM */
     assert_int_equal(get(4, 3 * SECOND), 0x12); /* 12 AM */
     assert_int_equal(get(7, 3 * SECOND), 0x02);
 }

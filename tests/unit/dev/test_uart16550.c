@@ -7,7 +7,7 @@
 #define COM1 0x3f8u
 
 /* Cycles of 10 bits at 115200 baud: 1/11520 of a second. */
-#define BYTES(n) clock_cycles((uint64_t)(n) * 160, UART_CLOCK_HZ)
+#define BYTES(n) clock_cycles((uint64_t)(n)*160, UART_CLOCK_HZ)
 
 struct fixture {
     struct event_queue *q;

@@ -39,7 +39,8 @@ static void seeding_frees_usable_frames_only_and_accounts_for_all(void **state)
     assert_int_equal(stats.free_frames, 60 * 256);
     assert_int_equal(stats.allocated_frames, 0);
     assert_int_equal(stats.total_frames, stats.free_frames + stats.reserved_frames);
-    assert_int_equal((stats.total_frames + stats.outside_frames) * PAGE_SIZE, region_list_total(&fake_regions));
+    assert_int_equal((stats.total_frames + stats.outside_frames) * PAGE_SIZE,
+                     region_list_total(&fake_regions));
     for (unsigned i = 1; i < REGION_TYPE_COUNT; i++) {
         const struct page_frame *frame = frame_lookup((64 + i) * 256);
         bool outside = region_type_class((enum region_type)i) == REGION_CLASS_OUTSIDE;
@@ -103,7 +104,8 @@ static void random_run_equals_the_model_and_returns_to_the_start(void **state)
         bool grow = live == 0 || (live < RUNS && fake_random(&seed) % 100 < (i / 20000 % 2 ? 35 : 62));
         if (grow) {
             uint64_t kind = fake_random(&seed) % 64;
-            uint64_t n = kind < 50 ? 1 : (kind < 63 ? 1 + fake_random(&seed) % 300 : 512 + fake_random(&seed) % 3000);
+            uint64_t n =
+                kind < 50 ? 1 : (kind < 63 ? 1 + fake_random(&seed) % 300 : 512 + fake_random(&seed) % 3000);
             struct run run = {0, n};
             uint32_t flags = fake_random(&seed) % 16 == 0 ? FRAME_DMA : 0;
             status_t status = n == 1 ? frame_alloc(flags, FRAME_OWNER_TEST, i, &run.pfn)
@@ -162,8 +164,10 @@ static void every_misuse_has_its_own_error(void **state)
     uint64_t free_before = frame_free_count();
     pfn_t pfn;
     assert_int_equal(frame_alloc_contiguous(0, 0, FRAME_OWNER_TEST, 0, &pfn), STATUS_ERR_RANGE);
-    assert_int_equal(frame_alloc_contiguous(FRAME_RUN_MAX + 1, 0, FRAME_OWNER_TEST, 0, &pfn), STATUS_ERR_RANGE);
-    assert_int_equal(frame_alloc_contiguous(FRAME_RUN_MAX, 0, FRAME_OWNER_TEST, 0, &pfn), STATUS_ERR_NO_MEMORY);
+    assert_int_equal(frame_alloc_contiguous(FRAME_RUN_MAX + 1, 0, FRAME_OWNER_TEST, 0, &pfn),
+                     STATUS_ERR_RANGE);
+    assert_int_equal(frame_alloc_contiguous(FRAME_RUN_MAX, 0, FRAME_OWNER_TEST, 0, &pfn),
+                     STATUS_ERR_NO_MEMORY);
     assert_int_equal(frame_alloc(0x80000000u, FRAME_OWNER_TEST, 0, &pfn), STATUS_ERR_ARGUMENT);
     assert_int_equal(frame_alloc(FRAME_NODE(1), FRAME_OWNER_TEST, 0, &pfn), STATUS_ERR_ARGUMENT);
     assert_int_equal(frame_alloc(0, FRAME_OWNER_NONE, 0, &pfn), STATUS_ERR_ARGUMENT);
@@ -214,7 +218,8 @@ static void requests_of_511_and_512_frames_meet_different_engines(void **state)
     assert_int_equal(counters->buddy_allocs, 2);
     assert_int_equal(frame_free_count(), initial - 511 - 512 - 1300);
     assert_frames_sound();
-    /* The rest of the odd run's last block serves the bitmap engine; blocks go back when their last frame comes home. */
+    /* The rest of the odd run's last block serves the bitmap engine; blocks go back when their last frame
+     * comes home. */
     assert_true(counters->blocks_to_bitmap >= 2);
     assert_ok(frame_free_run(odd, 1300));
     assert_ok(frame_free_run(small, 511));
@@ -264,8 +269,11 @@ static void frames_come_from_the_node_that_the_table_says(void **state)
     }
     struct frame_numa too_many = numa_of(8, 64);
     too_many.node_count = 9;
-    struct frame_manager_config config = {.regions = &fake_regions, .numa = &too_many, .frame_table = frame_table,
-                                          .block_table = block_table, .cpu_count = 1};
+    struct frame_manager_config config = {.regions = &fake_regions,
+                                          .numa = &too_many,
+                                          .frame_table = frame_table,
+                                          .block_table = block_table,
+                                          .cpu_count = 1};
     assert_int_equal(frame_manager_init(&config), STATUS_ERR_LIMIT);
 }
 
@@ -288,7 +296,8 @@ static void full_node_spills_to_the_nearest_and_strict_refuses(void **state)
             changes++;
             assert_int_equal(node, order[changes]);
             last = node;
-            assert_int_equal(frame_alloc(FRAME_STRICT, FRAME_OWNER_TEST, 0, &pfn), STATUS_ERR_NO_LOCAL_MEMORY);
+            assert_int_equal(frame_alloc(FRAME_STRICT, FRAME_OWNER_TEST, 0, &pfn),
+                             STATUS_ERR_NO_LOCAL_MEMORY);
         }
     }
     assert_int_equal(changes, 3);
@@ -392,7 +401,32 @@ static void high_zone_exists_in_a_32_bit_configuration_only(void **state)
     assert_true(pfn < 896 * 256);
     fake_build(&all, 1, NULL, NULL, 1);
     assert_int_equal(frame_manager.nodes[0].zones[FRAME_ZONE_HIGH].managed_frames, 0);
-    assert_int_equal(frame_zone_layout_x86_64.limit[FRAME_ZONE_HIGH], frame_zone_layout_x86_64.limit[FRAME_ZONE_NORMAL]);
+    assert_int_equal(frame_zone_layout_x86_64.limit[FRAME_ZONE_HIGH],
+                     frame_zone_layout_x86_64.limit[FRAME_ZONE_NORMAL]);
+}
+
+static void groups_never_join_across_zones_and_shared_frames_belong_to_the_stronger(void **state)
+{
+    (void)state;
+    const struct fake_range ranges[] = {{0, 64 * MIB, REGION_USABLE},
+                                        {64 * MIB, 0x1800, REGION_KERNEL_IMAGE},
+                                        {64 * MIB + 0x1800, 0x1000, REGION_HANDOFF},
+                                        {64 * MIB + 0x2800, 0x1000, REGION_MODULE}};
+    fake_build(ranges, 4, NULL, NULL, 1);
+    frame_manager_publish();
+    assert_int_equal(frame_manager.nodes[0].zones[FRAME_ZONE_DMA].free_frames, 4096);
+    assert_int_equal(frame_lookup(64 * 256 + 1)->owner, FRAME_OWNER_KERNEL_IMAGE);
+    assert_int_equal(frame_lookup(64 * 256 + 2)->owner, FRAME_OWNER_MODULE);
+    assert_int_equal(frame_lookup(64 * 256 + 3)->owner, FRAME_OWNER_MODULE);
+    uint64_t freed;
+    assert_ok(frame_reclaim_type(&fake_regions, REGION_HANDOFF, &freed));
+    assert_int_equal(freed, 0); /* no frame is wholly its own */
+    assert_frames_sound();
+    pfn_t pfn;
+    assert_ok(frame_alloc_contiguous(4096, FRAME_DMA | FRAME_CRITICAL, FRAME_OWNER_TEST, 0, &pfn));
+    assert_int_equal(pfn, 0);
+    assert_ok(frame_free_run(0, 4096));
+    assert_frames_sound();
 }
 
 /* ---- figures ---- */
@@ -557,10 +591,22 @@ static void fragmentation_is_reported_and_heals_completely(void **state)
     frame_stats_read(&stats);
     assert_int_equal(stats.largest_free_run, 1);
     assert_int_equal(stats.unusable_permille, 1000);
-    assert_int_equal(frame_alloc_contiguous(2, FRAME_CRITICAL, FRAME_OWNER_TEST, 0, &pfn), STATUS_ERR_NO_MEMORY);
+    assert_int_equal(frame_alloc_contiguous(2, FRAME_CRITICAL, FRAME_OWNER_TEST, 0, &pfn),
+                     STATUS_ERR_NO_MEMORY);
+    assert_ok(frame_alloc_contiguous(1, 0, FRAME_OWNER_TEST, 0, &pfn)); /* failing for two did not hide the ones */
+    assert_ok(frame_free_run(pfn, 1));
+    /* Normal is ragged but not low: a run of two must not come from DMA, even when DMA has it. */
+    for (unsigned i = 0; i < pile_count; i++) {
+        if (pile[i] < 4096 && pile[i] % 2 != 0) {
+            assert_ok(frame_free(pile[i]));
+        }
+    }
+    assert_int_equal(frame_alloc_contiguous(2, 0, FRAME_OWNER_TEST, 0, &pfn), STATUS_ERR_NO_MEMORY);
+    assert_ok(frame_alloc_contiguous(2, FRAME_DMA, FRAME_OWNER_TEST, 0, &pfn));
+    assert_ok(frame_free_run(pfn, 2));
     assert_frames_sound();
     for (unsigned i = 0; i < pile_count; i++) {
-        if (pile[i] % 2 != 0) {
+        if (pile[i] >= 4096 && pile[i] % 2 != 0) {
             assert_ok(frame_free(pile[i]));
         }
     }
@@ -654,11 +700,12 @@ static void shrinkers_run_once_per_crossing_with_hysteresis(void **state)
         enum pressure_level level;
         unsigned low;
         unsigned critical;
-    } steps[] = {{5000, PRESSURE_NONE, 0, 0}, {1000, PRESSURE_NONE, 0, 0},    {999, PRESSURE_LOW, 1, 0},
-                 {900, PRESSURE_LOW, 1, 0},   {1050, PRESSURE_LOW, 1, 0},     {999, PRESSURE_LOW, 1, 0},
-                 {1100, PRESSURE_NONE, 1, 0}, {999, PRESSURE_LOW, 2, 0},      {199, PRESSURE_CRITICAL, 2, 1},
-                 {250, PRESSURE_CRITICAL, 2, 1}, {299, PRESSURE_CRITICAL, 2, 1}, {300, PRESSURE_LOW, 2, 1},
-                 {150, PRESSURE_CRITICAL, 2, 2}, {2000, PRESSURE_NONE, 2, 2}, {10, PRESSURE_CRITICAL, 2, 3}};
+    } steps[] = {
+        {5000, PRESSURE_NONE, 0, 0},    {1000, PRESSURE_NONE, 0, 0},    {999, PRESSURE_LOW, 1, 0},
+        {900, PRESSURE_LOW, 1, 0},      {1050, PRESSURE_LOW, 1, 0},     {999, PRESSURE_LOW, 1, 0},
+        {1100, PRESSURE_NONE, 1, 0},    {999, PRESSURE_LOW, 2, 0},      {199, PRESSURE_CRITICAL, 2, 1},
+        {250, PRESSURE_CRITICAL, 2, 1}, {299, PRESSURE_CRITICAL, 2, 1}, {300, PRESSURE_LOW, 2, 1},
+        {150, PRESSURE_CRITICAL, 2, 2}, {2000, PRESSURE_NONE, 2, 2},    {10, PRESSURE_CRITICAL, 2, 3}};
     for (unsigned i = 0; i < sizeof steps / sizeof steps[0]; i++) {
         pressure_update(steps[i].free_frames);
         assert_int_equal(pressure_level(), steps[i].level);
@@ -686,6 +733,7 @@ int main(void)
         cmocka_unit_test(node_edge_inside_a_block_reserves_the_smaller_side),
         cmocka_unit_test(drained_normal_zone_falls_back_to_dma_and_keeps_its_reserve),
         cmocka_unit_test(high_zone_exists_in_a_32_bit_configuration_only),
+        cmocka_unit_test(groups_never_join_across_zones_and_shared_frames_belong_to_the_stronger),
         cmocka_unit_test(latencies_are_counted_when_a_clock_is_given),
         cmocka_unit_test(dump_totals_match_even_with_the_locks_held),
         cmocka_unit_test(reservations_merge_with_their_own_and_refuse_others),

@@ -14,10 +14,10 @@ static void start_heap(enum heap_debug debug)
     assert_ok(kheap_init(&(struct kheap_config){.debug = debug}));
 }
 
-#define assert_heap_sound()                                                                                            \
-    do {                                                                                                               \
-        assert_int_equal(kheap_check(), 0);                                                                            \
-        assert_frames_sound();                                                                                         \
+#define assert_heap_sound()                 \
+    do {                                    \
+        assert_int_equal(kheap_check(), 0); \
+        assert_frames_sound();              \
     } while (0)
 
 /* ---- buddy ---- */
@@ -37,7 +37,8 @@ static void buddy_has_nine_orders_and_splits_exactly(void **state)
     assert_int_equal(page, 0);
     assert_int_equal(buddy.splits, 8);
     for (unsigned order = 0; order < 8; order++) {
-        assert_int_equal(buddy.free_heads[order], 1u << order); /* one free block of each order, the upper halves */
+        assert_int_equal(buddy.free_heads[order],
+                         1u << order); /* one free block of each order, the upper halves */
     }
     assert_int_equal(buddy.available, 0xff);
     assert_ok(heap_buddy_alloc(&buddy, 3, &page));
@@ -101,7 +102,8 @@ static void buddy_splits_and_coalesces_on_demand(void **state)
     assert_ok(heap_buddy_split(&buddy, 0));
     assert_ok(heap_buddy_split(&buddy, 128));
     assert_int_equal(heap_buddy_split(&buddy, 1), STATUS_ERR_STATE);
-    assert_int_equal(heap_buddy_coalesce(&buddy, 0, &joined), STATUS_ERR_STATE); /* its buddy is smaller now */
+    assert_int_equal(heap_buddy_coalesce(&buddy, 0, &joined),
+                     STATUS_ERR_STATE); /* its buddy is smaller now */
     assert_ok(heap_buddy_coalesce(&buddy, 192, &joined));
     assert_int_equal(joined, 128);
     assert_ok(heap_buddy_coalesce(&buddy, 128, &joined));
@@ -129,7 +131,8 @@ static void slab_layout_keeps_alignment_colour_and_lines(void **state)
         uint32_t size;
         uint32_t align;
         uint32_t flags;
-    } shapes[] = {{1, 0, 0}, {24, 0, 0}, {40, 0, SLAB_HOT_LINES}, {100, 256, 0}, {700, 64, 0}, {65536, 4096, 0}};
+    } shapes[] = {{1, 0, 0},     {24, 0, 0},   {40, 0, SLAB_HOT_LINES},
+                  {100, 256, 0}, {700, 64, 0}, {65536, 4096, 0}};
     for (unsigned i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
         assert_ok(slab_cache_init(&cache, "shape", shapes[i].size, shapes[i].align, shapes[i].flags));
         uint64_t lines[200];
@@ -146,7 +149,8 @@ static void slab_layout_keeps_alignment_colour_and_lines(void **state)
             assert_ptr_equal(slab->cache, &cache);
             assert_ptr_equal(slab_cache_of(objects[n]), &cache);
             assert_true((const char *)objects[n] >= (const char *)slab->slots);
-            assert_true((char *)objects[n] + shapes[i].size <= (char *)slab + (PAGE_SIZE << cache.slab_order));
+            assert_true((char *)objects[n] + shapes[i].size <=
+                        (char *)slab + (PAGE_SIZE << cache.slab_order));
             assert_true((const char *)&slab->next_free[cache.per_slab] <= (const char *)slab->slots);
             uint64_t first = (uint64_t)(slab->slots - (const uint8_t *)slab);
             lowest = first < lowest ? first : lowest;

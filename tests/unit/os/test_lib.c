@@ -17,13 +17,13 @@ size_t kernel_strlen(const char *text);
 size_t kernel_strnlen(const char *text, size_t limit);
 int kernel_strcmp(const char *a, const char *b);
 int kernel_strncmp(const char *a, const char *b, size_t limit);
-#define memcpy kernel_memcpy
+#define memcpy  kernel_memcpy
 #define memmove kernel_memmove
-#define memset kernel_memset
-#define memcmp kernel_memcmp
-#define strlen kernel_strlen
+#define memset  kernel_memset
+#define memcmp  kernel_memcmp
+#define strlen  kernel_strlen
 #define strnlen kernel_strnlen
-#define strcmp kernel_strcmp
+#define strcmp  kernel_strcmp
 #define strncmp kernel_strncmp
 #include "kernel/lib/builtins/string.c"
 #undef memcpy
@@ -52,7 +52,8 @@ static void format_writes_what_the_standard_says(void **state)
     check_format("-5|  -5|-5  |-005|+7| 7", "%d|%4d|%-4d|%04d|%+d|% d", -5, -5, -5, -5, 7, 7);
     check_format("ff|0xff|FF|377|0377|101|0b101", "%x|%#x|%X|%o|%#o|%b|%#b", 255, 255, 255, 255, 255, 5, 5);
     check_format("18446744073709551615|-9223372036854775808", "%llu|%lld", ~0ull, INT64_MIN);
-    check_format("a|  ab|ab  |ab|(null)|100%", "%c|%4s|%-4s|%.2s|%s|100%%", 'a', "ab", "ab", "abc", (char *)NULL);
+    check_format("a|  ab|ab  |ab|(null)|100%", "%c|%4s|%-4s|%.2s|%s|100%%", 'a', "ab", "ab", "abc",
+                 (char *)NULL);
     check_format("00042|   00042|0x10|255|-1", "%.5d|%8.5d|%p|%hhu|%hd", 42, 42, (void *)16, 511, 65535);
     check_format("   7|7   |ab", "%*d|%-*d|%.*s", 4, 7, 4, 7, 2, "abcd");
     check_format("%q rest", "%q rest");

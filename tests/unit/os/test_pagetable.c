@@ -1,4 +1,5 @@
-/* Host tests of page tables and the TLB gather: a model checker against a flat dictionary, flags, roll-back. */
+/* Host tests of page tables and the TLB gather: a model checker against a flat dictionary, flags, roll-back.
+ */
 
 #include "fake/fake_arch.h"
 
@@ -7,7 +8,7 @@
 #include "mm/tlb.h"
 
 #define OPERATIONS 1000000u
-#define RW_FLAGS (PAGE_WRITABLE | PAGE_USER | PAGE_NO_EXECUTE)
+#define RW_FLAGS   (PAGE_WRITABLE | PAGE_USER | PAGE_NO_EXECUTE)
 
 static struct page_table table;
 
@@ -54,7 +55,8 @@ static void every_flag_has_the_bit_of_the_manual(void **state)
     for (unsigned bit = 0; bit < 64; bit++) {
         page_flags_t flags;
         bool is_flag = (known >> bit) & 1;
-        assert_int_equal(page_flags_from_raw(1ull << bit, &flags), is_flag ? STATUS_OK : STATUS_ERR_UNKNOWN_BITS);
+        assert_int_equal(page_flags_from_raw(1ull << bit, &flags),
+                         is_flag ? STATUS_OK : STATUS_ERR_UNKNOWN_BITS);
         assert_int_equal(page_flag_name(bit) != NULL, is_flag);
     }
     page_flags_t both = page_flags_or(PAGE_FLAGS(PAGE_USER), PAGE_FLAGS(PAGE_DIRTY));
@@ -109,14 +111,16 @@ static void every_flag_combination_gives_the_expected_entry(void **state)
             assert_ok(pt_unmap(&table, va, NULL, NULL));
         }
     }
-    assert_int_equal(pt_map(&table, va, paddr_make(0), PAGE_2M, PAGE_FLAGS(PAGE_HUGE)), STATUS_ERR_UNKNOWN_BITS);
-    assert_int_equal(pt_map(&table, va, paddr_make(0), PAGE_4K, PAGE_FLAGS(1ull << 11)), STATUS_ERR_UNKNOWN_BITS);
+    assert_int_equal(pt_map(&table, va, paddr_make(0), PAGE_2M, PAGE_FLAGS(PAGE_HUGE)),
+                     STATUS_ERR_UNKNOWN_BITS);
+    assert_int_equal(pt_map(&table, va, paddr_make(0), PAGE_4K, PAGE_FLAGS(1ull << 11)),
+                     STATUS_ERR_UNKNOWN_BITS);
     for (unsigned policy = 0; policy < 6; policy++) {
         assert_int_equal(cache_policy_of(cache_policy_flags((enum cache_policy)policy)), policy);
     }
-    assert_int_equal(PAT_MSR_VALUE & 0xff, 6);             /* entry 0, write-back */
-    assert_int_equal((PAT_MSR_VALUE >> 24) & 0xff, 0);     /* entry 3, uncacheable */
-    assert_int_equal((PAT_MSR_VALUE >> 32) & 0xff, 1);     /* entry 4, write-combining */
+    assert_int_equal(PAT_MSR_VALUE & 0xff, 6);         /* entry 0, write-back */
+    assert_int_equal((PAT_MSR_VALUE >> 24) & 0xff, 0); /* entry 3, uncacheable */
+    assert_int_equal((PAT_MSR_VALUE >> 32) & 0xff, 1); /* entry 4, write-combining */
     pt_deinit(&table);
     assert_frames_sound();
 }
@@ -127,7 +131,7 @@ static void every_flag_combination_gives_the_expected_entry(void **state)
 
 static vaddr_t page_address(unsigned page)
 {
-    static const uint64_t places[8] = {0x0,          0x200000,      0x40000000,     0x7fffffc00000,
+    static const uint64_t places[8] = {0x0,          0x200000,     0x40000000,     0x7fffffc00000,
                                        0x8000000000, 0x8040000000, 0x7f8000000000, 0x7fffbfe00000};
     return vaddr_make(places[page / 512] + (page % 512) * PAGE_SIZE);
 }
@@ -163,8 +167,9 @@ static void model_map(unsigned page, bool huge, uint64_t address, uint64_t flags
     for (unsigned i = first; i < first + count; i++) {
         want = model[i].address ? STATUS_ERR_EXISTS : want;
     }
-    assert_int_equal(pt_map(&table, page_address(first), paddr_make(address), huge ? PAGE_2M : PAGE_4K, PAGE_FLAGS(flags)),
-                     want);
+    assert_int_equal(
+        pt_map(&table, page_address(first), paddr_make(address), huge ? PAGE_2M : PAGE_4K, PAGE_FLAGS(flags)),
+        want);
     for (unsigned i = first; i < first + count && want == STATUS_OK; i++) {
         model[i] = (struct flat){address + (i - first) * PAGE_SIZE, flags, huge};
     }
@@ -234,16 +239,26 @@ static void random_run_equals_a_flat_dictionary(void **state)
         uint64_t address = (1 + fake_random(&seed) % 1000) * HUGE_PAGE_SIZE;
         uint64_t flags = fake_random(&seed) % 2 ? RW_FLAGS : PAGE_USER;
         switch (fake_random(&seed) % 16) {
-        case 0: model_map(page, true, address, flags); break;
-        case 1: model_protect(page, flags); break;
-        case 2: check_page(page); break;
+        case 0:
+            model_map(page, true, address, flags);
+            break;
+        case 1:
+            model_protect(page, flags);
+            break;
+        case 2:
+            check_page(page);
+            break;
         case 3:
         case 4:
         case 5:
         case 6:
         case 7:
-        case 8: model_map(page, false, address + PAGE_SIZE * (i % 512), flags); break;
-        default: model_unmap(i % 64 == 0 ? page & ~511u : page); break;
+        case 8:
+            model_map(page, false, address + PAGE_SIZE * (i % 512), flags);
+            break;
+        default:
+            model_unmap(i % 64 == 0 ? page & ~511u : page);
+            break;
         }
         if (i % 50000 == 0) {
             check_everything();
@@ -264,7 +279,8 @@ static void exhaustive_small_state_run_frees_every_empty_table(void **state)
 {
     (void)state;
     start();
-    /* Every sequence of six steps over four pages that share tables at different levels, from every reachable state. */
+    /* Every sequence of six steps over four pages that share tables at different levels, from every reachable
+     * state. */
     static const uint64_t pages[4] = {0x1000, 0x2000, 0x200000, 0x8000000000};
     uint64_t states = 0;
     for (unsigned sequence = 0; sequence < 1u << 18; sequence++) {
@@ -274,8 +290,8 @@ static void exhaustive_small_state_run_frees_every_empty_table(void **state)
             unsigned page = action & 3;
             bool is_mapped = (mapped >> page) & 1;
             if (action < 4) {
-                status_t status =
-                    pt_map(&table, vaddr_make(pages[page]), paddr_make(0x1000), PAGE_4K, PAGE_FLAGS(RW_FLAGS));
+                status_t status = pt_map(&table, vaddr_make(pages[page]), paddr_make(0x1000), PAGE_4K,
+                                         PAGE_FLAGS(RW_FLAGS));
                 assert_int_equal(status, is_mapped ? STATUS_ERR_EXISTS : STATUS_OK);
                 mapped |= 1u << page;
             } else {
@@ -311,12 +327,16 @@ static void bad_addresses_are_refused_by_name(void **state)
     assert_int_equal(pt_map(&table, vaddr_make(0x1001), paddr_make(0), PAGE_4K, flags), STATUS_ERR_UNALIGNED);
     assert_int_equal(pt_map(&table, vaddr_make(0x1000), paddr_make(1), PAGE_4K, flags), STATUS_ERR_UNALIGNED);
     assert_int_equal(pt_map(&table, vaddr_make(0x1000), paddr_make(0), PAGE_2M, flags), STATUS_ERR_UNALIGNED);
-    assert_int_equal(pt_map(&table, vaddr_make(1ull << 47), paddr_make(0), PAGE_4K, flags), STATUS_ERR_NON_CANONICAL);
-    assert_int_equal(pt_map(&table, vaddr_make(~0xfffull), paddr_make(0), PAGE_4K, flags), STATUS_ERR_BAD_ADDRESS);
-    assert_int_equal(pt_map(&table, vaddr_make(0), paddr_make(1ull << 52), PAGE_4K, flags), STATUS_ERR_BAD_ADDRESS);
+    assert_int_equal(pt_map(&table, vaddr_make(1ull << 47), paddr_make(0), PAGE_4K, flags),
+                     STATUS_ERR_NON_CANONICAL);
+    assert_int_equal(pt_map(&table, vaddr_make(~0xfffull), paddr_make(0), PAGE_4K, flags),
+                     STATUS_ERR_BAD_ADDRESS);
+    assert_int_equal(pt_map(&table, vaddr_make(0), paddr_make(1ull << 52), PAGE_4K, flags),
+                     STATUS_ERR_BAD_ADDRESS);
     assert_int_equal(pt_query(&table, vaddr_make(1ull << 60), &leaf), STATUS_ERR_NON_CANONICAL);
     assert_int_equal(pt_translate(&table, vaddr_make(0x5000), &pa), STATUS_ERR_NOT_MAPPED);
-    assert_int_equal(pt_map_range(&table, vaddr_make(0x1000), paddr_make(0), 0x1001, flags, false), STATUS_ERR_UNALIGNED);
+    assert_int_equal(pt_map_range(&table, vaddr_make(0x1000), paddr_make(0), 0x1001, flags, false),
+                     STATUS_ERR_UNALIGNED);
     assert_int_equal(table.tables, 1);
     pt_deinit(&table);
 }
@@ -350,10 +370,12 @@ static void range_map_rolls_back_whichever_allocation_fails(void **state)
     assert_ok(pt_map(&table, vaddr_make(0x3ffff000), paddr_make(0x5000), PAGE_4K, PAGE_FLAGS(RW_FLAGS)));
     uint64_t free_before = frame_free_count();
     uint64_t tables_before = table.tables;
-    const vaddr_t from = vaddr_make(0x40000000 - 6 * HUGE_PAGE_SIZE); /* up to the page that is taken, over edges */
+    const vaddr_t from =
+        vaddr_make(0x40000000 - 6 * HUGE_PAGE_SIZE); /* up to the page that is taken, over edges */
     for (unsigned n = 0; n < 20; n++) {
         budget = n;
-        status_t status = pt_map_range(&table, from, paddr_make(0x1000), 5 * HUGE_PAGE_SIZE, PAGE_FLAGS(RW_FLAGS), true);
+        status_t status =
+            pt_map_range(&table, from, paddr_make(0x1000), 5 * HUGE_PAGE_SIZE, PAGE_FLAGS(RW_FLAGS), true);
         assert_int_equal(status, n < 5 ? STATUS_ERR_NO_MEMORY : STATUS_OK);
         if (status == STATUS_OK) {
             for (uint64_t at = 0; at < 5 * HUGE_PAGE_SIZE; at += PAGE_SIZE) {
@@ -365,10 +387,19 @@ static void range_map_rolls_back_whichever_allocation_fails(void **state)
         assert_int_equal(table.leaves_4k, 1);
     }
     budget = 100;
-    assert_int_equal(pt_map_range(&table, from, paddr_make(0), 6 * HUGE_PAGE_SIZE, PAGE_FLAGS(RW_FLAGS), true),
-                     STATUS_ERR_EXISTS);
+    assert_int_equal(
+        pt_map_range(&table, from, paddr_make(0), 6 * HUGE_PAGE_SIZE, PAGE_FLAGS(RW_FLAGS), true),
+        STATUS_ERR_EXISTS);
     assert_int_equal(table.tables, tables_before);
     assert_int_equal(table.leaves_2m, 0);
+    for (budget = 0; budget < 3;) { /* one page that needs three new tables */
+        unsigned had = budget;
+        assert_int_equal(pt_map(&table, vaddr_make(1ull << 40), paddr_make(0), PAGE_4K, PAGE_FLAGS(RW_FLAGS)),
+                         STATUS_ERR_NO_MEMORY);
+        assert_int_equal(table.tables, tables_before);
+        assert_int_equal(frame_free_count(), free_before);
+        budget = had + 1;
+    }
     assert_ok(pt_unmap(&table, vaddr_make(0x3ffff000), NULL, NULL));
     pt_deinit(&table);
     assert_frames_sound();
@@ -391,7 +422,8 @@ static void user_tables_share_the_kernel_half(void **state)
     assert_ok(pt_query(&table, va, &leaf)); /* mapped after the user table was made, seen all the same */
     assert_int_equal(leaf.address.number, 0x9000);
     assert_int_equal(pt_map(&table, va, paddr_make(0), PAGE_4K, flags), STATUS_ERR_BAD_ADDRESS);
-    assert_int_equal(pt_map(&kernel, vaddr_make(0x1000), paddr_make(0), PAGE_4K, flags), STATUS_ERR_BAD_ADDRESS);
+    assert_int_equal(pt_map(&kernel, vaddr_make(0x1000), paddr_make(0), PAGE_4K, flags),
+                     STATUS_ERR_BAD_ADDRESS);
     uint64_t seen[2] = {0, 0};
     assert_ok(pt_walk(&kernel, vaddr_make(0xffff800000000000), vaddr_make(~0xfffull), count_leaf, seen));
     assert_int_equal(seen[0], 1);
@@ -448,7 +480,8 @@ static void frames_and_tables_are_freed_only_after_the_flush(void **state)
     for (unsigned i = 0; i < 40; i++) {
         pfn_t pfn;
         assert_ok(frame_alloc(0, FRAME_OWNER_USER, 1, &pfn));
-        assert_ok(pt_map(&table, vaddr_make(0x1000 + i * PAGE_SIZE), paddr_from_pfn(pfn), PAGE_4K, PAGE_FLAGS(RW_FLAGS)));
+        assert_ok(pt_map(&table, vaddr_make(0x1000 + i * PAGE_SIZE), paddr_from_pfn(pfn), PAGE_4K,
+                         PAGE_FLAGS(RW_FLAGS)));
     }
     uint64_t held = frame_free_count();
     for (unsigned i = 0; i < 40; i++) {

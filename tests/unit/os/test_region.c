@@ -5,9 +5,9 @@
 #include "mm/boot_alloc.h"
 #include "mm/region.h"
 
-#define MAP_ADDRESS 0x10000u
+#define MAP_ADDRESS   0x10000u
 #define BLOCK_ADDRESS 0x8000u
-#define ARENA_BYTES (1u << 20)
+#define ARENA_BYTES   (1u << 20)
 
 static _Alignas(16) char arena[ARENA_BYTES]; /* the reachable physical memory of these tests: [0, 1 MiB) */
 
@@ -42,7 +42,8 @@ static struct handoff *good_block(void)
 
 static struct efi_memory_descriptor *descriptor(const struct handoff *block, uint32_t i)
 {
-    return (struct efi_memory_descriptor *)(void *)(arena + MAP_ADDRESS + (size_t)i * block->memory_map.stride);
+    return (struct efi_memory_descriptor *)(void *)(arena + MAP_ADDRESS +
+                                                    (size_t)i * block->memory_map.stride);
 }
 
 static void add(struct handoff *block, uint32_t type, uint64_t base, uint64_t pages)
@@ -58,8 +59,10 @@ static void check_sound(void)
         const struct region *region = &list.regions[i];
         assert_true(region->base < region->end);
         assert_true(i == 0 || list.regions[i - 1].end <= region->base);
-        assert_false(i > 0 && list.regions[i - 1].end == region->base && list.regions[i - 1].type == region->type);
-        assert_true(region->type != REGION_USABLE || (region->base % PAGE_SIZE == 0 && region->end % PAGE_SIZE == 0));
+        assert_false(i > 0 && list.regions[i - 1].end == region->base &&
+                     list.regions[i - 1].type == region->type);
+        assert_true(region->type != REGION_USABLE ||
+                    (region->base % PAGE_SIZE == 0 && region->end % PAGE_SIZE == 0));
     }
 }
 
@@ -118,7 +121,8 @@ static const void *reach_far(void *context, uint64_t base, uint64_t size)
     return base >= FAR_AWAY ? reach(context, base - FAR_AWAY, size) : NULL;
 }
 
-static void check_map(const struct map_row *rows, size_t rows_count, const struct map_total *totals, size_t count)
+static void check_map(const struct map_row *rows, size_t rows_count, const struct map_total *totals,
+                      size_t count)
 {
     const struct handoff_reader far_reader = {reach_far, NULL};
     struct handoff *block = bare_block();
@@ -179,7 +183,8 @@ static void inventory_equals_the_strongest_claim_of_every_cell(void **state)
         assert_int_equal(region_list_total(&list), total);
         for (uint32_t i = 1; i < list.count; i++) {
             const struct region *a = &list.regions[i - 1];
-            assert_true(a->end < list.regions[i].base || (a->end == list.regions[i].base && a->type != a[1].type));
+            assert_true(a->end < list.regions[i].base ||
+                        (a->end == list.regions[i].base && a->type != a[1].type));
         }
     }
 }
@@ -192,7 +197,8 @@ static void inventory_takes_five_hundred_descriptors_in_any_order(void **state)
     block->memory_map.address = 0x20000;
     for (uint32_t i = 0; i < 500; i++) {
         uint32_t at = i * 263 % 500; /* 263 is prime to 500: every slot once */
-        struct efi_memory_descriptor row = {.type = at % 2 ? EFI_CONVENTIONAL_MEMORY : EFI_RUNTIME_SERVICES_DATA,
+        struct efi_memory_descriptor row = {.type =
+                                                at % 2 ? EFI_CONVENTIONAL_MEMORY : EFI_RUNTIME_SERVICES_DATA,
                                             .physical_start = (3ull << 32) + at * 0x10000ull,
                                             .number_of_pages = 8 + at % 8};
         memcpy(arena + 0x20000 + i * 48ull, &row, sizeof row);
@@ -237,14 +243,22 @@ static void every_efi_type_has_its_class(void **state)
 {
     (void)state;
     static const enum region_class want[16] = {
-        [EFI_RESERVED_MEMORY] = REGION_CLASS_OUTSIDE,       [EFI_LOADER_CODE] = REGION_CLASS_RECLAIM,
-        [EFI_LOADER_DATA] = REGION_CLASS_RECLAIM,           [EFI_BOOT_SERVICES_CODE] = REGION_CLASS_RECLAIM,
-        [EFI_BOOT_SERVICES_DATA] = REGION_CLASS_RECLAIM,    [EFI_RUNTIME_SERVICES_CODE] = REGION_CLASS_KEPT,
-        [EFI_RUNTIME_SERVICES_DATA] = REGION_CLASS_KEPT,    [EFI_CONVENTIONAL_MEMORY] = REGION_CLASS_FREE,
-        [EFI_UNUSABLE_MEMORY] = REGION_CLASS_OUTSIDE,       [EFI_ACPI_RECLAIM_MEMORY] = REGION_CLASS_RECLAIM,
-        [EFI_ACPI_MEMORY_NVS] = REGION_CLASS_KEPT,          [EFI_MEMORY_MAPPED_IO] = REGION_CLASS_OUTSIDE,
-        [EFI_MEMORY_MAPPED_IO_PORT_SPACE] = REGION_CLASS_OUTSIDE, [EFI_PAL_CODE] = REGION_CLASS_OUTSIDE,
-        [EFI_PERSISTENT_MEMORY] = REGION_CLASS_OUTSIDE,     [15] = REGION_CLASS_OUTSIDE,
+        [EFI_RESERVED_MEMORY] = REGION_CLASS_OUTSIDE,
+        [EFI_LOADER_CODE] = REGION_CLASS_RECLAIM,
+        [EFI_LOADER_DATA] = REGION_CLASS_RECLAIM,
+        [EFI_BOOT_SERVICES_CODE] = REGION_CLASS_RECLAIM,
+        [EFI_BOOT_SERVICES_DATA] = REGION_CLASS_RECLAIM,
+        [EFI_RUNTIME_SERVICES_CODE] = REGION_CLASS_KEPT,
+        [EFI_RUNTIME_SERVICES_DATA] = REGION_CLASS_KEPT,
+        [EFI_CONVENTIONAL_MEMORY] = REGION_CLASS_FREE,
+        [EFI_UNUSABLE_MEMORY] = REGION_CLASS_OUTSIDE,
+        [EFI_ACPI_RECLAIM_MEMORY] = REGION_CLASS_RECLAIM,
+        [EFI_ACPI_MEMORY_NVS] = REGION_CLASS_KEPT,
+        [EFI_MEMORY_MAPPED_IO] = REGION_CLASS_OUTSIDE,
+        [EFI_MEMORY_MAPPED_IO_PORT_SPACE] = REGION_CLASS_OUTSIDE,
+        [EFI_PAL_CODE] = REGION_CLASS_OUTSIDE,
+        [EFI_PERSISTENT_MEMORY] = REGION_CLASS_OUTSIDE,
+        [15] = REGION_CLASS_OUTSIDE,
     };
     for (uint32_t type = 0; type < 16; type++) {
         assert_int_equal(region_type_class(region_type_from_efi(type)), want[type]);
@@ -316,7 +330,8 @@ static void validator_names_what_is_wrong(void **state)
     *b = good;
     descriptor(b, 0)->number_of_pages = ~0ull;
     expect_refused(b, STATUS_ERR_HANDOFF_MAP);
-    assert_int_equal(handoff_validate(arena + BLOCK_ADDRESS + 4, sizeof *b, &reader), STATUS_ERR_HANDOFF_UNREACHABLE);
+    assert_int_equal(handoff_validate(arena + BLOCK_ADDRESS + 4, sizeof *b, &reader),
+                     STATUS_ERR_HANDOFF_UNREACHABLE);
     assert_int_equal(handoff_validate(NULL, sizeof *b, &reader), STATUS_ERR_HANDOFF_UNREACHABLE);
     assert_int_equal(handoff_validate(b, sizeof *b - 1, &reader), STATUS_ERR_HANDOFF_UNREACHABLE);
 }
@@ -335,11 +350,18 @@ static void no_corrupt_handoff_faults_and_no_accepted_one_breaks_the_inventory(v
         for (unsigned i = 0; i < changes; i++) {
             /* Mostly the header and the first descriptors, where every byte means something. */
             size_t span = i % 2 ? 200 : sizeof *block;
-            char *at = (fake_random(&seed) % 5 == 0 ? arena + MAP_ADDRESS : (char *)block) + fake_random(&seed) % span;
+            char *at = (fake_random(&seed) % 5 == 0 ? arena + MAP_ADDRESS : (char *)block) +
+                       fake_random(&seed) % span;
             switch (fake_random(&seed) % 3) {
-            case 0: *at = (char)(*at ^ (1 << fake_random(&seed) % 8)); break;
-            case 1: *at = (char)fake_random(&seed); break;
-            default: *at = (char)(fake_random(&seed) % 2 ? 0xff : 0); break;
+            case 0:
+                *at = (char)(*at ^ (1 << fake_random(&seed) % 8));
+                break;
+            case 1:
+                *at = (char)fake_random(&seed);
+                break;
+            default:
+                *at = (char)(fake_random(&seed) % 2 ? 0xff : 0);
+                break;
             }
         }
         if (handoff_validate(block, sizeof *block, &reader) != STATUS_OK) {

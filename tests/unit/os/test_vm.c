@@ -1,4 +1,5 @@
-/* Host tests of address spaces: areas, demand paging, copy-on-write clone, accounting, roll-back, user copies. */
+/* Host tests of address spaces: areas, demand paging, copy-on-write clone, accounting, roll-back, user
+ * copies. */
 
 #include "fake/fake_arch.h"
 
@@ -6,7 +7,7 @@
 #include "mm/vm.h"
 
 #define BASE 0x10000000ull
-#define RW (VM_READ | VM_WRITE)
+#define RW   (VM_READ | VM_WRITE)
 
 static struct address_space space;
 static struct address_space child;
@@ -35,10 +36,10 @@ static void start(void)
     assert_ok(vm_space_init(&space, 7));
 }
 
-#define assert_space_sound(which)                                                                                      \
-    do {                                                                                                               \
-        assert_int_equal(vm_check(which), 0);                                                                          \
-        assert_frames_sound();                                                                                         \
+#define assert_space_sound(which)             \
+    do {                                      \
+        assert_int_equal(vm_check(which), 0); \
+        assert_frames_sound();                \
     } while (0)
 
 static void finish(void)
@@ -113,7 +114,8 @@ static void areas_go_where_asked_merge_and_split(void **state)
     assert_int_equal(at.number, BASE + 5 * PAGE_SIZE);
     assert_ok(vm_map(&space, vaddr_make(0), PAGE_SIZE, RW, &at));
     assert_int_equal(at.number, USER_BASE);
-    assert_int_equal(map(&space, BASE + 100 * PAGE_SIZE, PAGE_SIZE, RW | VM_EXECUTE), STATUS_ERR_WRITE_EXECUTE);
+    assert_int_equal(map(&space, BASE + 100 * PAGE_SIZE, PAGE_SIZE, RW | VM_EXECUTE),
+                     STATUS_ERR_WRITE_EXECUTE);
     assert_int_equal(map(&space, BASE + 1, PAGE_SIZE, RW), STATUS_ERR_UNALIGNED);
     assert_int_equal(map(&space, 0, PAGE_SIZE, RW), STATUS_ERR_RANGE);
     assert_int_equal(map(&space, USER_END, PAGE_SIZE, RW), STATUS_ERR_RANGE);
@@ -175,8 +177,9 @@ static void random_run_equals_a_page_model(void **state)
             break;
         case 3:
         case 4: {
-            status_t want = protection[page] < 0 ? STATUS_ERR_BAD_ADDRESS
-                                                 : (protection[page] & (int)VM_WRITE ? STATUS_OK : STATUS_ERR_PROTECTION);
+            status_t want = protection[page] < 0
+                                ? STATUS_ERR_BAD_ADDRESS
+                                : (protection[page] & (int)VM_WRITE ? STATUS_OK : STATUS_ERR_PROTECTION);
             assert_int_equal(store(&space, at, (uint8_t)i), want);
             bytes[page] = want == STATUS_OK ? (uint8_t)i : bytes[page];
             break;
@@ -189,9 +192,25 @@ static void random_run_equals_a_page_model(void **state)
         }
         if (i % 500 == 0) {
             assert_int_equal(vm_check(&space), 0);
-            assert_int_equal(space.stats.resident_pages + space.stats.table_frames, user_frames() - frames_before);
+            assert_int_equal(space.stats.resident_pages + space.stats.table_frames,
+                             user_frames() - frames_before);
         }
     }
+    finish();
+}
+
+static void large_ranges_are_unmapped_in_bounded_batches(void **state)
+{
+    (void)state;
+    start();
+    assert_ok(map(&space, BASE, 1000 * PAGE_SIZE, RW));
+    for (unsigned i = 0; i < 1000; i++) {
+        assert_ok(store(&space, BASE + i * PAGE_SIZE, 1));
+    }
+    assert_ok(vm_unmap(&space, vaddr_make(BASE + 100 * PAGE_SIZE), 700 * PAGE_SIZE));
+    assert_int_equal(space.stats.resident_pages, 300);
+    assert_int_equal(load(&space, BASE + 99 * PAGE_SIZE), 1);
+    assert_int_equal(load(&space, BASE + 800 * PAGE_SIZE), 1);
     finish();
 }
 
@@ -225,7 +244,7 @@ static void faults_are_served_or_named(void **state)
     assert_int_equal(stats.resident_pages, 4);
     assert_int_equal(stats.zero_fills, 4);
     assert_int_equal(stats.area_bytes, (4 + 1 + 1 + 16) * PAGE_SIZE);
-    assert_true(stats.denied >= 7);
+    assert_int_equal(stats.denied, 5);
     finish();
 }
 
@@ -284,15 +303,18 @@ static void device_memory_is_mapped_at_once_and_never_counted_as_frames(void **s
     start();
     vaddr_t at;
     struct pt_leaf leaf;
-    assert_ok(vm_map_device(&space, vaddr_make(BASE), paddr_make(0xfee00000), 3 * PAGE_SIZE, RW, CACHE_UNCACHED, &at));
+    assert_ok(vm_map_device(&space, vaddr_make(BASE), paddr_make(0xfee00000), 3 * PAGE_SIZE, RW,
+                            CACHE_UNCACHED, &at));
     assert_ok(pt_query(&space.table, vaddr_make(BASE + 2 * PAGE_SIZE), &leaf));
     assert_int_equal(leaf.address.number, 0xfee02000);
     assert_int_equal(cache_policy_of(leaf.flags), CACHE_UNCACHED);
     assert_int_equal(vm_map_device(&space, at, paddr_make(0), PAGE_SIZE, RW | VM_FIXED, CACHE_UNCACHED, &at),
                      STATUS_ERR_EXISTS);
-    assert_int_equal(vm_map_device(&space, at, paddr_make(0), PAGE_SIZE, VM_READ | VM_EXECUTE, CACHE_UNCACHED, &at),
+    assert_int_equal(
+        vm_map_device(&space, at, paddr_make(0), PAGE_SIZE, VM_READ | VM_EXECUTE, CACHE_UNCACHED, &at),
+        STATUS_ERR_PROTECTION);
+    assert_int_equal(vm_protect(&space, vaddr_make(BASE), PAGE_SIZE, VM_READ | VM_EXECUTE),
                      STATUS_ERR_PROTECTION);
-    assert_int_equal(vm_protect(&space, vaddr_make(BASE), PAGE_SIZE, VM_READ | VM_EXECUTE), STATUS_ERR_PROTECTION);
     assert_ok(vm_protect(&space, vaddr_make(BASE + PAGE_SIZE), PAGE_SIZE, VM_READ));
     struct vm_area area;
     assert_ok(vm_find_area(&space, vaddr_make(BASE + 2 * PAGE_SIZE), &area));
@@ -339,7 +361,8 @@ static void clone_isolates_writes_and_the_last_writer_takes_the_page(void **stat
     assert_int_equal(load(&child, BASE + 3 * PAGE_SIZE), 0);
     assert_int_equal(store(&child, BASE + 8 * PAGE_SIZE, 1), STATUS_ERR_PROTECTION);
     assert_ok(vm_protect(&child, vaddr_make(BASE + 8 * PAGE_SIZE), PAGE_SIZE, RW));
-    assert_ok(store(&child, BASE + 8 * PAGE_SIZE, 77)); /* a shared read-only page that became writable is copied too */
+    assert_ok(store(&child, BASE + 8 * PAGE_SIZE,
+                    77)); /* a shared read-only page that became writable is copied too */
     assert_int_equal(load(&space, BASE + 8 * PAGE_SIZE), 0);
     assert_space_sound(&space);
     assert_space_sound(&child);
@@ -443,11 +466,13 @@ static void populate_and_clone_roll_back_at_every_allocation_that_can_fail(void 
     for (unsigned n = 0; n < 60; n++) {
         hog_all_but(n);
         struct vm_stats before = space.stats;
+        uint64_t left = frame_free_count();
         status_t status = vm_populate(&space, vaddr_make(BASE), 40 * PAGE_SIZE, true);
         if (status != STATUS_OK) {
             assert_int_equal(status, STATUS_ERR_NO_MEMORY);
             assert_int_equal(space.stats.resident_pages, before.resident_pages);
             assert_int_equal(space.table.tables, before.table_frames);
+            assert_int_equal(frame_free_count(), left);
         } else {
             populated++;
             assert_ok(vm_unmap(&space, vaddr_make(BASE), 40 * PAGE_SIZE));
@@ -487,7 +512,8 @@ static void frame_limit_bounds_a_process(void **state)
     }
     assert_int_equal(status, STATUS_ERR_LIMIT);
     assert_true(space.stats.resident_pages + space.table.tables >= 18);
-    assert_true(space.stats.resident_pages + space.table.tables <= 23); /* the tables of the last page may come on top */
+    assert_true(space.stats.resident_pages + space.table.tables <=
+                23); /* the tables of the last page may come on top */
     finish();
 }
 
@@ -516,16 +542,19 @@ static void user_copies_stop_at_the_first_bad_byte(void **state)
         assert_ok(vm_copy_in(&space, back, vaddr_make(BASE + start_at), room, &done));
         assert_memory_equal(back, kernel, room);
     }
-    assert_int_equal(vm_copy_out(&space, vaddr_make(BASE + 4 * PAGE_SIZE), kernel, 1, &done), STATUS_ERR_PROTECTION);
+    assert_int_equal(vm_copy_out(&space, vaddr_make(BASE + 4 * PAGE_SIZE), kernel, 1, &done),
+                     STATUS_ERR_PROTECTION);
     assert_ok(vm_copy_in(&space, back, vaddr_make(BASE + 4 * PAGE_SIZE), 16, NULL));
-    static const uint64_t wild[] = {0, ~0ull, ~0ull - 8, 1ull << 47, 0xffff800000000000, 0xffffffff80000000, USER_END,
-                                    USER_END - 1};
+    static const uint64_t wild[] = {
+        0, ~0ull, ~0ull - 8, 1ull << 47, 0xffff800000000000, 0xffffffff80000000, USER_END, USER_END - 1};
     for (unsigned i = 0; i < sizeof wild / sizeof wild[0]; i++) {
         assert_int_equal(vm_copy_in(&space, back, vaddr_make(wild[i]), 16, &done), STATUS_ERR_BAD_ADDRESS);
         assert_int_equal(done, 0);
-        assert_int_equal(vm_copy_out(&space, vaddr_make(wild[i]), back, ~0ull, &done), STATUS_ERR_BAD_ADDRESS);
+        assert_int_equal(vm_copy_out(&space, vaddr_make(wild[i]), back, ~0ull, &done),
+                         STATUS_ERR_BAD_ADDRESS);
         uint64_t length;
-        assert_int_equal(vm_copy_string(&space, back, vaddr_make(wild[i]), 16, &length), STATUS_ERR_BAD_ADDRESS);
+        assert_int_equal(vm_copy_string(&space, back, vaddr_make(wild[i]), 16, &length),
+                         STATUS_ERR_BAD_ADDRESS);
     }
     assert_ok(vm_copy_in(&space, back, vaddr_make(0), 0, &done));
     finish();
@@ -600,6 +629,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(areas_go_where_asked_merge_and_split),
         cmocka_unit_test(random_run_equals_a_page_model),
+        cmocka_unit_test(large_ranges_are_unmapped_in_bounded_batches),
         cmocka_unit_test(faults_are_served_or_named),
         cmocka_unit_test(fault_that_another_cpu_served_drops_the_stale_entry),
         cmocka_unit_test(translation_crosses_spaces_and_names_errors),

@@ -1,7 +1,7 @@
 /*
- * Memory and string functions of the freestanding programs (ISO C17 7.24). The compiler calls the first four on its own.
- * Copies and fills use the string instructions, whose microcode moves a line at a time (fast short REP MOV).
- * Deviations: none.
+ * Memory and string functions of the freestanding programs (ISO C17 7.24). The compiler calls the first four
+ * on its own. Copies and fills use the string instructions, whose microcode moves a line at a time (fast
+ * short REP MOV). Deviations: none.
  */
 
 #include "lib/string.h"
@@ -23,7 +23,10 @@ void *memmove(void *to, const void *from, size_t bytes)
     }
     destination += bytes - 1;
     source += bytes - 1;
-    __asm__ volatile("std\n\trep movsb\n\tcld" : "+D"(destination), "+S"(source), "+c"(bytes) : : "memory", "cc");
+    __asm__ volatile("std\n\trep movsb\n\tcld"
+                     : "+D"(destination), "+S"(source), "+c"(bytes)
+                     :
+                     : "memory", "cc");
     return to;
 }
 

@@ -2,9 +2,9 @@
 #define TESTS_UNIT_OS_FAKE_FAKE_ARCH_H
 
 /*
- * A pretended machine for host tests of the kernel: bodies of arch/arch.h, arch/arch_pt.h and panic.h, RAM of 8 GiB, and
- * a frame manager over a given map. Included once by each test program. The metadata tables are inaccessible except
- * where frame_metadata_spans says that they must be backed, so any stray access dies.
+ * A pretended machine for host tests of the kernel: bodies of arch/arch.h, arch/arch_pt.h and panic.h, RAM of
+ * 8 GiB, and a frame manager over a given map. Included once by each test program. The metadata tables are
+ * inaccessible except where frame_metadata_spans says that they must be backed, so any stray access dies.
  */
 
 #ifndef _GNU_SOURCE
@@ -29,12 +29,12 @@
 #include "panic.h"
 
 #define FAKE_RAM_BYTES (8ull << 30)
-#define MIB (1ull << 20)
+#define MIB            (1ull << 20)
 
-static unsigned fake_cpu;        /* what arch_cpu_id answers */
-static bool fake_irqs_off;       /* interrupt flag of the pretended CPU */
-__attribute__((unused)) static uint64_t fake_clock;      /* advances by one a reading */
-static char *fake_ram;           /* physical address 0 */
+static unsigned fake_cpu;                           /* what arch_cpu_id answers */
+static bool fake_irqs_off;                          /* interrupt flag of the pretended CPU */
+__attribute__((unused)) static uint64_t fake_clock; /* advances by one a reading */
+static char *fake_ram;                              /* physical address 0 */
 static jmp_buf fake_panic_exit;
 static bool fake_panic_expected;
 static char fake_panic_text[512];
@@ -105,15 +105,15 @@ _Noreturn void panic(const char *format, ...)
 }
 
 /* Runs a statement that must panic with a text that contains `part`. */
-#define assert_panics(part, statement)                                                                                 \
-    do {                                                                                                               \
-        fake_panic_expected = true;                                                                                    \
-        if (setjmp(fake_panic_exit) == 0) {                                                                            \
-            statement;                                                                                                 \
-            fail_msg("no panic");                                                                                      \
-        }                                                                                                              \
-        fake_panic_expected = false;                                                                                   \
-        assert_non_null(strstr(fake_panic_text, part));                                                                \
+#define assert_panics(part, statement)                  \
+    do {                                                \
+        fake_panic_expected = true;                     \
+        if (setjmp(fake_panic_exit) == 0) {             \
+            statement;                                  \
+            fail_msg("no panic");                       \
+        }                                               \
+        fake_panic_expected = false;                    \
+        assert_non_null(strstr(fake_panic_text, part)); \
     } while (0)
 
 #define assert_ok(status) assert_int_equal((status), STATUS_OK)
@@ -207,10 +207,10 @@ static inline void fake_print_line(void *context, const char *text)
 __attribute__((unused)) static const struct text_sink fake_stderr = {fake_print_line, NULL};
 
 /* Every invariant of the frame manager holds, interrupts are back on. */
-#define assert_frames_sound()                                                                                          \
-    do {                                                                                                               \
-        assert_int_equal(frame_check(&fake_stderr), 0);                                                                \
-        assert_false(fake_irqs_off);                                                                                   \
+#define assert_frames_sound()                           \
+    do {                                                \
+        assert_int_equal(frame_check(&fake_stderr), 0); \
+        assert_false(fake_irqs_off);                    \
     } while (0)
 
 #endif

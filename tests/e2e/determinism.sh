@@ -1,0 +1,51 @@
+#!/usr/bin/env bash
+# One hash: over runs, compilers, optimisation levels, sanitisers, ASLR, directories, environments, load.
+source "$(dirname "$0")/lib.sh"
+
+storm() {
+    "$1" run "$PWD/scenarios/fork-storm.lua" --cpus 4 --set processes=1000 --hash 2>&1 | grep '^state-hash:'
+}
+
+golden=$(storm "$orrery")
+case $golden in
+state-hash:*) ok "the fork storm has a hash" ;;
+*) fail "the fork storm has a hash" "$golden" ;;
+esac
+
+different=0
+for _ in $(seq 19); do
+    [ "$(storm "$orrery")" = "$golden" ] || different=$((different + 1))
+done
+expect_same "20 runs give one hash" "0 different" "$different different"
+
+expect_same "without ASLR" "$golden" "$(setarch -R "$orrery" run scenarios/fork-storm.lua --cpus 4 --set processes=1000 --hash | grep '^state-hash:')"
+expect_same "in another directory" "$golden" "$(here=$PWD && cd / && "$orrery" run "$here/scenarios/fork-storm.lua" --cpus 4 --set processes=1000 --hash | grep '^state-hash:')"
+expect_same "with another environment" "$golden" "$(env -i LC_ALL=tr_TR.UTF-8 TZ=Asia/Tokyo MALLOC_PERTURB_=165 HOME=/nowhere "$orrery" run scenarios/fork-storm.lua --cpus 4 --set processes=1000 --hash | grep '^state-hash:')"
+
+for _ in 1 2 3 4; do
+    (timeout 60 sh -c 'while :; do :; done') &
+done
+expect_same "under load" "$golden" "$(storm "$orrery")"
+kill %1 %2 %3 %4 2>/dev/null
+wait 2>/dev/null
+
+other=$(storm "$orrery" | sed 's/.*/x/')
+[ "$("$orrery" run scenarios/fork-storm.lua --cpus 4 --set processes=1000 --seed 2 --hash | grep '^state-hash:')" != "$golden" ] &&
+    ok "another seed gives another hash" || fail "another seed gives another hash" "$other"
+
+# simulators built in other ways, the same guest images
+build() {
+    name=$1
+    shift
+    make -j2 BUILD="$work/$name" "$@" sim >"$work/$name.log" 2>&1 || tail -5 "$work/$name.log"
+}
+build clang CC=clang
+expect_same "built by clang" "$golden" "$(storm "$work/clang/rel/orrery")"
+build O0 MODE=dbg
+expect_same "built at -O0" "$golden" "$(storm "$work/O0/dbg/orrery")"
+build O3 OPT=-O3
+expect_same "built at -O3" "$golden" "$(storm "$work/O3/rel/orrery")"
+build asan MODE=asan
+expect_same "built with ASan and UBSan" "$golden" "$(storm "$work/asan/asan/orrery")"
+
+finish
