@@ -7,7 +7,7 @@ OS_ROOT := $(dir $(lastword $(MAKEFILE_LIST)))
 OS_WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wswitch-enum \
     -Wunused -Werror
 OS_COMMON := -std=c17 -O2 -g -gdwarf-4 -ffreestanding -fno-pic -fno-pie -fno-stack-protector -fno-omit-frame-pointer \
-    -fno-asynchronous-unwind-tables -ffile-prefix-map=$(OS_ROOT)=os/ -fcf-protection=none
+    -fno-asynchronous-unwind-tables -fcf-protection=none -ffile-prefix-map=$(OS_ROOT)=os/ -ffile-prefix-map=$(CURDIR)=.
 OS_KERNEL_FLAGS := $(OS_COMMON) $(OS_WARNINGS) -mcmodel=kernel -mno-red-zone -mgeneral-regs-only -fno-strict-aliasing \
     -I$(OS_ROOT) -I$(OS_ROOT)kernel
 OS_USER_FLAGS := $(OS_COMMON) $(OS_WARNINGS) -I$(OS_ROOT)
@@ -79,4 +79,5 @@ $(OS_OUT)/initrd.cpio: $(addprefix $(OS_OUT)/programs/,$(OS_PROGRAMS)) $(OS_ROOT
 	sh $(OS_ROOT)tools/mkcpio.sh $(OS_OUT)/programs $(sort $(OS_PROGRAMS)) > $@.tmp
 	mv $@.tmp $@
 
--include $(OS_KERNEL_OBJECTS:.o=.d) $(OS_TEST_OBJECTS:.o=.d) $(OS_LIB_OBJECTS:.o=.d)
+-include $(OS_KERNEL_OBJECTS:.o=.d) $(OS_TEST_OBJECTS:.o=.d) $(OS_LIB_OBJECTS:.o=.d) \
+    $(foreach p,$(OS_PROGRAMS),$(OS_$(p)_OBJECTS:.o=.d))

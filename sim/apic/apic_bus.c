@@ -262,20 +262,6 @@ void apic_bus_reset(struct apic_bus *b, uint64_t now_cycles)
     arm(b);
 }
 
-static void visit_message(struct apic_message *m, struct visitor *v)
-{
-    uint8_t delivery = (uint8_t)m->delivery, shorthand = (uint8_t)m->shorthand;
-    visit_u32(v, "destination", &m->destination);
-    visit_u8(v, "vector", &m->vector);
-    visit_u8(v, "delivery", &delivery);
-    visit_u8(v, "shorthand", &shorthand);
-    visit_bool(v, "logical", &m->logical);
-    visit_bool(v, "level_triggered", &m->level_triggered);
-    visit_bool(v, "wide", &m->wide);
-    m->delivery = (enum apic_delivery)delivery;
-    m->shorthand = (enum apic_shorthand)shorthand;
-}
-
 static void visit_queue(struct apic_bus *b, struct visitor *v)
 {
     visit_u32(v, "count", &b->count);
@@ -288,7 +274,7 @@ static void visit_queue(struct apic_bus *b, struct visitor *v)
         visit_u64(v, "sequence", &e->sequence);
         visit_u32(v, "source", &e->source);
         visit_u32(v, "lapic", &e->lapic);
-        visit_message(&e->message, v);
+        apic_message_visit(&e->message, v);
         visit_leave(v);
         CHECK(e->source <= APIC_BUS_MSI && e->lapic < b->lapic_count, "message %u of nobody", i);
         b->in_flight[e->source]++;

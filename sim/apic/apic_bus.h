@@ -22,8 +22,7 @@
 struct apic_bus_config {
     uint64_t ipi_cycles;    /* from a local APIC to another */
     uint64_t ioapic_cycles; /* from an I/O APIC or an MSI to a local APIC */
-    unsigned
-        capacity; /* deliveries in flight; at least the number of local APICs, at most APIC_BUS_QUEUE_MAX */
+    unsigned capacity;      /* deliveries in flight: number of local APICs .. APIC_BUS_QUEUE_MAX */
 };
 
 /* A fault of the test: the delivery with this number (0 is the machine's first) is late or lost. */

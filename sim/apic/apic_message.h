@@ -7,6 +7,8 @@
  * entry.
  */
 
+#include "base/visit.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -37,6 +39,20 @@ struct apic_message {
     bool level_triggered; /* the receiver sets TMR, its EOI is broadcast */
     bool wide;            /* a 32-bit destination: sent by an x2APIC */
 };
+
+static inline void apic_message_visit(struct apic_message *m, struct visitor *v)
+{
+    uint8_t delivery = (uint8_t)m->delivery, shorthand = (uint8_t)m->shorthand;
+    visit_u32(v, "destination", &m->destination);
+    visit_u8(v, "vector", &m->vector);
+    visit_u8(v, "delivery", &delivery);
+    visit_u8(v, "shorthand", &shorthand);
+    visit_bool(v, "logical", &m->logical);
+    visit_bool(v, "level_triggered", &m->level_triggered);
+    visit_bool(v, "wide", &m->wide);
+    m->delivery = (enum apic_delivery)(delivery & 7);
+    m->shorthand = (enum apic_shorthand)(shorthand & 3);
+}
 
 enum apic_send_result {
     APIC_SENT,

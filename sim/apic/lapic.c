@@ -358,6 +358,7 @@ void lapic_reset_registers(struct lapic *l, uint64_t now_cycles)
     l->timer_base_cycles = now_cycles;
     l->tsc_deadline = 0;
     l->extint_latched = l->icr_waiting = false;
+    l->waiting = (struct apic_message){0};
     event_cancel(l->events, l->timer);
     lapic_refresh(l, now_cycles);
 }
@@ -405,6 +406,7 @@ void lapic_visit(struct lapic *l, struct visitor *v)
     visit_bool(v, "extint_latched", &l->extint_latched);
     if (v->level >= VISIT_MACHINE) {
         visit_bool(v, "icr_waiting", &l->icr_waiting);
+        apic_message_visit(&l->waiting, v);
         visit_u32(v, "timer_base_count", &l->timer_base_count);
         visit_u64(v, "timer_base_cycles", &l->timer_base_cycles);
     }

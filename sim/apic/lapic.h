@@ -119,11 +119,12 @@ struct lapic {
     uint32_t timer_initial, timer_divide;
     uint32_t timer_base_count; /* the count at timer_base_cycles */
     uint64_t timer_base_cycles;
-    uint64_t tsc_deadline; /* 0: disarmed */
-    uint64_t tsc_offset;   /* time-stamp counter - machine clock */
-    bool lint[2];          /* levels of the input pins */
-    bool extint_latched;   /* an ExtINT message arrived and was not taken */
-    bool icr_waiting;      /* the command in ICR found no room on the bus */
+    uint64_t tsc_deadline;       /* 0: disarmed */
+    uint64_t tsc_offset;         /* time-stamp counter - machine clock */
+    bool lint[2];                /* levels of the input pins */
+    bool extint_latched;         /* an ExtINT message arrived and was not taken */
+    bool icr_waiting;            /* a command found no room on the bus: */
+    struct apic_message waiting; /* this one */
 
     /* derived */
     int pending_vector; /* highest deliverable one, or LAPIC_NO_VECTOR */
@@ -147,7 +148,8 @@ enum lapic_mode lapic_mode(const struct lapic *l);
 uint32_t lapic_read(struct lapic *l, uint32_t offset, uint64_t now_cycles);
 void lapic_write(struct lapic *l, uint32_t offset, uint32_t value, uint64_t now_cycles);
 
-/* True when a write to ICR must wait (see LAPIC_STALL). The CPU asks before a store to LAPIC_ICR_LO. */
+/* True when a command must wait (see LAPIC_STALL). The CPU asks before a store to LAPIC_ICR_LO; a store in
+ * spite of it is a CHECK. */
 bool lapic_icr_stalls(const struct lapic *l);
 
 /* True for the MSRs that belong here: MSR_APIC_BASE, MSR_TSC_DEADLINE, MSR_X2APIC_FIRST..LAST. */

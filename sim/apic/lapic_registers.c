@@ -186,6 +186,18 @@ static struct apic_message icr_message(const struct lapic *l)
     };
 }
 
+/* Hands a command to the bus, or keeps it until there is room. */
+static void send(struct lapic *l, const struct apic_message *m, uint64_t now_cycles)
+{
+    if (!l->port.send) {
+        return;
+    }
+    l->icr_waiting = l->port.send(l->port.target, l->port.source, m, now_cycles) == APIC_NO_ROOM;
+    if (l->icr_waiting) {
+        l->waiting = *m;
+    }
+}
+
 static void icr_send(struct lapic *l, uint64_t now_cycles)
 {
     struct apic_message m = icr_message(l);
@@ -197,8 +209,8 @@ static void icr_send(struct lapic *l, uint64_t now_cycles)
         lapic_error(l, LAPIC_ESR_SEND_ILLEGAL, now_cycles);
     } else if (m.shorthand == APIC_TO_SELF) {
         lapic_deliver(l, &m, now_cycles); /* does not cross the bus */
-    } else if (l->port.send) {
-        l->icr_waiting = l->port.send(l->port.target, l->port.source, &m, now_cycles) == APIC_NO_ROOM;
+    } else {
+        send(l, &m, now_cycles);
     }
 }
 
@@ -209,9 +221,9 @@ bool lapic_icr_stalls(const struct lapic *l)
 
 void lapic_bus_room(struct lapic *l, uint64_t now_cycles)
 {
-    if (l->icr_waiting) { /* INIT or a mode change may have dropped the command */
-        l->icr_waiting = false;
-        icr_send(l, now_cycles);
+    if (l->icr_waiting) { /* a reset or a mode change may have dropped the command */
+        struct apic_message m = l->waiting;
+        send(l, &m, now_cycles);
     }
 }
 

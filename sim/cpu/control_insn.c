@@ -1,10 +1,9 @@
 /*
  * Control registers: MOV CRn, CLTS, LMSW, SMSW, XGETBV, XSETBV, and the write to EFER.
  *
- * Source: AMD64 APM vol. 2, "System Resources" and "Initializing Long Mode" ("Long-Mode Consistency Checks"); vol. 3,
- * the pages of the instructions.
- * Deviations: CR4.VME, PVI, PKE, LA57 and CET do not exist (CPUID says so), so setting them is #GP(0); LOCK MOV CR0
- * is not an alias of CR8 (CPUID AltMovCr8 = 0).
+ * Source: AMD64 APM vol. 2, "System Resources" and "Initializing Long Mode" ("Long-Mode Consistency Checks");
+ * vol. 3, the pages of the instructions. Deviations: CR4.VME, PVI, PKE, LA57 and CET do not exist (CPUID says
+ * so), so setting them is #GP(0); LOCK MOV CR0 is not an alias of CR8 (CPUID AltMovCr8 = 0).
  */
 
 #include "cpu/control.h"
@@ -14,19 +13,18 @@
 #include "cpu/mem.h"
 #include "cpu/sys_insn.h"
 
-#define CR0_WRITABLE                                                                                         \
-    (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG)
-#define CR3_PCID    UINT64_C(0xfff)
-#define CR3_NOFLUSH BIT(63)
-#define XCR0_X87    BIT(0)
-#define XCR0_SSE    BIT(1)
+#define CR0_WRITABLE (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG)
+#define CR3_PCID     UINT64_C(0xfff)
+#define CR3_NOFLUSH  BIT(63)
+#define XCR0_X87     BIT(0)
+#define XCR0_SSE     BIT(1)
 
 static enum flow gp0(struct cpu *cpu)
 {
     return cpu_fault_code(cpu, VECTOR_GP, 0);
 }
 
-/* ---- CR0 and EFER: the mode of the machine -------------------------------------------------------------------- */
+/* ---- CR0 and EFER: the mode of the machine ---- */
 
 static bool cr0_valid(const struct cpu *cpu, uint64_t value)
 {
@@ -89,7 +87,7 @@ enum flow control_write_efer(struct cpu *cpu, uint64_t value)
     return FLOW_NEXT;
 }
 
-/* ---- CR3, CR4, CR8 -------------------------------------------------------------------------------------------- */
+/* ---- CR3, CR4, CR8 ---- */
 
 static enum flow write_cr3(struct cpu *cpu, uint64_t value)
 {
@@ -114,7 +112,7 @@ static uint64_t cr4_writable(const struct cpu *cpu)
         uint64_t bit;
         enum cpuid_feature feature;
     } optional[] = {
-        {CR4_PGE, FEATURE_PGE},   {CR4_UMIP, FEATURE_UMIP},     {CR4_FSGSBASE, FEATURE_FSGSBASE},
+        {CR4_PGE, FEATURE_PGE},    {CR4_UMIP, FEATURE_UMIP},     {CR4_FSGSBASE, FEATURE_FSGSBASE},
         {CR4_PCIDE, FEATURE_PCID}, {CR4_OSXSAVE, FEATURE_XSAVE}, {CR4_SMEP, FEATURE_SMEP},
         {CR4_SMAP, FEATURE_SMAP},
     };
@@ -258,7 +256,7 @@ enum flow exec_smsw(struct cpu *cpu, const struct insn *insn)
     return FLOW_NEXT;
 }
 
-/* ---- XCR0 ----------------------------------------------------------------------------------------------------- */
+/* ---- XCR0 ---- */
 
 enum flow exec_xgetbv(struct cpu *cpu, const struct insn *insn)
 {

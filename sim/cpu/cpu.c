@@ -216,7 +216,7 @@ void cpu_update_mode(struct cpu *cpu)
     if (cpu->code != cpu->code_tables[user]) {
         cpu->code = cpu->code_tables[user];
         cpu->jumps = cpu->jump_tables[user];
-        cpu->fetch.valid = false; /* the latch dies with the privilege it was checked for */
+        cpu->fetch = (struct fetch_latch){0}; /* it dies with the privilege it was checked for */
     }
     mem_mode_changed(cpu);
 }

@@ -1,10 +1,10 @@
 /*
  * CPUID: the feature table and the leaves.
  *
- * Source: AMD64 APM vol. 3, appendix E, "Obtaining Processor Information Via the CPUID Instruction"; cache and TLB
- * figures are those published for the Zen 4 class (family 19h, model 61h).
- * Deviations: leaves 15 and 16, which AMD processors lack, tell the exact frequencies, as does 4000_0010, so that a
- * kernel need not measure them; the TLB sizes reported are the reference silicon's, not the model's.
+ * Source: AMD64 APM vol. 3, appendix E, "Obtaining Processor Information Via the CPUID Instruction"; cache
+ * and TLB figures are those published for the Zen 4 class (family 19h, model 61h). Deviations: leaves 15 and
+ * 16, which AMD processors lack, tell the exact frequencies, as does 4000_0010, so that a kernel need not
+ * measure them; the TLB sizes reported are the reference silicon's, not the model's.
  */
 
 #include "cpu/cpuid.h"
@@ -24,19 +24,19 @@
 #define EXTENDED_MAX    0x80000021u
 
 /* Family 19h, model 61h, stepping 2. */
-#define SIGNATURE       0x00a60f12u
+#define SIGNATURE        0x00a60f12u
 #define CACHE_LINE_BYTES 64u
 #define XSAVE_AREA_BYTES 576u /* legacy region and header: x87 and SSE only */
-#define XCR0_MASK       3u
+#define XCR0_MASK        3u
 
 const struct cpuid_feature_row cpuid_feature_rows[FEATURE_COUNT] = {
-#define FEATURE(name_, word_, bit_, orrery_, tcg72_, switchable_, text_)                                        \
+#define FEATURE(name_, word_, bit_, orrery_, tcg72_, switchable_, text_) \
     [FEATURE_##name_] = {#name_, CPUID_WORD_##word_, bit_, orrery_, tcg72_, switchable_, text_},
 #include "cpu/cpuid.def"
 #undef FEATURE
 };
 
-/* ---- models and names ----------------------------------------------------------------------------------------- */
+/* ---- models and names ---- */
 
 static char name_char(char c)
 {
@@ -84,13 +84,15 @@ static bool apply_item(struct cpuid_model *m, const char *item, size_t length, b
         return true;
     }
     if (length < 2 || (item[0] != '+' && item[0] != '-')) {
-        return error_set(e, "--cpu: '%.*s' is neither a model (orrery, tcg72) nor +feature or -feature", (int)length, item);
+        return error_set(e, "--cpu: '%.*s' is neither a model (orrery, tcg72) nor +feature or -feature",
+                         (int)length, item);
     }
     int feature = cpuid_feature_find(item + 1, length - 1);
     if (feature < 0) {
         return error_set(e, "--cpu: no feature '%.*s'", (int)length - 1, item + 1);
     }
-    if (!cpuid_feature_rows[feature].switchable && cpuid_model_has(m, (enum cpuid_feature)feature) != (item[0] == '+')) {
+    if (!cpuid_feature_rows[feature].switchable &&
+        cpuid_model_has(m, (enum cpuid_feature)feature) != (item[0] == '+')) {
         return error_set(e, "--cpu: feature '%.*s' cannot be changed", (int)length - 1, item + 1);
     }
     set_feature(m, feature, item[0] == '+');
@@ -119,7 +121,7 @@ bool cpuid_has(const struct cpu *cpu, enum cpuid_feature feature)
     return cpuid_model_has(cpu->cpuid, feature);
 }
 
-/* ---- leaves --------------------------------------------------------------------------------------------------- */
+/* ---- leaves ---- */
 
 static uint32_t apic_id(const struct cpu *cpu)
 {
@@ -163,7 +165,8 @@ static struct cpuid_values leaf_1(const struct cpu *cpu)
     if (count > 1) {
         edx |= UINT32_C(1) << 28; /* HTT: several logical processors in the package */
     }
-    return (struct cpuid_values){SIGNATURE, apic_id(cpu) << 24 | count << 16 | CACHE_LINE_BYTES / 8 << 8, ecx, edx};
+    return (struct cpuid_values){SIGNATURE, apic_id(cpu) << 24 | count << 16 | CACHE_LINE_BYTES / 8 << 8, ecx,
+                                 edx};
 }
 
 static struct cpuid_values leaf_5(const struct cpu *cpu)
@@ -171,7 +174,8 @@ static struct cpuid_values leaf_5(const struct cpu *cpu)
     if (!cpuid_has(cpu, FEATURE_MONITOR)) {
         return (struct cpuid_values){0};
     }
-    return (struct cpuid_values){CACHE_LINE_BYTES, CACHE_LINE_BYTES, 1 /* this enumeration; no interrupt break */, 0};
+    return (struct cpuid_values){CACHE_LINE_BYTES, CACHE_LINE_BYTES,
+                                 1 /* this enumeration; no interrupt break */, 0};
 }
 
 static struct cpuid_values leaf_7(const struct cpu *cpu, uint32_t subleaf)

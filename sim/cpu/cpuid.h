@@ -1,8 +1,8 @@
 #ifndef ORRERY_CPU_CPUID_H
 #define ORRERY_CPU_CPUID_H
 
-/* What CPUID reports, and therefore what the CPU honours. Source: APM vol. 3, appendix E, "Obtaining Processor
- * Information Via the CPUID Instruction". */
+/* What CPUID reports, and therefore what the CPU honours. Source: APM vol. 3, appendix E, "Obtaining
+ * Processor Information Via the CPUID Instruction". */
 
 #include "base/status.h"
 
@@ -53,9 +53,9 @@ extern const struct cpuid_feature_row cpuid_feature_rows[FEATURE_COUNT];
 /* The row named as a person types it ("x2apic", "tsc-deadline"; any case, '-', '_' and '.' alike), or -1. */
 int cpuid_feature_find(const char *name, size_t length);
 
-/* Fills a model from the argument of --cpu: items between commas, an optional model name ("orrery", the default, or
- * "tcg72") first, then +feature or -feature. NULL and "" mean the default. logical_cpus is 1 to 256. False: a
- * message about the first item that cannot be had. */
+/* Fills a model from the argument of --cpu: items between commas, an optional model name ("orrery", the
+ * default, or "tcg72") first, then +feature or -feature. NULL and "" mean the default. logical_cpus is 1 to
+ * 256. False: a message about the first item that cannot be had. */
 bool cpuid_model_init(struct cpuid_model *m, const char *text, unsigned logical_cpus, struct error *e);
 
 static inline bool cpuid_model_has(const struct cpuid_model *m, enum cpuid_feature feature)
@@ -66,8 +66,8 @@ static inline bool cpuid_model_has(const struct cpuid_model *m, enum cpuid_featu
 
 bool cpuid_has(const struct cpu *cpu, enum cpuid_feature feature);
 
-/* The values of EAX, EBX, ECX, EDX; state of the CPU (OSXSAVE, APIC enabled, XCR0) shows in some of them. A leaf that
- * does not exist is all zeros, as on AMD processors. */
+/* The values of EAX, EBX, ECX, EDX; state of the CPU (OSXSAVE, APIC enabled, XCR0) shows in some of them. A
+ * leaf that does not exist is all zeros, as on AMD processors. */
 struct cpuid_values {
     uint32_t eax, ebx, ecx, edx;
 };

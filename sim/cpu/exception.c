@@ -6,8 +6,8 @@
  * Deviations: task gates are not modelled. RF in the image pushed by an interrupt between two iterations of a
  * repeated instruction is its value at that moment.
  *
- * A fault met during the delivery leaves the CPU's registers as they were before it: everything is read, checked
- * and pushed first, and one commit at the end changes the state. Only CR2 and DR6 are set before.
+ * A fault met during the delivery leaves the CPU's registers as they were before it: everything is read,
+ * checked and pushed first, and one commit at the end changes the state. Only CR2 and DR6 are set before.
  */
 
 #include "cpu/exception.h"
@@ -43,7 +43,7 @@ struct entry {
     bool set_ss;
 };
 
-/* ---- stacks in the TSS ---------------------------------------------------------------------------------------- */
+/* ---- stacks in the TSS ---- */
 
 static lin_t tss_address(const struct cpu *cpu, uint32_t offset)
 {
@@ -79,7 +79,7 @@ bool tss_read_stack(struct cpu *cpu, unsigned level, struct segment *ss, uint64_
     return segment_read_stack(cpu, (uint16_t)selector, level, VECTOR_TS, ss);
 }
 
-/* ---- gates ---------------------------------------------------------------------------------------------------- */
+/* ---- gates ---- */
 
 bool gate_read_code(struct cpu *cpu, uint16_t selector, bool for_jump, struct segment *cs, unsigned *level)
 {
@@ -114,7 +114,8 @@ static bool idt_type_valid(const struct cpu *cpu, unsigned type)
     if (type == TYPE_INT_GATE32 || type == TYPE_TRAP_GATE32) {
         return true;
     }
-    return !in_long_mode(cpu) && (type == TYPE_INT_GATE16 || type == TYPE_TRAP_GATE16 || type == TYPE_TASK_GATE);
+    return !in_long_mode(cpu) &&
+           (type == TYPE_INT_GATE16 || type == TYPE_TRAP_GATE16 || type == TYPE_TASK_GATE);
 }
 
 /*  Interrupt gate, legacy:  | offset 31:16 | P DPL 0 type | 0 | selector | offset 15:0 |
@@ -154,7 +155,7 @@ static bool idt_read(struct cpu *cpu, const struct delivery *d, struct gate *out
     return true;
 }
 
-/* ---- the three forms of delivery ------------------------------------------------------------------------------ */
+/* ---- the three forms of delivery ---- */
 
 /* The stack that the handler will use, before anything is pushed. */
 static bool entry_stack(struct cpu *cpu, unsigned ist, struct entry *e)
@@ -250,15 +251,15 @@ static enum flow deliver_real(struct cpu *cpu, const struct delivery *d)
     e.cs.selector = (uint16_t)(pointer >> 16);
     e.cs.base = (uint64_t)e.cs.selector << 4;
     if (!frame_push(cpu, &e.stack, d->flags_image, 2) ||
-        !frame_push(cpu, &e.stack, cpu->seg[SEG_CS].selector, 2) || !frame_push(cpu, &e.stack, d->return_rip, 2) ||
-        !segment_check_rip(cpu, &e.cs, e.rip)) {
+        !frame_push(cpu, &e.stack, cpu->seg[SEG_CS].selector, 2) ||
+        !frame_push(cpu, &e.stack, d->return_rip, 2) || !segment_check_rip(cpu, &e.cs, e.rip)) {
         return FLOW_FAULT;
     }
     entry_commit(cpu, &e, RFLAGS_IF | RFLAGS_TF | RFLAGS_RF | RFLAGS_AC);
     return FLOW_JUMP;
 }
 
-/* ---- classes, escalation -------------------------------------------------------------------------------------- */
+/* ---- classes, escalation ---- */
 
 enum exception_class { CLASS_BENIGN, CLASS_CONTRIBUTORY, CLASS_PAGE_FAULT };
 
@@ -267,14 +268,16 @@ static enum exception_class exception_class(unsigned vector)
     if (vector == VECTOR_PF) {
         return CLASS_PAGE_FAULT;
     }
-    return vector == VECTOR_DE || (vector >= VECTOR_TS && vector <= VECTOR_GP) ? CLASS_CONTRIBUTORY : CLASS_BENIGN;
+    return vector == VECTOR_DE || (vector >= VECTOR_TS && vector <= VECTOR_GP) ? CLASS_CONTRIBUTORY
+                                                                               : CLASS_BENIGN;
 }
 
 static bool makes_double_fault(unsigned first, unsigned second)
 {
     enum exception_class a = exception_class(first);
     enum exception_class b = exception_class(second);
-    return (a == CLASS_CONTRIBUTORY && b == CLASS_CONTRIBUTORY) || (a == CLASS_PAGE_FAULT && b != CLASS_BENIGN);
+    return (a == CLASS_CONTRIBUTORY && b == CLASS_CONTRIBUTORY) ||
+           (a == CLASS_PAGE_FAULT && b != CLASS_BENIGN);
 }
 
 /* Faults set RF in the pushed image; traps, interrupts and an instruction breakpoint push it as it is. */
@@ -301,7 +304,8 @@ static void note_registers(struct cpu *cpu, const struct fault *f, enum event_so
     }
 }
 
-static enum flow deliver_once(struct cpu *cpu, const struct fault *f, enum event_source source, uint64_t return_rip)
+static enum flow deliver_once(struct cpu *cpu, const struct fault *f, enum event_source source,
+                              uint64_t return_rip)
 {
     struct delivery d = {
         .vector = f->vector,
@@ -335,7 +339,8 @@ static enum flow shut_down(struct cpu *cpu)
     return FLOW_JUMP;
 }
 
-enum flow exception_deliver(struct cpu *cpu, const struct fault *fault, enum event_source source, uint64_t return_rip)
+enum flow exception_deliver(struct cpu *cpu, const struct fault *fault, enum event_source source,
+                            uint64_t return_rip)
 {
     struct fault f = *fault;
     if (f.soft) {

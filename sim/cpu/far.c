@@ -1,10 +1,10 @@
 /*
  * Far JMP, CALL and RET, direct and through call gates.
  *
- * Source: AMD64 APM vol. 3, JMP (Far), CALL (Far), RET (Far) (pseudo code); vol. 2, "Control Transfers Between
- * Privilege Levels" and "Legacy Task Management".
- * Deviations: task switches (task gates, TSS selectors) are not modelled. As on AMD processors a far pointer in
- * memory has an offset of at most 32 bits: REX.W selects the operand size 8 for what is pushed, never m16:64.
+ * Source: AMD64 APM vol. 3, JMP (Far), CALL (Far), RET (Far) (pseudo code); vol. 2, "Control Transfers
+ * Between Privilege Levels" and "Legacy Task Management". Deviations: task switches (task gates, TSS
+ * selectors) are not modelled. As on AMD processors a far pointer in memory has an offset of at most 32 bits:
+ * REX.W selects the operand size 8 for what is pushed, never m16:64.
  */
 
 #include "cpu/exception.h"
@@ -86,7 +86,7 @@ static enum flow far_direct(struct cpu *cpu, const struct insn *insn, enum far_k
     return far_commit(cpu, &t);
 }
 
-/* ---- call gates ----------------------------------------------------------------------------------------------- */
+/* ---- call gates ---- */
 
 /*  Call gate:        | offset 31:16 | P DPL 0 type | 000 count(4:0) | selector | offset 15:0 |
  *  long mode adds:   | reserved, type 0 | offset 63:32 | */
@@ -142,7 +142,8 @@ static bool gate_switch_stack(struct cpu *cpu, const struct call_gate *gate, str
 {
     struct segment ss = segment_null((uint16_t)t->level);
     uint64_t rsp;
-    bool ok = in_long_mode(cpu) ? tss_read_rsp(cpu, t->level, 0, &rsp) : tss_read_stack(cpu, t->level, &ss, &rsp);
+    bool ok =
+        in_long_mode(cpu) ? tss_read_rsp(cpu, t->level, 0, &rsp) : tss_read_stack(cpu, t->level, &ss, &rsp);
     if (!ok) {
         return false;
     }
@@ -187,8 +188,8 @@ static bool far_type_valid(const struct cpu *cpu, unsigned type)
     if (type == TYPE_CALL_GATE32) {
         return true;
     }
-    return !in_long_mode(cpu) && (type == TYPE_CALL_GATE16 || type == TYPE_TASK_GATE || type == TYPE_TSS16 ||
-                                  type == TYPE_TSS32);
+    return !in_long_mode(cpu) &&
+           (type == TYPE_CALL_GATE16 || type == TYPE_TASK_GATE || type == TYPE_TSS16 || type == TYPE_TSS32);
 }
 
 static enum flow far_system(struct cpu *cpu, const struct insn *insn, enum far_kind kind, uint16_t selector,
@@ -242,7 +243,7 @@ enum flow exec_call_far(struct cpu *cpu, const struct insn *insn)
     return far_transfer(cpu, insn, FAR_CALL);
 }
 
-/* ---- RET ------------------------------------------------------------------------------------------------------ */
+/* ---- RET ---- */
 
 static enum flow ret_real(struct cpu *cpu, struct far_target *t, uint16_t selector, unsigned drop_bytes)
 {

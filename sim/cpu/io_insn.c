@@ -2,7 +2,8 @@
  * Port input and output: IN, OUT, INS, OUTS, with IOPL, the TSS's I/O permission bitmap and I/O breakpoints.
  *
  * Source: AMD64 APM vol. 3, IN, INS, OUT, OUTS; vol. 2, "I/O-Permission Bitmap", "Breakpoint Conditions".
- * Deviations: none known. Each access asks the run loop to stop after it, since a device may have changed what is due.
+ * Deviations: none known. Each access asks the run loop to stop after it, since a device may have changed
+ * what is due.
  */
 
 #include "core/bus.h"
@@ -118,7 +119,7 @@ enum flow exec_out(struct cpu *cpu, const struct insn *insn)
     return FLOW_NEXT;
 }
 
-/* ---- strings -------------------------------------------------------------------------------------------------- */
+/* ---- strings ---- */
 
 static bool repeats(const struct insn *insn)
 {

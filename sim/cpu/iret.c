@@ -87,8 +87,8 @@ static bool return_stack(struct cpu *cpu, uint16_t selector, const struct segmen
     return segment_read_stack(cpu, selector, level, VECTOR_GP, out);
 }
 
-bool far_return_stack(struct cpu *cpu, struct stack_frame *from, const struct segment *code, unsigned size_bytes,
-                      struct stack_frame *to)
+bool far_return_stack(struct cpu *cpu, struct stack_frame *from, const struct segment *code,
+                      unsigned size_bytes, struct stack_frame *to)
 {
     uint64_t rsp;
     uint64_t selector;
@@ -146,7 +146,8 @@ enum flow exec_iret(struct cpu *cpu, const struct insn *insn)
         return iret_real(cpu, insn->operand_size_bytes);
     }
     if (cpu->rflags & RFLAGS_NT) {
-        return in_long_mode(cpu) ? cpu_fault_code(cpu, VECTOR_GP, 0) : cpu_not_modelled(cpu, "IRET with NT (task return)");
+        return in_long_mode(cpu) ? cpu_fault_code(cpu, VECTOR_GP, 0)
+                                 : cpu_not_modelled(cpu, "IRET with NT (task return)");
     }
     return iret_protected(cpu, insn->operand_size_bytes);
 }

@@ -19,6 +19,11 @@
 #include "cpu/mem_internal.h"
 #include "cpu/store_queue.h"
 
+/* Entries of a table that share a bit of tlb.host_groups, which a flush goes by. */
+#define GROUP_ENTRIES (HOST_ENTRIES / 64)
+
+_Static_assert(MEM_MODE_COUNT == TLB_HOST_TABLES && HOST_ENTRIES % 64 == 0, "shape of host_groups");
+
 static uint64_t page_of(uint64_t a)
 {
     return a & ~(uint64_t)PAGE_MASK_BITS;
@@ -58,6 +63,16 @@ static bool claim_alias(struct cpu *cpu, uint64_t lin_page, const struct place *
     return true;
 }
 
+/* The entry of the current mode that a page's pointer goes into. */
+static struct host_entry *claim_entry(struct cpu *cpu, uint64_t lin_page, const struct place *p)
+{
+    unsigned index = (unsigned)(lin_page >> PAGE_SHIFT) % HOST_ENTRIES;
+    struct host_entry *e = &cpu->host[index];
+    cpu->tlb.host_groups[cpu->mem_mode] |= BIT(index / GROUP_ENTRIES);
+    e->addend = (uintptr_t)ram_at(&cpu->bus->ram, phys(page_of(p->at.v))) - (uintptr_t)lin_page;
+    return e;
+}
+
 void mem_host_fill_read(struct cpu *cpu, lin_t a, const struct place *p)
 {
     uint64_t lin_page = page_of(a.v);
@@ -65,8 +80,7 @@ void mem_host_fill_read(struct cpu *cpu, lin_t a, const struct place *p)
         (cpu->stores.capacity && !claim_alias(cpu, lin_page, p))) {
         return;
     }
-    struct host_entry *e = &cpu->host[(lin_page >> PAGE_SHIFT) % HOST_ENTRIES];
-    e->addend = (uintptr_t)ram_at(&cpu->bus->ram, phys(page_of(p->at.v))) - (uintptr_t)lin_page;
+    struct host_entry *e = claim_entry(cpu, lin_page, p);
     e->read_tag = lin_page;
     if (e->write_tag != lin_page) {
         e->write_tag = HOST_TAG_NONE;
@@ -79,11 +93,9 @@ void mem_host_fill_write(struct cpu *cpu, lin_t a, const struct place *p)
         cpu->bus->ram.flags[p->at.v >> PAGE_SHIFT] != PAGE_DIRTY) {
         return;
     }
-    uint64_t lin_page = page_of(a.v);
-    struct host_entry *e = &cpu->host[(lin_page >> PAGE_SHIFT) % HOST_ENTRIES];
-    e->addend = (uintptr_t)ram_at(&cpu->bus->ram, phys(page_of(p->at.v))) - (uintptr_t)lin_page;
-    e->read_tag = lin_page; /* who may write may read */
-    e->write_tag = lin_page;
+    struct host_entry *e = claim_entry(cpu, page_of(a.v), p);
+    e->read_tag = page_of(a.v); /* who may write may read */
+    e->write_tag = page_of(a.v);
 }
 
 void mem_host_drop_reads(struct cpu *cpu, uint64_t lin_page)
@@ -126,13 +138,23 @@ void mem_drop_range(struct cpu *cpu, uint64_t first, unsigned shift)
     cpu_drop_code(cpu);
 }
 
+static void drop_table(struct cpu *cpu, unsigned mode)
+{
+    uint64_t groups = cpu->tlb.host_groups[mode];
+    for (; groups; groups &= groups - 1) {
+        struct host_entry *group = &cpu->host_tables[mode][(unsigned)__builtin_ctzll(groups) * GROUP_ENTRIES];
+        for (unsigned i = 0; i < GROUP_ENTRIES; i++) {
+            group[i].read_tag = HOST_TAG_NONE;
+            group[i].write_tag = HOST_TAG_NONE;
+        }
+    }
+    cpu->tlb.host_groups[mode] = 0;
+}
+
 void mem_drop_host_entries(struct cpu *cpu)
 {
     for (unsigned mode = 0; mode < MEM_MODE_COUNT; mode++) {
-        for (unsigned i = 0; i < HOST_ENTRIES; i++) {
-            cpu->host_tables[mode][i].read_tag = HOST_TAG_NONE;
-            cpu->host_tables[mode][i].write_tag = HOST_TAG_NONE;
-        }
+        drop_table(cpu, mode);
     }
 }
 
@@ -145,9 +167,6 @@ void mem_drop_all(struct cpu *cpu)
 void mem_mode_changed(struct cpu *cpu)
 {
     if (mem_checks_alignment(cpu)) {
-        for (unsigned i = 0; i < HOST_ENTRIES; i++) {
-            cpu->host_tables[MEM_USER][i].read_tag = HOST_TAG_NONE;
-            cpu->host_tables[MEM_USER][i].write_tag = HOST_TAG_NONE;
-        }
+        drop_table(cpu, MEM_USER);
     }
 }

@@ -60,13 +60,14 @@ static enum tlb_bank bank_of(unsigned page_shift)
     return page_shift == 12 ? TLB_BANK_4K : page_shift == 21 ? TLB_BANK_2M : TLB_BANK_1G;
 }
 
-/* Enters the walk's result; what it replaces takes its host entries along. */
-static uint64_t fill(struct cpu *cpu, lin_t a, unsigned pcid, const struct walk_result *r)
+/* Enters the walk's result; what it replaces takes its host entries along. known: the TLB answered for a before. */
+static uint64_t fill(struct cpu *cpu, lin_t a, unsigned pcid, const struct walk_result *r, bool known)
 {
-    uint64_t size_bytes = BIT(r->page_shift);
-    bool ram = ram_contains(&cpu->bus->ram, phys(r->data & TLB_ADDRESS), size_bytes);
+    bool ram = ram_contains(&cpu->bus->ram, phys(r->data & TLB_ADDRESS), BIT(r->page_shift));
     uint64_t data = r->data | (ram ? TLB_RAM : 0);
-    struct tlb_entry old = tlb_fill(&cpu->tlb, bank_of(r->page_shift), a, pcid, data);
+    enum tlb_bank bank = bank_of(r->page_shift);
+    struct tlb_entry old = known ? tlb_fill(&cpu->tlb, bank, a, pcid, data)
+                                 : tlb_insert(&cpu->tlb, bank, a, pcid, data);
     bool same_page = tlb_key_matches(old.key, tlb_key(a.v, pcid, r->page_shift));
     if (old.key && !(same_page && (old.data | TLB_D) == (data | TLB_D))) {
         mem_drop_range(cpu, tlb_entry_linear(&old).v, r->page_shift);
@@ -74,16 +75,7 @@ static uint64_t fill(struct cpu *cpu, lin_t a, unsigned pcid, const struct walk_
     return data;
 }
 
-/* Before the walk: an entry that refuses goes, with the tables that led to it, so that memory decides. True when a
- * large page went. */
-static bool drop_refusing(struct cpu *cpu, const struct paging *p, lin_t a, unsigned pcid, unsigned access)
-{
-    unsigned page_shift;
-    const struct tlb_entry *e = tlb_lookup(&cpu->tlb, a, pcid, &page_shift);
-    return e && !walk_allows(p, access, e->data) && tlb_invalidate_fault(&cpu->tlb, a, pcid);
-}
-
-/* After a walk for a write: an entry of another page size than the walk found would go on hiding it. */
+/* After a walk for a first write: an entry of another page size than the walk found would go on hiding it. */
 static bool drop_other_size(struct cpu *cpu, lin_t a, unsigned pcid, unsigned page_shift)
 {
     unsigned old_shift;
@@ -100,21 +92,31 @@ static void drop_accelerators(struct cpu *cpu, lin_t a, bool large_dropped)
     }
 }
 
+/* An entry that refuses goes before the walk, with the tables that led to it, so that memory decides. An address that
+ * the TLB does not know has no host entries either. */
 static bool translate_by_walk(struct cpu *cpu, const struct paging *p, lin_t a, unsigned access, struct place *out)
 {
-    unsigned pcid = mem_pcid(cpu);
+    unsigned pcid = mem_pcid(cpu), page_shift;
     const struct walk_memory memory = {walker_read, walker_update, cpu};
     struct walk_result r;
-    bool large_dropped = drop_refusing(cpu, p, a, pcid, access);
+    const struct tlb_entry *e = tlb_lookup(&cpu->tlb, a, pcid, &page_shift);
+    bool known = e != NULL, large_dropped = false;
+    if (known && !walk_allows(p, access, e->data)) {
+        large_dropped = tlb_invalidate_fault(&cpu->tlb, a, pcid);
+    }
     bool good = psc_walk(&cpu->tlb, p, &memory, a, pcid, access, &r);
     large_dropped |= r.large_dropped;
-    large_dropped |= good && drop_other_size(cpu, a, pcid, r.page_shift);
-    drop_accelerators(cpu, a, large_dropped);
+    if (known) {
+        large_dropped |= good && drop_other_size(cpu, a, pcid, r.page_shift);
+        drop_accelerators(cpu, a, large_dropped);
+    } else if (large_dropped) {
+        mem_drop_all(cpu);
+    }
     if (!good) {
         cpu->fetch.valid = false; /* a refusal that memory does not confirm leaves it: blocks go on without a look */
         return fault_page(cpu, a, r.error);
     }
-    uint64_t data = fill(cpu, a, pcid, &r);
+    uint64_t data = fill(cpu, a, pcid, &r, known);
     *out = (struct place){walk_physical(data, r.page_shift, a), data};
     return true;
 }

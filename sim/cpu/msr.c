@@ -2,8 +2,8 @@
  * RDMSR, WRMSR and the registers behind them.
  *
  * Source: AMD64 APM vol. 2, appendix A, "MSR Cross-Reference"; vol. 3, RDMSR, WRMSR.
- * Deviations: MTRRs and PAT are checked and stored but memory has no types here; machine check has no banks; last
- * branch recording and performance counters are not built.
+ * Deviations: MTRRs and PAT are checked and stored but memory has no types here; machine check has no banks;
+ * last branch recording and performance counters are not built.
  */
 
 #include "cpu/msr.h"
@@ -17,7 +17,7 @@
 
 #define ALWAYS (-1)
 
-/* ---- conditions on values ------------------------------------------------------------------------------------- */
+/* ---- conditions on values ---- */
 
 static bool any_value(uint64_t value)
 {
@@ -69,7 +69,7 @@ static bool pat_types(uint64_t value)
     return true;
 }
 
-/* ---- registers that act --------------------------------------------------------------------------------------- */
+/* ---- registers that act ---- */
 
 uint64_t msr_tsc(const struct cpu *cpu)
 {
@@ -146,7 +146,7 @@ static enum flow write_gs_base(struct cpu *cpu, uint64_t value)
     return write_base(cpu, SEG_GS, value);
 }
 
-/* ---- the table ------------------------------------------------------------------------------------------------ */
+/* ---- the table ---- */
 
 typedef uint64_t msr_read_fn(const struct cpu *cpu);
 typedef enum flow msr_write_fn(struct cpu *cpu, uint64_t value);
@@ -164,16 +164,16 @@ struct msr_row {
 };
 
 static const struct msr_row msr_rows[] = {
-#define MSR_FIELD(number_, name_, feature_, field_, reset_, writable_, unbuilt_, check_)                        \
-    {.number = (number_),                                                                                       \
-     .feature = (feature_),                                                                                     \
-     .name = #name_,                                                                                            \
-     .offset = offsetof(struct cpu_msrs, field_),                                                               \
-     .reset = (reset_),                                                                                         \
-     .writable = (writable_),                                                                                   \
-     .unbuilt = (unbuilt_),                                                                                     \
+#define MSR_FIELD(number_, name_, feature_, field_, reset_, writable_, unbuilt_, check_) \
+    {.number = (number_),                                                                \
+     .feature = (feature_),                                                              \
+     .name = #name_,                                                                     \
+     .offset = offsetof(struct cpu_msrs, field_),                                        \
+     .reset = (reset_),                                                                  \
+     .writable = (writable_),                                                            \
+     .unbuilt = (unbuilt_),                                                              \
      .check = (check_)},
-#define MSR_HOOK(number_, name_, feature_, read_, write_)                                                       \
+#define MSR_HOOK(number_, name_, feature_, read_, write_) \
     {.number = (number_), .feature = (feature_), .name = #name_, .read = (read_), .write = (write_)},
 #include "cpu/msr.def"
 #undef MSR_FIELD

@@ -8,8 +8,8 @@
 /* Power-on values of the registers that are storage. INIT leaves them alone. */
 void msr_reset(struct cpu *cpu);
 
-/* RDMSR and WRMSR without the privilege check: FLOW_NEXT; FLOW_FAULT #GP(0); FLOW_STOP not modelled; a write may be
- * FLOW_REPEAT, when the interrupt command register waits and the instruction must run again. */
+/* RDMSR and WRMSR without the privilege check: FLOW_NEXT; FLOW_FAULT #GP(0); FLOW_STOP not modelled; a write
+ * may be FLOW_REPEAT, when the interrupt command register waits and the instruction must run again. */
 enum flow msr_read(struct cpu *cpu, uint32_t number, uint64_t *value);
 enum flow msr_write(struct cpu *cpu, uint32_t number, uint64_t value);
 

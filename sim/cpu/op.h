@@ -46,25 +46,29 @@ struct op {
 
 _Static_assert(sizeof(struct op) == 32, "two operations a cache line");
 
-#if defined(__OPTIMIZE__) && !defined(__SANITIZE_ADDRESS__) && !defined(ORRERY_NO_TAIL_CALLS)
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(undefined_behavior_sanitizer)
-#define OP_TAIL 0
+/* OP_TAIL: calls in tail position become jumps. gcc is told so here, for -O1 too; clang has an attribute. */
+#if defined(__clang__)
+#define OP_TAIL   1
+#define OP_RETURN __attribute__((musttail)) return
+#elif defined(__OPTIMIZE__) && !defined(__SANITIZE_ADDRESS__)
+#define OP_TAIL   1
+#define OP_RETURN return
+#pragma GCC optimize("optimize-sibling-calls")
 #else
-#define OP_TAIL 1
-#endif
-#else
-#define OP_TAIL 1
-#endif
-#else
-#define OP_TAIL 0
+#define OP_TAIL   0
+#define OP_RETURN return
 #endif
 
-/* Goes on with operation o, whatever its handler; with a handler of the caller's choice. */
-#define OP_DISPATCH(o) return OP_TAIL ? (o)->run(cpu, (o)) : (o)
-#define OP_NEXT        OP_DISPATCH(op + 1)
-/* The next handler is known (slow paths). It is called, not returned to, in both kinds of build. */
-#define OP_GOTO(handler) return (handler)(cpu, op)
+#define OP_UNLIKELY(x) __builtin_expect((x), 0)
+
+/* Goes on with operation o; with the one that follows; with a handler that is known (slow paths). */
+#if OP_TAIL
+#define OP_DISPATCH(o) OP_RETURN(o)->run(cpu, (o))
+#else
+#define OP_DISPATCH(o) return (o)
+#endif
+#define OP_NEXT          OP_DISPATCH(op + 1)
+#define OP_GOTO(handler) OP_RETURN(handler)(cpu, op)
 
 /* Runs a chain of blocks from b, whose cost has been charged. */
 static inline void op_run_chain(struct cpu *cpu, const struct block *b)
@@ -75,15 +79,13 @@ static inline void op_run_chain(struct cpu *cpu, const struct block *b)
     }
 }
 
-#define OP_UNLIKELY(x) __builtin_expect((x), 0)
-
 /* Goes on in the block that link l points to. The comparison covers the deadline, and links without a target. */
 #define OP_ENTER_LINK(l)                                                                                     \
     do {                                                                                                     \
         const struct block *to_ = (l)->link;                                                                 \
         int64_t left_ = cpu->left_cycles - to_->cost_cycles;                                                 \
         if (OP_UNLIKELY(left_ < 0)) {                                                                        \
-            return op_leave_link(cpu, (l));                                                                  \
+            OP_RETURN op_leave_link(cpu, (l));                                                                 \
         }                                                                                                    \
         OP_ENTER(to_, left_);                                                                                \
     } while (0)

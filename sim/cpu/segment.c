@@ -1,13 +1,13 @@
 /*
  * Segmentation: descriptors, loads of segment registers, linear addresses, the stack.
  *
- * Source: AMD64 APM vol. 2, "Segmented Virtual Memory" and "Segment-Protection Overview"; vol. 3, the READ_DESCRIPTOR
- * pseudo code and the pages of MOV, POP, LxS, RETF, IRET.
- * Deviations: an access that wraps around the end of a 4-GiB expand-up segment faults (the manuals leave it to the
- * implementation); virtual-8086 mode is not modelled; EFER.LMSLE does not exist.
+ * Source: AMD64 APM vol. 2, "Segmented Virtual Memory" and "Segment-Protection Overview"; vol. 3, the
+ * READ_DESCRIPTOR pseudo code and the pages of MOV, POP, LxS, RETF, IRET. Deviations: an access that wraps
+ * around the end of a 4-GiB expand-up segment faults (the manuals leave it to the implementation);
+ * virtual-8086 mode is not modelled; EFER.LMSLE does not exist.
  *
- * The accessed and busy bits are set by a byte store to the type field after a read. On hardware that is one locked
- * access; two CPUs that set the same bit at once store the same byte, so nothing can be lost.
+ * The accessed and busy bits are set by a byte store to the type field after a read. On hardware that is one
+ * locked access; two CPUs that set the same bit at once store the same byte, so nothing can be lost.
  */
 
 #include "cpu/segment.h"
@@ -15,7 +15,7 @@
 #include "cpu/exception.h"
 #include "cpu/mem.h"
 
-/* ---- descriptors ---------------------------------------------------------------------------------------------- */
+/* ---- descriptors ---- */
 
 uint32_t descriptor_base(const struct descriptor *d)
 {
@@ -95,7 +95,7 @@ bool descriptor_set_type_bits(struct cpu *cpu, struct descriptor *d, unsigned bi
     return true;
 }
 
-/* ---- loads ---------------------------------------------------------------------------------------------------- */
+/* ---- loads ---- */
 
 struct segment segment_null(uint16_t selector)
 {
@@ -103,7 +103,8 @@ struct segment segment_null(uint16_t selector)
 }
 
 /* Sets the accessed bit of a checked code or data descriptor and makes its hidden part. */
-static bool segment_from_descriptor(struct cpu *cpu, struct descriptor *d, uint16_t selector, struct segment *out)
+static bool segment_from_descriptor(struct cpu *cpu, struct descriptor *d, uint16_t selector,
+                                    struct segment *out)
 {
     if (!descriptor_set_type_bits(cpu, d, TYPE_ACCESSED)) {
         return false;
@@ -112,7 +113,8 @@ static bool segment_from_descriptor(struct cpu *cpu, struct descriptor *d, uint1
     return true;
 }
 
-bool segment_read_stack(struct cpu *cpu, uint16_t selector, unsigned cpl, enum vector vector, struct segment *out)
+bool segment_read_stack(struct cpu *cpu, uint16_t selector, unsigned cpl, enum vector vector,
+                        struct segment *out)
 {
     struct descriptor d;
     if (!descriptor_read(cpu, selector, vector, &d)) {
@@ -241,7 +243,7 @@ void segment_drop_inner(struct cpu *cpu)
     }
 }
 
-/* ---- linear addresses ----------------------------------------------------------------------------------------- */
+/* ---- linear addresses ---- */
 
 static bool linear_fault(struct cpu *cpu, enum seg_reg s)
 {
@@ -279,7 +281,8 @@ static bool access_allowed(const struct cpu *cpu, const struct segment *s, bool 
     return !write || (s->attr & TYPE_WRITABLE);
 }
 
-bool segment_linear(struct cpu *cpu, enum seg_reg s, uint64_t offset, unsigned size_bytes, bool write, lin_t *out)
+bool segment_linear(struct cpu *cpu, enum seg_reg s, uint64_t offset, unsigned size_bytes, bool write,
+                    lin_t *out)
 {
     const struct segment *seg = &cpu->seg[s];
     if (cpu->mode == MODE_LONG64) {
@@ -303,7 +306,7 @@ bool segment_fetch(struct cpu *cpu, uint64_t offset, lin_t *out)
     return offset <= cs->limit || linear_fault(cpu, SEG_CS);
 }
 
-/* ---- the stack ------------------------------------------------------------------------------------------------ */
+/* ---- the stack ---- */
 
 unsigned segment_stack_bytes(const struct cpu *cpu)
 {
@@ -327,7 +330,9 @@ struct stack_frame frame_inner(const struct segment *ss, uint64_t rsp, bool long
     return (struct stack_frame){
         .ss = *ss,
         .rsp = rsp,
-        .width_bytes = long64 ? 8 : (ss->attr & SEG_DB) ? 4 : 2,
+        .width_bytes = long64                ? 8
+                       : (ss->attr & SEG_DB) ? 4
+                                             : 2,
         .system = true,
         .error = SELECTOR_ERROR(ss->selector),
     };
@@ -336,11 +341,13 @@ struct stack_frame frame_inner(const struct segment *ss, uint64_t rsp, bool long
 void frame_adjust(struct stack_frame *f, int64_t delta)
 {
     uint64_t rsp = f->rsp + (uint64_t)delta;
-    f->rsp = f->width_bytes == 8 ? rsp : f->width_bytes == 4 ? (uint32_t)rsp : (f->rsp & ~UINT64_C(0xffff)) | (uint16_t)rsp;
+    f->rsp = f->width_bytes == 8   ? rsp
+             : f->width_bytes == 4 ? (uint32_t)rsp
+                                   : (f->rsp & ~UINT64_C(0xffff)) | (uint16_t)rsp;
 }
 
-static bool frame_linear(struct cpu *cpu, const struct stack_frame *f, uint64_t rsp, unsigned size_bytes, bool write,
-                         lin_t *out)
+static bool frame_linear(struct cpu *cpu, const struct stack_frame *f, uint64_t rsp, unsigned size_bytes,
+                         bool write, lin_t *out)
 {
     uint64_t offset = rsp & bits_size_mask(f->width_bytes);
     bool ok;

@@ -7,13 +7,14 @@
 #include "cpu/insn.h"
 
 /* Descriptor types. Code and data (S = 1): */
-#define TYPE_CODE       0x8u
-#define TYPE_CONFORMING 0x4u /* code */
-#define TYPE_READABLE   0x2u /* code */
+#define TYPE_CODE        0x8u
+#define TYPE_CONFORMING  0x4u /* code */
+#define TYPE_READABLE    0x2u /* code */
 #define TYPE_EXPAND_DOWN 0x4u /* data */
-#define TYPE_WRITABLE   0x2u /* data */
-#define TYPE_ACCESSED   0x1u
-/* System (S = 0). In long mode only LDT, TSS32 (64-bit TSS there) and the 32-bit gates (64-bit there) exist. */
+#define TYPE_WRITABLE    0x2u /* data */
+#define TYPE_ACCESSED    0x1u
+/* System (S = 0). In long mode only LDT, TSS32 (64-bit TSS there) and the 32-bit gates (64-bit there) exist.
+ */
 #define TYPE_TSS16       0x1u
 #define TYPE_LDT         0x2u
 #define TYPE_TSS16_BUSY  0x3u
@@ -27,12 +28,12 @@
 #define TYPE_INT_GATE32  0xeu
 #define TYPE_TRAP_GATE32 0xfu
 
-#define SELECTOR_RPL  3u
-#define SELECTOR_TI   4u
-#define SELECTOR_NULL(selector) (((selector) & 0xfffcu) == 0)
+#define SELECTOR_RPL            3u
+#define SELECTOR_TI             4u
+#define SELECTOR_NULL(selector) (((selector)&0xfffcu) == 0)
 
 /* Error code of a selector: index and table, with the EXT bit clear (exception.c adds it). */
-#define SELECTOR_ERROR(selector) ((uint32_t)((selector) & 0xfffcu))
+#define SELECTOR_ERROR(selector) ((uint32_t)((selector)&0xfffcu))
 
 /* A descriptor as it lies in memory: bits 63..0, and bits 127..64 where the long mode makes it 16 bytes.
  *
@@ -82,10 +83,11 @@ uint32_t descriptor_limit(const struct descriptor *d);
 /* The hidden part that a load of d gives; selector as given. */
 struct segment descriptor_segment(const struct descriptor *d, uint16_t selector);
 
-/* Reads the descriptor that a non-null selector names, by implicit supervisor accesses. Outside its table, or in
- * an unusable LDT: vector with the selector as error code. False: that or #PF, in cpu->fault. */
+/* Reads the descriptor that a non-null selector names, by implicit supervisor accesses. Outside its table, or
+ * in an unusable LDT: vector with the selector as error code. False: that or #PF, in cpu->fault. */
 bool descriptor_read(struct cpu *cpu, uint16_t selector, enum vector vector, struct descriptor *out);
-/* Adds the upper half of a 16-byte descriptor; its type field (bits 108..104) must be zero, else #GP(selector). */
+/* Adds the upper half of a 16-byte descriptor; its type field (bits 108..104) must be zero, else
+ * #GP(selector). */
 bool descriptor_read_upper(struct cpu *cpu, uint16_t selector, struct descriptor *d);
 /* Sets bits of the type field in memory (accessed, busy), if they are not set yet. */
 bool descriptor_set_type_bits(struct cpu *cpu, struct descriptor *d, unsigned bits);
@@ -106,9 +108,10 @@ static inline bool segment_fault(struct cpu *cpu, enum vector vector, uint32_t e
 /* A null selector's hidden part: not present, base and limit zero (CPUID 8000_0021 NullSelectClearsBase). */
 struct segment segment_null(uint16_t selector);
 
-/* A stack segment for privilege level cpl: RPL, DPL and type checks raise vector (#GP, or #TS when the selector
- * comes from a TSS), absence #SS; the selector is the error code. Sets the accessed bit. */
-bool segment_read_stack(struct cpu *cpu, uint16_t selector, unsigned cpl, enum vector vector, struct segment *out);
+/* A stack segment for privilege level cpl: RPL, DPL and type checks raise vector (#GP, or #TS when the
+ * selector comes from a TSS), absence #SS; the selector is the error code. Sets the accessed bit. */
+bool segment_read_stack(struct cpu *cpu, uint16_t selector, unsigned cpl, enum vector vector,
+                        struct segment *out);
 
 /* CS of a direct far jump or call at the current privilege, or (by checks of RET and IRET) of a far return to
  * the selector's RPL. #GP or #NP with the selector as error code. Sets the accessed bit. */
@@ -121,20 +124,24 @@ bool segment_check_rip(struct cpu *cpu, const struct segment *cs, uint64_t rip);
 /* After a return to an outer level: ES, DS, FS, GS that the new CPL may not use become null. */
 void segment_drop_inner(struct cpu *cpu);
 
-/* Linear address of offset in segment s for an access of size_bytes. 64-bit mode: canonical check only, bases of FS
- * and GS. Else type, limit (expand-down too) and presence. False: #GP(0) or, for SS, #SS(0) in cpu->fault. */
-bool segment_linear(struct cpu *cpu, enum seg_reg s, uint64_t offset, unsigned size_bytes, bool write, lin_t *out);
+/* Linear address of offset in segment s for an access of size_bytes. 64-bit mode: canonical check only, bases
+ * of FS and GS. Else type, limit (expand-down too) and presence. False: #GP(0) or, for SS, #SS(0) in
+ * cpu->fault. */
+bool segment_linear(struct cpu *cpu, enum seg_reg s, uint64_t offset, unsigned size_bytes, bool write,
+                    lin_t *out);
 
 /* The same for instruction fetch from CS at offset. */
 bool segment_fetch(struct cpu *cpu, uint64_t offset, lin_t *out);
 
-/* Loads a data or stack segment register (MOV, POP, LxS) with all checks; real mode sets base = selector << 4. */
+/* Loads a data or stack segment register (MOV, POP, LxS) with all checks; real mode sets base = selector
+ * << 4. */
 bool segment_load(struct cpu *cpu, enum seg_reg s, uint16_t selector);
 
 /* Stack width in bytes for pushes by SS.B and mode: 2, 4 or 8 (address width, not operand size). */
 unsigned segment_stack_bytes(const struct cpu *cpu);
 
-/* Push and pop at the current privilege; size_bytes 2, 4, 8. push_probe style: stack pointer changes only on success. */
+/* Push and pop at the current privilege; size_bytes 2, 4, 8. push_probe style: stack pointer changes only on
+ * success. */
 bool stack_push(struct cpu *cpu, uint64_t value, unsigned size_bytes);
 bool stack_pop(struct cpu *cpu, unsigned size_bytes, uint64_t *out);
 /* RSP plus delta, with the width rules of the stack segment. */
@@ -155,9 +162,10 @@ struct stack_frame frame_current(const struct cpu *cpu);
 struct stack_frame frame_inner(const struct segment *ss, uint64_t rsp, bool long64);
 bool frame_push(struct cpu *cpu, struct stack_frame *f, uint64_t value, unsigned size_bytes);
 bool frame_pop(struct cpu *cpu, struct stack_frame *f, unsigned size_bytes, uint64_t *out);
-/* The outer stack of IRET and RETF: pops (E,R)SP and SS from *from, checks SS for code's privilege (#GP, #SS). */
-bool far_return_stack(struct cpu *cpu, struct stack_frame *from, const struct segment *code, unsigned size_bytes,
-                      struct stack_frame *to);
+/* The outer stack of IRET and RETF: pops (E,R)SP and SS from *from, checks SS for code's privilege (#GP,
+ * #SS). */
+bool far_return_stack(struct cpu *cpu, struct stack_frame *from, const struct segment *code,
+                      unsigned size_bytes, struct stack_frame *to);
 /* RSP plus delta by the frame's width. */
 void frame_adjust(struct stack_frame *f, int64_t delta);
 

@@ -3,8 +3,8 @@
  * maintenance, SWAPGS and the FS/GS bases, time, random numbers, CPUID, IF and AC, software interrupts.
  *
  * Source: AMD64 APM vol. 3, "System Instruction Reference"; vol. 2, "Software-Debug Resources".
- * Deviations: WBINVD and INVD find no cache to write back or lose; RDPMC finds no counter (#GP(0)); MWAIT has no
- * extensions (CPUID 5: no interrupt break-event), so ECX must be 0.
+ * Deviations: WBINVD and INVD find no cache to write back or lose; RDPMC finds no counter (#GP(0)); MWAIT has
+ * no extensions (CPUID 5: no interrupt break-event), so ECX must be 0.
  */
 
 #include "base/check.h"
@@ -36,7 +36,7 @@ enum flow exec_absent(struct cpu *cpu, const struct insn *insn)
     return ud(cpu);
 }
 
-/* ---- debug registers ------------------------------------------------------------------------------------------ */
+/* ---- debug registers ---- */
 
 static uint64_t read_debug(const struct cpu *cpu, unsigned number)
 {
@@ -90,7 +90,7 @@ enum flow exec_mov_dr(struct cpu *cpu, const struct insn *insn)
     return FLOW_NEXT;
 }
 
-/* ---- waiting -------------------------------------------------------------------------------------------------- */
+/* ---- waiting ---- */
 
 enum flow exec_hlt(struct cpu *cpu, const struct insn *insn)
 {
@@ -132,7 +132,7 @@ enum flow exec_mwait(struct cpu *cpu, const struct insn *insn)
     return FLOW_NEXT;
 }
 
-/* ---- TLB and caches ------------------------------------------------------------------------------------------- */
+/* ---- TLB and caches ---- */
 
 /* No limit, type or canonical check: the operand is an address, not an access. */
 enum flow exec_invlpg(struct cpu *cpu, const struct insn *insn)
@@ -185,7 +185,7 @@ enum flow exec_invpcid(struct cpu *cpu, const struct insn *insn)
     return FLOW_NEXT;
 }
 
-/* ---- bases of FS and GS --------------------------------------------------------------------------------------- */
+/* ---- bases of FS and GS ---- */
 
 enum flow exec_swapgs(struct cpu *cpu, const struct insn *insn)
 {
@@ -249,7 +249,7 @@ enum flow exec_wrgsbase(struct cpu *cpu, const struct insn *insn)
     return write_base(cpu, insn, SEG_GS);
 }
 
-/* ---- time, counters, random numbers, identification ----------------------------------------------------------- */
+/* ---- time, counters, random numbers, identification ---- */
 
 static bool tsc_forbidden(const struct cpu *cpu)
 {
@@ -330,7 +330,7 @@ enum flow exec_cpuid(struct cpu *cpu, const struct insn *insn)
     return FLOW_NEXT;
 }
 
-/* ---- IF, AC --------------------------------------------------------------------------------------------------- */
+/* ---- IF, AC ---- */
 
 static bool iopl_forbids(const struct cpu *cpu)
 {
@@ -383,7 +383,7 @@ enum flow exec_stac(struct cpu *cpu, const struct insn *insn)
     return set_ac(cpu, RFLAGS_AC);
 }
 
-/* ---- software interrupts -------------------------------------------------------------------------------------- */
+/* ---- software interrupts ---- */
 
 static enum flow soft_interrupt(struct cpu *cpu, uint8_t vector)
 {
@@ -408,7 +408,8 @@ enum flow exec_into(struct cpu *cpu, const struct insn *insn)
     return flags_of(cpu) ? soft_interrupt(cpu, VECTOR_OF) : FLOW_NEXT;
 }
 
-/* INT1 is a trap that no gate privilege guards; delivered here because cpu->fault knows faults and INT n only. */
+/* INT1 is a trap that no gate privilege guards; delivered here because cpu->fault knows faults and INT n
+ * only. */
 enum flow exec_int1(struct cpu *cpu, const struct insn *insn)
 {
     struct fault f = {.vector = VECTOR_DB};

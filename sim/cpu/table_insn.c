@@ -1,6 +1,6 @@
 /*
- * Descriptor tables and selectors: LGDT, LIDT, SGDT, SIDT, LLDT, SLDT, LTR, STR, LAR, LSL, VERR, VERW, ARPL, and the
- * far pointer loads LDS, LES, LSS, LFS, LGS.
+ * Descriptor tables and selectors: LGDT, LIDT, SGDT, SIDT, LLDT, SLDT, LTR, STR, LAR, LSL, VERR, VERW, ARPL,
+ * and the far pointer loads LDS, LES, LSS, LFS, LGS.
  *
  * Source: AMD64 APM vol. 3, the pages of the instructions; vol. 2, "Segment Registers and Descriptor Tables".
  * Deviations: none known.
@@ -12,7 +12,7 @@
 #include "cpu/segment.h"
 #include "cpu/sys_insn.h"
 
-/* ---- GDTR, IDTR ----------------------------------------------------------------------------------------------- */
+/* ---- GDTR, IDTR ---- */
 
 static enum flow load_table(struct cpu *cpu, const struct insn *insn, struct table_reg *table)
 {
@@ -68,7 +68,7 @@ enum flow exec_sidt(struct cpu *cpu, const struct insn *insn)
     return store_table(cpu, insn, &cpu->idtr);
 }
 
-/* ---- LDTR, TR ------------------------------------------------------------------------------------------------- */
+/* ---- LDTR, TR ---- */
 
 /* A selector operand: a register's low 16 bits or a word in memory. */
 static bool read_selector(struct cpu *cpu, const struct insn *insn, unsigned n, uint16_t *out)
@@ -101,7 +101,8 @@ static enum flow write_selector(struct cpu *cpu, const struct insn *insn, uint16
 }
 
 /* Reads a system descriptor of the GDT, 16 bytes long in long mode; the type must be one of two. */
-static bool read_system(struct cpu *cpu, uint16_t selector, unsigned type, unsigned other_type, struct descriptor *d)
+static bool read_system(struct cpu *cpu, uint16_t selector, unsigned type, unsigned other_type,
+                        struct descriptor *d)
 {
     if (selector & SELECTOR_TI) {
         return segment_fault(cpu, VECTOR_GP, SELECTOR_ERROR(selector));
@@ -120,7 +121,8 @@ static bool read_system(struct cpu *cpu, uint16_t selector, unsigned type, unsig
 }
 
 /* The hidden part, with the 64-bit base of long mode; false: #GP, the base is not canonical. */
-static bool system_segment(struct cpu *cpu, const struct descriptor *d, uint16_t selector, struct segment *out)
+static bool system_segment(struct cpu *cpu, const struct descriptor *d, uint16_t selector,
+                           struct segment *out)
 {
     *out = descriptor_segment(d, selector);
     out->base |= d->raw_hi << 32;
@@ -180,7 +182,7 @@ enum flow exec_str(struct cpu *cpu, const struct insn *insn)
     return write_selector(cpu, insn, cpu->tr.selector);
 }
 
-/* ---- questions about selectors -------------------------------------------------------------------------------- */
+/* ---- questions about selectors ---- */
 
 static void set_zf(struct cpu *cpu, bool on)
 {
@@ -188,12 +190,14 @@ static void set_zf(struct cpu *cpu, bool on)
 }
 
 /* System types by bit number: what LAR and LSL accept, in legacy and in long mode. */
-#define LAR_LEGACY ((1u << 1) | (1u << 2) | (1u << 3) | (1u << 4) | (1u << 5) | (1u << 9) | (1u << 0xb) | (1u << 0xc))
+#define LAR_LEGACY \
+    ((1u << 1) | (1u << 2) | (1u << 3) | (1u << 4) | (1u << 5) | (1u << 9) | (1u << 0xb) | (1u << 0xc))
 #define LAR_LONG   ((1u << 2) | (1u << 9) | (1u << 0xb) | (1u << 0xc))
 #define LSL_LEGACY ((1u << 1) | (1u << 2) | (1u << 3) | (1u << 9) | (1u << 0xb))
 #define LSL_LONG   ((1u << 2) | (1u << 9) | (1u << 0xb))
 
-/* Finds the descriptor of a selector without raising selector faults. found says whether it exists; false: #PF. */
+/* Finds the descriptor of a selector without raising selector faults. found says whether it exists; false:
+ * #PF. */
 static bool query_descriptor(struct cpu *cpu, uint16_t selector, struct descriptor *d, bool *found)
 {
     *found = false;
@@ -215,8 +219,8 @@ static bool query_visible(const struct cpu *cpu, uint16_t selector, unsigned att
     return attr_is_conforming(attr) || (dpl >= cpu->cpl && dpl >= (selector & SELECTOR_RPL));
 }
 
-static bool query(struct cpu *cpu, const struct insn *insn, unsigned n, unsigned system_types, struct descriptor *d,
-                  bool *allowed)
+static bool query(struct cpu *cpu, const struct insn *insn, unsigned n, unsigned system_types,
+                  struct descriptor *d, bool *allowed)
 {
     uint16_t selector;
     bool found;
@@ -295,7 +299,7 @@ enum flow exec_arpl(struct cpu *cpu, const struct insn *insn)
     return FLOW_NEXT;
 }
 
-/* ---- far pointer loads ---------------------------------------------------------------------------------------- */
+/* ---- far pointer loads ---- */
 
 static enum flow load_far_pointer(struct cpu *cpu, const struct insn *insn, enum seg_reg s)
 {

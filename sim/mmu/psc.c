@@ -32,7 +32,7 @@ static bool cached_start(const struct tlb *t, const struct paging *p, lin_t a, u
 static void remember(struct tlb *t, lin_t a, unsigned pcid, const struct walk_result *r)
 {
     for (unsigned level = r->top; level > r->leaf; level--) {
-        tlb_fill(t, bank_of(level), a, pcid, r->tables[level]);
+        tlb_insert(t, bank_of(level), a, pcid, r->tables[level]); /* it was read because it was not there */
     }
 }
 

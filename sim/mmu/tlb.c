@@ -28,6 +28,7 @@ const struct tlb_bank_shape tlb_banks[TLB_BANK_COUNT] = {
 void tlb_init(struct tlb *t)
 {
     memset(t, 0, sizeof *t);
+    memset(t->host_groups, 0xff, sizeof t->host_groups); /* so that the next flush clears all host entries */
 }
 
 static unsigned set_of(const struct tlb_bank_shape *b, lin_t a)
@@ -45,51 +46,58 @@ lin_t tlb_entry_linear(const struct tlb_entry *e)
     return lin(bits_sext((e->key & TLB_KEY_PAGE) << PAGE_SHIFT, LIN_BITS));
 }
 
-/* Index of the entry of a bank that answers for a, or -1. */
-static int find(const struct tlb *t, enum tlb_bank bank, lin_t a, unsigned pcid)
+/* The entry of a bank that answers for a, or NULL. */
+static const struct tlb_entry *find(const struct tlb *t, enum tlb_bank bank, lin_t a, unsigned pcid)
 {
     const struct tlb_bank_shape *b = &tlb_banks[bank];
-    uint64_t key = tlb_key(a.v, pcid, b->page_shift);
-    unsigned first = b->first_entry + set_of(b, a) * b->ways;
-    for (unsigned i = first; i < first + b->ways; i++) {
-        if (tlb_key_matches(t->entries[i].key, key)) {
-            return (int)i;
-        }
-    }
-    return -1;
+    const struct tlb_entry *set = &t->entries[b->first_entry + set_of(b, a) * b->ways];
+    return tlb_find_way(set, b->ways, tlb_key(a.v, pcid, b->page_shift));
 }
 
 const struct tlb_entry *tlb_lookup_table(const struct tlb *t, enum tlb_bank bank, lin_t a, unsigned pcid)
 {
-    int i = find(t, bank, a, pcid);
-    return i < 0 ? NULL : &t->entries[i];
+    return find(t, bank, a, pcid);
 }
 
 const struct tlb_entry *tlb_lookup_large(const struct tlb *t, lin_t a, unsigned pcid, unsigned *page_shift)
 {
-    for (enum tlb_bank bank = TLB_BANK_2M; bank <= TLB_BANK_1G; bank++) {
-        int i = find(t, bank, a, pcid);
-        if (i >= 0) {
-            *page_shift = tlb_banks[bank].page_shift;
-            return &t->entries[i];
-        }
+    unsigned set_2m = (unsigned)(a.v >> 21) % TLB_2M_SETS, set_1g = (unsigned)(a.v >> 30) % TLB_1G_SETS;
+    *page_shift = 21;
+    const struct tlb_entry *e =
+        tlb_find_way(&t->entries[TLB_2M_FIRST + set_2m * TLB_2M_WAYS], TLB_2M_WAYS, tlb_key(a.v, pcid, 21));
+    if (!e) {
+        *page_shift = 30;
+        e = tlb_find_way(&t->entries[TLB_1G_FIRST + set_1g * TLB_1G_WAYS], TLB_1G_WAYS, tlb_key(a.v, pcid, 30));
     }
-    return NULL;
+    return e;
+}
+
+static uint64_t new_key(const struct tlb_bank_shape *b, lin_t a, unsigned pcid, uint64_t data)
+{
+    return tlb_key(a.v, pcid, b->page_shift) | ((data & TLB_G) ? TLB_KEY_GLOBAL : 0);
+}
+
+struct tlb_entry tlb_insert(struct tlb *t, enum tlb_bank bank, lin_t a, unsigned pcid, uint64_t data)
+{
+    const struct tlb_bank_shape *b = &tlb_banks[bank];
+    unsigned set = set_of(b, a);
+    uint8_t *next = &t->next_way[b->first_set + set];
+    struct tlb_entry *e = &t->entries[b->first_entry + set * b->ways + *next];
+    struct tlb_entry old = *e;
+    *next = (uint8_t)(*next + 1u == b->ways ? 0 : *next + 1u);
+    *e = (struct tlb_entry){new_key(b, a, pcid, data), data};
+    t->used_sets[(b->first_set + set) / 64] |= BIT((b->first_set + set) % 64);
+    return old;
 }
 
 struct tlb_entry tlb_fill(struct tlb *t, enum tlb_bank bank, lin_t a, unsigned pcid, uint64_t data)
 {
-    const struct tlb_bank_shape *b = &tlb_banks[bank];
-    int at = find(t, bank, a, pcid);
-    if (at < 0) {
-        unsigned set = set_of(b, a);
-        uint8_t *next = &t->next_way[b->first_set + set];
-        at = (int)(b->first_entry + set * b->ways + *next);
-        *next = (uint8_t)((*next + 1u) % b->ways);
+    const struct tlb_entry *found = find(t, bank, a, pcid);
+    if (!found) {
+        return tlb_insert(t, bank, a, pcid, data);
     }
-    struct tlb_entry old = t->entries[at];
-    uint64_t global = (data & TLB_G) ? TLB_KEY_GLOBAL : 0;
-    t->entries[at] = (struct tlb_entry){tlb_key(a.v, pcid, b->page_shift) | global, data};
+    struct tlb_entry old = *found;
+    t->entries[found - t->entries] = (struct tlb_entry){new_key(&tlb_banks[bank], a, pcid, data), data};
     return old;
 }
 
@@ -124,9 +132,9 @@ static bool drop_matching(struct tlb *t, enum tlb_bank bank, lin_t a, unsigned p
 /* Drops the page entries that answer for a, and the other half of a 4 MiB page. True when a large page went. */
 static bool drop_pages(struct tlb *t, lin_t a, unsigned pcid, bool global)
 {
-    int other = find(t, TLB_BANK_2M, lin(a.v ^ BIT(21)), pcid);
-    bool large = other >= 0 && (t->entries[other].data & TLB_4M) &&
-                 drop_matching(t, TLB_BANK_2M, lin(a.v ^ BIT(21)), pcid, global);
+    lin_t other_half = lin(a.v ^ BIT(21));
+    const struct tlb_entry *other = find(t, TLB_BANK_2M, other_half, pcid);
+    bool large = other && (other->data & TLB_4M) && drop_matching(t, TLB_BANK_2M, other_half, pcid, global);
     drop_matching(t, TLB_BANK_4K, a, pcid, global);
     large |= drop_matching(t, TLB_BANK_2M, a, pcid, global);
     large |= drop_matching(t, TLB_BANK_1G, a, pcid, global);
@@ -140,13 +148,36 @@ static void drop_tables_used(struct tlb *t, lin_t a, unsigned pcid)
     }
 }
 
-static void drop_tables_of(struct tlb *t, unsigned pcid)
+/* Drops the entries of one set whose key has a value under a mask; true when it is empty then. */
+static bool drop_in_set(struct tlb_entry *set, unsigned ways, uint64_t mask, uint64_t value)
 {
-    for (unsigned i = TLB_PDE_FIRST; i < TLB_ENTRIES; i++) {
-        if (entry_key_pcid(t->entries[i].key) == pcid) {
-            t->entries[i] = (struct tlb_entry){0};
+    uint64_t left = 0;
+    for (unsigned way = 0; way < ways; way++) {
+        if ((set[way].key & mask) == value) {
+            set[way] = (struct tlb_entry){0};
+        }
+        left |= set[way].key;
+    }
+    return left == 0;
+}
+
+/* The same in a bank and all that follow it. */
+static void drop_where(struct tlb *t, enum tlb_bank first, uint64_t mask, uint64_t value)
+{
+    for (enum tlb_bank bank = first; bank < TLB_BANK_COUNT; bank++) {
+        const struct tlb_bank_shape *b = &tlb_banks[bank];
+        for (unsigned set = 0; set < b->sets; set++) {
+            uint64_t *used = &t->used_sets[(b->first_set + set) / 64], bit = BIT((b->first_set + set) % 64);
+            if ((*used & bit) && drop_in_set(&t->entries[b->first_entry + set * b->ways], b->ways, mask, value)) {
+                *used &= ~bit;
+            }
         }
     }
+}
+
+static void drop_tables_of(struct tlb *t, unsigned pcid)
+{
+    drop_where(t, TLB_BANK_PDE, TLB_KEY_PCID, (uint64_t)pcid << TLB_KEY_PCID_SHIFT);
 }
 
 bool tlb_invlpg(struct tlb *t, lin_t a, unsigned pcid)
@@ -169,25 +200,17 @@ bool tlb_invalidate_fault(struct tlb *t, lin_t a, unsigned pcid)
 
 void tlb_invalidate_pcid(struct tlb *t, unsigned pcid)
 {
-    for (unsigned i = 0; i < TLB_ENTRIES; i++) {
-        if (entry_key_pcid(t->entries[i].key) == pcid && !is_global(&t->entries[i])) {
-            t->entries[i] = (struct tlb_entry){0};
-        }
-    }
+    drop_where(t, TLB_BANK_4K, TLB_KEY_PCID | TLB_KEY_GLOBAL, (uint64_t)pcid << TLB_KEY_PCID_SHIFT);
 }
 
 void tlb_invalidate_local(struct tlb *t)
 {
-    for (unsigned i = 0; i < TLB_ENTRIES; i++) {
-        if (!is_global(&t->entries[i])) {
-            t->entries[i] = (struct tlb_entry){0};
-        }
-    }
+    drop_where(t, TLB_BANK_4K, TLB_KEY_GLOBAL, 0);
 }
 
 void tlb_invalidate_all(struct tlb *t)
 {
-    memset(t->entries, 0, sizeof t->entries);
+    drop_where(t, TLB_BANK_4K, 0, 0);
 }
 
 bool tlb_view_entry(const struct tlb *t, unsigned index, struct tlb_view *out)
@@ -215,4 +238,5 @@ void tlb_visit(struct tlb *t, struct visitor *v)
     }
     visit_array(v, "tlb", &t->entries[0].key, 8, 2 * (size_t)TLB_ENTRIES);
     visit_array(v, "tlb_next", t->next_way, 1, TLB_SETS);
+    memset(t->used_sets, 0xff, sizeof t->used_sets); /* what was loaded may be anywhere */
 }

@@ -70,6 +70,7 @@ extern const struct tlb_bank_shape tlb_banks[TLB_BANK_COUNT];
  * page of the bucket. Never visited. */
 #define TLB_ALIAS_BUCKETS   512u
 #define TLB_GRANULE_BUCKETS 256u
+#define TLB_HOST_TABLES     3u
 
 struct tlb_alias {
     uint64_t lin_page;
@@ -84,9 +85,11 @@ struct tlb {
     /* ---- accelerators of the memory path: never visited ---- */
     struct tlb_alias aliases[TLB_ALIAS_BUCKETS];
     uint8_t granules[TLB_GRANULE_BUCKETS]; /* queued stores by (physical address / 8) */
+    uint64_t used_sets[(TLB_SETS + 63) / 64]; /* sets that may hold something: a flush looks at no others */
+    uint64_t host_groups[TLB_HOST_TABLES];    /* groups of 4 host entries that may hold something */
 };
 
-/* Empties everything, as reset does. */
+/* Empties everything, as reset does. Host-pointer entries are to be dropped next. */
 void tlb_init(struct tlb *t);
 
 /* Key of the bank's entry that would translate a (not marked global). */
@@ -106,27 +109,38 @@ static inline bool tlb_key_matches(uint64_t entry_key, uint64_t key)
 /* First linear address of an entry. */
 lin_t tlb_entry_linear(const struct tlb_entry *e);
 
-/* The page that translates a, for reading its data word; NULL: miss. *page_shift says how large it is. Small pages
- * go before large ones, should the guest have both cached. */
-const struct tlb_entry *tlb_lookup_large(const struct tlb *t, lin_t a, unsigned pcid, unsigned *page_shift);
-
-static inline const struct tlb_entry *tlb_lookup(const struct tlb *t, lin_t a, unsigned pcid, unsigned *page_shift)
+/* The way of a set (its first entry) that answers for a key, or NULL. */
+static inline const struct tlb_entry *tlb_find_way(const struct tlb_entry *set, unsigned ways, uint64_t key)
 {
-    uint64_t key = tlb_key(a.v, pcid, PAGE_SHIFT);
-    const struct tlb_entry *set = &t->entries[(a.v >> PAGE_SHIFT) % TLB_4K_SETS * TLB_4K_WAYS];
-    for (unsigned way = 0; way < TLB_4K_WAYS; way++) {
+    for (unsigned way = 0; way < ways; way++) {
         if (tlb_key_matches(set[way].key, key)) {
-            *page_shift = PAGE_SHIFT;
             return &set[way];
         }
     }
-    return tlb_lookup_large(t, a, pcid, page_shift);
+    return NULL;
+}
+
+/* The large page that translates a. */
+const struct tlb_entry *tlb_lookup_large(const struct tlb *t, lin_t a, unsigned pcid, unsigned *page_shift);
+
+/* The page that translates a, for reading its data word; NULL: miss. *page_shift says how large it is. Small pages
+ * go before large ones, should the guest have both cached. */
+static inline const struct tlb_entry *tlb_lookup(const struct tlb *t, lin_t a, unsigned pcid, unsigned *page_shift)
+{
+    uint64_t key = tlb_key(a.v, pcid, PAGE_SHIFT);
+    unsigned set = (unsigned)(a.v >> PAGE_SHIFT) % TLB_4K_SETS;
+    const struct tlb_entry *e = tlb_find_way(&t->entries[set * TLB_4K_WAYS], TLB_4K_WAYS, key);
+    *page_shift = PAGE_SHIFT;
+    return e ? e : tlb_lookup_large(t, a, pcid, page_shift);
 }
 
 /* Fills an entry of a bank for the address. An entry that already answers for it is overwritten where it stands;
  * else the set's oldest is replaced. Returns what was in the place before (key 0: nothing). data has TLB_G only if it
  * is to be kept across CR3 writes (CR4.PGE set), page banks only. */
 struct tlb_entry tlb_fill(struct tlb *t, enum tlb_bank bank, lin_t a, unsigned pcid, uint64_t data);
+
+/* The same for an address that no entry of the bank answers for: saves the look. */
+struct tlb_entry tlb_insert(struct tlb *t, enum tlb_bank bank, lin_t a, unsigned pcid, uint64_t data);
 
 /* The table entry of a bank for a, or NULL. */
 const struct tlb_entry *tlb_lookup_table(const struct tlb *t, enum tlb_bank bank, lin_t a, unsigned pcid);

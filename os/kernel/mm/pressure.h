@@ -22,8 +22,8 @@ struct pressure_marks {
 struct shrinker {
     struct list link; /* owned by the pressure module while registered */
     const char *name;
-    /* Frees what it can, returns frames given back. Called without any lock of mm/ held, interrupts as the
-     * caller's. */
+    /* Frees what it can, returns frames given back. Called without any spinlock of mm/ held, but maybe
+     * under an address space's gate, so it must not call vm_*; interrupts as the caller's. */
     uint64_t (*shrink)(void *context, enum pressure_level level);
     void *context;
     uint64_t calls;

@@ -21,6 +21,7 @@
 
 #define WRITE_MAX 4096u
 #define PIECE CONSOLE_LINE
+#define MAP_BASE 0x0000100000000000ull /* where memory goes that the program does not care to place */
 #define RFLAGS_USER_FORCED 0x200u
 #define RFLAGS_USER_ALLOWED 0x240dd5u /* status flags, TF, IF, DF, AC, ID */
 
@@ -168,8 +169,10 @@ static int64_t body_map(struct call *call)
     if ((call->arguments[2] & ~(uint64_t)(VM_PROTECTION_ALL | VM_FIXED)) != 0) {
         return STATUS_ERR_UNKNOWN_BITS;
     }
-    status_t status = vm_map(process_current()->space, vaddr_make(call->arguments[0]), call->arguments[1],
-                             (uint32_t)call->arguments[2], &out);
+    bool anywhere = call->arguments[0] == 0 && (call->arguments[2] & VM_FIXED) == 0;
+    vaddr_t hint = vaddr_make(anywhere ? MAP_BASE : call->arguments[0]);
+    status_t status =
+        vm_map(process_current()->space, hint, call->arguments[1], (uint32_t)call->arguments[2], &out);
     return status != STATUS_OK ? status : (int64_t)vaddr_number(out);
 }
 

@@ -216,6 +216,8 @@ static void run_alone(char *line)
         while (pid > 0 && ended != pid) {
             ended = sys_wait(0, &status, 0);
         }
+        while (sys_wait(0, NULL, 0) > 0) { /* what it left behind */
+        }
     }
     sys_quiesce();
     uint64_t after = stats_read()->frames_free;

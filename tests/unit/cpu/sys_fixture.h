@@ -2,11 +2,11 @@
 #define ORRERY_TESTS_SYS_FIXTURE_H
 
 /*
- * One vCPU with 4 MiB of RAM and a local APIC, for tests of system instructions. Programs are bytes at CODE_AT; the
- * helpers put the CPU into a mode with a flat GDT, without running any code for it.
+ * One vCPU with 4 MiB of RAM and a local APIC, for tests of system instructions. Programs are bytes at
+ * CODE_AT; the helpers put the CPU into a mode with a flat GDT, without running any code for it.
  *
- *   0x0000 real-mode table   0x1000 GDT   0x1800 LDT   0x2000 IDT   0x3000 TSS   0x4000 PML4, PDPT (identity, 1 GiB)
- *   0x8000 code   0x10000 stack, 0x14000 RSP0, 0x18000 RSP1, 0x1c000 IST1   0x20000 data
+ *   0x0000 real-mode table   0x1000 GDT   0x1800 LDT   0x2000 IDT   0x3000 TSS   0x4000 PML4, PDPT (identity,
+ * 1 GiB) 0x8000 code   0x10000 stack, 0x14000 RSP0, 0x18000 RSP1, 0x1c000 IST1   0x20000 data
  */
 
 #include "apic/lapic.h"
@@ -25,19 +25,19 @@
 
 #include <cmocka.h>
 
-#define GDT_AT   0x1000u
-#define LDT_AT   0x1800u
-#define IDT_AT   0x2000u
-#define TSS_AT   0x3000u
-#define PML4_AT  0x4000u
-#define PDPT_AT  0x5000u
-#define CODE_AT  0x8000u
+#define GDT_AT     0x1000u
+#define LDT_AT     0x1800u
+#define IDT_AT     0x2000u
+#define TSS_AT     0x3000u
+#define PML4_AT    0x4000u
+#define PDPT_AT    0x5000u
+#define CODE_AT    0x8000u
 #define HANDLER_AT 0x9000u /* handler of vector v: 0x9000 + 16 * v, an HLT each */
-#define STACK_AT 0x10000u
-#define RSP0_AT  0x14000u
-#define RSP1_AT  0x18000u
-#define IST1_AT  0x1c000u
-#define DATA_AT  0x20000u
+#define STACK_AT   0x10000u
+#define RSP0_AT    0x14000u
+#define RSP1_AT    0x18000u
+#define IST1_AT    0x1c000u
+#define DATA_AT    0x20000u
 
 /* Selectors of the flat GDT. */
 enum {
@@ -91,7 +91,8 @@ static inline uint64_t make_descriptor(uint32_t base, uint32_t limit, unsigned a
            (uint64_t)(limit >> 16 & 15) << 48 | (uint64_t)(base >> 24) << 56;
 }
 
-static inline void put_descriptor(struct sys *s, unsigned selector, uint32_t base, uint32_t limit, unsigned attr)
+static inline void put_descriptor(struct sys *s, unsigned selector, uint32_t base, uint32_t limit,
+                                  unsigned attr)
 {
     poke(s, GDT_AT + (selector & ~7u), make_descriptor(base, limit, attr), 8);
 }
@@ -132,7 +133,8 @@ static inline void put_flat_gdt(struct sys *s)
 
 static inline struct segment flat(unsigned selector, unsigned attr)
 {
-    return (struct segment){.limit = UINT32_MAX, .selector = (uint16_t)selector, .attr = (uint16_t)((attr & 0xf0ff) | 1)};
+    return (struct segment){
+        .limit = UINT32_MAX, .selector = (uint16_t)selector, .attr = (uint16_t)((attr & 0xf0ff) | 1)};
 }
 
 /* Flat segments of a privilege level; code is SEL_CODE32 or SEL_CODE64. */
@@ -141,7 +143,8 @@ static inline void set_level(struct sys *s, unsigned code, unsigned level)
     unsigned user = level == 3 ? ATTR_USER : 0;
     unsigned shift = level == 3 ? 0x18 : 0;
     unsigned code_shift = level == 3 ? (code == SEL_CODE64 ? 0x20 : 0x18) : 0;
-    s->cpu.seg[SEG_CS] = flat((code + code_shift) | level, (code == SEL_CODE64 ? ATTR_CODE64 : ATTR_CODE32) | user);
+    s->cpu.seg[SEG_CS] =
+        flat((code + code_shift) | level, (code == SEL_CODE64 ? ATTR_CODE64 : ATTR_CODE32) | user);
     for (unsigned i = SEG_ES; i < SEG_COUNT; i++) {
         if (i != SEG_CS) {
             s->cpu.seg[i] = flat((SEL_DATA + (level == 3 ? 0x10 : 0)) | level, ATTR_DATA | user);
@@ -235,8 +238,12 @@ static inline int sys_setup(void **state)
     lapic_init(&s->lapic, &lapic, &no_signals, s->events);
     assert_true(cpuid_model_init(&s->model, NULL, 1, NULL));
     s->blocks = block_cache_create(&s->bus.ram);
-    struct cpu_config config = {
-        .bus = &s->bus, .lapic = &s->lapic, .blocks = s->blocks, .costs = &cost_fast, .cpuid = &s->model, .seed = 1};
+    struct cpu_config config = {.bus = &s->bus,
+                                .lapic = &s->lapic,
+                                .blocks = s->blocks,
+                                .costs = &cost_fast,
+                                .cpuid = &s->model,
+                                .seed = 1};
     cpu_init(&s->cpu, &config);
     *state = s;
     return 0;
@@ -254,7 +261,8 @@ static inline int sys_teardown(void **state)
     return 0;
 }
 
-/* Decodes and executes the instruction given as bytes at CODE_AT, with its row checks; rip moves on as usual. */
+/* Decodes and executes the instruction given as bytes at CODE_AT, with its row checks; rip moves on as usual.
+ */
 static inline enum flow execute(struct sys *s, const char *bytes, unsigned size_bytes)
 {
     struct insn insn;
@@ -275,11 +283,11 @@ static inline enum flow execute(struct sys *s, const char *bytes, unsigned size_
 
 #define EXECUTE(s, bytes) execute((s), (bytes), sizeof(bytes) - 1)
 
-#define assert_fault(s, flow, vector_, error_)                                                               \
-    do {                                                                                                     \
-        assert_int_equal((flow), FLOW_FAULT);                                                                \
-        assert_int_equal((s)->cpu.fault.vector, (vector_));                                                  \
-        assert_int_equal((s)->cpu.fault.error, (error_));                                                    \
+#define assert_fault(s, flow, vector_, error_)              \
+    do {                                                    \
+        assert_int_equal((flow), FLOW_FAULT);               \
+        assert_int_equal((s)->cpu.fault.vector, (vector_)); \
+        assert_int_equal((s)->cpu.fault.error, (error_));   \
     } while (0)
 
 #define SYS_TEST(f) cmocka_unit_test_setup_teardown((f), sys_setup, sys_teardown)

@@ -335,6 +335,25 @@ static void xsave_and_xrstor_carry_the_requested_components(void **state)
     assert_fault(s, EXECUTE(s, "\x48\x0f\xae\x2f"), VECTOR_GP, 0);
 }
 
+static void environment_is_14_bytes_with_linear_pointers_in_real_mode(void **state)
+{
+    struct sys *s = *state;
+    enter_real(s);
+    x87_init(&s->cpu.x87);
+    s->cpu.gpr[RBX] = 0x7000;
+    poke(s, 0x7000 + 14, 0xa5a5, 2);
+    assert_int_equal(EXECUTE(s, "\xd9\xe8"), FLOW_NEXT);
+    assert_int_equal(EXECUTE(s, "\xd9\x37"), FLOW_NEXT); /* FNSTENV [bx] */
+    mem_drain(&s->cpu);
+    assert_int_equal(peek(s, 0x7000, 2), FCW_INIT);
+    assert_int_equal(peek(s, 0x7000 + 6, 2), CODE_AT);
+    assert_int_equal(peek(s, 0x7000 + 8, 2), 0x1e8);
+    assert_int_equal(peek(s, 0x7000 + 14, 2), 0xa5a5);
+    assert_int_equal(EXECUTE(s, "\x66\xd9\x37"), FLOW_NEXT);
+    mem_drain(&s->cpu);
+    assert_int_equal(peek(s, 0x7000 + 12, 4), 0xffff0000 | CODE_AT);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -346,6 +365,7 @@ int main(void)
         SYS_TEST(page_fault_in_a_store_leaves_the_stack_as_it_was),
         SYS_TEST(fxsave_needs_alignment_and_writes_only_its_bytes),
         SYS_TEST(fxsave_outside_64_bit_mode_holds_eight_xmm_registers),
+        SYS_TEST(environment_is_14_bytes_with_linear_pointers_in_real_mode),
         SYS_TEST(xsave_family_needs_osxsave_and_alignment),
         SYS_TEST(xsave_and_xrstor_carry_the_requested_components),
     };

@@ -630,6 +630,7 @@ static void transcendental_functions_treat_special_values_like_the_host(void **s
         {0x8000000000000000, 0x3fff},
         {0x8000000000000000, 0xbfff},
         {0x8000000000000000, 0x403e},
+        {0x4000000000000000, 0},
         {0x8000000000000000, 0x7ffe},
     };
     size_t count = sizeof values / sizeof *values;

@@ -113,6 +113,7 @@ static inline void assert_state_moves(const struct device_ops *ops, void *a, voi
     struct buffer_visitor save, load, compare;
     save_visitor_init(&save, VISIT_MODEL, &buffer);
     ops->visit(a, &save.base);
+    assert_true(buffer.size > 0);
     load_visitor_init(&load, VISIT_MODEL, &buffer);
     ops->visit(b, &load.base);
     assert_int_equal(buffer.position, buffer.size);

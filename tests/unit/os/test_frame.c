@@ -593,7 +593,8 @@ static void fragmentation_is_reported_and_heals_completely(void **state)
     assert_int_equal(stats.unusable_permille, 1000);
     assert_int_equal(frame_alloc_contiguous(2, FRAME_CRITICAL, FRAME_OWNER_TEST, 0, &pfn),
                      STATUS_ERR_NO_MEMORY);
-    assert_ok(frame_alloc_contiguous(1, 0, FRAME_OWNER_TEST, 0, &pfn)); /* failing for two did not hide the ones */
+    assert_ok(
+        frame_alloc_contiguous(1, 0, FRAME_OWNER_TEST, 0, &pfn)); /* failing for two did not hide the ones */
     assert_ok(frame_free_run(pfn, 1));
     /* Normal is ragged but not low: a run of two must not come from DMA, even when DMA has it. */
     for (unsigned i = 0; i < pile_count; i++) {

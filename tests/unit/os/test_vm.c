@@ -480,6 +480,12 @@ static void populate_and_clone_roll_back_at_every_allocation_that_can_fail(void 
             assert_ok(store(&space, BASE + 7 * PAGE_SIZE, 3));
         }
         assert_space_sound(&space);
+        left = frame_free_count();
+        assert_ok(map(&space, BASE + (1ull << 40), PAGE_SIZE, RW)); /* one page that needs three tables */
+        status = store(&space, BASE + (1ull << 40), 1);
+        assert_int_equal(status, left < 4 ? STATUS_ERR_NO_MEMORY : STATUS_OK);
+        assert_ok(vm_unmap(&space, vaddr_make(BASE + (1ull << 40)), PAGE_SIZE));
+        assert_int_equal(frame_free_count(), left);
         uint64_t free_before = frame_free_count();
         status = vm_clone(&space, &child, 9);
         if (status == STATUS_OK) {

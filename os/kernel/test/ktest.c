@@ -1,0 +1,70 @@
+/* The test runner. */
+#include "test/ktest.h"
+
+#include "arch/x86_64/power.h"
+#include "arch/x86_64/uart.h"
+#include "console.h"
+#include "main.h"
+
+static struct {
+    bool failed;
+    const char *file;
+    int line;
+    const char *what;
+} current;
+
+void ktest_fail(const char *file, int line, const char *what)
+{
+    if (!current.failed) {
+        current.failed = true;
+        current.file = file;
+        current.line = line;
+        current.what = what;
+    }
+}
+
+static void planted(void)
+{
+    KEXPECT(1 + 1 == 3);
+}
+
+/* covers: TS-01 */
+void ktest_framework_catches_a_planted_failure(void)
+{
+    planted();
+    bool caught = current.failed;
+    current.failed = false;
+    KEXPECT(caught);
+}
+
+static const struct {
+    const char *name;
+    void (*function)(void);
+} tests[] = {
+#define KTEST(name) {#name, ktest_##name},
+#include "test/ktests.def"
+#undef KTEST
+};
+
+static void ktest_run_all(void)
+{
+    const unsigned count = sizeof(tests) / sizeof(tests[0]);
+    unsigned failures = 0;
+    console_printf("TAP version 13\n");
+    console_printf("1..%u\n", count);
+    for (unsigned i = 0; i < count; i++) {
+        current.failed = false;
+        tests[i].function();
+        console_printf("%sok %u - %s\n", current.failed ? "not " : "", i + 1, tests[i].name);
+        if (current.failed) {
+            failures++;
+            console_printf("# %s:%d: %s\n", current.file, current.line, current.what);
+        }
+    }
+    console_printf("# %u of %u passed\n", count - failures, count);
+    uart_flush(UART_CONSOLE);
+    power_debug_exit(failures == 0 ? DEBUG_EXIT_PASS : DEBUG_EXIT_FAIL);
+    power_off();
+}
+
+LATE_HOOK(ktest_run_all);

@@ -1,0 +1,26 @@
+#ifndef OS_KERNEL_TEST_KTEST_H
+#define OS_KERNEL_TEST_KTEST_H
+
+/*
+ * In-kernel tests, TAP on the console. Linked into orrery-test.elf only; run by a late hook when all CPUs are up; the
+ * machine ends through the debug-exit port with the verdict. A test is a row of ktests.def and a function.
+ */
+
+#include <stdbool.h>
+
+/* Notes a failed check of the running test; the first one is printed. */
+void ktest_fail(const char *file, int line, const char *what);
+
+#define KEXPECT(condition)                                                                                             \
+    do {                                                                                                               \
+        if (!(condition)) {                                                                                            \
+            ktest_fail(__FILE__, __LINE__, #condition);                                                                \
+            return;                                                                                                    \
+        }                                                                                                              \
+    } while (0)
+
+#define KTEST(name) void ktest_##name(void);
+#include "test/ktests.def"
+#undef KTEST
+
+#endif

@@ -1,0 +1,126 @@
+/* What the boot leaves mapped, and protections of the kernel half. */
+#include "arch/arch_pt.h"
+#include "arch/x86_64/kmap.h"
+#include "arch/x86_64/layout.h"
+#include "arch/x86_64/percpu.h"
+#include "boot/tables.h"
+#include "mm/frame.h"
+#include "mm/layout.h"
+#include "mm/pagetable.h"
+#include "test/ktest.h"
+
+struct leaf_check {
+    bool (*wrong)(vaddr_t va, const struct pt_leaf *leaf);
+    uint64_t found;
+    uint64_t total;
+};
+
+static status_t check_leaf(void *context, vaddr_t va, const struct pt_leaf *leaf)
+{
+    struct leaf_check *check = context;
+    check->found += check->wrong(va, leaf);
+    check->total++;
+    return STATUS_OK;
+}
+
+/* Leaves of the kernel half that `wrong` says yes to. */
+static uint64_t count_leaves(bool (*wrong)(vaddr_t va, const struct pt_leaf *leaf))
+{
+    struct leaf_check check = {.wrong = wrong};
+    if (pt_walk(kmap_table(), vaddr_make(PHYSMAP_BASE), vaddr_make(UINT64_MAX & ~PAGE_MASK), check_leaf, &check) !=
+        STATUS_OK) {
+        return UINT64_MAX;
+    }
+    return check.total > 100 ? check.found : UINT64_MAX; /* a walk that sees nothing proves nothing */
+}
+
+/* covers: BT-07 */
+void ktest_lower_half_is_empty(void)
+{
+    const uint64_t *root = arch_phys_to_virt(kmap_table()->root);
+    for (unsigned i = 0; i < 256; i++) {
+        KEXPECT(arch_pt_load(&root[i]) == 0);
+    }
+    KEXPECT(cr3_read() == paddr_number(kmap_table()->root));
+}
+
+/* covers: BT-06 */
+void ktest_temporary_heap_is_unmapped(void)
+{
+    struct pt_leaf leaf;
+    KEXPECT(pt_query(kmap_table(), vaddr_make(BOOT_TEMPORARY_HEAP_VA), &leaf) == STATUS_ERR_NOT_MAPPED);
+}
+
+static bool maps_free_frame(vaddr_t va, const struct pt_leaf *leaf)
+{
+    bool physmap = vaddr_number(va) < FRAME_TABLE_BASE;
+    const struct page_frame *frame = physmap ? NULL : frame_lookup(paddr_pfn(leaf->address));
+    return frame != NULL && (frame->state == FRAME_FREE || frame->state == FRAME_CACHED);
+}
+
+/* covers: BT-04 */
+void ktest_no_free_frame_is_mapped_outside_the_physmap(void)
+{
+    KEXPECT(count_leaves(maps_free_frame) == 0);
+    struct page_frame *root = frame_lookup(paddr_pfn(kmap_table()->root));
+    KEXPECT(root != NULL && root->state == FRAME_RESERVED && root->owner == FRAME_OWNER_BOOT_PAGE_TABLE);
+    for (unsigned cpu = 0; cpu < cpu_count_online(); cpu++) {
+        struct pt_leaf leaf;
+        KEXPECT(pt_query(kmap_table(), vaddr_make(cpu_table[cpu]->ist_top[IST_NMI] - 8), &leaf) == STATUS_OK);
+        const struct page_frame *stack = frame_lookup(paddr_pfn(leaf.address));
+        KEXPECT(stack != NULL && stack->state == FRAME_ALLOCATED && stack->owner == FRAME_OWNER_KERNEL_STACK);
+    }
+}
+
+static bool is_write_execute(vaddr_t va, const struct pt_leaf *leaf)
+{
+    (void)va;
+    return (leaf->flags.bits & PAGE_WRITABLE) && page_flags_executable(leaf->flags);
+}
+
+/* covers: VM-06 */
+void ktest_nothing_is_writable_and_executable(void)
+{
+    KEXPECT(count_leaves(is_write_execute) == 0);
+}
+
+static bool is_outside(vaddr_t va, const struct pt_leaf *leaf)
+{
+    extern const char image_end[];
+    uint64_t at = vaddr_number(va);
+    bool user = (leaf->flags.bits & PAGE_USER) != 0;
+    bool regions = at >= PHYSMAP_BASE && at < KERNEL_MAP_BASE + KERNEL_MAP_SIZE;
+    bool image = at >= LAYOUT_IMAGE_BASE && at < (uint64_t)(uintptr_t)image_end;
+    return user || !(regions || image);
+}
+
+/* covers: VM-05 VM-13 */
+void ktest_nothing_is_mapped_outside_the_layout(void)
+{
+    KEXPECT(count_leaves(is_outside) == 0);
+}
+
+/* covers: MM-11 MM-10 */
+void ktest_frame_accounts_add_up(void)
+{
+    struct frame_stats stats;
+    frame_stats_read(&stats);
+    KEXPECT(stats.free_frames + stats.allocated_frames + stats.reserved_frames == stats.total_frames);
+    KEXPECT(frame_check(NULL) == 0);
+    KEXPECT((uint64_t)(uintptr_t)frame_table >= PHYSMAP_BASE);
+}
+
+/* covers: VM-06 */
+void ktest_image_is_protected(void)
+{
+    extern const char text_start[];
+    extern const char rodata_start[];
+    struct pt_leaf leaf;
+    KEXPECT(pt_query(kmap_table(), vaddr_from_pointer(text_start), &leaf) == STATUS_OK);
+    KEXPECT(page_flags_executable(leaf.flags) && !(leaf.flags.bits & PAGE_WRITABLE));
+    KEXPECT(pt_query(kmap_table(), vaddr_from_pointer(rodata_start), &leaf) == STATUS_OK);
+    KEXPECT(!page_flags_executable(leaf.flags) && !(leaf.flags.bits & PAGE_WRITABLE));
+    uint64_t alias = (uint64_t)(uintptr_t)text_start - LAYOUT_IMAGE_BASE + PHYSMAP_BASE;
+    KEXPECT(pt_query(kmap_table(), vaddr_make(alias), &leaf) == STATUS_OK);
+    KEXPECT(!page_flags_executable(leaf.flags) && !(leaf.flags.bits & PAGE_WRITABLE));
+}

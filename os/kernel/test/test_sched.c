@@ -1,0 +1,216 @@
+/* Locks, preemption, IPIs, shootdown, waiting, threads. */
+#include "arch/x86_64/clock.h"
+#include "arch/x86_64/kmap.h"
+#include "arch/x86_64/percpu.h"
+#include "mm/frame.h"
+#include "mm/layout.h"
+#include "mm/pagetable.h"
+#include "mm/tlb.h"
+#include "sched/sched.h"
+#include "sched/wait.h"
+#include "smp/ipi.h"
+#include "sys/quiesce.h"
+#include "sys/stats.h"
+#include "test/ktest.h"
+
+static struct spinlock lock_a = SPINLOCK_INIT("test.a", TEST);
+static struct spinlock lock_b = SPINLOCK_INIT("test.b", TEST);
+
+/* covers: IR-01 */
+void ktest_spinlock_restores_the_interrupt_flag(void)
+{
+    KEXPECT(arch_irq_enabled());
+    uint64_t outer = spin_lock_irqsave(&lock_a);
+    uint64_t inner = spin_lock_irqsave(&lock_b);
+    spin_unlock_irqrestore(&lock_b, inner);
+    KEXPECT(!arch_irq_enabled());
+    spin_unlock_irqrestore(&lock_a, outer);
+    KEXPECT(arch_irq_enabled());
+    outer = spin_lock_irqsave(&lock_a);
+    inner = spin_lock_irqsave(&lock_b);
+    spin_unlock(&lock_a); /* released in the order they were taken */
+    KEXPECT(!arch_irq_enabled());
+    spin_unlock_irqrestore(&lock_b, outer);
+    KEXPECT(arch_irq_enabled() && (inner & 0x200) == 0);
+}
+
+/* covers: PR-04 */
+void ktest_preempt_disable_nests(void)
+{
+    preempt_disable();
+    preempt_disable();
+    preempt_enable();
+    KEXPECT(thread_current()->preempt_disable == 1);
+    preempt_enable();
+    KEXPECT(thread_current()->preempt_disable == 0);
+}
+
+static uint64_t called_mask;
+
+static void note_call(void *argument)
+{
+    (void)argument;
+    __atomic_or_fetch(&called_mask, 1ull << arch_cpu_id(), __ATOMIC_SEQ_CST);
+}
+
+/* covers: SM-01 BT-10 */
+void ktest_calls_reach_every_cpu(void)
+{
+    preempt_disable();
+    uint64_t self = 1ull << arch_cpu_id();
+    called_mask = 0;
+    ipi_call_others(note_call, NULL);
+    uint64_t called = called_mask;
+    preempt_enable();
+    KEXPECT(called == (cpu_online_mask() & ~self));
+}
+
+static uint64_t seen_sum;
+
+static void read_word(void *argument)
+{
+    __atomic_add_fetch(&seen_sum, *(volatile uint64_t *)argument, __ATOMIC_SEQ_CST);
+}
+
+#define SHOOTDOWN_VA (KERNEL_MAP_BASE + (100ull << 30))
+#define SHOOTDOWN_ROUNDS 20u
+
+/* One page, mapped to two frames in turn; every CPU must see the frame mapped now. covers: VM-03 VM-02 */
+void ktest_shootdown_leaves_no_stale_translation(void)
+{
+    pfn_t frames[2];
+    for (unsigned i = 0; i < 2; i++) {
+        KEXPECT(frame_alloc(FRAME_ZERO, FRAME_OWNER_TEST, 0, &frames[i]) == STATUS_OK);
+        *(uint64_t *)arch_phys_to_virt(paddr_from_pfn(frames[i])) = i + 1;
+    }
+    uint64_t others = (uint64_t)__builtin_popcountll(cpu_online_mask()) - 1;
+    for (unsigned round = 0; round < SHOOTDOWN_ROUNDS; round++) {
+        KEXPECT(pt_map(kmap_table(), vaddr_make(SHOOTDOWN_VA), paddr_from_pfn(frames[round % 2]), PAGE_4K,
+                       PAGE_FLAGS(PAGE_WRITABLE | PAGE_NO_EXECUTE | PAGE_GLOBAL)) == STATUS_OK);
+        seen_sum = 0;
+        ipi_call_others(read_word, (void *)SHOOTDOWN_VA);
+        KEXPECT(seen_sum == others * (round % 2 + 1));
+        struct tlb_gather gather;
+        tlb_gather_init(&gather, NULL, kmap_table()->allocator);
+        KEXPECT(pt_unmap(kmap_table(), vaddr_make(SHOOTDOWN_VA), &gather, NULL) == STATUS_OK);
+        tlb_gather_finish(&gather);
+    }
+    frame_put(frames[0]);
+    frame_put(frames[1]);
+}
+
+#define TURNS 2000u
+
+static struct wait_queue turns = WAIT_QUEUE_INIT(turns, "test.turns");
+static uint32_t turn;
+
+static void take_turns(uint32_t own)
+{
+    while (__atomic_load_n(&turn, __ATOMIC_ACQUIRE) < TURNS) {
+        struct waiter waiter;
+        wait_queue_join(&turns, &waiter);
+        uint32_t now = __atomic_load_n(&turn, __ATOMIC_ACQUIRE);
+        bool mine = now % 2 == own;
+        if (!mine && now < TURNS) {
+            wait_queue_sleep(&waiter, WAIT_FOREVER);
+        }
+        wait_queue_leave(&turns, &waiter);
+        if (mine) {
+            __atomic_add_fetch(&turn, 1, __ATOMIC_ACQ_REL);
+            wait_queue_wake_all(&turns);
+        }
+    }
+}
+
+static void second_player(void *argument)
+{
+    (void)argument;
+    take_turns(1);
+}
+
+/* covers: SC-11 */
+void ktest_wake_is_never_lost(void)
+{
+    struct thread *thread;
+    turn = 0;
+    KEXPECT(thread_create(&thread, thread_current()->priority, second_player, NULL) == STATUS_OK);
+    sched_start_on(thread, (arch_cpu_id() + 1) % cpu_count_present());
+    take_turns(0);
+    KEXPECT(turn >= TURNS);
+}
+
+/* covers: SC-12 SC-21 */
+void ktest_sleep_lasts_as_long_as_asked(void)
+{
+    uint64_t start = clock_cycles();
+    uint64_t wanted = clock_cycles_from_ns(3000000);
+    sched_sleep_until(start + wanted);
+    KEXPECT(clock_cycles() - start >= wanted);
+}
+
+static uint32_t order[2];
+static uint32_t order_count;
+static uint32_t order_done;
+
+static void note_order(void *argument)
+{
+    order[__atomic_fetch_add(&order_count, 1, __ATOMIC_ACQ_REL)] = (uint32_t)(uintptr_t)argument;
+    __atomic_add_fetch(&order_done, 1, __ATOMIC_RELEASE);
+}
+
+/* Two threads made ready on one CPU while it may not switch: the better level runs first. covers: SC-02 PR-05 */
+void ktest_higher_priority_runs_first(void)
+{
+    struct thread *low;
+    struct thread *high;
+    KEXPECT(thread_create(&low, PRIORITY_LOW, note_order, (void *)1) == STATUS_OK);
+    KEXPECT(thread_create(&high, PRIORITY_HIGH, note_order, (void *)2) == STATUS_OK);
+    order_count = 0;
+    order_done = 0;
+    preempt_disable();
+    unsigned cpu = arch_cpu_id();
+    sched_start_on(low, cpu);
+    sched_start_on(high, cpu);
+    preempt_enable();
+    while (__atomic_load_n(&order_done, __ATOMIC_ACQUIRE) < 2) {
+        sched_sleep_until(clock_cycles() + clock_cycles_from_ns(100000));
+    }
+    KEXPECT(order[0] == 2 && order[1] == 1);
+}
+
+static void end_at_once(void *argument)
+{
+    (void)argument;
+}
+
+/* The reaper is this very thread, so it is asked to work by hand. covers: VM-09 SC-26 PS-18 */
+void ktest_dead_threads_give_every_frame_back(void)
+{
+    uint64_t before[2];
+    for (unsigned round = 0; round < 2; round++) {
+        struct thread *created[8];
+        for (unsigned i = 0; i < 8; i++) {
+            KEXPECT(thread_create(&created[i], PRIORITY_NORMAL, end_at_once, NULL) == STATUS_OK);
+        }
+        for (unsigned i = 0; i < 8; i++) {
+            thread_destroy_new(created[i]);
+        }
+        before[round] = frame_free_count();
+    }
+    KEXPECT(before[0] == before[1]);
+}
+
+/* covers: ST-01 SC-30 */
+void ktest_stats_agree_with_the_scheduler(void)
+{
+    static struct system_stats stats;
+    struct sched_totals totals;
+    stats_snapshot(&stats);
+    sched_totals_read(&totals);
+    KEXPECT(stats.cpus_online == cpu_count_online() && stats.processes == 0);
+    uint64_t switches = 0;
+    for (unsigned cpu = 0; cpu < stats.cpus_present; cpu++) {
+        switches += stats.cpus[cpu].switches;
+    }
+    KEXPECT(switches <= totals.switches && totals.running >= 1);
+}
