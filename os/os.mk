@@ -81,3 +81,14 @@ $(OS_OUT)/initrd.cpio: $(addprefix $(OS_OUT)/programs/,$(OS_PROGRAMS)) $(OS_ROOT
 
 -include $(OS_KERNEL_OBJECTS:.o=.d) $(OS_TEST_OBJECTS:.o=.d) $(OS_LIB_OBJECTS:.o=.d) \
     $(foreach p,$(OS_PROGRAMS),$(OS_$(p)_OBJECTS:.o=.d))
+
+# Pages made from tables of the source. `os-docs-check` fails when one is out of date.
+.PHONY: os-docs os-docs-check
+os-docs:
+	sh $(OS_ROOT)tools/syscalls-md.sh $(OS_ROOT) $(OS_CC) > $(OS_ROOT)../docs/syscalls.md
+	sh $(OS_ROOT)tools/locking-md.sh $(OS_ROOT) $(OS_CC) > $(OS_ROOT)../docs/locking.md
+
+os-docs-check:
+	@mkdir -p $(OS_OUT)
+	sh $(OS_ROOT)tools/syscalls-md.sh $(OS_ROOT) $(OS_CC) | cmp - $(OS_ROOT)../docs/syscalls.md
+	sh $(OS_ROOT)tools/locking-md.sh $(OS_ROOT) $(OS_CC) | cmp - $(OS_ROOT)../docs/locking.md

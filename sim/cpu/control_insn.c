@@ -1,9 +1,10 @@
 /*
  * Control registers: MOV CRn, CLTS, LMSW, SMSW, XGETBV, XSETBV, and the write to EFER.
  *
- * Source: AMD64 APM vol. 2, "System Resources" and "Initializing Long Mode" ("Long-Mode Consistency Checks");
- * vol. 3, the pages of the instructions. Deviations: CR4.VME, PVI, PKE, LA57 and CET do not exist (CPUID says
- * so), so setting them is #GP(0); LOCK MOV CR0 is not an alias of CR8 (CPUID AltMovCr8 = 0).
+ * Source: AMD64 APM vol. 2, "System Resources" and "Initializing Long Mode" ("Long-Mode Consistency
+ * Checks"); vol. 3, the pages of the instructions.
+ * Deviations: CR4.VME, PVI, PKE, LA57 and CET do not exist (CPUID says so), so setting them is #GP(0); LOCK
+ * MOV CR0 is not an alias of CR8 (CPUID AltMovCr8 = 0).
  */
 
 #include "cpu/control.h"

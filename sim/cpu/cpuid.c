@@ -2,9 +2,10 @@
  * CPUID: the feature table and the leaves.
  *
  * Source: AMD64 APM vol. 3, appendix E, "Obtaining Processor Information Via the CPUID Instruction"; cache
- * and TLB figures are those published for the Zen 4 class (family 19h, model 61h). Deviations: leaves 15 and
- * 16, which AMD processors lack, tell the exact frequencies, as does 4000_0010, so that a kernel need not
- * measure them; the TLB sizes reported are the reference silicon's, not the model's.
+ * and TLB figures are those published for the Zen 4 class (family 19h, model 61h).
+ * Deviations: leaves 15 and 16, which AMD processors lack, tell the exact frequencies, as does 4000_0010,
+ * so that a kernel need not measure them; the TLB sizes reported are the reference silicon's, not the
+ * model's.
  */
 
 #include "cpu/cpuid.h"

@@ -1,10 +1,11 @@
 /*
  * Delivery of exceptions, interrupts and INT n, and the stack switch that call gates share with them.
  *
- * Source: AMD64 APM vol. 2, "Exceptions and Interrupts" ("Legacy Protected-Mode Interrupt Control Transfers",
- * "Long-Mode Interrupt Control Transfers", "Double-Fault Exception"); vol. 3, INT (pseudo code).
- * Deviations: task gates are not modelled. RF in the image pushed by an interrupt between two iterations of a
- * repeated instruction is its value at that moment.
+ * Source: AMD64 APM vol. 2, "Exceptions and Interrupts" ("Legacy Protected-Mode Interrupt Control
+ * Transfers", "Long-Mode Interrupt Control Transfers", "Double-Fault Exception"); vol. 3, INT (pseudo
+ * code).
+ * Deviations: task gates are not modelled. RF in the image pushed by an interrupt between two iterations of
+ * a repeated instruction is its value at that moment.
  *
  * A fault met during the delivery leaves the CPU's registers as they were before it: everything is read,
  * checked and pushed first, and one commit at the end changes the state. Only CR2 and DR6 are set before.

@@ -2,9 +2,10 @@
  * Far JMP, CALL and RET, direct and through call gates.
  *
  * Source: AMD64 APM vol. 3, JMP (Far), CALL (Far), RET (Far) (pseudo code); vol. 2, "Control Transfers
- * Between Privilege Levels" and "Legacy Task Management". Deviations: task switches (task gates, TSS
- * selectors) are not modelled. As on AMD processors a far pointer in memory has an offset of at most 32 bits:
- * REX.W selects the operand size 8 for what is pushed, never m16:64.
+ * Between Privilege Levels" and "Legacy Task Management".
+ * Deviations: task switches (task gates, TSS selectors) are not modelled. As on AMD processors a far
+ * pointer in memory has an offset of at most 32 bits: REX.W selects the operand size 8 for what is pushed,
+ * never m16:64.
  */
 
 #include "cpu/exception.h"

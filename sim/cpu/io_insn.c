@@ -1,5 +1,6 @@
 /*
- * Port input and output: IN, OUT, INS, OUTS, with IOPL, the TSS's I/O permission bitmap and I/O breakpoints.
+ * Port input and output: IN, OUT, INS, OUTS, with IOPL, the TSS's I/O permission bitmap and I/O
+ * breakpoints.
  *
  * Source: AMD64 APM vol. 3, IN, INS, OUT, OUTS; vol. 2, "I/O-Permission Bitmap", "Breakpoint Conditions".
  * Deviations: none known. Each access asks the run loop to stop after it, since a device may have changed

@@ -1,6 +1,6 @@
 /*
- * IRET in every direction: real mode, protected mode to the same or an outer level, 64-bit mode to 64-bit and
- * compatibility mode, with operands of 16, 32 and 64 bits.
+ * IRET in every direction: real mode, protected mode to the same or an outer level, 64-bit mode to 64-bit
+ * and compatibility mode, with operands of 16, 32 and 64 bits.
  *
  * Source: AMD64 APM vol. 3, IRET (pseudo code); vol. 2, "Long-Mode Interrupt Control Transfers".
  * Deviations: task returns (NT = 1 in legacy mode) and returns to virtual-8086 mode are not modelled.

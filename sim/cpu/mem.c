@@ -1,15 +1,18 @@
 /*
- * Data accesses of a vCPU: scalars, blocks, read-modify-writes; RAM through the store commit stage, or devices.
+ * Data accesses of a vCPU: scalars, blocks, read-modify-writes; RAM through the store commit stage, or
+ * devices.
  *
- * Source: AMD64 APM vol. 2, "Page Translation and Protection", "Memory System"; Intel SDM vol. 3A, "Memory Ordering",
- * "Alignment Check Exception (#AC)"; vol. 3B, "Data Breakpoint Conditions".
+ * Source: AMD64 APM vol. 2, "Page Translation and Protection", "Memory System"; Intel SDM vol. 3A, "Memory
+ * Ordering", "Alignment Check Exception (#AC)"; vol. 3B, "Data Breakpoint Conditions".
  *
- * Deviations: memory types. RAM that the PAT makes uncached drains the store queue as uncached accesses do; every
- * other type behaves as write-back, which is stronger than WC. MTRRs and CR0.CD do not count. #AC is looked for before
- * #PF, on scalars and on blocks up to 16 bytes. A block is chunks of up to 8 naturally aligned bytes.
+ * Deviations: memory types. RAM that the PAT makes uncached drains the store queue as uncached accesses do;
+ * every other type behaves as write-back, which is stronger than WC. MTRRs and CR0.CD do not count. #AC is
+ * looked for before #PF, on scalars and on blocks up to 16 bytes. A block is chunks of up to 8 naturally
+ * aligned bytes.
  *
- * The order of everything here: translate all pages of the access, then do it, then note what observers and debug
- * registers want to know, then fill the host-pointer entries that keep the next access out of this file.
+ * The order of everything here: translate all pages of the access, then do it, then note what observers and
+ * debug registers want to know, then fill the host-pointer entries that keep the next access out of this
+ * file.
  */
 
 #include "cpu/mem.h"
@@ -22,7 +25,8 @@
 
 #include <string.h>
 
-/* ---- one piece within a page ------------------------------------------------------------------------------------- */
+/* ---- one piece within a page
+ * ------------------------------------------------------------------------------------- */
 
 static struct bus_cx bus_context(const struct cpu *cpu)
 {
@@ -81,7 +85,8 @@ static inline void write_ram(struct cpu *cpu, const struct place *p, unsigned si
 /* size_bytes: 1, 2, 4 or 8. */
 static inline uint64_t read_place(struct cpu *cpu, const struct place *p, unsigned size_bytes)
 {
-    return mem_is_ram(cpu, p, size_bytes) ? read_ram(cpu, p, size_bytes) : read_device(cpu, p->at, size_bytes);
+    return mem_is_ram(cpu, p, size_bytes) ? read_ram(cpu, p, size_bytes)
+                                          : read_device(cpu, p->at, size_bytes);
 }
 
 static inline void write_place(struct cpu *cpu, const struct place *p, unsigned size_bytes, uint64_t value)
@@ -93,7 +98,8 @@ static inline void write_place(struct cpu *cpu, const struct place *p, unsigned 
     }
 }
 
-/* ---- checks ------------------------------------------------------------------------------------------------------ */
+/* ---- checks
+ * ------------------------------------------------------------------------------------------------------ */
 
 static bool fault_alignment(struct cpu *cpu)
 {
@@ -135,7 +141,8 @@ static inline void note_access(struct cpu *cpu, lin_t a, unsigned size_bytes, bo
     }
 }
 
-/* ---- accesses of any length and place ---------------------------------------------------------------------------- */
+/* ---- accesses of any length and place
+ * ---------------------------------------------------------------------------- */
 
 static inline bool crosses_page(lin_t a, unsigned size_bytes)
 {
@@ -149,7 +156,8 @@ static lin_t next_page(const struct cpu *cpu, lin_t a)
     return lin(cpu->mode == MODE_LONG64 ? next : (uint32_t)next);
 }
 
-static bool resolve_piece(struct cpu *cpu, lin_t a, unsigned size_bytes, unsigned access, struct mem_piece *out)
+static bool resolve_piece(struct cpu *cpu, lin_t a, unsigned size_bytes, unsigned access,
+                          struct mem_piece *out)
 {
     struct place p;
     if (!mem_translate(cpu, a, access, &p)) {
@@ -159,9 +167,11 @@ static bool resolve_piece(struct cpu *cpu, lin_t a, unsigned size_bytes, unsigne
     return true;
 }
 
-/* Translates an access of up to 4096 bytes into one or two pieces; of the second size_bytes is 0 when there is none. A
- * write that crosses is first checked on both pages, so that no dirty bit is set by one that faults. */
-static bool resolve(struct cpu *cpu, lin_t a, unsigned size_bytes, unsigned access, struct mem_piece pieces[2])
+/* Translates an access of up to 4096 bytes into one or two pieces; of the second size_bytes is 0 when there
+ * is none. A write that crosses is first checked on both pages, so that no dirty bit is set by one that
+ * faults. */
+static bool resolve(struct cpu *cpu, lin_t a, unsigned size_bytes, unsigned access,
+                    struct mem_piece pieces[2])
 {
     CHECK(size_bytes <= PAGE_SIZE_BYTES, "an access of %u bytes", size_bytes);
     pieces[1] = (struct mem_piece){0};
@@ -272,7 +282,8 @@ static bool write_any(struct cpu *cpu, lin_t a, unsigned size_bytes, unsigned ac
     return write_block(cpu, a, bytes, size_bytes, access);
 }
 
-/* ---- scalars ----------------------------------------------------------------------------------------------------- */
+/* ---- scalars
+ * ----------------------------------------------------------------------------------------------------- */
 
 bool mem_read(struct cpu *cpu, lin_t a, unsigned size_bytes, uint64_t *out)
 {
@@ -330,7 +341,8 @@ bool mem_write_system(struct cpu *cpu, lin_t a, unsigned size_bytes, uint64_t va
     return write_any(cpu, a, size_bytes, ACCESS_WRITE, value);
 }
 
-/* ---- blocks ------------------------------------------------------------------------------------------------------ */
+/* ---- blocks
+ * ------------------------------------------------------------------------------------------------------ */
 
 bool mem_read_bytes(struct cpu *cpu, lin_t a, void *out, unsigned size_bytes)
 {
@@ -360,7 +372,8 @@ bool mem_probe_read(struct cpu *cpu, lin_t a, unsigned size_bytes)
     return resolve(cpu, a, size_bytes, mem_access(cpu, 0), pieces);
 }
 
-/* ---- read-modify-write ------------------------------------------------------------------------------------------- */
+/* ---- read-modify-write
+ * ------------------------------------------------------------------------------------------- */
 
 static void rmw_read(struct cpu *cpu, struct mem_rmw *rmw)
 {
@@ -416,7 +429,8 @@ void mem_rmw_commit(struct cpu *cpu, const struct mem_rmw *rmw, uint64_t value, 
     note_access(cpu, rmw->address, rmw->size_bytes, true);
 }
 
-/* ---- store commit stage, MONITOR --------------------------------------------------------------------------------- */
+/* ---- store commit stage, MONITOR
+ * --------------------------------------------------------------------------------- */
 
 bool mem_store_pending(const struct cpu *cpu, phys_t page)
 {

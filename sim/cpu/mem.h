@@ -3,9 +3,9 @@
 
 /*
  * Linear memory access of a vCPU: paging, store commit stage, RAM or bus. Segmentation comes before it
- * (segment.h). Every function returns false when the access faults; cpu->fault then holds #PF (or #AC, #GP for
- * a non-canonical address made inside) and nothing was changed but A bits. Addresses are linear, any alignment;
- * an access that crosses a page is checked on both pages before anything is done.
+ * (segment.h). Every function returns false when the access faults; cpu->fault then holds #PF (or #AC, #GP
+ * for a non-canonical address made inside) and nothing was changed but A bits. Addresses are linear, any
+ * alignment; an access that crosses a page is checked on both pages before anything is done.
  *
  * The plain functions use the privilege of CPL (and RFLAGS.AC under SMAP); the _system ones are implicit
  * supervisor accesses (descriptor tables, TSS, IDT, interrupt frames pushed to an inner level).
@@ -23,12 +23,14 @@ bool mem_write_system(struct cpu *cpu, lin_t a, unsigned size_bytes, uint64_t va
 bool mem_read_bytes(struct cpu *cpu, lin_t a, void *out, unsigned size_bytes);
 bool mem_write_bytes(struct cpu *cpu, lin_t a, const void *bytes, unsigned size_bytes);
 
-/* Would a write (read) of size_bytes at the current privilege succeed? Sets A (and for writes D), fills the TLB. */
+/* Would a write (read) of size_bytes at the current privilege succeed? Sets A (and for writes D), fills the
+ * TLB. */
 bool mem_probe_write(struct cpu *cpu, lin_t a, unsigned size_bytes);
 bool mem_probe_read(struct cpu *cpu, lin_t a, unsigned size_bytes);
 
 /* Read-modify-write. begin checks write access and reads; commit cannot fault. locked drains the store queue
- * before and makes both one step. size_bytes 1, 2, 4, 8; 16 through old2/value2 (CMPXCHG16B), otherwise NULL/0. */
+ * before and makes both one step. size_bytes 1, 2, 4, 8; 16 through old2/value2 (CMPXCHG16B), otherwise
+ * NULL/0. */
 struct mem_piece { /* the part of an access that lies in one page */
     phys_t at;
     uint64_t data; /* of its TLB entry */
@@ -47,17 +49,20 @@ bool mem_rmw_begin(struct cpu *cpu, lin_t a, unsigned size_bytes, bool locked, s
 void mem_rmw_commit(struct cpu *cpu, const struct mem_rmw *rmw, uint64_t value, uint64_t value2);
 
 /* Instruction fetch: up to 15 bytes from linear address a within its page (*got), through the fetch latch.
- * *page_phys is the physical address of the first byte. False: #PF at a. A second call fetches the next page. */
-bool mem_fetch(struct cpu *cpu, lin_t a, uint8_t *bytes, unsigned want_bytes, unsigned *got_bytes, phys_t *at);
+ * *page_phys is the physical address of the first byte. False: #PF at a. A second call fetches the next page.
+ */
+bool mem_fetch(struct cpu *cpu, lin_t a, uint8_t *bytes, unsigned want_bytes, unsigned *got_bytes,
+               phys_t *at);
 
 /* Translates for execution only (block lookup): sets the fetch latch, fills the TLB; false: #PF. */
 bool mem_fetch_translate(struct cpu *cpu, lin_t a, phys_t *out);
 
-/* Has this vCPU stores queued to the physical page? Its code must then be fetched by mem_fetch, which sees them, and
- * must not enter a cache that others share. */
+/* Has this vCPU stores queued to the physical page? Its code must then be fetched by mem_fetch, which sees
+ * them, and must not enter a cache that others share. */
 bool mem_store_pending(const struct cpu *cpu, phys_t page);
 
-/* Store commit stage: drain everything; the first entry (exploration); drain what is due at now; moment the first entry is due (or EVENT_NEVER). */
+/* Store commit stage: drain everything; the first entry (exploration); drain what is due at now; moment the
+ * first entry is due (or EVENT_NEVER). */
 void mem_drain(struct cpu *cpu);
 void mem_drain_one(struct cpu *cpu);
 void mem_drain_due(struct cpu *cpu, uint64_t now_cycles);
@@ -71,12 +76,14 @@ void mem_cr3_written(struct cpu *cpu, bool keep); /* keep: bit 63 of the source 
 void mem_flush_all(struct cpu *cpu);              /* CR0.PG, CR4.PAE/PGE/PCIDE/SMEP..., EFER.NXE changes */
 void mem_drop_host_entries(struct cpu *cpu);      /* all three tables, all tags */
 
-/* Legacy PAE paging: loads the PDPTE registers from the table at cr3. To be called before a MOV CR3 is committed, and
- * a MOV CR0 or CR4 that changes PG, CD, NW, PAE, PGE, PSE or SMEP, when PG and PAE will be set and LMA clear. False:
- * a present entry has reserved bits; cpu->fault is #GP(0) and the registers are as they were. */
+/* Legacy PAE paging: loads the PDPTE registers from the table at cr3. To be called before a MOV CR3 is
+ * committed, and a MOV CR0 or CR4 that changes PG, CD, NW, PAE, PGE, PSE or SMEP, when PG and PAE will be set
+ * and LMA clear. False: a present entry has reserved bits; cpu->fault is #GP(0) and the registers are as they
+ * were. */
 bool mem_load_pdptes(struct cpu *cpu, uint64_t cr3);
 
-/* CPL or RFLAGS.AC changed (end of cpu_update_mode): the user's host entries die when alignment is to be checked. */
+/* CPL or RFLAGS.AC changed (end of cpu_update_mode): the user's host entries die when alignment is to be
+ * checked. */
 void mem_mode_changed(struct cpu *cpu);
 
 /* Empties TLB, latch, store queue (keeping its capacity and delay) and accelerators, as a reset does. */
@@ -91,8 +98,8 @@ bool mem_peek_translate(const struct cpu *cpu, lin_t a, phys_t *out);
 /* MONITOR: arms the cache line of a (a read access); a store to it by anyone wakes MWAIT. */
 bool mem_monitor(struct cpu *cpu, lin_t a);
 
-/* Fast paths for the hot handlers: a host address, or NULL when the slow path must be taken. The comparison of the
- * last byte's page covers page crossings. */
+/* Fast paths for the hot handlers: a host address, or NULL when the slow path must be taken. The comparison
+ * of the last byte's page covers page crossings. */
 static inline uint8_t *mem_host_read(const struct cpu *cpu, uint64_t a, unsigned size_bytes)
 {
     const struct host_entry *e = &cpu->host[(a >> PAGE_SHIFT) % HOST_ENTRIES];

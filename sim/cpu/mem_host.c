@@ -6,11 +6,14 @@
  * An entry may exist only while
  *   - the TLB entry that it was made from does, with its translation and rights (or paging is off),
  *   - the page is RAM, no debug register watches it, no alignment is checked,
- *   - read: the page is not PAGE_WATCH, and this vCPU has no store queued to its physical page through any linear one,
- *   - write: the page's flags are exactly PAGE_DIRTY, the TLB entry is dirty, and stores are not queued at all.
+ *   - read: the page is not PAGE_WATCH, and this vCPU has no store queued to its physical page through any
+ * linear one,
+ *   - write: the page's flags are exactly PAGE_DIRTY, the TLB entry is dirty, and stores are not queued at
+ * all.
  *
- * The clever part: with a store queue, at most one linear page has read entries for all the physical pages of a bucket
- * (struct tlb_alias), so that a store finds in one step what it must drop, however many linear pages there are.
+ * The clever part: with a store queue, at most one linear page has read entries for all the physical pages of
+ * a bucket (struct tlb_alias), so that a store finds in one step what it must drop, however many linear pages
+ * there are.
  */
 
 #include "base/check.h"
@@ -49,7 +52,8 @@ static bool fill_allowed(const struct cpu *cpu, lin_t a)
     return !mem_checks_alignment(cpu) && !(mem_watches(cpu) && page_is_watched(cpu, page_of(a.v)));
 }
 
-/* Under a store queue: no own store is queued to the page, and the page's bucket belongs to this linear page from now on. */
+/* Under a store queue: no own store is queued to the page, and the page's bucket belongs to this linear page
+ * from now on. */
 static bool claim_alias(struct cpu *cpu, uint64_t lin_page, const struct place *p)
 {
     struct tlb_alias *alias = store_queue_alias(cpu, p->at);

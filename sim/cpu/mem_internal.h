@@ -20,10 +20,10 @@ static inline unsigned mem_pcid(const struct cpu *cpu)
 
 static inline struct paging mem_paging(const struct cpu *cpu)
 {
-    uint8_t mode = !(cpu->cr0 & CR0_PG)      ? PAGING_NONE
-                   : (cpu->efer & EFER_LMA)  ? PAGING_4LEVEL
-                   : (cpu->cr4 & CR4_PAE)    ? PAGING_PAE
-                                             : PAGING_32BIT;
+    uint8_t mode = !(cpu->cr0 & CR0_PG)     ? PAGING_NONE
+                   : (cpu->efer & EFER_LMA) ? PAGING_4LEVEL
+                   : (cpu->cr4 & CR4_PAE)   ? PAGING_PAE
+                                            : PAGING_32BIT;
     return (struct paging){.cr3 = cpu->cr3,
                            .pdpte = cpu->tlb.pdpte,
                            .mode = mode,
@@ -89,7 +89,8 @@ static inline bool mem_is_uncached(const struct cpu *cpu, uint64_t data)
 void mem_host_fill_read(struct cpu *cpu, lin_t a, const struct place *p);
 void mem_host_fill_write(struct cpu *cpu, lin_t a, const struct place *p);
 
-/* Drops the host entries of a linear page in every mode; of it only the read tags; and its code entries besides. */
+/* Drops the host entries of a linear page in every mode; of it only the read tags; and its code entries
+ * besides. */
 void mem_host_drop_reads(struct cpu *cpu, uint64_t lin_page);
 void mem_drop_page(struct cpu *cpu, uint64_t lin_page);
 /* Host and code entries of all pages from linear address first to first + 2^shift - 1. */

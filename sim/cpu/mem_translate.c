@@ -1,8 +1,8 @@
 /*
  * Linear to physical: TLB misses and refusals, fetch latch, invalidation.
  *
- * Source: Intel SDM vol. 3A, "Paging", "Caching Translation Information"; AMD64 APM vol. 2, "Page Translation and
- * Protection".
+ * Source: Intel SDM vol. 3A, "Paging", "Caching Translation Information"; AMD64 APM vol. 2, "Page Translation
+ * and Protection".
  *
  * Deviations: the A20 line is always open. A page of device memory may be fetched from, byte by byte.
  */
@@ -24,7 +24,8 @@ static bool fault_general(struct cpu *cpu)
     return false;
 }
 
-/* ---- memory as the page walker sees it ------------------------------------------------------------------------- */
+/* ---- memory as the page walker sees it
+ * ------------------------------------------------------------------------- */
 
 static struct bus_cx bus_context(const struct cpu *cpu)
 {
@@ -53,21 +54,23 @@ static bool walker_update(void *target, phys_t a, unsigned size_bytes, uint64_t 
     return true;
 }
 
-/* ---- misses ------------------------------------------------------------------------------------------------------ */
+/* ---- misses
+ * ------------------------------------------------------------------------------------------------------ */
 
 static enum tlb_bank bank_of(unsigned page_shift)
 {
     return page_shift == 12 ? TLB_BANK_4K : page_shift == 21 ? TLB_BANK_2M : TLB_BANK_1G;
 }
 
-/* Enters the walk's result; what it replaces takes its host entries along. known: the TLB answered for a before. */
+/* Enters the walk's result; what it replaces takes its host entries along. known: the TLB answered for a
+ * before. */
 static uint64_t fill(struct cpu *cpu, lin_t a, unsigned pcid, const struct walk_result *r, bool known)
 {
     bool ram = ram_contains(&cpu->bus->ram, phys(r->data & TLB_ADDRESS), BIT(r->page_shift));
     uint64_t data = r->data | (ram ? TLB_RAM : 0);
     enum tlb_bank bank = bank_of(r->page_shift);
-    struct tlb_entry old = known ? tlb_fill(&cpu->tlb, bank, a, pcid, data)
-                                 : tlb_insert(&cpu->tlb, bank, a, pcid, data);
+    struct tlb_entry old =
+        known ? tlb_fill(&cpu->tlb, bank, a, pcid, data) : tlb_insert(&cpu->tlb, bank, a, pcid, data);
     bool same_page = tlb_key_matches(old.key, tlb_key(a.v, pcid, r->page_shift));
     if (old.key && !(same_page && (old.data | TLB_D) == (data | TLB_D))) {
         mem_drop_range(cpu, tlb_entry_linear(&old).v, r->page_shift);
@@ -92,9 +95,10 @@ static void drop_accelerators(struct cpu *cpu, lin_t a, bool large_dropped)
     }
 }
 
-/* An entry that refuses goes before the walk, with the tables that led to it, so that memory decides. An address that
- * the TLB does not know has no host entries either. */
-static bool translate_by_walk(struct cpu *cpu, const struct paging *p, lin_t a, unsigned access, struct place *out)
+/* An entry that refuses goes before the walk, with the tables that led to it, so that memory decides. An
+ * address that the TLB does not know has no host entries either. */
+static bool translate_by_walk(struct cpu *cpu, const struct paging *p, lin_t a, unsigned access,
+                              struct place *out)
 {
     unsigned pcid = mem_pcid(cpu), page_shift;
     const struct walk_memory memory = {walker_read, walker_update, cpu};
@@ -113,7 +117,8 @@ static bool translate_by_walk(struct cpu *cpu, const struct paging *p, lin_t a, 
         mem_drop_all(cpu);
     }
     if (!good) {
-        cpu->fetch.valid = false; /* a refusal that memory does not confirm leaves it: blocks go on without a look */
+        cpu->fetch.valid =
+            false; /* a refusal that memory does not confirm leaves it: blocks go on without a look */
         return fault_page(cpu, a, r.error);
     }
     uint64_t data = fill(cpu, a, pcid, &r, known);
@@ -167,7 +172,8 @@ bool mem_peek_translate(const struct cpu *cpu, lin_t a, phys_t *out)
     return true;
 }
 
-/* ---- fetch latch ------------------------------------------------------------------------------------------------- */
+/* ---- fetch latch
+ * ------------------------------------------------------------------------------------------------- */
 
 bool mem_fetch_translate(struct cpu *cpu, lin_t a, phys_t *out)
 {
@@ -209,7 +215,8 @@ bool mem_fetch(struct cpu *cpu, lin_t a, uint8_t *bytes, unsigned want_bytes, un
     return true;
 }
 
-/* ---- invalidation ------------------------------------------------------------------------------------------------ */
+/* ---- invalidation
+ * ------------------------------------------------------------------------------------------------ */
 
 void mem_invlpg(struct cpu *cpu, lin_t a)
 {

@@ -2,8 +2,8 @@
  * RDMSR, WRMSR and the registers behind them.
  *
  * Source: AMD64 APM vol. 2, appendix A, "MSR Cross-Reference"; vol. 3, RDMSR, WRMSR.
- * Deviations: MTRRs and PAT are checked and stored but memory has no types here; machine check has no banks;
- * last branch recording and performance counters are not built.
+ * Deviations: MTRRs and PAT are checked and stored but memory has no types here; machine check has no
+ * banks; last branch recording and performance counters are not built.
  */
 
 #include "cpu/msr.h"

@@ -2,12 +2,12 @@
  * Segmentation: descriptors, loads of segment registers, linear addresses, the stack.
  *
  * Source: AMD64 APM vol. 2, "Segmented Virtual Memory" and "Segment-Protection Overview"; vol. 3, the
- * READ_DESCRIPTOR pseudo code and the pages of MOV, POP, LxS, RETF, IRET. Deviations: an access that wraps
- * around the end of a 4-GiB expand-up segment faults (the manuals leave it to the implementation);
- * virtual-8086 mode is not modelled; EFER.LMSLE does not exist.
+ * READ_DESCRIPTOR pseudo code and the pages of MOV, POP, LxS, RETF, IRET.
+ * Deviations: an access that wraps around the end of a 4-GiB expand-up segment faults (the manuals leave it
+ * to the implementation); virtual-8086 mode is not modelled; EFER.LMSLE does not exist.
  *
- * The accessed and busy bits are set by a byte store to the type field after a read. On hardware that is one
- * locked access; two CPUs that set the same bit at once store the same byte, so nothing can be lost.
+ * The accessed and busy bits are set by a byte store to the type field after a read. On hardware that is
+ * one locked access; two CPUs that set the same bit at once store the same byte, so nothing can be lost.
  */
 
 #include "cpu/segment.h"

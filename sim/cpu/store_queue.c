@@ -1,15 +1,16 @@
 /*
  * The store commit stage: x86-TSO's FIFO store buffer of one vCPU.
  *
- * Source: Intel SDM vol. 3A, "Memory Ordering in P6 and More Recent Processor Families"; AMD64 APM vol. 2, "Memory
- * Ordering" (write buffering); the abstract machine x86-TSO of Sewell et al.
+ * Source: Intel SDM vol. 3A, "Memory Ordering in P6 and More Recent Processor Families"; AMD64 APM vol. 2,
+ * "Memory Ordering" (write buffering); the abstract machine x86-TSO of Sewell et al.
  *
- * Deviations: a store of more than 8 bytes is several entries, so another vCPU may see one part first, which the manuals
- * allow. An access that covers two granules of memory commits as one step.
+ * Deviations: a store of more than 8 bytes is several entries, so another vCPU may see one part first, which
+ * the manuals allow. An access that covers two granules of memory commits as one step.
  *
- * The clever part: nothing that happens here depends on accelerators, since the queue is part of the machine's digest. An
- * access that might take a host pointer does not drain what is due; a store that queues always does. Two counters
- * per bucket answer the common question "no store of mine there": by 8-byte granule for loads, by page for host entries.
+ * The clever part: nothing that happens here depends on accelerators, since the queue is part of the
+ * machine's digest. An access that might take a host pointer does not drain what is due; a store that queues
+ * always does. Two counters per bucket answer the common question "no store of mine there": by 8-byte granule
+ * for loads, by page for host entries.
  */
 
 #include "cpu/store_queue.h"

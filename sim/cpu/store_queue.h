@@ -2,8 +2,8 @@
 #define ORRERY_CPU_STORE_QUEUE_H
 
 /*
- * The store commit stage (struct store_queue): a FIFO of stores that have been translated and faulted. Capacity 0 never
- * queues anything. Entries lie in RAM, each within one page.
+ * The store commit stage (struct store_queue): a FIFO of stores that have been translated and faulted.
+ * Capacity 0 never queues anything. Entries lie in RAM, each within one page.
  */
 
 #include "cpu/cpu.h"
@@ -25,15 +25,16 @@ static inline struct store_entry *store_queue_entry(struct store_queue *q, unsig
     return &q->entries[(q->head + i) % STORE_QUEUE_MAX];
 }
 
-/* Queues a store (1, 2, 4 or 8 bytes). Entries that are due by now drain first, and the head of a full queue does.
- * The vCPU's host read entries of the page go. */
+/* Queues a store (1, 2, 4 or 8 bytes). Entries that are due by now drain first, and the head of a full queue
+ * does. The vCPU's host read entries of the page go. */
 void store_queue_push(struct cpu *cpu, phys_t a, unsigned size_bytes, uint64_t value);
 
 /* Commits the oldest entry; the queue must not be empty. */
 void store_queue_drain_one(struct cpu *cpu);
 void store_queue_drain(struct cpu *cpu);
 
-/* RAM as this vCPU sees it, its own queued stores included: 1, 2, 4 or 8 bytes within a page, or any number. */
+/* RAM as this vCPU sees it, its own queued stores included: 1, 2, 4 or 8 bytes within a page, or any number.
+ */
 uint64_t store_queue_load(struct cpu *cpu, phys_t a, unsigned size_bytes);
 void store_queue_load_bytes(const struct cpu *cpu, phys_t a, uint8_t *out, unsigned size_bytes);
 

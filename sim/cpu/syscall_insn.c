@@ -4,8 +4,8 @@
  * Source: AMD64 APM vol. 3, SYSCALL, SYSRET, SYSENTER, SYSEXIT (pseudo code); vol. 2, "Fast Transfer of
  * Control". AMD's rules, where they differ from Intel's: SYSCALL works in legacy and compatibility mode
  * (STAR.EIP, CSTAR); SYSRET leaves base, limit and attributes of SS alone and does not check RCX (the fetch
- * at the target faults, at the outer level); SYSENTER and SYSEXIT do not exist in long mode. Deviations:
- * SYSCALL in real mode is not modelled.
+ * at the target faults, at the outer level); SYSENTER and SYSEXIT do not exist in long mode.
+ * Deviations: SYSCALL in real mode is not modelled.
  */
 
 #include "cpu/cpuid.h"

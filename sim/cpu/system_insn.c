@@ -3,8 +3,8 @@
  * maintenance, SWAPGS and the FS/GS bases, time, random numbers, CPUID, IF and AC, software interrupts.
  *
  * Source: AMD64 APM vol. 3, "System Instruction Reference"; vol. 2, "Software-Debug Resources".
- * Deviations: WBINVD and INVD find no cache to write back or lose; RDPMC finds no counter (#GP(0)); MWAIT has
- * no extensions (CPUID 5: no interrupt break-event), so ECX must be 0.
+ * Deviations: WBINVD and INVD find no cache to write back or lose; RDPMC finds no counter (#GP(0)); MWAIT
+ * has no extensions (CPUID 5: no interrupt break-event), so ECX must be 0.
  */
 
 #include "base/check.h"

@@ -1,8 +1,9 @@
 /*
- * Descriptor tables and selectors: LGDT, LIDT, SGDT, SIDT, LLDT, SLDT, LTR, STR, LAR, LSL, VERR, VERW, ARPL,
- * and the far pointer loads LDS, LES, LSS, LFS, LGS.
+ * Descriptor tables and selectors: LGDT, LIDT, SGDT, SIDT, LLDT, SLDT, LTR, STR, LAR, LSL, VERR, VERW,
+ * ARPL, and the far pointer loads LDS, LES, LSS, LFS, LGS.
  *
- * Source: AMD64 APM vol. 3, the pages of the instructions; vol. 2, "Segment Registers and Descriptor Tables".
+ * Source: AMD64 APM vol. 3, the pages of the instructions; vol. 2, "Segment Registers and Descriptor
+ * Tables".
  * Deviations: none known.
  */
 

@@ -165,11 +165,7 @@ static struct fp_wide log_product(enum x87_function2 f, const struct fp_num *a, 
         int rest = f == X87_YL2X ? mpfr_log2(low, x, MPFR_RNDZ) : mpfr_log2p1(low, x, MPFR_RNDZ);
         mpfr_set(high, low, MPFR_RNDN);
         if (rest != 0) { /* one unit further from zero */
-            mpfr_nextabove(high);
-            if (mpfr_signbit(low)) {
-                mpfr_set(high, low, MPFR_RNDN);
-                mpfr_nextbelow(high);
-            }
+            mpfr_signbit(low) ? mpfr_nextbelow(high) : mpfr_nextabove(high);
         }
         int rest_low = mpfr_mul(product_low, low, y, MPFR_RNDZ);
         mpfr_mul(product_high, high, y, MPFR_RNDZ);

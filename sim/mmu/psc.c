@@ -1,8 +1,8 @@
 /*
  * Walks that begin at a cached table entry.
  *
- * Source: Intel SDM vol. 3A, "Paging-Structure Caches"; AMD64 APM vol. 2, "Translation-Lookaside Buffer" (rights that
- * were relaxed in memory need no invalidation: the processor looks again before it faults).
+ * Source: Intel SDM vol. 3A, "Paging-Structure Caches"; AMD64 APM vol. 2, "Translation-Lookaside Buffer"
+ * (rights that were relaxed in memory need no invalidation: the processor looks again before it faults).
  *
  * Deviations: none known. PAE paging caches no PDPTE: those are registers.
  */
@@ -16,7 +16,8 @@ static enum tlb_bank bank_of(unsigned level)
 }
 
 /* The lowest table known for a; false: the walk must start at the root. */
-static bool cached_start(const struct tlb *t, const struct paging *p, lin_t a, unsigned pcid, struct walk_start *out)
+static bool cached_start(const struct tlb *t, const struct paging *p, lin_t a, unsigned pcid,
+                         struct walk_start *out)
 {
     unsigned top = p->mode == PAGING_4LEVEL ? 4 : 2;
     for (unsigned level = 2; level <= top; level++) {

@@ -1,13 +1,14 @@
 /*
  * The translation caches of one vCPU: banks of set-associative entries, replaced round robin.
  *
- * Source: Intel SDM vol. 3A, "Caching Translation Information"; AMD64 APM vol. 2, "Translation-Lookaside Buffer".
+ * Source: Intel SDM vol. 3A, "Caching Translation Information"; AMD64 APM vol. 2, "Translation-Lookaside
+ * Buffer".
  *
- * Deviations: none of architecture; the sizes (tlb_size.h) are those of no particular processor. INVLPG drops the tables
- * of the current PCID only, as Intel words it.
+ * Deviations: none of architecture; the sizes (tlb_size.h) are those of no particular processor. INVLPG drops
+ * the tables of the current PCID only, as Intel words it.
  *
- * Round robin over the ways of a set, whether they are empty or not, is exactly "first filled, first out": the way
- * that is filled next is always the one filled longest ago.
+ * Round robin over the ways of a set, whether they are empty or not, is exactly "first filled, first out":
+ * the way that is filled next is always the one filled longest ago.
  */
 
 #include "mmu/tlb.h"
@@ -67,7 +68,8 @@ const struct tlb_entry *tlb_lookup_large(const struct tlb *t, lin_t a, unsigned 
         tlb_find_way(&t->entries[TLB_2M_FIRST + set_2m * TLB_2M_WAYS], TLB_2M_WAYS, tlb_key(a.v, pcid, 21));
     if (!e) {
         *page_shift = 30;
-        e = tlb_find_way(&t->entries[TLB_1G_FIRST + set_1g * TLB_1G_WAYS], TLB_1G_WAYS, tlb_key(a.v, pcid, 30));
+        e = tlb_find_way(&t->entries[TLB_1G_FIRST + set_1g * TLB_1G_WAYS], TLB_1G_WAYS,
+                         tlb_key(a.v, pcid, 30));
     }
     return e;
 }
@@ -112,8 +114,8 @@ static bool is_global(const struct tlb_entry *e)
     return (e->key & TLB_KEY_GLOBAL) != 0;
 }
 
-/* Drops every entry of a bank that answers for a; global ones only if asked. An address may have two when it was used
- * under a PCID before it became global. True when one went. */
+/* Drops every entry of a bank that answers for a; global ones only if asked. An address may have two when it
+ * was used under a PCID before it became global. True when one went. */
 static bool drop_matching(struct tlb *t, enum tlb_bank bank, lin_t a, unsigned pcid, bool global)
 {
     const struct tlb_bank_shape *b = &tlb_banks[bank];
@@ -129,7 +131,8 @@ static bool drop_matching(struct tlb *t, enum tlb_bank bank, lin_t a, unsigned p
     return dropped;
 }
 
-/* Drops the page entries that answer for a, and the other half of a 4 MiB page. True when a large page went. */
+/* Drops the page entries that answer for a, and the other half of a 4 MiB page. True when a large page went.
+ */
 static bool drop_pages(struct tlb *t, lin_t a, unsigned pcid, bool global)
 {
     lin_t other_half = lin(a.v ^ BIT(21));
@@ -168,7 +171,8 @@ static void drop_where(struct tlb *t, enum tlb_bank first, uint64_t mask, uint64
         const struct tlb_bank_shape *b = &tlb_banks[bank];
         for (unsigned set = 0; set < b->sets; set++) {
             uint64_t *used = &t->used_sets[(b->first_set + set) / 64], bit = BIT((b->first_set + set) % 64);
-            if ((*used & bit) && drop_in_set(&t->entries[b->first_entry + set * b->ways], b->ways, mask, value)) {
+            if ((*used & bit) &&
+                drop_in_set(&t->entries[b->first_entry + set * b->ways], b->ways, mask, value)) {
                 *used &= ~bit;
             }
         }

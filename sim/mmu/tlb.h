@@ -2,24 +2,25 @@
 #define ORRERY_MMU_TLB_H
 
 /*
- * The translation caches of one vCPU: TLB banks by page size, and the paging-structure caches (psc.h). They are
- * architectural: the same in every engine, and entries are honoured, stale or not, until the guest invalidates them
- * or a newer one takes their place (first filled, first out, whatever was hit in between).
+ * The translation caches of one vCPU: TLB banks by page size, and the paging-structure caches (psc.h). They
+ * are architectural: the same in every engine, and entries are honoured, stale or not, until the guest
+ * invalidates them or a newer one takes their place (first filled, first out, whatever was hit in between).
  *
  * Every entry, of a page or of a table, is two words:
  *
  *    63  62   61..48   47..36   35..0
  *   +---+---+--------+--------+------------------------------+
- *   | V | G |   0    |  PCID  |  linear address 47..12       |   key (bits below the page or table region are 0)
+ *   | V | G |   0    |  PCID  |  linear address 47..12       |   key (bits below the page or table region are
+ * 0)
  *   +---+---+--------+--------+------------------------------+
  *    63   62..52  51..12           11..9   8   7   6   5   4     3    2   1   0
  *   +----+-------+---------------+-------+---+---+---+---+-----+----+---+---+---+
  *   | XD |   0   | physical page | PAT i | G | 0 | D | 0 | RAM | 4M | U | W | 0 |   data
  *   +----+-------+---------------+-------+---+---+---+---+-----+----+---+---+---+
  *
- * W and U are the conjunction, XD the disjunction over all levels of the walk; G, D and the index into the PAT are
- * the leaf's. RAM: the whole page is known to be RAM (the owner of the TLB sets it; clear means "ask"). 4M: one half of
- * a 4 MiB page. A table entry has the next table's address and W, U, XD so far.
+ * W and U are the conjunction, XD the disjunction over all levels of the walk; G, D and the index into the
+ * PAT are the leaf's. RAM: the whole page is known to be RAM (the owner of the TLB sets it; clear means
+ * "ask"). 4M: one half of a 4 MiB page. A table entry has the next table's address and W, U, XD so far.
  *
  * A key of 0 is an empty entry.
  */
@@ -52,12 +53,20 @@ struct tlb_entry {
 };
 
 /* Banks by what an entry covers. The first three are pages, the others tables (paging-structure caches). */
-enum tlb_bank { TLB_BANK_4K, TLB_BANK_2M, TLB_BANK_1G, TLB_BANK_PDE, TLB_BANK_PDPTE, TLB_BANK_PML4E, TLB_BANK_COUNT };
+enum tlb_bank {
+    TLB_BANK_4K,
+    TLB_BANK_2M,
+    TLB_BANK_1G,
+    TLB_BANK_PDE,
+    TLB_BANK_PDPTE,
+    TLB_BANK_PML4E,
+    TLB_BANK_COUNT
+};
 
 #define TLB_PAGE_BANKS 3u
 
-/* Where a bank's entries lie in struct tlb, and log2 of the bytes that one entry covers. 32-bit paging keys its PDE
- * cache by 2 MiB too: a 4 MiB region has two keys. */
+/* Where a bank's entries lie in struct tlb, and log2 of the bytes that one entry covers. 32-bit paging keys
+ * its PDE cache by 2 MiB too: a 4 MiB region has two keys. */
 struct tlb_bank_shape {
     uint16_t first_entry, first_set, sets;
     uint8_t ways, page_shift;
@@ -65,9 +74,9 @@ struct tlb_bank_shape {
 
 extern const struct tlb_bank_shape tlb_banks[TLB_BANK_COUNT];
 
-/* Bookkeeping of the host-pointer entries by physical page (mem.c): through which linear page, at most one for
- * all physical pages of a bucket, a read entry may exist while stores are queued, and how many queued stores are to a
- * page of the bucket. Never visited. */
+/* Bookkeeping of the host-pointer entries by physical page (mem.c): through which linear page, at most one
+ * for all physical pages of a bucket, a read entry may exist while stores are queued, and how many queued
+ * stores are to a page of the bucket. Never visited. */
 #define TLB_ALIAS_BUCKETS   512u
 #define TLB_GRANULE_BUCKETS 256u
 #define TLB_HOST_TABLES     3u
@@ -84,7 +93,7 @@ struct tlb {
 
     /* ---- accelerators of the memory path: never visited ---- */
     struct tlb_alias aliases[TLB_ALIAS_BUCKETS];
-    uint8_t granules[TLB_GRANULE_BUCKETS]; /* queued stores by (physical address / 8) */
+    uint8_t granules[TLB_GRANULE_BUCKETS];    /* queued stores by (physical address / 8) */
     uint64_t used_sets[(TLB_SETS + 63) / 64]; /* sets that may hold something: a flush looks at no others */
     uint64_t host_groups[TLB_HOST_TABLES];    /* groups of 4 host entries that may hold something */
 };
@@ -123,9 +132,10 @@ static inline const struct tlb_entry *tlb_find_way(const struct tlb_entry *set, 
 /* The large page that translates a. */
 const struct tlb_entry *tlb_lookup_large(const struct tlb *t, lin_t a, unsigned pcid, unsigned *page_shift);
 
-/* The page that translates a, for reading its data word; NULL: miss. *page_shift says how large it is. Small pages
- * go before large ones, should the guest have both cached. */
-static inline const struct tlb_entry *tlb_lookup(const struct tlb *t, lin_t a, unsigned pcid, unsigned *page_shift)
+/* The page that translates a, for reading its data word; NULL: miss. *page_shift says how large it is. Small
+ * pages go before large ones, should the guest have both cached. */
+static inline const struct tlb_entry *tlb_lookup(const struct tlb *t, lin_t a, unsigned pcid,
+                                                 unsigned *page_shift)
 {
     uint64_t key = tlb_key(a.v, pcid, PAGE_SHIFT);
     unsigned set = (unsigned)(a.v >> PAGE_SHIFT) % TLB_4K_SETS;
@@ -134,9 +144,9 @@ static inline const struct tlb_entry *tlb_lookup(const struct tlb *t, lin_t a, u
     return e ? e : tlb_lookup_large(t, a, pcid, page_shift);
 }
 
-/* Fills an entry of a bank for the address. An entry that already answers for it is overwritten where it stands;
- * else the set's oldest is replaced. Returns what was in the place before (key 0: nothing). data has TLB_G only if it
- * is to be kept across CR3 writes (CR4.PGE set), page banks only. */
+/* Fills an entry of a bank for the address. An entry that already answers for it is overwritten where it
+ * stands; else the set's oldest is replaced. Returns what was in the place before (key 0: nothing). data has
+ * TLB_G only if it is to be kept across CR3 writes (CR4.PGE set), page banks only. */
 struct tlb_entry tlb_fill(struct tlb *t, enum tlb_bank bank, lin_t a, unsigned pcid, uint64_t data);
 
 /* The same for an address that no entry of the bank answers for: saves the look. */
@@ -145,14 +155,18 @@ struct tlb_entry tlb_insert(struct tlb *t, enum tlb_bank bank, lin_t a, unsigned
 /* The table entry of a bank for a, or NULL. */
 const struct tlb_entry *tlb_lookup_table(const struct tlb *t, enum tlb_bank bank, lin_t a, unsigned pcid);
 
-/* Invalidations, of pages and tables, as SDM vol. 3A, "Operations that Invalidate TLBs and Paging-Structure Caches". Those
- * of one address return whether an entry larger than 4 KiB went. */
-bool tlb_invlpg(struct tlb *t, lin_t a, unsigned pcid); /* the page, also a global one; all tables of the PCID */
-bool tlb_invalidate_address(struct tlb *t, lin_t a, unsigned pcid); /* not global; tables used for a (INVPCID 0) */
-bool tlb_invalidate_fault(struct tlb *t, lin_t a, unsigned pcid); /* what led to a #PF: page, and tables used for a */
-void tlb_invalidate_pcid(struct tlb *t, unsigned pcid); /* all but global; all tables of the PCID (INVPCID 1, CR3) */
-void tlb_invalidate_local(struct tlb *t);               /* all but global, every PCID (INVPCID 3) */
-void tlb_invalidate_all(struct tlb *t);                 /* INVPCID 2, CR4.PGE and mode changes */
+/* Invalidations, of pages and tables, as SDM vol. 3A, "Operations that Invalidate TLBs and Paging-Structure
+ * Caches". Those of one address return whether an entry larger than 4 KiB went. */
+bool tlb_invlpg(struct tlb *t, lin_t a,
+                unsigned pcid); /* the page, also a global one; all tables of the PCID */
+bool tlb_invalidate_address(struct tlb *t, lin_t a,
+                            unsigned pcid); /* not global; tables used for a (INVPCID 0) */
+bool tlb_invalidate_fault(struct tlb *t, lin_t a,
+                          unsigned pcid); /* what led to a #PF: page, and tables used for a */
+void tlb_invalidate_pcid(struct tlb *t,
+                         unsigned pcid);  /* all but global; all tables of the PCID (INVPCID 1, CR3) */
+void tlb_invalidate_local(struct tlb *t); /* all but global, every PCID (INVPCID 3) */
+void tlb_invalidate_all(struct tlb *t);   /* INVPCID 2, CR4.PGE and mode changes */
 
 /* Removes one entry, as replacement may at any time (exploration); index < TLB_ENTRIES. */
 void tlb_evict(struct tlb *t, unsigned index);

@@ -1,8 +1,8 @@
 #ifndef ORRERY_MMU_TLB_SIZE_H
 #define ORRERY_MMU_TLB_SIZE_H
 
-/* Sizes of the translation caches: sets (a power of two) and ways of each bank. The tiny build shrinks them so that
- * replacement happens all the time: results of guests that invalidate correctly must not change. */
+/* Sizes of the translation caches: sets (a power of two) and ways of each bank. The tiny build shrinks them
+ * so that replacement happens all the time: results of guests that invalidate correctly must not change. */
 
 #ifndef ORRERY_TINY
 

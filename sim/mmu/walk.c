@@ -1,14 +1,16 @@
 /*
- * The page walk in its four forms: 4-level (4 KiB, 2 MiB, 1 GiB pages), PAE, 32-bit with PSE and PSE-36, none.
+ * The page walk in its four forms: 4-level (4 KiB, 2 MiB, 1 GiB pages), PAE, 32-bit with PSE and PSE-36,
+ * none.
  *
- * Source: AMD64 APM vol. 2, "Page Translation and Protection", "Page-Protection Checks"; Intel SDM vol. 3A, "Paging",
- * "Access Rights", "Page-Fault Exceptions", "Accessed and Dirty Flags".
+ * Source: AMD64 APM vol. 2, "Page Translation and Protection", "Page-Protection Checks"; Intel SDM vol. 3A,
+ * "Paging", "Access Rights", "Page-Fault Exceptions", "Accessed and Dirty Flags".
  *
- * Deviations: the memory type of the tables themselves (PCD and PWT of CR3 and of table entries) has no effect;
- * accessed bits of upper levels are not set by a walk that ends in a fault, which the manuals allow.
+ * Deviations: the memory type of the tables themselves (PCD and PWT of CR3 and of table entries) has no
+ * effect; accessed bits of upper levels are not set by a walk that ends in a fault, which the manuals allow.
  *
- * The clever part: entries are only looked at on the way down and updated after everything is known to be good, so
- * a fault leaves memory as it was. An update that fails means the entry has changed since: the walk starts again.
+ * The clever part: entries are only looked at on the way down and updated after everything is known to be
+ * good, so a fault leaves memory as it was. An update that fails means the entry has changed since: the walk
+ * starts again.
  */
 
 #include "mmu/walk.h"
@@ -105,8 +107,8 @@ static bool fail(const struct paging *p, unsigned access, uint32_t bits, bool de
 }
 
 /* Reads down to the page, checking each entry; then the rights. */
-static bool descend(const struct paging *p, const struct walk_memory *m, const struct walk_start *start, lin_t a,
-                    unsigned access, struct trail *t, struct walk_result *out)
+static bool descend(const struct paging *p, const struct walk_memory *m, const struct walk_start *start,
+                    lin_t a, unsigned access, struct trail *t, struct walk_result *out)
 {
     phys_t table = start->table;
     uint64_t rights = start->rights;
@@ -192,7 +194,8 @@ bool walk_from(const struct paging *p, const struct walk_memory *m, const struct
     return false;
 }
 
-bool walk(const struct paging *p, const struct walk_memory *m, lin_t a, unsigned access, struct walk_result *out)
+bool walk(const struct paging *p, const struct walk_memory *m, lin_t a, unsigned access,
+          struct walk_result *out)
 {
     struct walk_start start;
     if (!walk_root(p, a, &start)) {

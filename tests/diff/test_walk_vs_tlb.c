@@ -1,7 +1,7 @@
 /*
- * Random guests that map, change, invalidate and access memory. A guest that invalidates as the manual asks must
- * never see a difference between the cached translation and a walk of the page tables as they stand; and what it reads
- * and writes must be what a plain array of physical memory holds. SEED=n replays.
+ * Random guests that map, change, invalidate and access memory. A guest that invalidates as the manual asks
+ * must never see a difference between the cached translation and a walk of the page tables as they stand; and
+ * what it reads and writes must be what a plain array of physical memory holds. SEED=n replays.
  */
 
 #include "unit/cpu/mem_fixture.h"
@@ -11,8 +11,8 @@
 #include <stdio.h>
 
 #define ACCESSES 150000u
-#define PAGES    96u  /* linear pages in play, spread over tables and TLB sets */
-#define FRAMES   64u  /* physical pages that they are mapped to, from 8 MiB upwards */
+#define PAGES    96u /* linear pages in play, spread over tables and TLB sets */
+#define FRAMES   64u /* physical pages that they are mapped to, from 8 MiB upwards */
 #define FRAME_0  0x800000u
 #define PCIDS    3u
 
@@ -49,8 +49,8 @@ static uint64_t page_address(unsigned n)
 
 static uint64_t random_rights(void)
 {
-    return (below(10) ? PTE_P : 0) | (below(4) ? PTE_W : 0) | (below(3) ? PTE_U : 0) | (below(8) ? 0 : PTE_XD) |
-           (below(2) ? PTE_A : 0) | (below(3) ? 0 : PTE_D);
+    return (below(10) ? PTE_P : 0) | (below(4) ? PTE_W : 0) | (below(3) ? PTE_U : 0) |
+           (below(8) ? 0 : PTE_XD) | (below(2) ? PTE_A : 0) | (below(3) ? 0 : PTE_D);
 }
 
 static uint64_t root(void)
@@ -78,8 +78,8 @@ static bool is_large(uint64_t a)
     return fixture_word(&g.f, fixture_entry_at(&g.f, root(), a, 2)) & PTE_PS;
 }
 
-/* Changes what a page is mapped to in the current address space; a guest that does it right invalidates afterwards
- * whatever was mapped before. */
+/* Changes what a page is mapped to in the current address space; a guest that does it right invalidates
+ * afterwards whatever was mapped before. */
 static void remap(void)
 {
     unsigned n = (unsigned)below(PAGES);
@@ -98,14 +98,15 @@ static void remap(void)
     invalidate(a);
 }
 
-/* Takes rights from, or gives them to, a whole region through an entry above its page tables. Regions above global
- * pages are spared: those must have the same rights in every address space. */
+/* Takes rights from, or gives them to, a whole region through an entry above its page tables. Regions above
+ * global pages are spared: those must have the same rights in every address space. */
 static void change_table_rights(void)
 {
     uint64_t a = page_address((unsigned)(below(PAGES / 8) * 8 + below(6)));
     uint64_t at = fixture_entry_at(&g.f, root(), a, 2 + (unsigned)below(3));
     uint64_t entry = fixture_word(&g.f, at) & ~(PTE_W | PTE_U | PTE_XD);
-    fixture_entry(&g.f, at, entry | (below(3) ? PTE_W : 0) | (below(3) ? PTE_U : 0) | (below(8) ? 0 : PTE_XD));
+    fixture_entry(&g.f, at,
+                  entry | (below(3) ? PTE_W : 0) | (below(3) ? PTE_U : 0) | (below(8) ? 0 : PTE_XD));
     mem_invpcid(g.cpu, INVPCID_ALL_GLOBAL, 0, lin(0));
 }
 
@@ -114,11 +115,13 @@ static void toggle_large(void)
 {
     uint64_t at = fixture_entry_at(&g.f, root(), 0x200000, 2);
     uint64_t entry = fixture_word(&g.f, at);
-    fixture_entry(&g.f, at, (entry & PTE_PS) ? fixture_table(&g.f) | PTE_P | PTE_W | PTE_U
-                                             : FRAME_0 | PTE_PS | PTE_P | random_rights());
+    fixture_entry(&g.f, at,
+                  (entry & PTE_PS) ? fixture_table(&g.f) | PTE_P | PTE_W | PTE_U
+                                   : FRAME_0 | PTE_PS | PTE_P | random_rights());
     mem_invlpg(g.cpu, lin(0x200000 + below(512) * PAGE_SIZE_BYTES));
     for (unsigned i = 0; i < 512; i++) {
-        mem_invlpg(g.cpu, lin(0x200000 + (uint64_t)i * PAGE_SIZE_BYTES)); /* the small pages that were there before */
+        mem_invlpg(g.cpu, lin(0x200000 +
+                              (uint64_t)i * PAGE_SIZE_BYTES)); /* the small pages that were there before */
     }
     g.larges++;
 }

@@ -229,14 +229,15 @@ struct frame_manager *frame_manager_get(void);
 
 /* ---- allocation ---- */
 
-#define FRAME_DMA        0x1u  /* only below 16 MiB */
-#define FRAME_ZERO       0x2u  /* filled with zeros through the physmap */
-#define FRAME_STRICT     0x4u  /* only the preferred node, else STATUS_ERR_NO_LOCAL_MEMORY */
-#define FRAME_CRITICAL   0x8u  /* may use the reserves below the marks */
-#define FRAME_HIGH       0x10u /* prefers the High zone (32-bit configurations) */
-#define FRAME_ALIGNED    0x20u /* run aligned to its length rounded up to a power of two */
-#define FRAME_NODE(node) ((uint32_t)((node) + 1u) << 8) /* preferred node; default: that of the calling CPU \
-                                                         */
+#define FRAME_DMA      0x1u  /* only below 16 MiB */
+#define FRAME_ZERO     0x2u  /* filled with zeros through the physmap */
+#define FRAME_STRICT   0x4u  /* only the preferred node, else STATUS_ERR_NO_LOCAL_MEMORY */
+#define FRAME_CRITICAL 0x8u  /* may use the reserves below the marks */
+#define FRAME_HIGH     0x10u /* prefers the High zone (32-bit configurations) */
+#define FRAME_ALIGNED  0x20u /* run aligned to its length rounded up to a power of two */
+#define FRAME_NODE(node)                                                               \
+    ((uint32_t)((node) + 1u) << 8) /* preferred node; default: that of the calling CPU \
+                                    */
 #define FRAME_FLAGS_ALL 0xff3fu
 
 /* One frame, refs 1. Fails: STATUS_ERR_NO_MEMORY, STATUS_ERR_NO_LOCAL_MEMORY, STATUS_ERR_ARGUMENT (flags,

@@ -112,11 +112,10 @@ static void orphan(void)
 {
     int64_t pid = sys_fork();
     if (pid == 0) {
-        int64_t middle = sys_getppid();
-        while (sys_getppid() == middle) {
+        while (sys_getppid() != 1) { /* init waits for it: a test that hangs here fails */
             sys_yield();
         }
-        sys_exit(sys_getppid() == 1 ? 0 : 1);
+        sys_exit(0);
     }
     sys_exit(pid > 0 ? 5 : 6);
 }

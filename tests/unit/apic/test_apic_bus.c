@@ -405,6 +405,45 @@ static void level_interrupt_runs_through_io_apic_lapic_and_eoi(void **state)
     assert_int_equal(f.count, 2);
 }
 
+static void sender_after_the_queue_has_been_served_waits_like_the_others(void **state)
+{
+    (void)state;
+    ipi(0, 0, 0xc4400, 10); /* three in flight of four */
+    ipi(1, 0, 0xc4400, 20); /* waits for three */
+    run_until(f.q, 10 + IPI);
+    ipi(2, 0, 0xc4400, 120); /* no room again */
+    ipi(3, 1, 0x4400, 130);
+    assert_true(lapic_icr_stalls(&f.l[2]));
+    assert_true(lapic_icr_stalls(&f.l[3]));
+    assert_int_equal(f.bus.waiters[0], 2);
+    assert_int_equal(f.bus.waiters[1], 3);
+    run_until(f.q, 10000);
+    assert_int_equal(f.count, 10);
+}
+
+static void only_acceptor_wins_every_time(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 3; i++) {
+        lapic_write(&f.l[i], LAPIC_SVR, 0xff, 0);
+    }
+    ipi(0, 0xff, 0x4191, 10);
+    ipi(0, 0xff, 0x41a1, 20);
+    run_until(f.q, 500);
+    assert_int_equal(lapic_pending(&f.l[3]), 0xa1);
+}
+
+static void page_of_an_x2apic_ignores_writes(void **state)
+{
+    (void)state;
+    struct bus_cx cx = {0, 2};
+    lapic_msr_write(&f.l[2], MSR_APIC_BASE, LAPIC_DEFAULT_BASE | 0xc00, 0);
+    apic_bus_mmio_ops.mmio_write(&f.bus, &cx, 0x80, 0x30, 4);
+    assert_int_equal(f.l[2].tpr, 0);
+    cx.cpu = CPUS;
+    apic_bus_mmio_ops.mmio_write(&f.bus, &cx, 0x80, 0x30, 4);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 #define S(name) cmocka_unit_test_setup_teardown(name, setup_small, teardown)
 
@@ -432,6 +471,9 @@ int main(void)
         T(register_page_selects_the_apic_of_the_cpu),
         S(state_moves_with_messages_in_flight_and_waiters),
         T(level_interrupt_runs_through_io_apic_lapic_and_eoi),
+        S(sender_after_the_queue_has_been_served_waits_like_the_others),
+        T(only_acceptor_wins_every_time),
+        T(page_of_an_x2apic_ignores_writes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -454,6 +454,60 @@ static void state_moves_with_its_derived_values(void **state)
                      lapic_read(&f.l, LAPIC_TIMER_CURRENT, 200));
 }
 
+static void waiting_command_keeps_its_destination_when_icr_hi_is_written(void **state)
+{
+    (void)state;
+    f.answer = APIC_NO_ROOM;
+    wr(LAPIC_ICR_HI, 0x07000000, 0);
+    wr(LAPIC_ICR_LO, 0x4041, 0);
+    wr(LAPIC_ICR_HI, 0x09000000, 1);
+    f.answer = APIC_SENT;
+    lapic_bus_room(&f.l, 2);
+    assert_int_equal(f.sent.destination, 7);
+    assert_int_equal(rd(LAPIC_ICR_HI, 2), 0x09000000);
+}
+
+static void reset_drops_the_waiting_command(void **state)
+{
+    (void)state;
+    f.answer = APIC_NO_ROOM;
+    wr(LAPIC_ICR_LO, 0x4041, 0);
+    lapic_init_reset(&f.l, 1);
+    assert_false(lapic_icr_stalls(&f.l));
+    lapic_bus_room(&f.l, 2);
+    assert_int_equal(f.sends, 1);
+}
+
+static void vector_bits_lie_in_eight_words(void **state)
+{
+    (void)state;
+    for (unsigned word = 0; word < 8; word++) {
+        unsigned vector = word * 32 + 16;
+        arrive(APIC_FIXED, vector, true);
+        assert_int_equal(rd(LAPIC_IRR + word * 16, 50), 0x10000);
+        assert_int_equal(rd(LAPIC_TMR + word * 16, 50), 0x10000);
+        assert_int_equal(lapic_acknowledge(&f.l, 50), vector);
+        assert_int_equal(rd(LAPIC_ISR + word * 16, 50), 0x10000);
+    }
+    assert_int_equal(rd(LAPIC_ESR, 50), 0);
+}
+
+static void init_with_edge_trigger_is_sent_whatever_the_level_bit(void **state)
+{
+    (void)state;
+    wr(LAPIC_ICR_LO, 0x0500, 0);
+    assert_int_equal(f.sends, 1);
+}
+
+static void edge_programming_of_a_lint_clears_its_remote_irr(void **state)
+{
+    (void)state;
+    wr(LAPIC_LVT_LINT0, 0x8042, 0);
+    lapic_set_lint(&f.l, 0, true, 5);
+    wr(LAPIC_LVT_LINT0, 0x0042, 6);
+    assert_int_equal(rd(LAPIC_LVT_LINT0, 6), 0x0042);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -490,6 +544,11 @@ int main(void)
         T(logical_cluster_destination_is_cluster_and_mask),
         X(x2apic_logical_destination_is_cluster_and_mask),
         T(state_moves_with_its_derived_values),
+        T(waiting_command_keeps_its_destination_when_icr_hi_is_written),
+        T(reset_drops_the_waiting_command),
+        T(vector_bits_lie_in_eight_words),
+        T(init_with_edge_trigger_is_sent_whatever_the_level_bit),
+        T(edge_programming_of_a_lint_clears_its_remote_irr),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

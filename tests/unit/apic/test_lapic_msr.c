@@ -169,6 +169,31 @@ static void init_keeps_the_mode_and_resets_the_rest(void **state)
     assert_int_equal(value, 0xff);
 }
 
+static void owned_msrs_are_named(void **state)
+{
+    (void)state;
+    assert_true(lapic_has_msr(0x1b));
+    assert_true(lapic_has_msr(0x6e0));
+    assert_true(lapic_has_msr(0x800));
+    assert_true(lapic_has_msr(0x8ff));
+    assert_false(lapic_has_msr(0x7ff));
+    assert_false(lapic_has_msr(0x900));
+    assert_false(lapic_has_msr(0x10));
+}
+
+static void entering_x2apic_mode_clears_the_destination_of_icr(void **state)
+{
+    (void)state;
+    uint64_t value;
+    wr(LAPIC_ICR_HI, 0x07000000, 0);
+    wr(LAPIC_TPR, 0x30, 0);
+    assert_int_equal(set_msr(MSR_APIC_BASE, LAPIC_DEFAULT_BASE | 0xc00), OK);
+    assert_int_equal(get_msr(0x830, &value), OK);
+    assert_int_equal(value, 0);
+    assert_int_equal(get_msr(0x808, &value), OK);
+    assert_int_equal(value, 0x30); /* the rest stays */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -183,6 +208,8 @@ int main(void)
         X(x2apic_icr_write_stalls_while_the_last_one_waits),
         X(self_ipi_register_interrupts_its_own_cpu),
         X(init_keeps_the_mode_and_resets_the_rest),
+        T(owned_msrs_are_named),
+        T(entering_x2apic_mode_clears_the_destination_of_icr),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

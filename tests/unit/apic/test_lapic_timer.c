@@ -169,6 +169,57 @@ static void without_tsc_deadline_its_msr_and_mode_do_not_exist(void **state)
     assert_int_equal(rd(LAPIC_LVT_TIMER, 0), 0x40);
 }
 
+static void periodic_phase_survives_a_change_of_the_divider(void **state)
+{
+    (void)state;
+    wr(LAPIC_TIMER_DIVIDE, 0xb, 0);
+    wr(LAPIC_LVT_TIMER, 0x20040, 0);
+    wr(LAPIC_TIMER_INITIAL, 100, 0);
+    wr(LAPIC_TIMER_DIVIDE, 0x0, bus(30));
+    assert_int_equal(event_next(f.q), bus(30 + 140));
+    run_until(f.q, bus(170));
+    assert_int_equal(rd(LAPIC_TIMER_CURRENT, bus(170)), 100);
+    assert_int_equal(rd(LAPIC_TIMER_CURRENT, bus(170 + 60)), 70);
+    assert_int_equal(event_next(f.q), bus(170 + 200));
+}
+
+static void leaving_tsc_deadline_mode_forgets_the_deadline(void **state)
+{
+    (void)state;
+    uint64_t value;
+    wr(LAPIC_LVT_TIMER, 0x40040, 0);
+    set_msr(MSR_TSC_DEADLINE, 5000);
+    wr(LAPIC_LVT_TIMER, 0x00040, 1);
+    wr(LAPIC_LVT_TIMER, 0x40040, 2);
+    get_msr(MSR_TSC_DEADLINE, &value);
+    assert_int_equal(value, 0);
+    assert_int_equal(event_next(f.q), EVENT_NEVER);
+}
+
+static void masked_tsc_deadline_expires_silently(void **state)
+{
+    (void)state;
+    uint64_t value;
+    wr(LAPIC_LVT_TIMER, 0x50040, 0);
+    set_msr(MSR_TSC_DEADLINE, 5000);
+    run_until(f.q, 5000);
+    assert_int_equal(f.intr.count, 0);
+    get_msr(MSR_TSC_DEADLINE, &value);
+    assert_int_equal(value, 0);
+}
+
+static void reset_disarms_the_timer(void **state)
+{
+    (void)state;
+    uint64_t value;
+    wr(LAPIC_LVT_TIMER, 0x40040, 0);
+    set_msr(MSR_TSC_DEADLINE, 5000);
+    lapic_init_reset(&f.l, 10);
+    assert_int_equal(event_next(f.q), EVENT_NEVER);
+    get_msr(MSR_TSC_DEADLINE, &value);
+    assert_int_equal(value, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -184,6 +235,10 @@ int main(void)
         T(tsc_deadline_follows_the_tsc_offset),
         T(tsc_deadline_msr_is_ignored_in_other_modes),
         T(without_tsc_deadline_its_msr_and_mode_do_not_exist),
+        T(periodic_phase_survives_a_change_of_the_divider),
+        T(leaving_tsc_deadline_mode_forgets_the_deadline),
+        T(masked_tsc_deadline_expires_silently),
+        T(reset_disarms_the_timer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,8 +1,8 @@
 #ifndef ORRERY_TESTS_UNIT_CPU_MEM_FIXTURE_H
 #define ORRERY_TESTS_UNIT_CPU_MEM_FIXTURE_H
 
-/* A vCPU with RAM and one device, and page tables made by hand, for the tests of the memory path. Nothing here runs an
- * instruction. */
+/* A vCPU with RAM and one device, and page tables made by hand, for the tests of the memory path. Nothing
+ * here runs an instruction. */
 
 #include "cpu/mem.h"
 #include "cpu/mem_internal.h"
@@ -47,7 +47,8 @@ struct fixture {
     unsigned write_pointer_drops;
 };
 
-static inline uint64_t fixture_device_read(void *dev, const struct bus_cx *cx, uint64_t offset, unsigned size_bytes)
+static inline uint64_t fixture_device_read(void *dev, const struct bus_cx *cx, uint64_t offset,
+                                           unsigned size_bytes)
 {
     struct fixture *f = dev;
     f->device_reads++;
@@ -137,9 +138,9 @@ static inline void fixture_update(struct cpu *cpu)
 {
     bool was_user = cpu->host == cpu->host_tables[MEM_USER];
     cpu->mode = MODE_LONG64;
-    cpu->mem_mode = cpu->cpl == 3                     ? MEM_USER
+    cpu->mem_mode = cpu->cpl == 3                    ? MEM_USER
                     : (cpu->rflags & RFLAGS_AC) != 0 ? MEM_SUPERVISOR_AC
-                                                      : MEM_SUPERVISOR;
+                                                     : MEM_SUPERVISOR;
     cpu->host = cpu->host_tables[cpu->mem_mode];
     cpu->fetch.valid &= was_user == (cpu->cpl == 3);
     mem_mode_changed(cpu);
@@ -201,7 +202,8 @@ static inline void fixture_check_host_entries(struct cpu *cpu)
                     continue;
                 }
                 unsigned page_shift;
-                const struct tlb_entry *t = tlb_lookup(&cpu->tlb, lin(tags[write]), mem_pcid(cpu), &page_shift);
+                const struct tlb_entry *t =
+                    tlb_lookup(&cpu->tlb, lin(tags[write]), mem_pcid(cpu), &page_shift);
                 assert_non_null(t);
                 phys_t page = walk_physical(t->data, page_shift, lin(tags[write]));
                 assert_ptr_equal((uint8_t *)(e->addend + tags[write]), ram_at(&cpu->bus->ram, page));

@@ -1,4 +1,5 @@
-/* Data accesses, fetches and invalidations of one vCPU: what they do, what they fault with, what they leave alone. */
+/* Data accesses, fetches and invalidations of one vCPU: what they do, what they fault with, what they leave
+ * alone. */
 
 #include "mem_fixture.h"
 
@@ -50,7 +51,8 @@ static uint64_t pte(uint64_t a)
     return fixture_word(&f, fixture_entry_at(&f, cpu->cr3, a, 1));
 }
 
-/* ---- scalars ----------------------------------------------------------------------------------------------------- */
+/* ---- scalars
+ * ----------------------------------------------------------------------------------------------------- */
 
 static void a_write_is_read_back_in_every_size(void **state)
 {
@@ -61,7 +63,8 @@ static void a_write_is_read_back_in_every_size(void **state)
             write_ok(0x5100, 8, UINT64_C(0xffffffffffffffff));
             write_ok(0x5108, 8, UINT64_C(0xffffffffffffffff));
             write_ok(0x5100 + offset, size, UINT64_C(0x0807060504030201));
-            assert_int_equal(read_ok(0x5100 + offset, size), UINT64_C(0x0807060504030201) & bits_size_mask(size));
+            assert_int_equal(read_ok(0x5100 + offset, size),
+                             UINT64_C(0x0807060504030201) & bits_size_mask(size));
             assert_int_equal(ram_at(&f.bus.ram, phys(0x123100))[offset + size], 0xff);
         }
     }
@@ -179,7 +182,8 @@ static void alignment_is_checked_at_cpl_3_with_am_and_ac_only(void **state)
     assert_true(mem_read(cpu, lin(0x5001), 4, &value));
 }
 
-/* ---- blocks and probes ------------------------------------------------------------------------------------------- */
+/* ---- blocks and probes
+ * ------------------------------------------------------------------------------------------- */
 
 static void blocks_of_any_length_and_alignment_are_what_was_written(void **state)
 {
@@ -216,7 +220,8 @@ static void probes_touch_nothing_but_page_table_bits(void **state)
     assert_int_equal(pte(0x5000) & (PTE_A | PTE_D), PTE_A | PTE_D);
 }
 
-/* ---- read-modify-write ------------------------------------------------------------------------------------------- */
+/* ---- read-modify-write
+ * ------------------------------------------------------------------------------------------- */
 
 static void a_read_modify_write_reads_before_and_writes_after(void **state)
 {
@@ -260,7 +265,8 @@ static void a_read_modify_write_needs_the_right_to_write_before_it_reads(void **
     assert_int_equal(f.device_reads, 0);
 }
 
-/* ---- devices ----------------------------------------------------------------------------------------------------- */
+/* ---- devices
+ * ----------------------------------------------------------------------------------------------------- */
 
 static void a_device_sees_the_access_as_it_was_made(void **state)
 {
@@ -303,7 +309,9 @@ static void memory_that_nobody_has_reads_as_ones(void **state)
     assert_int_equal(read_ok(0x5000, 4), 0xffffffff);
 }
 
-/* ---- TLB --------------------------------------------------------------------------------------------------------- */
+/* ---- TLB
+ * ---------------------------------------------------------------------------------------------------------
+ */
 
 static void a_stale_translation_is_used_until_it_is_invalidated(void **state)
 {
@@ -393,7 +401,8 @@ static void host_entries_die_with_the_tlb_entry_that_is_replaced(void **state)
     (void)state;
     uint64_t stride = (uint64_t)TLB_4K_SETS << PAGE_SHIFT;
     for (unsigned i = 0; i <= TLB_4K_WAYS; i++) {
-        fixture_map(&f, 0x10000 + i * stride, 0x123000, RW); /* even when the two entries have the same data */
+        fixture_map(&f, 0x10000 + i * stride, 0x123000,
+                    RW); /* even when the two entries have the same data */
     }
     for (unsigned i = 0; i < TLB_4K_WAYS; i++) {
         write_ok(0x10000 + i * stride, 8, 1);
@@ -419,6 +428,33 @@ static void host_entries_of_a_large_page_die_with_it(void **state)
     for (uint64_t a = 0x400000; a < 0x600000; a += 0x1000) {
         assert_null(mem_host_write(cpu, a, 8));
     }
+}
+
+static void host_entries_of_a_large_page_die_when_another_of_the_same_memory_takes_its_place(void **state)
+{
+    (void)state;
+    uint64_t stride = (uint64_t)TLB_2M_SETS << 21;
+    for (unsigned i = 0; i <= TLB_2M_WAYS; i++) {
+        uint64_t a = 0x40000000 + i * stride;
+        fixture_entry(&f, fixture_entry_at(&f, cpu->cr3, a, 2), 0x600000 | RW | PTE_PS | PTE_D);
+        read_ok(a + 0x1000 * i, 8);
+    }
+    assert_null(mem_host_read(cpu, 0x40000000, 8));
+    assert_non_null(mem_host_read(cpu, 0x40000000 + TLB_2M_WAYS * (stride + 0x1000), 8));
+}
+
+static void an_access_across_4_gib_wraps_outside_64_bit_mode(void **state)
+{
+    (void)state;
+    fixture_map(&f, 0xfffff000, 0x123000, RW);
+    fixture_map(&f, 0, 0x124000, RW);
+    fixture_map(&f, UINT64_C(0x100000000), 0x125000, RW);
+    write_ok(0xfffffffe, 4, 0x11223344);
+    assert_int_equal(fixture_word(&f, 0x125000), 0x1122);
+    cpu->mode = MODE_PROT32;
+    write_ok(0xfffffffe, 4, 0x55667788);
+    assert_int_equal(fixture_word(&f, 0x124000), 0x5566);
+    assert_int_equal(fixture_word(&f, 0x125000), 0x1122);
 }
 
 static void writing_cr3_keeps_global_pages_and_other_pcids(void **state)
@@ -526,7 +562,8 @@ static void peeking_translates_as_the_vcpu_would_and_leaves_no_trace(void **stat
     assert_int_equal(at.v, 0x123678); /* the stale one */
 }
 
-/* ---- fetch ------------------------------------------------------------------------------------------------------- */
+/* ---- fetch
+ * ------------------------------------------------------------------------------------------------------- */
 
 static void a_fetch_stops_at_the_end_of_the_page(void **state)
 {
@@ -584,7 +621,8 @@ static void the_fetch_latch_outlives_replacement_and_dies_with_everything_else(v
     assert_false(cpu->fetch.valid);
 }
 
-/* ---- special pages, debug registers ------------------------------------------------------------------------------ */
+/* ---- special pages, debug registers
+ * ------------------------------------------------------------------------------ */
 
 static void a_page_with_code_or_a_monitor_gets_no_write_pointer_and_tells_of_writes(void **state)
 {
@@ -694,6 +732,8 @@ int main(void)
         TEST(clearing_wp_lets_the_supervisor_write_through_the_same_entry),
         TEST(host_entries_die_with_the_tlb_entry_that_is_replaced),
         TEST(host_entries_of_a_large_page_die_with_it),
+        TEST(host_entries_of_a_large_page_die_when_another_of_the_same_memory_takes_its_place),
+        TEST(an_access_across_4_gib_wraps_outside_64_bit_mode),
         TEST(writing_cr3_keeps_global_pages_and_other_pcids),
         TEST(invpcid_reaches_other_pcids),
         TEST(pdpte_registers_change_when_they_are_loaded_and_not_before),

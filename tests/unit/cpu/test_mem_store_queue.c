@@ -54,7 +54,8 @@ static void tick(unsigned n, unsigned cycles)
     f.cpu[n]->left_cycles -= cycles;
 }
 
-/* ---- visibility -------------------------------------------------------------------------------------------------- */
+/* ---- visibility
+ * -------------------------------------------------------------------------------------------------- */
 
 static void with_capacity_0_a_store_is_seen_at_once(void **state)
 {
@@ -191,7 +192,8 @@ static void setting_an_accessed_bit_drains(void **state)
     assert_int_equal(f.cpu[0]->stores.count, 1);
 }
 
-/* ---- drains ------------------------------------------------------------------------------------------------------ */
+/* ---- drains
+ * ------------------------------------------------------------------------------------------------------ */
 
 static void stores_are_due_after_the_delay_and_never_before_an_older_one(void **state)
 {
@@ -263,6 +265,10 @@ static void locked_operations_drain_before_and_are_not_queued(void **state)
     assert_int_equal(fixture_word(&f, 0x124000), 6);
     assert_int_equal(f.cpu[0]->stores.count, 0);
     struct mem_rmw rmw;
+    store(0, X, 8, 9);
+    assert_true(mem_rmw_begin(f.cpu[0], lin(Y), 8, true, &rmw));
+    assert_int_equal(fixture_word(&f, 0x123000), 9); /* before it reads */
+    mem_rmw_commit(f.cpu[0], &rmw, rmw.old, 0);
     assert_true(mem_rmw_begin(f.cpu[0], lin(Y), 8, false, &rmw)); /* without LOCK it is a load and a store */
     mem_rmw_commit(f.cpu[0], &rmw, 7, 0);
     assert_int_equal(fixture_word(&f, 0x124000), 6);
@@ -300,14 +306,16 @@ static void special_pages_hear_of_a_store_when_it_drains(void **state)
     f.bus.ram.flags[0x123] = PAGE_CODE;
     store(0, X + 4, 2, 1);
     assert_int_equal(f.special_writes, 0);
-    assert_true(f.cpu[0]->chain_cut); /* own code is fetched with the store in view from the next instruction on */
+    assert_true(
+        f.cpu[0]->chain_cut); /* own code is fetched with the store in view from the next instruction on */
     mem_drain(f.cpu[0]);
     assert_int_equal(f.special_writes, 1);
     assert_int_equal(f.special_at, 0x123004);
     assert_int_equal(f.special_size, 2);
 }
 
-/* ---- litmus tests by hand, two vCPUs ------------------------------------------------------------------------------ */
+/* ---- litmus tests by hand, two vCPUs
+ * ------------------------------------------------------------------------------ */
 
 static void sb_both_loads_may_see_zero(void **state)
 {
@@ -378,7 +386,8 @@ static void n6_a_load_may_be_forwarded_before_the_store_is_seen(void **state)
     assert_int_equal(fixture_word(&f, 0x123000), 1);
 }
 
-/* ---- state ------------------------------------------------------------------------------------------------------- */
+/* ---- state
+ * ------------------------------------------------------------------------------------------------------- */
 
 static void equal_queues_are_equal_bytes_wherever_the_ring_stands(void **state)
 {

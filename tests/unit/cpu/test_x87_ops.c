@@ -417,7 +417,7 @@ static void random_scene(struct rng *r, const struct op *op, struct scene *s)
     memset(s, 0, sizeof *s);
     uint16_t masks = rng_below(r, 3) == 0 ? (uint16_t)(rng_next(r) & 0x3f) : 0x3f;
     uint16_t fcw = (uint16_t)((rng_next(r) & 0x0f00) | masks | FCW_ONE);
-    if ((fcw & FCW_PC) == 0x100 || rng_below(r, 3) == 0) {
+    if (rng_below(r, 3) == 0) {
         fcw |= 0x300;
     }
     uint16_t fsw = (uint16_t)(rng_next(r) & (FSW_CC | FSW_TOP | FSW_SF | masks));

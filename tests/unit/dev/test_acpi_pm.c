@@ -172,6 +172,23 @@ static void state_moves_and_reset_clears(void **state)
     assert_int_equal(in(PM, 4, 10), 0);
 }
 
+static void events_add_to_the_status_and_interrupt_at_once(void **state)
+{
+    (void)state;
+    out(PM + 2, 0x0101, 2, 0);
+    out(GPE + 2, 0xffff, 2, 0);
+    run_until(f.q, tick(0x800000));
+    acpi_pm_power_button(&f.pm, tick(0x800000));
+    assert_int_equal(in(PM, 2, tick(0x800000)), 0x0101);
+    out(PM, 0x0101, 2, tick(0x800001));
+    acpi_pm_general_event(&f.pm, 3, tick(0x800002));
+    assert_change(&f.sci, 2, true, tick(0x800002));
+    out(GPE + 2, 0, 1, tick(0x800003));
+    assert_change(&f.sci, 3, false, tick(0x800003));
+    assert_int_equal(in(GPE + 2, 2, tick(0x800003)), 0xff00);
+    assert_int_equal(in(GPE + 4, 1, tick(0x800003)), 0xff);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -187,6 +204,7 @@ int main(void)
         T(sleep_enable_with_the_type_of_s5_powers_off),
         T(reset_register_resets_on_the_rising_bit),
         T(state_moves_and_reset_clears),
+        T(events_add_to_the_status_and_interrupt_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

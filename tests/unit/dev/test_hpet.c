@@ -293,6 +293,49 @@ static void state_moves_and_reset_clears(void **state)
     assert_int_equal(f.legacy_on.changes[f.legacy_on.count - 1].level, false);
 }
 
+static void absent_comparator_reads_zero_and_ignores_writes(void **state)
+{
+    (void)state;
+    wr(T_CONF(3), HPET_TN_INT_ENB, 0);
+    wr(T_CMP(3), 5, 0);
+    assert_int_equal(rd(T_CONF(3), 8, 0), 0);
+    assert_int_equal(rd(T_CMP(3), 8, 0), 0);
+}
+
+static void changing_the_trigger_type_drops_the_interrupt(void **state)
+{
+    (void)state;
+    wr(T_CONF(0), HPET_TN_INT_ENB | HPET_TN_INT_TYPE_LEVEL | ROUTE(20), 0);
+    wr(T_CMP(0), 10, 0);
+    wr(0x10, 1, 0);
+    run_until(f.q, 10 * TICK);
+    wr(T_CONF(0), HPET_TN_INT_ENB | ROUTE(20), 11 * TICK);
+    assert_change(&f.ioapic, 1, false, 11 * TICK);
+    assert_int_equal(rd(0x20, 8, 11 * TICK), 0);
+}
+
+static void mode_32_cuts_the_comparator(void **state)
+{
+    (void)state;
+    wr(T_CMP(0), UINT64_C(0x1234567890), 0);
+    wr(T_CONF(0), HPET_TN_32MODE | ROUTE(20), 0);
+    assert_int_equal(rd(T_CMP(0), 8, 0), 0x34567890);
+    wr(T_CMP(0), UINT64_C(0xff00000001), 0);
+    assert_int_equal(rd(T_CMP(0), 8, 0), 1);
+}
+
+static void edge_that_was_not_enabled_does_not_come_later(void **state)
+{
+    (void)state;
+    wr(T_CONF(0), ROUTE(20), 0);
+    wr(T_CMP(0), 10, 0);
+    wr(0x10, 1, 0);
+    run_until(f.q, 20 * TICK);
+    wr(T_CONF(0), ROUTE(20), 20 * TICK);
+    wr(T_CONF(0), HPET_TN_INT_ENB | ROUTE(20), 21 * TICK);
+    assert_int_equal(f.ioapic.count, 0);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -316,6 +359,10 @@ int main(void)
         T(route_outside_the_mask_is_not_taken),
         T(odd_accesses_do_nothing),
         T(state_moves_and_reset_clears),
+        T(absent_comparator_reads_zero_and_ignores_writes),
+        T(changing_the_trigger_type_drops_the_interrupt),
+        T(mode_32_cuts_the_comparator),
+        T(edge_that_was_not_enabled_does_not_come_later),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -158,6 +158,23 @@ static void state_moves_and_reset_opens_a20(void **state)
     assert_change(&f.a20, f.a20.count - 1, true, 9);
 }
 
+static void reset_clears_buffer_and_command_byte(void **state)
+{
+    (void)state;
+    out(0x64, 0x60);
+    out(0x60, 0x07);
+    out(0x64, 0xd3);
+    out(0x60, 0x99);
+    i8042_ops.reset(&f.k, 9);
+    assert_change(&f.mouse, 1, false, 9);
+    assert_int_equal(in(0x64), 0x10);
+    assert_int_equal(ask(0x20), 0x30);
+    assert_int_equal(ask(0xd0), 0xcf);
+    out(0x64, 0xdd);
+    out(0x64, 0xdf);
+    assert_int_equal(ask(0xd0), 0xcf);
+}
+
 #define T(name) cmocka_unit_test_setup(name, setup)
 
 int main(void)
@@ -171,6 +188,7 @@ int main(void)
         T(absent_keyboard_never_answers),
         T(bytes_put_into_the_buffers_interrupt_when_enabled),
         T(state_moves_and_reset_opens_a20),
+        T(reset_clears_buffer_and_command_byte),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

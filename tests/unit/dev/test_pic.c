@@ -427,6 +427,38 @@ static void state_moves(void **state)
     assert_int_equal(pic_acknowledge(&other, 1001), 0x23);
 }
 
+static void two_slave_requests_with_automatic_eoi_make_two_edges(void **state)
+{
+    (void)state;
+    initialise(0x03, 0x03);
+    set(12, true);
+    set(14, true);
+    assert_int_equal(acknowledge(), 0x2c);
+    assert_true(f.pic.intr_level);
+    assert_int_equal(acknowledge(), 0x2e);
+    assert_false(f.pic.intr_level);
+}
+
+static void icw1_keeps_level_requests(void **state)
+{
+    (void)state;
+    out(0x4d0, 0x20);
+    set(5, true);
+    initialise(0x01, 0x01);
+    assert_true(f.pic.intr_level);
+}
+
+static void level_request_comes_with_the_programming_of_elcr(void **state)
+{
+    (void)state;
+    set(5, true);
+    acknowledge();
+    out(0x20, 0x20);
+    assert_false(f.pic.intr_level);
+    out(0x4d0, 0x20);
+    assert_true(f.pic.intr_level);
+}
+
 #define T(name) cmocka_unit_test_setup(name, setup)
 
 int main(void)
@@ -463,6 +495,9 @@ int main(void)
         T(word_access_reaches_both_ports),
         T(intr_falls_and_rises_between_two_requests),
         T(state_moves),
+        T(two_slave_requests_with_automatic_eoi_make_two_edges),
+        T(icw1_keeps_level_requests),
+        T(level_request_comes_with_the_programming_of_elcr),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -455,6 +455,51 @@ static void state_moves_with_bytes_in_every_queue(void **state)
     assert_int_equal(in8(&uart16550_ops, &other, COM1, BYTES(4)), 0);
 }
 
+static void disabled_sources_raise_nothing(void **state)
+{
+    (void)state;
+    out(1, 0x02, 0);
+    out(1, 0x00, 1);
+    assert_int_equal(f.irq.count, 2);
+    assert_int_equal(in(2, 1), 0x01);
+    receive('a', 1);
+    receive('b', 1);
+    uart_set_modem(&f.uart, 0, BYTES(3));
+    run_until(f.q, BYTES(3));
+    assert_int_equal(f.irq.count, 2);
+}
+
+static void modem_change_interrupts_at_once(void **state)
+{
+    (void)state;
+    out(1, 0x08, 0);
+    uart_set_modem(&f.uart, 0x30, 9);
+    assert_change(&f.irq, 0, true, 9);
+    in(6, 10);
+    assert_change(&f.irq, 1, false, 10);
+}
+
+static void reset_drops_the_interrupt(void **state)
+{
+    (void)state;
+    out(1, 0x02, 0);
+    uart16550_ops.reset(&f.uart, 100);
+    assert_change(&f.irq, 1, false, 100);
+    out(1, 0x02, 101);
+    assert_change(&f.irq, 2, true, 101);
+}
+
+static void clearing_an_empty_transmit_fifo_raises_nothing(void **state)
+{
+    (void)state;
+    out(2, 0x01, 0);
+    out(1, 0x02, 0);
+    in(2, 0);
+    unsigned before = f.irq.count;
+    out(2, 0x05, 1);
+    assert_int_equal(f.irq.count, before);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 #define I(name) cmocka_unit_test_setup_teardown(name, setup_instant, teardown)
 
@@ -486,6 +531,10 @@ int main(void)
         I(instant_rate_fills_the_fifo_and_never_overruns),
         T(reset_keeps_what_is_still_on_its_way_from_outside),
         T(state_moves_with_bytes_in_every_queue),
+        T(disabled_sources_raise_nothing),
+        T(modem_change_interrupts_at_once),
+        T(reset_drops_the_interrupt),
+        T(clearing_an_empty_transmit_fifo_raises_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

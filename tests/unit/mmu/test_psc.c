@@ -67,7 +67,7 @@ static void a_second_walk_in_the_region_reads_one_entry(void **state)
     assert_int_equal(walk_page(0x1000, 0, 0), 0x101000);
     assert_int_equal(reads, 1);
     assert_true(walk_page(0x200000, 0, 0) & BIT(63)); /* another page directory entry, absent */
-    assert_int_equal(reads, 1); /* the cached PDPTE leads to it */
+    assert_int_equal(reads, 1);                       /* the cached PDPTE leads to it */
 }
 
 static void a_stale_table_entry_is_believed_until_it_is_invalidated(void **state)

@@ -168,7 +168,8 @@ static void invalidating_an_address_spares_global_pages_and_tables_of_other_addr
     tlb_invalidate_address(&tlb, lin(page), 1);
     tlb_invalidate_address(&tlb, lin(global_page), 1);
     assert_false(has(lin(page), 1) || has_table(TLB_BANK_PDE, lin(page), 1));
-    assert_true(has(lin(page), 2) && has(lin(global_page), 1) && has_table(TLB_BANK_PML4E, lin(elsewhere), 1));
+    assert_true(has(lin(page), 2) && has(lin(global_page), 1) &&
+                has_table(TLB_BANK_PML4E, lin(elsewhere), 1));
 }
 
 static void a_fault_takes_the_page_even_when_global_and_only_the_tables_it_used(void **state)

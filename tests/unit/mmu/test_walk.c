@@ -11,7 +11,8 @@
 #include <cmocka.h>
 #include <string.h>
 
-/* ---- 64 KiB of memory that holds only page tables ------------------------------------------------------------- */
+/* ---- 64 KiB of memory that holds only page tables
+ * ------------------------------------------------------------- */
 
 #define MEMORY_BYTES 0x10000u
 #define ROOT         0x1000u
@@ -22,7 +23,7 @@
 struct memory {
     uint8_t bytes[MEMORY_BYTES];
     unsigned updates;
-    unsigned refuse;   /* the next updates to refuse */
+    unsigned refuse;    /* the next updates to refuse */
     uint64_t refuse_or; /* what is ored into the entry when one is refused */
 };
 
@@ -79,7 +80,8 @@ static void map_4k(struct memory *m, uint64_t flags)
     put(m, TABLE_1, 0xabc000 | flags);
 }
 
-/* ---- rights ------------------------------------------------------------------------------------------------------ */
+/* ---- rights
+ * ------------------------------------------------------------------------------------------------------ */
 
 struct situation {
     unsigned levels[4]; /* bit 0 R/W, bit 1 U/S, bit 2 XD of PML4E, PDPTE, PDE, PTE */
@@ -139,7 +141,8 @@ static void check_situation(struct memory *m, const struct situation *s)
     put(m, TABLE_3, TABLE_2 | entry_flags(s->levels[1]));
     put(m, TABLE_2, TABLE_1 | entry_flags(s->levels[2]));
     put(m, TABLE_1, 0xabc000 | entry_flags(s->levels[3]));
-    struct paging p = {.cr3 = ROOT, .mode = PAGING_4LEVEL, .wp = s->wp, .nxe = s->nxe, .smep = s->smep, .smap = s->smap};
+    struct paging p = {
+        .cr3 = ROOT, .mode = PAGING_4LEVEL, .wp = s->wp, .nxe = s->nxe, .smep = s->smep, .smap = s->smap};
     unsigned access = (s->write ? ACCESS_WRITE : 0) | (s->fetch ? ACCESS_FETCH : 0) |
                       (s->user && !s->implicit ? ACCESS_USER : 0) | (s->ac && !s->implicit ? ACCESS_AC : 0);
     struct walk_memory v = view(m);
@@ -191,7 +194,8 @@ static void rights_agree_with_the_manual_for_every_combination_of_one_level_agai
     }
 }
 
-/* ---- reserved bits ----------------------------------------------------------------------------------------------- */
+/* ---- reserved bits
+ * ----------------------------------------------------------------------------------------------- */
 
 static const uint64_t table_at[] = {TABLE_1, TABLE_2, TABLE_3, ROOT};
 
@@ -266,7 +270,8 @@ static void absence_below_goes_before_missing_rights_above(void **state)
     assert_false(r.denied);
 }
 
-/* ---- formats ----------------------------------------------------------------------------------------------------- */
+/* ---- formats
+ * ----------------------------------------------------------------------------------------------------- */
 
 static void large_pages_give_their_address_size_and_type(void **state)
 {
@@ -316,7 +321,8 @@ static void each_level_is_indexed_by_its_own_nine_bits(void **state)
     put(&m, TABLE_3 + 8 * 0x0aa, TABLE_2 | RWU);
     put(&m, TABLE_2 + 8 * 0x1f0, TABLE_1 | RWU);
     put(&m, TABLE_1 + 8 * 0x00f, 0x77000 | RWU);
-    uint64_t a = UINT64_C(0xffff000000000000) | UINT64_C(0x155) << 39 | UINT64_C(0x0aa) << 30 | 0x1f0u << 21 | 0xf << 12;
+    uint64_t a = UINT64_C(0xffff000000000000) | UINT64_C(0x155) << 39 | UINT64_C(0x0aa) << 30 | 0x1f0u << 21 |
+                 0xf << 12;
     assert_true(walk(&p, &v, lin(a | 0x456), 0, &r));
     assert_int_equal(walk_physical(r.data, r.page_shift, lin(a | 0x456)).v, 0x77456);
     assert_int_equal(r.top, 4);
@@ -398,14 +404,16 @@ static void pse_makes_4_mib_pages_with_40_bit_addresses(void **state)
     put32(&m, ROOT + 4, 0x00c00000u | BIT(21) | RWU | PTE_PS);
     assert_false(walk(&p, &v, high, 0, &r));
     assert_int_equal(r.error, 9);
-    p.pse = false; /* PS means nothing: the same entry names a page table, at an address beyond the memory here */
+    p.pse =
+        false; /* PS means nothing: the same entry names a page table, at an address beyond the memory here */
     put32(&m, ROOT + 4, TABLE_1 | RWU | PTE_PS);
     put32(&m, TABLE_1 + 4 * 0x312, 0x9000 | RWU);
     assert_true(walk(&p, &v, high, 0, &r));
     assert_int_equal(walk_physical(r.data, r.page_shift, high).v, 0x9345);
 }
 
-/* ---- accessed and dirty ------------------------------------------------------------------------------------------ */
+/* ---- accessed and dirty
+ * ------------------------------------------------------------------------------------------ */
 
 static void reads_set_accessed_everywhere_and_writes_set_dirty_in_the_page_only(void **state)
 {
