@@ -14,6 +14,7 @@
 #include "arch/x86_64/percpu.h"
 #include "arch/x86_64/switch.h"
 #include "arch/x86_64/uart.h"
+#include "boot/heap.h"
 #include "boot/pvh.h"
 #include "boot/tables.h"
 #include "boot_memory.h"
@@ -39,8 +40,6 @@ extern const char image_start[];
 extern const char image_end[];
 
 static __attribute__((section(".init.bss"))) struct region_list regions;
-static __attribute__((section(".init.bss"))) struct frame_node_range node_ranges[HANDOFF_MAX_AFFINITIES];
-static __attribute__((section(".init.bss"))) struct frame_numa numa;
 
 /* A failure before there is anything to fall back on. */
 static void must(status_t status, const char *what)
@@ -68,6 +67,7 @@ static const struct handoff *take_inventory(uint64_t start_info)
     must(pvh_make_handoff(start_info, image_physical(image_start), image_physical(image_end), &block,
                           &boot_memory.block_address),
          "start information");
+    boot_heap_init(&block->temporary_heap);
     console_stage("handoff");
     must(handoff_validate(block, sizeof(*block), &reader), "handoff block");
     must(region_list_build(&regions, block, boot_memory.block_address, &reader), "memory inventory");
@@ -82,25 +82,28 @@ static const struct handoff *take_inventory(uint64_t start_info)
     return block;
 }
 
-static void numa_fill(const struct handoff *block)
+/* What the frame manager wants to know of the nodes; read by it during its initialisation only. */
+static const struct frame_numa *numa_make(const struct handoff *block)
 {
     const struct acpi_info *acpi = acpi_info();
+    struct frame_numa *numa = boot_heap_alloc(sizeof(*numa));
+    struct frame_node_range *ranges = boot_heap_alloc(block->affinity_count * sizeof(*ranges));
     uint32_t boot_apic_id = cpuid_read(1, 0).ebx >> 24;
     uint32_t id = 1;
-    numa.node_count = acpi->node_count;
-    numa.range_count = block->affinity_count;
-    numa.ranges = node_ranges;
     for (uint32_t i = 0; i < block->affinity_count; i++) {
-        const struct handoff_affinity *range = &block->affinities[i];
-        node_ranges[i] = (struct frame_node_range){range->span.base, range->span.base + range->span.size_bytes,
-                                                   range->node};
+        const struct handoff_affinity *told = &block->affinities[i];
+        ranges[i] = (struct frame_node_range){told->span.base, told->span.base + told->span.size_bytes, told->node};
     }
-    memcpy(numa.distance, acpi->distance, sizeof(numa.distance));
-    for (uint32_t i = 0; i < block->cpu_count; i++) {
+    numa->node_count = acpi->node_count;
+    numa->range_count = block->affinity_count;
+    numa->ranges = ranges;
+    memcpy(numa->distance, acpi->distance, sizeof(numa->distance));
+    for (uint32_t i = 0; i < block->cpu_count && id < MM_MAX_CPUS; i++) {
         uint32_t cpu = block->cpus[i].apic_id == boot_apic_id ? 0 : id++;
-        numa.cpu_node[cpu] = (uint8_t)block->cpus[i].node;
+        numa->cpu_node[cpu] = (uint8_t)block->cpus[i].node;
     }
-    cpu_boot_area.node = numa.cpu_node[0];
+    cpu_boot_area.node = numa->cpu_node[0];
+    return numa;
 }
 
 _Static_assert(ACPI_MAX_NODES == MM_MAX_NODES, "one bound of NUMA nodes");
@@ -111,10 +114,9 @@ static void start_memory(const struct handoff *block)
     features_patch_smap(LAYOUT_PHYSMAP_BASE - LAYOUT_IMAGE_BASE);
     must(boot_tables_build(&regions, block), "page tables");
     console_stage("high half");
-    numa_fill(block);
     const struct frame_manager_config config = {
         .regions = &regions,
-        .numa = &numa,
+        .numa = numa_make(block),
         .frame_table = (void *)FRAME_TABLE_BASE,
         .block_table = (void *)BLOCK_TABLE_BASE,
         .cpu_count = block->cpu_count,

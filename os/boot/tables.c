@@ -7,13 +7,14 @@
 #include "arch/arch.h"
 #include "arch/x86_64/kmap.h"
 #include "arch/x86_64/layout.h"
+#include "boot/heap.h"
 #include "lib/string.h"
 #include "mm/boot_alloc.h"
 #include "mm/frame.h"
 #include "mm/layout.h"
 #include "mm/pagetable.h"
 
-#define SPANS_MAX 128u
+#define SPANS_MAX 1024u
 
 extern const char image_end[];
 extern const char text_start[];
@@ -30,7 +31,6 @@ struct span_list {
     } spans[SPANS_MAX];
 };
 
-static struct span_list spans;
 
 static uint64_t image_physical(const char *symbol)
 {
@@ -112,12 +112,12 @@ static status_t map_all_ram(const struct region_list *regions)
 
 static status_t span_note(void *context, int table, const struct frame_metadata_span *span)
 {
-    (void)context;
-    if (spans.count == SPANS_MAX) {
+    struct span_list *list = context;
+    if (list->count == SPANS_MAX) {
         return STATUS_ERR_LIMIT;
     }
-    spans.spans[spans.count].table = table;
-    spans.spans[spans.count++].span = *span;
+    list->spans[list->count].table = table;
+    list->spans[list->count++].span = *span;
     return STATUS_OK;
 }
 
@@ -151,10 +151,11 @@ static status_t back_with_memory(uint64_t at, uint64_t bytes)
 /* The spans are noted first: the boot allocator changes the list they are computed from. */
 static status_t map_metadata(const struct region_list *regions)
 {
-    status_t status = frame_metadata_spans(regions, span_note, NULL);
-    for (uint32_t i = 0; status == STATUS_OK && i < spans.count; i++) {
-        uint64_t base = spans.spans[i].table == 0 ? FRAME_TABLE_BASE : BLOCK_TABLE_BASE;
-        status = back_with_memory(base + spans.spans[i].span.offset, spans.spans[i].span.size);
+    struct span_list *list = boot_heap_alloc(sizeof(*list));
+    status_t status = frame_metadata_spans(regions, span_note, list);
+    for (uint32_t i = 0; status == STATUS_OK && i < list->count; i++) {
+        uint64_t base = list->spans[i].table == 0 ? FRAME_TABLE_BASE : BLOCK_TABLE_BASE;
+        status = back_with_memory(base + list->spans[i].span.offset, list->spans[i].span.size);
     }
     return status;
 }
@@ -169,6 +170,7 @@ static status_t map_temporary_heap(const struct handoff *block)
 status_t boot_tables_drop_temporary_heap(uint64_t bytes)
 {
     status_t status = STATUS_OK;
+    boot_heap_close();
     for (uint64_t at = 0; status == STATUS_OK && at < bytes; at += PAGE_SIZE) {
         status = pt_unmap(kmap_table(), vaddr_make(BOOT_TEMPORARY_HEAP_VA + at), NULL, NULL);
     }

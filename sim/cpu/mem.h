@@ -76,6 +76,9 @@ void mem_cr3_written(struct cpu *cpu, bool keep); /* keep: bit 63 of the source 
 void mem_flush_all(struct cpu *cpu);              /* CR0.PG, CR4.PAE/PGE/PCIDE/SMEP..., EFER.NXE changes */
 void mem_drop_host_entries(struct cpu *cpu);      /* all three tables, all tags */
 
+/* Replaces TLB entry index (below TLB_ENTRIES) by nothing, as the processor may at any time (exploration). */
+void mem_tlb_evict(struct cpu *cpu, unsigned index);
+
 /* Legacy PAE paging: loads the PDPTE registers from the table at cr3. To be called before a MOV CR3 is
  * committed, and a MOV CR0 or CR4 that changes PG, CD, NW, PAE, PGE, PSE or SMEP, when PG and PAE will be set
  * and LMA clear. False: a present entry has reserved bits; cpu->fault is #GP(0) and the registers are as they

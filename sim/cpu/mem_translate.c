@@ -260,6 +260,17 @@ void mem_flush_all(struct cpu *cpu)
     mem_drop_all(cpu);
 }
 
+void mem_tlb_evict(struct cpu *cpu, unsigned index)
+{
+    struct tlb_view view;
+    if (tlb_view_entry(&cpu->tlb, index, &view)) {
+        tlb_evict(&cpu->tlb, index);
+        if (view.bank < TLB_PAGE_BANKS) {
+            mem_drop_range(cpu, view.linear.v, view.page_shift);
+        }
+    }
+}
+
 bool mem_load_pdptes(struct cpu *cpu, uint64_t cr3)
 {
     uint64_t pdpte[4];

@@ -6,6 +6,7 @@
  * function), and dead before what overwrites all of them.
  */
 
+#include "cpu/int_insn.h"
 #include "cpu/op_body.h"
 #include "cpu/op_table.h"
 
@@ -407,6 +408,17 @@ static op_fn *choose_branch(struct op *op, const struct insn *in, uint64_t next_
     return in->mnemonic == ZYDIS_MNEMONIC_RET && in->operand_count == 0 ? op_ret : NULL;
 }
 
+/* REP MOVS and REP STOS (either prefix repeats them). */
+static op_fn *choose_rep(const struct insn *in)
+{
+    exec_fn *exec = insn_rows[in->row].exec;
+    bool movs = exec == exec_movs, stos = exec == exec_stos;
+    if ((!movs && !stos) || !plain_memory(in)) {
+        return NULL;
+    }
+    return op_find_rep(movs, width_of(in->operand_size_bytes));
+}
+
 static bool ends_block(const struct insn *in)
 {
     unsigned flags = insn_rows[in->row].flags;
@@ -463,7 +475,7 @@ static bool build_one(struct block *b, unsigned i, bool live)
     struct choice c = {.use = FLAGS_READ, .live = live, .leaves = false};
     op_fn *run;
     if (ends_block(in)) {
-        run = choose_branch(op, in, next_rip);
+        run = insn_rows[in->row].flags & INSN_REP ? choose_rep(in) : choose_branch(op, in, next_rip);
         op->run = run != NULL ? run : op_generic_end;
         return true;
     }

@@ -30,6 +30,9 @@ op_fn *op_find_cmov(unsigned cc, enum op_width w);
 op_fn *op_find_fused(enum op_alu alu, enum op_shape shape, enum op_width w, unsigned cc);
 op_fn *op_find_fused_unary(enum op_unary unary, enum op_width w, unsigned cc);
 
+/* REP MOVS, or REP STOS, with 64-bit addresses. */
+op_fn *op_find_rep(bool movs, enum op_width w);
+
 op_fn *op_find_jcc(unsigned cc);
 op_fn op_nop, op_cdqe, op_cdq, op_cqo;
 op_fn op_push_r, op_push_i, op_pop_r, op_leave_frame;

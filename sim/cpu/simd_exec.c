@@ -1,8 +1,8 @@
 /*
  * The cold parts that MMX and SSE execution functions share: refusals, memory operands, #XM.
  *
- * Source: AMD64 APM volume 2, "#NM, Device-Not-Available Exception", "#MF", "#XF SIMD Floating-Point Exception";
- * volume 1, "Data Alignment".
+ * Source: AMD64 APM volume 2, "#NM, Device-Not-Available Exception", "#MF", "#XF SIMD Floating-Point
+ * Exception"; volume 1, "Data Alignment".
  *
  * Deviations: with CR0.NE = 0 a pending x87 exception is not modelled (the external FERR#/IGNNE# protocol).
  */
@@ -26,8 +26,8 @@ enum flow simd_unavailable(struct cpu *cpu, bool needs_osfxsr)
 }
 
 /* The linear address of the memory operand, checked for alignment where the instruction asks for it. */
-static enum flow address(struct cpu *cpu, const struct insn *insn, unsigned size_bytes, bool write, bool aligned,
-                         lin_t *out)
+static enum flow address(struct cpu *cpu, const struct insn *insn, unsigned size_bytes, bool write,
+                         bool aligned, lin_t *out)
 {
     if (!insn_address(cpu, insn, size_bytes, write, out)) {
         return FLOW_FAULT;

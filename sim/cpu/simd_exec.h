@@ -2,11 +2,12 @@
 #define ORRERY_CPU_SIMD_EXEC_H
 
 /*
- * What the execution functions of the MMX and SSE families share: availability checks, operands, results, and the
- * declarations of all of them.
+ * What the execution functions of the MMX and SSE families share: availability checks, operands, results, and
+ * the declarations of all of them.
  *
- * Order of faults: #UD and #NM of the register file, then #MF of a pending x87 exception (MMX only), then the memory
- * operand (#SS, #GP, alignment #GP, #PF), then the arithmetic (#XM). Registers change only after all of these.
+ * Order of faults: #UD and #NM of the register file, then #MF of a pending x87 exception (MMX only), then the
+ * memory operand (#SS, #GP, alignment #GP, #PF), then the arithmetic (#XM). Registers change only after all
+ * of these.
  *
  * Source: AMD64 APM volume 4, "Exceptions" tables; volume 5, same; volume 2, "System-Control Registers".
  */
@@ -16,24 +17,26 @@
 #include "cpu/xmm.h"
 
 /* Leaves the calling execution function unless the expression, an enum flow, is FLOW_NEXT. */
-#define SIMD_TRY(expression)                                                                                 \
-    do {                                                                                                     \
-        enum flow flow_ = (expression);                                                                      \
-        if (__builtin_expect(flow_ != FLOW_NEXT, 0)) {                                                       \
-            return flow_;                                                                                    \
-        }                                                                                                    \
+#define SIMD_TRY(expression)                           \
+    do {                                               \
+        enum flow flow_ = (expression);                \
+        if (__builtin_expect(flow_ != FLOW_NEXT, 0)) { \
+            return flow_;                              \
+        }                                              \
     } while (0)
 
 /* #UD, #NM or #MF as the state asks; only for a state that the checks below have refused. */
 enum flow simd_unavailable(struct cpu *cpu, bool needs_osfxsr);
 
-/* Memory operand n, zero-extended to 16 bytes; an `aligned` operand of 16 bytes off its boundary is #GP(0). */
+/* Memory operand n, zero-extended to 16 bytes; an `aligned` operand of 16 bytes off its boundary is #GP(0).
+ */
 enum flow simd_load(struct cpu *cpu, const struct insn *insn, unsigned n, bool aligned, union xmm *out);
 /* Stores size_bytes (1, 2, 4, 8 or 16) from the bottom of the value to the memory operand. */
 enum flow simd_store(struct cpu *cpu, const struct insn *insn, unsigned size_bytes, bool aligned,
                      const union xmm *value);
 
-/* Ends floating-point work: flags into MXCSR; #XM, or #UD without CR4.OSXMMEXCPT, when an unmasked one is raised. */
+/* Ends floating-point work: flags into MXCSR; #XM, or #UD without CR4.OSXMMEXCPT, when an unmasked one is
+ * raised. */
 enum flow simd_float_finish(struct cpu *cpu, const struct fp_env *e);
 
 /* May an instruction on XMM registers (or MXCSR) execute? */
@@ -57,7 +60,8 @@ static inline enum flow simd_check_both(struct cpu *cpu)
     return simd_check_m(cpu);
 }
 
-/* The source operand 1 of an XMM instruction: *out points to the register, or to *spill after an aligned load. */
+/* The source operand 1 of an XMM instruction: *out points to the register, or to *spill after an aligned
+ * load. */
 static inline enum flow simd_source_x(struct cpu *cpu, const struct insn *insn, union xmm *spill,
                                       const union xmm **out)
 {
@@ -90,7 +94,8 @@ static inline union xmm *simd_target_x(struct cpu *cpu, const struct insn *insn)
     return &cpu->xmm[insn->op[0].reg];
 }
 
-/* The destination register of an MMX instruction: its value before, and its new value, which enters MMX mode. */
+/* The destination register of an MMX instruction: its value before, and its new value, which enters MMX mode.
+ */
 static inline union mmx simd_target_m(const struct cpu *cpu, const struct insn *insn)
 {
     return mmx_make(x87_mmx_read(&cpu->x87, insn->op[0].reg));

@@ -1,55 +1,56 @@
 /*
- * Execution of the packed-integer, shuffle, blend and logic instructions: one function a row of simd_lanes.def, and
- * the few whose operands have another shape.
+ * Execution of the packed-integer, shuffle, blend and logic instructions: one function a row of
+ * simd_lanes.def, and the few whose operands have another shape.
  *
  * Source: AMD64 APM volumes 4 and 5, the page of each mnemonic.
  *
  * Deviations: none.
  */
-#include "cpu/simd_lanes.h"
 #include "cpu/flags.h"
 #include "cpu/simd_exec.h"
+#include "cpu/simd_lanes.h"
 
 /* The shapes. M: mm, mm/m32/m64. X: xmm, xmm/m16..m128. `...` is what follows the two operands. */
-#define DO_M(name, ...)                                                                                      \
-    union mmx s;                                                                                             \
-    SIMD_TRY(simd_source_m(cpu, insn, &s));                                                                  \
-    union mmx d = simd_target_m(cpu, insn);                                                                  \
-    simd_##name##_m(&d, &s __VA_ARGS__);                                                                     \
-    simd_write_m(cpu, insn, d.u64[0]);                                                                       \
+#define DO_M(name, ...)                     \
+    union mmx s;                            \
+    SIMD_TRY(simd_source_m(cpu, insn, &s)); \
+    union mmx d = simd_target_m(cpu, insn); \
+    simd_##name##_m(&d, &s __VA_ARGS__);    \
+    simd_write_m(cpu, insn, d.u64[0]);      \
     return FLOW_NEXT;
 
-#define DO_X(name, ...)                                                                                      \
-    union xmm spill;                                                                                         \
-    const union xmm *s;                                                                                      \
-    SIMD_TRY(simd_source_x(cpu, insn, &spill, &s));                                                          \
-    simd_##name##_x(simd_target_x(cpu, insn), s __VA_ARGS__);                                                \
+#define DO_X(name, ...)                                       \
+    union xmm spill;                                          \
+    const union xmm *s;                                       \
+    SIMD_TRY(simd_source_x(cpu, insn, &spill, &s));           \
+    simd_##name##_x(simd_target_x(cpu, insn), s __VA_ARGS__); \
     return FLOW_NEXT;
 
 #define COMMA_IMM  , simd_imm8(insn)
 #define COMMA_MASK , &cpu->xmm[0]
 #define NOTHING
 
-#define EXEC_X(name, more)                                                                                   \
-    enum flow exec_##name(struct cpu *cpu, const struct insn *insn)                                          \
-    {                                                                                                        \
-        DO_X(name, more)                                                                                     \
+#define EXEC_X(name, more)                                          \
+    enum flow exec_##name(struct cpu *cpu, const struct insn *insn) \
+    {                                                               \
+        DO_X(name, more)                                            \
     }
-#define EXEC_M(name, more)                                                                                   \
-    enum flow exec_##name(struct cpu *cpu, const struct insn *insn)                                          \
-    {                                                                                                        \
-        DO_M(name, more)                                                                                     \
+#define EXEC_M(name, more)                                          \
+    enum flow exec_##name(struct cpu *cpu, const struct insn *insn) \
+    {                                                               \
+        DO_M(name, more)                                            \
     }
-#define EXEC_MX(name, more)                                                                                  \
-    enum flow exec_##name(struct cpu *cpu, const struct insn *insn)                                          \
-    {                                                                                                        \
-        if (insn->op[0].kind == OPERAND_MM) {                                                                \
-            DO_M(name, more)                                                                                 \
-        }                                                                                                    \
-        DO_X(name, more)                                                                                     \
+#define EXEC_MX(name, more)                                         \
+    enum flow exec_##name(struct cpu *cpu, const struct insn *insn) \
+    {                                                               \
+        if (insn->op[0].kind == OPERAND_MM) {                       \
+            DO_M(name, more)                                        \
+        }                                                           \
+        DO_X(name, more)                                            \
     }
 
-/* The count of a shift: an immediate byte, or the low quadword of a register or of an aligned memory operand. */
+/* The count of a shift: an immediate byte, or the low quadword of a register or of an aligned memory operand.
+ */
 static enum flow shift_count_x(struct cpu *cpu, const struct insn *insn, uint64_t *count)
 {
     if (insn->op[1].kind == OPERAND_IMM) {
@@ -75,18 +76,18 @@ static enum flow shift_count_m(struct cpu *cpu, const struct insn *insn, uint64_
     return FLOW_NEXT;
 }
 
-#define DO_SHIFT_X(name)                                                                                     \
-    uint64_t count;                                                                                          \
-    SIMD_TRY(shift_count_x(cpu, insn, &count));                                                              \
-    simd_##name##_x(simd_target_x(cpu, insn), count);                                                        \
+#define DO_SHIFT_X(name)                              \
+    uint64_t count;                                   \
+    SIMD_TRY(shift_count_x(cpu, insn, &count));       \
+    simd_##name##_x(simd_target_x(cpu, insn), count); \
     return FLOW_NEXT;
 
-#define DO_SHIFT_M(name)                                                                                     \
-    uint64_t count;                                                                                          \
-    SIMD_TRY(shift_count_m(cpu, insn, &count));                                                              \
-    union mmx d = simd_target_m(cpu, insn);                                                                  \
-    simd_##name##_m(&d, count);                                                                              \
-    simd_write_m(cpu, insn, d.u64[0]);                                                                       \
+#define DO_SHIFT_M(name)                        \
+    uint64_t count;                             \
+    SIMD_TRY(shift_count_m(cpu, insn, &count)); \
+    union mmx d = simd_target_m(cpu, insn);     \
+    simd_##name##_m(&d, count);                 \
+    simd_write_m(cpu, insn, d.u64[0]);          \
     return FLOW_NEXT;
 
 #define LANES_MX(name, lane, value) EXEC_MX(name, NOTHING)
@@ -95,18 +96,18 @@ static enum flow shift_count_m(struct cpu *cpu, const struct insn *insn, uint64_
 #define IMM_X(name, lane, value)    EXEC_X(name, COMMA_IMM)
 #define IMM_M(name, lane, value)    EXEC_M(name, COMMA_IMM)
 #define MASK_X(name, lane, value)   EXEC_X(name, COMMA_MASK)
-#define COUNT_X(name, lane, value)                                                                           \
-    enum flow exec_##name(struct cpu *cpu, const struct insn *insn)                                          \
-    {                                                                                                        \
-        DO_SHIFT_X(name)                                                                                     \
+#define COUNT_X(name, lane, value)                                  \
+    enum flow exec_##name(struct cpu *cpu, const struct insn *insn) \
+    {                                                               \
+        DO_SHIFT_X(name)                                            \
     }
-#define COUNT_MX(name, lane, value)                                                                          \
-    enum flow exec_##name(struct cpu *cpu, const struct insn *insn)                                          \
-    {                                                                                                        \
-        if (insn->op[0].kind == OPERAND_MM) {                                                                \
-            DO_SHIFT_M(name)                                                                                 \
-        }                                                                                                    \
-        DO_SHIFT_X(name)                                                                                     \
+#define COUNT_MX(name, lane, value)                                 \
+    enum flow exec_##name(struct cpu *cpu, const struct insn *insn) \
+    {                                                               \
+        if (insn->op[0].kind == OPERAND_MM) {                       \
+            DO_SHIFT_M(name)                                        \
+        }                                                           \
+        DO_SHIFT_X(name)                                            \
     }
 #include "cpu/simd_lanes.def"
 
@@ -121,7 +122,8 @@ enum flow exec_insertps(struct cpu *cpu, const struct insn *insn)
     return FLOW_NEXT;
 }
 
-/* PTEST: ZF = no common bit, CF = no bit of the source outside the destination; the other status flags cleared. */
+/* PTEST: ZF = no common bit, CF = no bit of the source outside the destination; the other status flags
+ * cleared. */
 enum flow exec_ptest(struct cpu *cpu, const struct insn *insn)
 {
     union xmm spill;
@@ -189,8 +191,8 @@ static enum flow insert(struct cpu *cpu, const struct insn *insn, unsigned size_
     return FLOW_NEXT;
 }
 
-/* PEXTRB, PEXTRW, PEXTRD, PEXTRQ, EXTRACTPS r/m, xmm, imm8: memory takes size_bytes, a register the value extended
- * with zeros to 64 bits. */
+/* PEXTRB, PEXTRW, PEXTRD, PEXTRQ, EXTRACTPS r/m, xmm, imm8: memory takes size_bytes, a register the value
+ * extended with zeros to 64 bits. */
 static enum flow extract(struct cpu *cpu, const struct insn *insn, unsigned size_bytes)
 {
     SIMD_TRY(simd_check_x(cpu));
@@ -265,8 +267,8 @@ enum flow exec_pextrq(struct cpu *cpu, const struct insn *insn)
     return extract(cpu, insn, 8);
 }
 
-/* EXTRQ xmm, length, index and EXTRQ xmm, xmm (length in bits 5:0, index in 13:8): the upper half of the register is
- * undefined afterwards; we clear it, as the hardware does. */
+/* EXTRQ xmm, length, index and EXTRQ xmm, xmm (length in bits 5:0, index in 13:8): the upper half of the
+ * register is undefined afterwards; we clear it, as the hardware does. */
 enum flow exec_extrq(struct cpu *cpu, const struct insn *insn)
 {
     SIMD_TRY(simd_check_x(cpu));
@@ -280,7 +282,8 @@ enum flow exec_extrq(struct cpu *cpu, const struct insn *insn)
     return FLOW_NEXT;
 }
 
-/* INSERTQ xmm, xmm, length, index and INSERTQ xmm, xmm (length and index in bits 69:64 and 77:72 of the source). */
+/* INSERTQ xmm, xmm, length, index and INSERTQ xmm, xmm (length and index in bits 69:64 and 77:72 of the
+ * source). */
 enum flow exec_insertq(struct cpu *cpu, const struct insn *insn)
 {
     SIMD_TRY(simd_check_x(cpu));

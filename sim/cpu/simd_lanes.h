@@ -2,14 +2,14 @@
 #define ORRERY_CPU_SIMD_LANES_H
 
 /*
- * Pure functions for the rows of simd_lanes.def. They touch nothing but their operands, cannot fault, and work when
- * source and destination are the same register. For a row `paddb` of both register files:
+ * Pure functions for the rows of simd_lanes.def. They touch nothing but their operands, cannot fault, and
+ * work when source and destination are the same register. For a row `paddb` of both register files:
  *
  *   void simd_paddb_m(union mmx *d, const union mmx *s);      d = paddb(d, s)
  *   void simd_paddb_x(union xmm *d, const union xmm *s);
  *
- * IMM rows take the immediate (0..255) as a third argument, MASK rows the mask register, COUNT rows a 64-bit count in
- * place of s. They are inline so that the execution functions compile to straight vector code.
+ * IMM rows take the immediate (0..255) as a third argument, MASK rows the mask register, COUNT rows a 64-bit
+ * count in place of s. They are inline so that the execution functions compile to straight vector code.
  */
 
 #include "cpu/xmm.h"
@@ -54,7 +54,8 @@ static inline uint16_t simd_smallest(const uint16_t w[8])
     return (uint16_t)best;
 }
 
-/* One of the two neighbours that a horizontal operation joins into lane i: destination pairs first, then source. */
+/* One of the two neighbours that a horizontal operation joins into lane i: destination pairs first, then
+ * source. */
 #define SIMD_PAIR(lane, which) (i < n / 2 ? a.lane[2 * i + (which)] : b.lane[2 * i - n + (which)])
 #define SIMD_LESS(x, y)        ((x) < (y) ? (x) : (y))
 #define SIMD_MORE(x, y)        ((x) > (y) ? (x) : (y))
@@ -68,56 +69,57 @@ static inline uint16_t simd_smallest(const uint16_t w[8])
 #define SIMD_TYPE_s32 int32_t
 #define SIMD_TYPE_s64 int64_t
 
-/* The one body: operands are copied first, so that overlap is harmless and the loop can become vector code. */
-#define SIMD_BODY(reg, lane, value)                                                                          \
-    union reg r;                                                                                             \
-    const unsigned n = sizeof(union reg) / sizeof(SIMD_TYPE_##lane);                                         \
-    for (unsigned i = 0; i < n; i++) {                                                                       \
-        r.lane[i] = (SIMD_TYPE_##lane)(value);                                                               \
-    }                                                                                                        \
+/* The one body: operands are copied first, so that overlap is harmless and the loop can become vector code.
+ */
+#define SIMD_BODY(reg, lane, value)                                  \
+    union reg r;                                                     \
+    const unsigned n = sizeof(union reg) / sizeof(SIMD_TYPE_##lane); \
+    for (unsigned i = 0; i < n; i++) {                               \
+        r.lane[i] = (SIMD_TYPE_##lane)(value);                       \
+    }                                                                \
     *d = r;
 
-#define SIMD_LANES(suffix, reg, name, lane, value)                                                           \
-    static inline void simd_##name##_##suffix(union reg *d, const union reg *s)                              \
-    {                                                                                                        \
-        const union reg a = *d, b = *s;                                                                      \
-        (void)a;                                                                                             \
-        SIMD_BODY(reg, lane, value)                                                                          \
+#define SIMD_LANES(suffix, reg, name, lane, value)                              \
+    static inline void simd_##name##_##suffix(union reg *d, const union reg *s) \
+    {                                                                           \
+        const union reg a = *d, b = *s;                                         \
+        (void)a;                                                                \
+        SIMD_BODY(reg, lane, value)                                             \
     }
 
-#define SIMD_IMM(suffix, reg, name, lane, value)                                                             \
-    static inline void simd_##name##_##suffix(union reg *d, const union reg *s, unsigned imm)                \
-    {                                                                                                        \
-        const union reg a = *d, b = *s;                                                                      \
-        (void)a;                                                                                             \
-        SIMD_BODY(reg, lane, value)                                                                          \
+#define SIMD_IMM(suffix, reg, name, lane, value)                                              \
+    static inline void simd_##name##_##suffix(union reg *d, const union reg *s, unsigned imm) \
+    {                                                                                         \
+        const union reg a = *d, b = *s;                                                       \
+        (void)a;                                                                              \
+        SIMD_BODY(reg, lane, value)                                                           \
     }
 
-#define SIMD_COUNT(suffix, reg, name, lane, value)                                                           \
-    static inline void simd_##name##_##suffix(union reg *d, uint64_t count)                                  \
-    {                                                                                                        \
-        const union reg a = *d;                                                                              \
-        SIMD_BODY(reg, lane, value)                                                                          \
+#define SIMD_COUNT(suffix, reg, name, lane, value)                          \
+    static inline void simd_##name##_##suffix(union reg *d, uint64_t count) \
+    {                                                                       \
+        const union reg a = *d;                                             \
+        SIMD_BODY(reg, lane, value)                                         \
     }
 
-#define SIMD_MASK(suffix, reg, name, lane, value)                                                            \
-    static inline void simd_##name##_##suffix(union reg *d, const union reg *s, const union reg *mask)       \
-    {                                                                                                        \
-        const union reg a = *d, b = *s, m = *mask;                                                           \
-        SIMD_BODY(reg, lane, value)                                                                          \
+#define SIMD_MASK(suffix, reg, name, lane, value)                                                      \
+    static inline void simd_##name##_##suffix(union reg *d, const union reg *s, const union reg *mask) \
+    {                                                                                                  \
+        const union reg a = *d, b = *s, m = *mask;                                                     \
+        SIMD_BODY(reg, lane, value)                                                                    \
     }
 
-#define LANES_MX(name, lane, value)                                                                          \
-    SIMD_LANES(m, mmx, name, lane, value)                                                                    \
+#define LANES_MX(name, lane, value)       \
+    SIMD_LANES(m, mmx, name, lane, value) \
     SIMD_LANES(x, xmm, name, lane, value)
 #define LANES_X(name, lane, value) SIMD_LANES(x, xmm, name, lane, value)
-#define IMM_MX(name, lane, value)                                                                            \
-    SIMD_IMM(m, mmx, name, lane, value)                                                                      \
+#define IMM_MX(name, lane, value)       \
+    SIMD_IMM(m, mmx, name, lane, value) \
     SIMD_IMM(x, xmm, name, lane, value)
 #define IMM_X(name, lane, value) SIMD_IMM(x, xmm, name, lane, value)
 #define IMM_M(name, lane, value) SIMD_IMM(m, mmx, name, lane, value)
-#define COUNT_MX(name, lane, value)                                                                          \
-    SIMD_COUNT(m, mmx, name, lane, value)                                                                    \
+#define COUNT_MX(name, lane, value)       \
+    SIMD_COUNT(m, mmx, name, lane, value) \
     SIMD_COUNT(x, xmm, name, lane, value)
 #define IMM_OWN_X(name, lane, value) SIMD_IMM(x, xmm, name, lane, value)
 #define COUNT_X(name, lane, value)   SIMD_COUNT(x, xmm, name, lane, value)
@@ -125,21 +127,22 @@ static inline uint16_t simd_smallest(const uint16_t w[8])
 #include "cpu/simd_lanes.def"
 
 /* One bit a lane: its sign. PMOVMSKB, MOVMSKPS, MOVMSKPD. */
-#define SIMD_SIGNS(name, reg, lane)                                                                          \
-    static inline uint32_t name(const union reg *s)                                                          \
-    {                                                                                                        \
-        uint32_t signs = 0;                                                                                  \
-        for (unsigned i = 0; i < sizeof s->lane / sizeof s->lane[0]; i++) {                                  \
-            signs |= (uint32_t)(s->lane[i] < 0) << i;                                                        \
-        }                                                                                                    \
-        return signs;                                                                                        \
+#define SIMD_SIGNS(name, reg, lane)                                         \
+    static inline uint32_t name(const union reg *s)                         \
+    {                                                                       \
+        uint32_t signs = 0;                                                 \
+        for (unsigned i = 0; i < sizeof s->lane / sizeof s->lane[0]; i++) { \
+            signs |= (uint32_t)(s->lane[i] < 0) << i;                       \
+        }                                                                   \
+        return signs;                                                       \
     }
 SIMD_SIGNS(simd_signs_b_m, mmx, s8)
 SIMD_SIGNS(simd_signs_b_x, xmm, s8)
 SIMD_SIGNS(simd_signs_d_x, xmm, s32)
 SIMD_SIGNS(simd_signs_q_x, xmm, s64)
 
-/* SSE4a bit fields in the low quadword: length 0 stands for 64; fields past bit 63 are undefined and cut there. */
+/* SSE4a bit fields in the low quadword: length 0 stands for 64; fields past bit 63 are undefined and cut
+ * there. */
 static inline uint64_t simd_field_mask(unsigned length)
 {
     return (length & 63) == 0 ? UINT64_MAX : (UINT64_C(1) << (length & 63)) - 1;

@@ -1,10 +1,12 @@
 /*
- * Execution of the MMX and SSE moves, stores with a hint or a mask, MXCSR, EMMS and the cache-line instructions.
+ * Execution of the MMX and SSE moves, stores with a hint or a mask, MXCSR, EMMS and the cache-line
+ * instructions.
  *
  * Source: AMD64 APM volumes 4 and 5, the page of each mnemonic; volume 3, "CLFLUSH", "PREFETCHlevel".
  *
- * Deviations: non-temporal stores are ordinary stores, which is one of the orders that the manual allows; a byte mask
- * of zeros makes MASKMOVDQU and MASKMOVQ touch no memory at all (the manual leaves faults to the implementation).
+ * Deviations: non-temporal stores are ordinary stores, which is one of the orders that the manual allows; a
+ * byte mask of zeros makes MASKMOVDQU and MASKMOVQ touch no memory at all (the manual leaves faults to the
+ * implementation).
  */
 #include "base/check.h"
 #include "cpu/mem.h"
@@ -121,7 +123,8 @@ static enum flow check_kinds(struct cpu *cpu, const struct insn *insn)
     return mmx ? simd_check_m(cpu) : FLOW_NEXT;
 }
 
-/* MOVD, MOVQ, MOVDQ2Q, MOVQ2DQ, MOVNTQ: the low size_bytes of any kind of operand to another, zero-extended. */
+/* MOVD, MOVQ, MOVDQ2Q, MOVQ2DQ, MOVNTQ: the low size_bytes of any kind of operand to another, zero-extended.
+ */
 static enum flow move_low(struct cpu *cpu, const struct insn *insn, unsigned size_bytes)
 {
     uint64_t v;
@@ -168,7 +171,8 @@ enum flow exec_movnti(struct cpu *cpu, const struct insn *insn)
     return insn_read(cpu, insn, 1, &v) && insn_write(cpu, insn, 0, v) ? FLOW_NEXT : FLOW_FAULT;
 }
 
-/* Stores the bytes of value whose bit of mask is set at [seg:rDI]; checks the whole span before the first store. */
+/* Stores the bytes of value whose bit of mask is set at [seg:rDI]; checks the whole span before the first
+ * store. */
 static enum flow store_masked(struct cpu *cpu, const struct insn *insn, const uint8_t *value, uint32_t mask)
 {
     if (mask == 0) {

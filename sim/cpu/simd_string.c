@@ -1,8 +1,8 @@
 /*
  * SSE4.2 string comparison.
  *
- * Source: AMD64 Architecture Programmer's Manual volume 4, "PCMPESTRI", "PCMPESTRM", "PCMPISTRI", "PCMPISTRM" and the
- * section "String Compare Instructions" of chapter 1 (intermediate results IntRes1 and IntRes2).
+ * Source: AMD64 Architecture Programmer's Manual volume 4, "PCMPESTRI", "PCMPESTRM", "PCMPISTRI", "PCMPISTRM"
+ * and the section "String Compare Instructions" of chapter 1 (intermediate results IntRes1 and IntRes2).
  *
  * Deviations: none.
  *
@@ -22,7 +22,8 @@
 
 enum aggregation { EQUAL_ANY, RANGES, EQUAL_EACH, EQUAL_ORDERED };
 
-/* One operand: its elements widened to a type in which the signed and unsigned order is right, and how many count. */
+/* One operand: its elements widened to a type in which the signed and unsigned order is right, and how many
+ * count. */
 struct string {
     int32_t element[16];
     unsigned length;
@@ -121,12 +122,15 @@ static struct simd_string compare(const struct string *d, const struct string *s
     if (imm & IMM_NEGATE) {
         found ^= imm & IMM_NEGATE_VALID ? valid : all;
     }
-    return (struct simd_string){
-        .matches = found, .cf = found != 0, .zf = s->length < count, .sf = d->length < count, .of = found & 1};
+    return (struct simd_string){.matches = found,
+                                .cf = found != 0,
+                                .zf = s->length < count,
+                                .sf = d->length < count,
+                                .of = found & 1};
 }
 
-struct simd_string simd_string_explicit(const union xmm *d, const union xmm *s, unsigned imm, int64_t d_length,
-                                        int64_t s_length)
+struct simd_string simd_string_explicit(const union xmm *d, const union xmm *s, unsigned imm,
+                                        int64_t d_length, int64_t s_length)
 {
     struct string first, second;
     widen(&first, d, imm);

@@ -5,9 +5,9 @@
  *
  * Deviations: none.
  */
-#include "cpu/simd_string.h"
 #include "cpu/flags.h"
 #include "cpu/simd_exec.h"
+#include "cpu/simd_string.h"
 
 static enum flow source(struct cpu *cpu, const struct insn *insn, union xmm *out)
 {
@@ -38,9 +38,9 @@ static enum flow compare(struct cpu *cpu, const struct insn *insn, bool explicit
     SIMD_TRY(source(cpu, insn, &s));
     const union xmm *d = &cpu->xmm[insn->op[0].reg];
     unsigned imm = simd_imm8(insn);
-    struct simd_string r = explicit_lengths ? simd_string_explicit(d, &s, imm, length(cpu, insn, RAX),
-                                                                   length(cpu, insn, RDX))
-                                            : simd_string_implicit(d, &s, imm);
+    struct simd_string r =
+        explicit_lengths ? simd_string_explicit(d, &s, imm, length(cpu, insn, RAX), length(cpu, insn, RDX))
+                         : simd_string_implicit(d, &s, imm);
     if (mask) {
         cpu->xmm[0] = simd_string_mask(&r, imm);
     } else {

@@ -44,10 +44,9 @@ static void range_leave(struct range old)
     mpfr_clear_flags();
 }
 
-/* Initialises v with a zero, infinite or finite number. */
+/* Sets v, of at least 64 bits, to a zero, infinite or finite number. */
 static void set_num(mpfr_t v, const struct fp_num *n)
 {
-    mpfr_init2(v, 64);
     if (n->class_of == FP_ZERO) {
         mpfr_set_zero(v, n->sign ? -1 : 1);
         return;
@@ -106,8 +105,8 @@ static struct fp_wide function_value(enum x87_function f, const struct fp_num *a
 {
     struct range old = range_enter();
     mpfr_t x, r;
+    mpfr_inits2(WIDE_BITS, x, r, (mpfr_ptr)0);
     set_num(x, a);
-    mpfr_init2(r, WIDE_BITS);
     int ternary = evaluate(r, f, x);
     struct fp_wide w = wide_of(r, ternary != 0);
     mpfr_clears(x, r, (mpfr_ptr)0);
@@ -156,9 +155,9 @@ static struct fp_wide log_product(enum x87_function2 f, const struct fp_num *a, 
     mpfr_t x, y, low, high, product_low, product_high;
     struct fp_wide w = {.sign = false};
     bool done = false;
+    mpfr_inits2(WIDE_BITS, x, y, product_low, product_high, (mpfr_ptr)0);
     set_num(x, a);
     set_num(y, b);
-    mpfr_inits2(WIDE_BITS, product_low, product_high, (mpfr_ptr)0);
     for (mpfr_prec_t bits = 256; !done; bits *= 2) {
         CHECK(bits <= ZIV_LIMIT, "the logarithm of an x87 operand does not settle");
         mpfr_inits2(bits, low, high, (mpfr_ptr)0);
@@ -182,9 +181,9 @@ static struct fp_wide arc_tangent(const struct fp_num *x_num, const struct fp_nu
 {
     struct range old = range_enter();
     mpfr_t x, y, r;
+    mpfr_inits2(WIDE_BITS, x, y, r, (mpfr_ptr)0);
     set_num(x, x_num);
     set_num(y, y_num);
-    mpfr_init2(r, WIDE_BITS);
     int rest = mpfr_atan2(r, y, x, MPFR_RNDZ);
     struct fp_wide w = wide_of(r, rest != 0);
     mpfr_clears(x, y, r, (mpfr_ptr)0);

@@ -9,13 +9,15 @@
  *   u32[i]   |     3     |     2     |     1     |     0     |
  *   u64[i]   |           1           |           0           |
  *
- * Lane 0 is the lowest. The union puts all widths at the same place, which is right where the host is little-endian
- * like the guest; another host is refused at compile time here, in the one place that would have to change.
+ * Lane 0 is the lowest. The union puts all widths at the same place, which is right where the host is
+ * little-endian like the guest; another host is refused at compile time here, in the one place that would
+ * have to change.
  */
 
 #include <stdint.h>
 
-_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "vector lanes overlay each other in little-endian order");
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
+               "vector lanes overlay each other in little-endian order");
 
 /* One XMM register. Floating-point lanes are bit patterns (u32, u64), never host floats. */
 union xmm {

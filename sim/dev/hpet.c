@@ -134,7 +134,8 @@ static void match(void *owner, unsigned n, uint64_t due_cycles)
         t->asserted = false; /* a new edge */
         update_lines(h, due_cycles);
     }
-    t->asserted = true;
+    t->asserted =
+        t->configuration & (HPET_TN_INT_ENB | HPET_TN_INT_TYPE_LEVEL); /* an edge not let out is gone */
     if (t->configuration & HPET_TN_PERIODIC) {
         t->comparator = (t->comparator + t->period) & timer_mask(t);
     }
@@ -180,7 +181,7 @@ static void write_timer_configuration(struct hpet *h, unsigned n, uint64_t value
         h->status &= ~BIT(n);
     }
     if (!(value & (HPET_TN_INT_ENB | HPET_TN_INT_TYPE_LEVEL))) {
-        t->asserted = false; /* an edge that was not let out is gone */
+        t->asserted = false;
     }
     t->comparator &= timer_mask(t);
     arm(h, n, now_cycles);
@@ -331,8 +332,10 @@ void hpet_visit(struct hpet *h, struct visitor *v)
     }
     visit_u32(v, "ioapic_levels", &h->ioapic_levels);
     visit_u8(v, "legacy_levels", &h->legacy_levels);
-    if (v->level >= VISIT_MACHINE) {
+    if (!enabled(h) || v->level >= VISIT_MACHINE) { /* a counter that stands is a plain register */
         visit_u64(v, "base_count", &h->base_count);
+    }
+    if (v->level >= VISIT_MACHINE) {
         visit_u64(v, "base_cycles", &h->base_cycles);
     }
 }

@@ -54,6 +54,20 @@ static status_t clone_leaf(void *context, vaddr_t va, const struct pt_leaf *leaf
     return writable ? pt_protect(&walk->parent->table, va, shared, walk->gather) : STATUS_OK;
 }
 
+/* Area by area: in a sparse space most of the table would be walked for nothing. */
+static status_t clone_pages(struct clone_walk *walk)
+{
+    status_t status = STATUS_OK;
+    list_for_each(it, &walk->parent->areas)
+    {
+        const struct vm_area *area = list_entry(it, struct vm_area, link);
+        if (status == STATUS_OK) {
+            status = pt_walk(&walk->parent->table, vaddr_make(area->start), vaddr_make(area->end), clone_leaf, walk);
+        }
+    }
+    return status;
+}
+
 status_t vm_clone(struct address_space *parent, struct address_space *child, uint32_t child_id)
 {
     status_t status = vm_space_init(child, child_id);
@@ -67,7 +81,7 @@ status_t vm_clone(struct address_space *parent, struct address_space *child, uin
     child->frame_limit = parent->frame_limit;
     status = clone_areas(parent, child);
     if (status == STATUS_OK) {
-        status = pt_walk(&parent->table, vaddr_make(0), vaddr_make(USER_END), clone_leaf, &walk);
+        status = clone_pages(&walk);
     }
     tlb_gather_finish(&gather);
     vm_gate_leave(parent);

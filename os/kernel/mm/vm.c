@@ -69,10 +69,12 @@ status_t vm_space_init(struct address_space *space, uint32_t id)
     return status;
 }
 
+static void all_pages_out(struct address_space *space);
+
 void vm_space_deinit(struct address_space *space)
 {
     vm_gate_enter(space);
-    vm_pages_out(space, 0, USER_END);
+    all_pages_out(space);
     list_for_each_safe(it, after, &space->areas)
     {
         vm_area_drop(space, list_entry(it, struct vm_area, link));
@@ -275,19 +277,38 @@ static void leaf_out(struct address_space *space, uint64_t address, struct tlb_g
     }
 }
 
-void vm_pages_out(struct address_space *space, uint64_t start, uint64_t end)
+static void range_out(struct address_space *space, uint64_t start, uint64_t end, struct tlb_gather *gather)
 {
-    struct tlb_gather gather;
     struct leaf_batch batch;
     status_t status;
-    tlb_gather_init(&gather, space, space->table.allocator);
     do {
         batch.count = 0;
         status = pt_walk(&space->table, vaddr_make(start), vaddr_make(end), collect_leaf, &batch);
         for (uint64_t i = 0; i < batch.count; i++) {
-            leaf_out(space, batch.addresses[i], &gather);
+            leaf_out(space, batch.addresses[i], gather);
+            start = batch.addresses[i] + PAGE_SIZE;
         }
     } while (status == STATUS_ERR_AGAIN);
+}
+
+void vm_pages_out(struct address_space *space, uint64_t start, uint64_t end)
+{
+    struct tlb_gather gather;
+    tlb_gather_init(&gather, space, space->table.allocator);
+    range_out(space, start, end, &gather);
+    tlb_gather_finish(&gather);
+}
+
+/* All pages: they lie in areas, and walking those alone is what makes it cheap in a sparse space. */
+static void all_pages_out(struct address_space *space)
+{
+    struct tlb_gather gather;
+    tlb_gather_init(&gather, space, space->table.allocator);
+    list_for_each(it, &space->areas)
+    {
+        const struct vm_area *area = list_entry(it, struct vm_area, link);
+        range_out(space, area->start, area->end, &gather);
+    }
     tlb_gather_finish(&gather);
 }
 

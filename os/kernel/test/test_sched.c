@@ -99,7 +99,7 @@ void ktest_shootdown_leaves_no_stale_translation(void)
     frame_put(frames[1]);
 }
 
-#define TURNS 2000u
+#define TURNS 500u
 
 static struct wait_queue turns = WAIT_QUEUE_INIT(turns, "test.turns");
 static uint32_t turn;

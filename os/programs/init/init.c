@@ -76,6 +76,7 @@ static struct system_stats *stats_read(void)
 static void command_stats(void)
 {
     const struct system_stats *stats = stats_read();
+    reply("clock-ns %lld\n", (long long)sys_clock());
     reply("frames-free %llu\n", (unsigned long long)stats->frames_free);
     reply("frames-managed %llu\n", (unsigned long long)stats->frames_managed);
     reply("processes %u\n", stats->processes);

@@ -378,6 +378,10 @@ static void state_moves_with_messages_in_flight_and_waiters(void **state)
     assert_state_moves(&apic_bus_mmio_ops, &f.bus, other);
     assert_int_equal(other->count, 3);
     assert_int_equal(other->waiters[0], 1);
+    assert_int_equal(other->queue[2].lapic, 3);
+    assert_int_equal(other->queue[2].message.delivery, APIC_NMI);
+    assert_int_equal(other->queue[2].due_cycles, 10 + IPI);
+    assert_int_equal(other->faults[0].sequence, 50);
     assert_int_equal(other->in_flight[0], 3);
     assert_int_equal(other->in_flight[1], 0);
     test_free(other);
@@ -444,6 +448,25 @@ static void page_of_an_x2apic_ignores_writes(void **state)
     apic_bus_mmio_ops.mmio_write(&f.bus, &cx, 0x80, 0x30, 4);
 }
 
+static void msi_with_a_reserved_mode_goes_nowhere(void **state)
+{
+    (void)state;
+    assert_true(apic_bus_msi(&f.bus, 0xfee02000, 0x0608, 10)); /* start-up */
+    assert_true(apic_bus_msi(&f.bus, 0xfee02000, 0x0308, 10));
+    run_until(f.q, 1000);
+    assert_int_equal(f.count, 0);
+}
+
+static void fault_may_name_the_very_next_delivery(void **state)
+{
+    (void)state;
+    ipi(0, 1, 0x4400, 10);
+    assert_true(apic_bus_add_fault(&f.bus, &(struct apic_bus_fault){.sequence = 1, .lost = true}));
+    ipi(0, 1, 0x4400, 20);
+    run_until(f.q, 1000);
+    assert_int_equal(f.count, 1);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 #define S(name) cmocka_unit_test_setup_teardown(name, setup_small, teardown)
 
@@ -474,6 +497,8 @@ int main(void)
         S(sender_after_the_queue_has_been_served_waits_like_the_others),
         T(only_acceptor_wins_every_time),
         T(page_of_an_x2apic_ignores_writes),
+        T(msi_with_a_reserved_mode_goes_nowhere),
+        T(fault_may_name_the_very_next_delivery),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -265,6 +265,17 @@ static void state_moves_and_reset_keeps_the_lines(void **state)
     assert_int_equal(f.sends, 2);
 }
 
+static void pin_that_does_not_exist_is_ignored(void **state)
+{
+    (void)state;
+    struct ioapic before = f.io;
+    set(24, true);
+    set(31, true);
+    assert_int_equal(f.io.pins, before.pins);
+    wr(0x10 + 48, 0x41);
+    assert_int_equal(rd(0x10 + 48), 0);
+}
+
 #define T(name) cmocka_unit_test_setup(name, setup)
 
 int main(void)
@@ -286,6 +297,7 @@ int main(void)
         T(level_that_nobody_takes_is_tried_again_with_the_next_change),
         T(window_takes_32_bit_writes_only),
         T(state_moves_and_reset_keeps_the_lines),
+        T(pin_that_does_not_exist_is_ignored),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -508,6 +508,65 @@ static void edge_programming_of_a_lint_clears_its_remote_irr(void **state)
     assert_int_equal(rd(LAPIC_LVT_LINT0, 6), 0x0042);
 }
 
+static void ppr_is_tpr_when_the_classes_are_equal(void **state)
+{
+    (void)state;
+    arrive(APIC_FIXED, 0x41, false);
+    lapic_acknowledge(&f.l, 50);
+    wr(LAPIC_TPR, 0x47, 51);
+    assert_int_equal(rd(LAPIC_PPR, 51), 0x47);
+    wr(LAPIC_TPR, 0x3f, 52);
+    assert_int_equal(rd(LAPIC_PPR, 52), 0x40);
+}
+
+static void errors_add_up_until_esr_is_written(void **state)
+{
+    (void)state;
+    arrive(APIC_FIXED, 0x0f, false);
+    wr(LAPIC_ICR_LO, 0x4005, 51);
+    rd(0x3f0, 52);
+    wr(LAPIC_ESR, 0, 53);
+    assert_int_equal(rd(LAPIC_ESR, 53),
+                     LAPIC_ESR_RECEIVE_ILLEGAL | LAPIC_ESR_SEND_ILLEGAL | LAPIC_ESR_ILLEGAL_REG);
+}
+
+static void vector_16_is_the_lowest_legal_one(void **state)
+{
+    (void)state;
+    wr(LAPIC_ICR_LO, 0x4010, 0);
+    assert_int_equal(f.sends, 1);
+    wr(LAPIC_ICR_LO, 0x44010, 0);
+    assert_int_equal(lapic_pending(&f.l), 0x10);
+}
+
+static void unknown_destination_model_matches_nothing_but_broadcast(void **state)
+{
+    (void)state;
+    wr(LAPIC_DFR, 0x50000000, 0);
+    wr(LAPIC_LDR, 0x11000000, 0);
+    assert_false(matches(0x11, true, false));
+    assert_true(matches(0xff, true, false));
+}
+
+static void error_lvt_delivers_fixed_whatever_its_mode_bits(void **state)
+{
+    (void)state;
+    wr(LAPIC_LVT_ERROR, 0x4e0, 0);
+    arrive(APIC_FIXED, 0x0f, false);
+    assert_int_equal(f.nmis, 0);
+    assert_int_equal(lapic_pending(&f.l), 0xe0);
+}
+
+static void acknowledging_lint1_level_asks_again_after_eoi_too(void **state)
+{
+    (void)state;
+    wr(LAPIC_LVT_LINT1, 0x8043, 0);
+    lapic_set_lint(&f.l, 1, true, 5);
+    lapic_acknowledge(&f.l, 6);
+    wr(LAPIC_EOI, 0, 7);
+    assert_int_equal(lapic_pending(&f.l), 0x43);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -549,6 +608,12 @@ int main(void)
         T(vector_bits_lie_in_eight_words),
         T(init_with_edge_trigger_is_sent_whatever_the_level_bit),
         T(edge_programming_of_a_lint_clears_its_remote_irr),
+        T(ppr_is_tpr_when_the_classes_are_equal),
+        T(errors_add_up_until_esr_is_written),
+        T(vector_16_is_the_lowest_legal_one),
+        T(unknown_destination_model_matches_nothing_but_broadcast),
+        T(error_lvt_delivers_fixed_whatever_its_mode_bits),
+        T(acknowledging_lint1_level_asks_again_after_eoi_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

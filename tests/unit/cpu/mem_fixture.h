@@ -17,18 +17,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Should the rest of the CPU be linked as well, its own definitions go before these. */
-__attribute__((weak)) void cpu_drop_code_page(struct cpu *cpu, uint64_t lin_page)
-{
-    (void)cpu;
-    (void)lin_page;
-}
-
-__attribute__((weak)) void cpu_drop_code(struct cpu *cpu)
-{
-    (void)cpu;
-}
-
 #define FIXTURE_RAM    0x4000000u /* 64 MiB from 0 */
 #define FIXTURE_DEVICE UINT64_C(0xfee00000)
 #define FIXTURE_CPUS   2u

@@ -141,16 +141,14 @@ static inline struct segment flat(unsigned selector, unsigned attr)
 static inline void set_level(struct sys *s, unsigned code, unsigned level)
 {
     unsigned user = level == 3 ? ATTR_USER : 0;
-    unsigned shift = level == 3 ? 0x18 : 0;
     unsigned code_shift = level == 3 ? (code == SEL_CODE64 ? 0x20 : 0x18) : 0;
     s->cpu.seg[SEG_CS] =
         flat((code + code_shift) | level, (code == SEL_CODE64 ? ATTR_CODE64 : ATTR_CODE32) | user);
     for (unsigned i = SEG_ES; i < SEG_COUNT; i++) {
         if (i != SEG_CS) {
-            s->cpu.seg[i] = flat((SEL_DATA + (level == 3 ? 0x10 : 0)) | level, ATTR_DATA | user);
+            s->cpu.seg[i] = flat((level == 3 ? (unsigned)SEL_UDATA : (unsigned)SEL_DATA) | level, ATTR_DATA | user);
         }
     }
-    (void)shift;
     s->cpu.cpl = (uint8_t)level;
     cpu_update_mode(&s->cpu);
 }

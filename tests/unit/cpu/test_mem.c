@@ -415,6 +415,55 @@ static void host_entries_die_with_the_tlb_entry_that_is_replaced(void **state)
     assert_null(mem_host_read(cpu, 0x10000, 8));
 }
 
+static void eviction_takes_the_host_entries_and_a_new_walk_follows(void **state)
+{
+    (void)state;
+    fixture_map(&f, 0x5000, 0x123000, RW);
+    write_ok(0x5000, 8, 1);
+    fixture_map(&f, 0x5000, 0x124000, RW);
+    for (unsigned i = 0; i < TLB_ENTRIES; i++) {
+        assert_int_equal(read_ok(0x5000, 8), 1);
+        struct tlb_view view;
+        if (tlb_view_entry(&cpu->tlb, i, &view) && view.bank == TLB_BANK_4K) {
+            mem_tlb_evict(cpu, i);
+            break;
+        }
+        mem_tlb_evict(cpu, i);
+    }
+    assert_null(mem_host_write(cpu, 0x5000, 8));
+    assert_int_equal(read_ok(0x5000, 8), 0);
+}
+
+static bool has_code_entry(uint64_t a)
+{
+    return cpu->code_tables[0][(a >> PAGE_SHIFT) % CODE_ENTRIES].tag == a;
+}
+
+static void code_entries_die_with_their_tlb_entry(void **state)
+{
+    (void)state;
+    phys_t at;
+    uint64_t stride = (uint64_t)TLB_4K_SETS << PAGE_SHIFT;
+    struct code_entry *e = &cpu->code_tables[0][(0x10000 >> PAGE_SHIFT) % CODE_ENTRIES];
+    for (unsigned i = 0; i <= TLB_4K_WAYS; i++) {
+        fixture_map(&f, 0x10000 + i * stride, 0x123000 + 0x1000 * i, RW);
+    }
+    assert_true(mem_fetch_translate(cpu, lin(0x10000), &at));
+    *e = (struct code_entry){0x10000, at.v};
+    for (unsigned i = 1; i < TLB_4K_WAYS; i++) {
+        read_ok(0x10000 + i * stride, 8);
+    }
+    assert_true(has_code_entry(0x10000));
+    read_ok(0x10000 + TLB_4K_WAYS * stride, 8);
+    assert_false(has_code_entry(0x10000));
+    *e = (struct code_entry){0x10000, at.v};
+    mem_invlpg(cpu, lin(0x10800));
+    assert_false(has_code_entry(0x10000));
+    *e = (struct code_entry){0x10000, at.v};
+    mem_cr3_written(cpu, true);
+    assert_false(has_code_entry(0x10000));
+}
+
 static void host_entries_of_a_large_page_die_with_it(void **state)
 {
     (void)state;
@@ -731,6 +780,8 @@ int main(void)
         TEST(rights_that_were_taken_away_stay_until_invalidated),
         TEST(clearing_wp_lets_the_supervisor_write_through_the_same_entry),
         TEST(host_entries_die_with_the_tlb_entry_that_is_replaced),
+        TEST(eviction_takes_the_host_entries_and_a_new_walk_follows),
+        TEST(code_entries_die_with_their_tlb_entry),
         TEST(host_entries_of_a_large_page_die_with_it),
         TEST(host_entries_of_a_large_page_die_when_another_of_the_same_memory_takes_its_place),
         TEST(an_access_across_4_gib_wraps_outside_64_bit_mode),

@@ -102,79 +102,81 @@ HOST(xrstor, "xrstor64 (%%rsi); fxsave64 (%%rdi)")
 HOST(xrstor_xsave, "xrstor64 (%%rsi); xsave64 (%%rdi)")
 HOST(xrstor_xsavec, "xrstor64 (%%rsi); xsavec64 (%%rdi)")
 
-static void assert_same(const char *name, const uint8_t *ours, const uint8_t *host, unsigned size_bytes)
+typedef void host_fn(const struct area *in, void *out, const void *extra);
+
+/* Runs the host's sequence over a copy of `around` and compares size_bytes with ours. When the host's kernel
+ * switches tasks in the middle, the unit loses pointers that are not those of a pending exception and what it
+ * knew of initial components; so a case counts as different only when it differs every time. */
+static void assert_host(const char *name, host_fn *host, const struct area *in, const void *extra,
+                        const struct area *around, const struct area *ours, unsigned size_bytes)
 {
-    for (unsigned i = 0; i < size_bytes; i++) {
-        if (ours[i] != host[i]) {
-            fail_msg("%s: byte %u is %02x, host %02x", name, i, ours[i], host[i]);
+    struct area result;
+    for (unsigned attempt = 0; attempt < 8; attempt++) {
+        result = *around;
+        host(in, result.bytes, extra);
+        if (size_bytes > FX_MXCSR_OFFSET + 8 && load_le32(result.bytes + 28) == 0x2ffff) {
+            store_le32(result.bytes + 28, MXCSR_WRITABLE); /* our MXCSR_MASK differs, as x87_image.c says */
+        }
+        if (memcmp(result.bytes, ours->bytes, size_bytes) == 0) {
+            return;
         }
     }
-}
-
-/* Our MXCSR_MASK differs, as x87_image.c says. */
-static void mask_mxcsr_mask(struct area *a)
-{
-    if (load_le32(a->bytes + 28) == 0x2ffff) {
-        store_le32(a->bytes + 28, MXCSR_WRITABLE);
+    unsigned i = 0;
+    while (result.bytes[i] == ours->bytes[i]) {
+        i++;
     }
+    fail_msg("%s: byte %u is %02x, host %02x", name, i, ours->bytes[i], result.bytes[i]);
 }
 
 static void environment_and_save_images_equal_the_host(void **state)
 {
     (void)state;
     static const struct x87_env_form wide = {.wide = true}, narrow = {.wide = false};
+    static const struct area blank;
     struct rng r;
     rng_init(&r, 5, 0);
     for (unsigned n = 0; n < CASES; n++) {
-        struct area in;
+        struct area in, ours = blank;
         struct owner o;
-        uint8_t ours[X87_SAVE_MAX_BYTES], host[X87_SAVE_MAX_BYTES];
         random_image(&r, &in);
         load_ours(&o, &in, true);
-        host_fnstenv(&in, host, NULL);
-        x87_env_build(&o.x87, wide, ours);
-        assert_same("fnstenv", ours, host, 28);
-        host_fnstenv14(&in, host, NULL);
-        x87_env_build(&o.x87, narrow, ours);
-        assert_same("fnstenv 14", ours, host, 14);
-        host_fnsave(&in, host, NULL);
-        x87_save_build(&o.x87, wide, ours);
-        assert_same("fnsave", ours, host, 108);
-        host_fnsave14(&in, host, NULL);
-        x87_save_build(&o.x87, narrow, ours);
-        assert_same("fnsave 14", ours, host, 94);
+        x87_env_build(&o.x87, wide, ours.bytes);
+        assert_host("fnstenv", host_fnstenv, &in, NULL, &blank, &ours, 28);
+        x87_env_build(&o.x87, narrow, ours.bytes);
+        assert_host("fnstenv 14", host_fnstenv14, &in, NULL, &blank, &ours, 14);
+        x87_save_build(&o.x87, wide, ours.bytes);
+        assert_host("fnsave", host_fnsave, &in, NULL, &blank, &ours, 108);
+        x87_save_build(&o.x87, narrow, ours.bytes);
+        assert_host("fnsave 14", host_fnsave14, &in, NULL, &blank, &ours, 94);
     }
 }
 
 static void loaded_environments_and_saves_equal_the_host(void **state)
 {
     (void)state;
-    static const struct x87_env_form wide = {.wide = true}, narrow = {.wide = false};
+    static host_fn *const hosts[4] = {host_fldenv, host_fldenv14, host_frstor, host_frstor14};
+    static const struct area blank;
     struct rng r;
     rng_init(&r, 6, 0);
     for (unsigned n = 0; n < CASES; n++) {
-        struct area in, host = {{0}}, ours = {{0}};
-        struct owner start, o;
+        struct area in, ours = blank;
+        struct owner o;
         uint8_t image[112];
         random_image(&r, &in);
-        load_ours(&start, &in, true);
         for (unsigned i = 0; i < sizeof image; i += 8) {
             store_le64(image + i, rng_next(&r));
         }
         for (unsigned form = 0; form < 4; form++) {
-            static void (*const hosts[4])(const struct area *, void *, const void *) = {
-                host_fldenv, host_fldenv14, host_frstor, host_frstor14};
-            o = start;
-            hosts[form](&in, host.bytes, image);
-            mask_mxcsr_mask(&host);
+            struct x87_env_form shape = {.wide = form % 2 == 0};
+            load_ours(&o, &in, true);
             x87_init(&o.x87);
             if (form < 2) {
-                x87_env_load(&o.x87, form == 0 ? wide : narrow, image);
+                x87_env_load(&o.x87, shape, image);
             } else {
-                x87_save_load(&o.x87, form == 2 ? wide : narrow, image);
+                x87_save_load(&o.x87, shape, image);
             }
             fx_build(&o, true, ours.bytes);
-            assert_same(form < 2 ? "fldenv" : "frstor", ours.bytes, host.bytes, 416);
+            assert_host(form < 2 ? "fldenv" : "frstor", hosts[form], &in, image, &blank, &ours, 416);
         }
     }
 }
@@ -182,28 +184,22 @@ static void loaded_environments_and_saves_equal_the_host(void **state)
 static void fxsave_images_equal_the_host_in_both_pointer_formats(void **state)
 {
     (void)state;
+    struct area around;
     struct rng r;
     rng_init(&r, 7, 0);
+    memset(&around, 0xa5, sizeof around);
     for (unsigned n = 0; n < CASES; n++) {
-        struct area in, host, ours;
+        struct area in, ours = around;
         struct owner o;
-        uint8_t env_ours[28], env_host[28];
         random_image(&r, &in);
         load_ours(&o, &in, true);
-        memset(&host, 0xa5, sizeof host);
-        ours = host;
-        host_fxsave64(&in, host.bytes, NULL);
         fx_build(&o, true, ours.bytes);
-        mask_mxcsr_mask(&host);
-        assert_same("fxsave64", ours.bytes, host.bytes, 576);
-        host_fxsave(&in, host.bytes, NULL);
+        assert_host("fxsave64", host_fxsave64, &in, NULL, &around, &ours, 576);
         fx_build(&o, false, ours.bytes);
-        mask_mxcsr_mask(&host);
-        assert_same("fxsave", ours.bytes, host.bytes, 576);
-        host_fxrstor(&in, env_host, in.bytes);
+        assert_host("fxsave", host_fxsave, &in, NULL, &around, &ours, 576);
         load_ours(&o, &in, false);
-        x87_env_build(&o.x87, (struct x87_env_form){.wide = true}, env_ours);
-        assert_same("fxrstor", env_ours, env_host, 28);
+        x87_env_build(&o.x87, (struct x87_env_form){.wide = true}, ours.bytes);
+        assert_host("fxrstor", host_fxrstor, &in, in.bytes, &around, &ours, 28);
     }
 }
 
@@ -231,22 +227,20 @@ static void run_plan(struct owner *o, enum xsave_kind kind, struct area *a)
 static void xsave_areas_equal_the_host(void **state)
 {
     (void)state;
-    static void (*const hosts[3])(const struct area *, void *, const void *) = {host_xsave, host_xsaveopt,
-                                                                                host_xsavec};
+    static host_fn *const hosts[3] = {host_xsave, host_xsaveopt, host_xsavec};
+    static const enum xsave_kind kinds[3] = {XSAVE_PLAIN, XSAVE_OPTIMISED, XSAVE_COMPACT};
+    struct area around;
     struct rng r;
     rng_init(&r, 8, 0);
+    memset(&around, 0x5a, sizeof around);
+    memset(around.bytes + XSAVE_HEADER_OFFSET, 0, 64);
     for (unsigned n = 0; n < CASES; n++) {
-        struct area in, host, ours;
+        struct area in, ours = around;
         struct owner o;
         random_image(&r, &in);
         load_ours(&o, &in, true);
-        memset(&host, 0x5a, sizeof host);
-        memset(host.bytes + XSAVE_HEADER_OFFSET, 0, 64);
-        ours = host;
-        hosts[n % 3](&in, host.bytes, NULL);
-        mask_mxcsr_mask(&host);
-        run_plan(&o, n % 3 == 0 ? XSAVE_PLAIN : n % 3 == 1 ? XSAVE_OPTIMISED : XSAVE_COMPACT, &ours);
-        assert_same("xsave", ours.bytes, host.bytes, 576);
+        run_plan(&o, kinds[n % 3], &ours);
+        assert_host("xsave", hosts[n % 3], &in, NULL, &around, &ours, 576);
     }
 }
 
@@ -262,46 +256,41 @@ static void random_header(struct rng *r, struct area *a)
 static void xrstor_equals_the_host_in_both_formats(void **state)
 {
     (void)state;
+    static const struct area blank;
     struct rng r;
     rng_init(&r, 9, 0);
     for (unsigned n = 0; n < CASES; n++) {
-        struct area before, in, host, ours;
+        struct area before, in, ours = blank;
         struct owner o;
         random_image(&r, &before);
         random_image(&r, &in);
         random_header(&r, &in);
         load_ours(&o, &before, true);
         struct fx_state s = view(&o, true);
-        memset(&host, 0, sizeof host);
-        ours = host;
-        host_xrstor(&before, host.bytes, in.bytes);
-        mask_mxcsr_mask(&host);
         assert_true(xrstor_load(&s, XSTATE_SUPPORTED, XSTATE_SUPPORTED, in.bytes));
         fx_build(&o, true, ours.bytes);
-        assert_same("xrstor", ours.bytes, host.bytes, 416);
+        assert_host("xrstor", host_xrstor, &before, in.bytes, &blank, &ours, 416);
     }
 }
 
 static void components_restored_to_their_initial_state_are_not_in_use_afterwards(void **state)
 {
     (void)state;
+    static const struct area blank;
     struct rng r;
     rng_init(&r, 10, 0);
     for (unsigned n = 0; n < CASES; n++) {
-        struct area before, in, host, ours;
+        struct area before, in, ours = blank;
         struct owner o;
         random_image(&r, &before);
         random_image(&r, &in);
         random_header(&r, &in);
         load_ours(&o, &before, true);
         struct fx_state s = view(&o, true);
-        memset(&host, 0, sizeof host);
-        ours = host;
-        (n % 2 ? host_xrstor_xsavec : host_xrstor_xsave)(&before, host.bytes, in.bytes);
-        mask_mxcsr_mask(&host);
         assert_true(xrstor_load(&s, XSTATE_SUPPORTED, XSTATE_SUPPORTED, in.bytes));
         run_plan(&o, n % 2 ? XSAVE_COMPACT : XSAVE_PLAIN, &ours);
-        assert_same("xsave after xrstor", ours.bytes, host.bytes, 576);
+        assert_host("xsave after xrstor", n % 2 ? host_xrstor_xsavec : host_xrstor_xsave, &before, in.bytes,
+                    &blank, &ours, 576);
     }
 }
 

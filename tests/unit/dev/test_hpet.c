@@ -331,9 +331,23 @@ static void edge_that_was_not_enabled_does_not_come_later(void **state)
     wr(T_CMP(0), 10, 0);
     wr(0x10, 1, 0);
     run_until(f.q, 20 * TICK);
-    wr(T_CONF(0), ROUTE(20), 20 * TICK);
     wr(T_CONF(0), HPET_TN_INT_ENB | ROUTE(20), 21 * TICK);
     assert_int_equal(f.ioapic.count, 0);
+    wr(T_CMP(0), 30, 22 * TICK);
+    run_until(f.q, 30 * TICK);
+    wr(T_CONF(0), ROUTE(20), 31 * TICK); /* falls with its enable, and stays so */
+    wr(T_CONF(0), HPET_TN_INT_ENB | ROUTE(20), 32 * TICK);
+    assert_int_equal(f.ioapic.count, 2);
+}
+
+static void writing_the_counter_moves_the_match(void **state)
+{
+    (void)state;
+    wr(T_CONF(0), HPET_TN_INT_ENB | ROUTE(20), 0);
+    wr(T_CMP(0), 1000, 0);
+    wr(0x10, 1, 0);
+    wr(0xf0, 900, 50 * TICK);
+    assert_int_equal(event_next(f.q), 150 * TICK);
 }
 
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -363,6 +377,7 @@ int main(void)
         T(changing_the_trigger_type_drops_the_interrupt),
         T(mode_32_cuts_the_comparator),
         T(edge_that_was_not_enabled_does_not_come_later),
+        T(writing_the_counter_moves_the_match),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

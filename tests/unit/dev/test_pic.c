@@ -459,6 +459,28 @@ static void level_request_comes_with_the_programming_of_elcr(void **state)
     assert_true(f.pic.intr_level);
 }
 
+static void ocw3_without_read_select_keeps_the_last_selection(void **state)
+{
+    (void)state;
+    set(3, true);
+    acknowledge();
+    out(0x20, 0x0b);
+    out(0x20, 0x48); /* only the special mask */
+    assert_int_equal(in(0x20), 0x08);
+}
+
+static void poll_of_the_slave_lets_its_next_request_make_an_edge(void **state)
+{
+    (void)state;
+    initialise(0x01, 0x03);
+    set(9, true);
+    set(10, true);
+    out(0xa0, 0x0c);
+    assert_int_equal(in(0xa0), 0x81);
+    assert_true(f.pic.intr_level);
+    assert_int_equal(acknowledge(), 0x2a);
+}
+
 #define T(name) cmocka_unit_test_setup(name, setup)
 
 int main(void)
@@ -498,6 +520,8 @@ int main(void)
         T(two_slave_requests_with_automatic_eoi_make_two_edges),
         T(icw1_keeps_level_requests),
         T(level_request_comes_with_the_programming_of_elcr),
+        T(ocw3_without_read_select_keeps_the_last_selection),
+        T(poll_of_the_slave_lets_its_next_request_make_an_edge),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

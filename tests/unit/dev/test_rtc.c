@@ -312,6 +312,25 @@ static void state_moves(void **state)
     assert_state_moves(&rtc_ops, &f.rtc, &other);
 }
 
+static void rewriting_register_a_does_not_disturb_the_phase(void **state)
+{
+    (void)state;
+    put(0x0a, 0x2f, SECOND / 3);
+    assert_int_equal(get(0, SECOND - 1), 0);
+    assert_int_equal(get(0, SECOND), 1);
+}
+
+static void months_of_31_days_and_weekdays_through_the_year(void **state)
+{
+    (void)state;
+    restart_at((struct rtc_date){2026, 12, 30, 23, 59, 59});
+    assert_date(0x20, 0x26, 0x12, 0x31, 5, SECOND);
+    restart_at((struct rtc_date){2026, 3, 1, 0, 0, 0});
+    assert_int_equal(get(6, 0), 1); /* a Sunday */
+    restart_at((struct rtc_date){2026, 2, 28, 0, 0, 0});
+    assert_int_equal(get(6, 0), 7);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -337,6 +356,8 @@ int main(void)
         T(cmos_memory_keeps_what_is_written_and_c_and_d_do_not),
         T(reset_line_clears_enables_but_not_time),
         T(state_moves),
+        T(rewriting_register_a_does_not_disturb_the_phase),
+        T(months_of_31_days_and_weekdays_through_the_year),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,7 +1,7 @@
 /*
  * Clock and timer. Sources: Intel SDM volume 2A, CPUID leaves 0x15 and 0x16; the 0x40000010 leaf of hypervisors (TSC and
  * bus frequency in kHz); ACPI Specification, "Power Management Timer"; IA-PC HPET Specification, "Register Overview";
- * Intel 8254 data sheet, "Mode 0". Deviations: all CPUs are taken to share one counter that never stops.
+ * Intel 8254 data sheet, "Mode 0"; Motorola MC146818A data sheet, "Periodic Interrupt Selection". Deviations: all CPUs are taken to share one counter that never stops.
  */
 #include "arch/x86_64/clock.h"
 
@@ -10,6 +10,7 @@
 #include "arch/x86_64/features.h"
 #include "arch/x86_64/kmap.h"
 #include "arch/x86_64/lapic.h"
+#include "panic.h"
 
 #define NS_PER_SECOND 1000000000ull
 #define PM_TIMER_HZ   3579545u
@@ -26,6 +27,17 @@
 #define PIT_CHANNEL_2 0x42u
 #define PIT_COMMAND   0x43u
 #define PIT_GATE      0x61u
+
+#define RTC_INDEX 0x70u
+#define RTC_DATA  0x71u
+#define RTC_A     0x0au
+#define RTC_B     0x0bu
+#define RTC_C     0x0cu
+#define RTC_A_1024_HZ  0x06u
+#define RTC_B_PERIODIC 0x40u
+#define RTC_C_PERIODIC 0x40u
+#define RTC_PERIODS    3u
+#define RTC_TRIES_MAX  1000000u
 
 static struct {
     uint64_t tsc_hz;
@@ -147,9 +159,12 @@ static bool measure_by_hpet(void)
     return true;
 }
 
-static void measure_by_pit(void)
+static bool measure_by_pit(void)
 {
     uint8_t gate = port_read8(PIT_GATE);
+    if (gate == 0xff) {
+        return false; /* nobody there */
+    }
     port_write8(PIT_GATE, (uint8_t)((gate & ~2u) | 1u)); /* gate on, speaker off */
     port_write8(PIT_COMMAND, 0xb0);                      /* channel 2, both bytes, mode 0 */
     port_write8(PIT_CHANNEL_2, MEASURE_PIT_TICKS & 0xff);
@@ -160,6 +175,54 @@ static void measure_by_pit(void)
     struct sample to = sample_take();
     port_write8(PIT_GATE, gate);
     frequency_from_samples(from, to, MEASURE_PIT_TICKS, PIT_HZ, "pit");
+    return true;
+}
+
+static uint8_t rtc_read(uint8_t index)
+{
+    port_write8(RTC_INDEX, index);
+    return port_read8(RTC_DATA);
+}
+
+static void rtc_write(uint8_t index, uint8_t value)
+{
+    port_write8(RTC_INDEX, index);
+    port_write8(RTC_DATA, value);
+}
+
+/* Waits for the next periodic flag; reading register C clears it. False: it never comes. */
+static bool rtc_wait_period(void)
+{
+    for (uint32_t tries = 0; tries < RTC_TRIES_MAX; tries++) {
+        if (rtc_read(RTC_C) & RTC_C_PERIODIC) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool measure_by_rtc(void)
+{
+    uint8_t a = rtc_read(RTC_A);
+    uint8_t b = rtc_read(RTC_B);
+    if (b == 0xff) {
+        return false;
+    }
+    rtc_write(RTC_A, (uint8_t)((a & 0xf0) | RTC_A_1024_HZ));
+    rtc_write(RTC_B, (uint8_t)(b | RTC_B_PERIODIC)); /* the line is masked at the I/O APIC */
+    rtc_read(RTC_C);
+    bool good = rtc_wait_period();
+    struct sample from = sample_take();
+    for (uint32_t i = 0; good && i < RTC_PERIODS; i++) {
+        good = rtc_wait_period();
+    }
+    struct sample to = sample_take();
+    rtc_write(RTC_B, b);
+    rtc_write(RTC_A, a);
+    if (good) {
+        frequency_from_samples(from, to, RTC_PERIODS, 1024, "rtc");
+    }
+    return good;
 }
 
 static void frequency_by_measuring(void)
@@ -167,8 +230,8 @@ static void frequency_by_measuring(void)
     lapic_timer_start(UINT32_MAX);
     if (acpi_info()->pm_timer_port != 0) {
         measure_by_pm_timer();
-    } else if (!measure_by_hpet()) {
-        measure_by_pit();
+    } else if (!measure_by_hpet() && !measure_by_pit() && !measure_by_rtc()) {
+        panic("no way to measure time: no CPUID leaf, PM timer, HPET, PIT or RTC");
     }
     lapic_timer_start(0);
 }

@@ -2,7 +2,7 @@
 #define OS_KERNEL_ARCH_X86_64_CLOCK_H
 
 /*
- * Time: the time-stamp counter, its frequency found by CPUID or by measuring against the PM timer, the HPET or the PIT;
+ * Time: the time-stamp counter, its frequency found by CPUID or by measuring against the PM timer, the HPET, the PIT or the RTC;
  * and the one-shot timer interrupt of the local APIC.
  */
 
@@ -14,7 +14,7 @@
 /* Finds the frequencies, on the boot processor. Takes at most 5 ms, no time at all when CPUID tells. */
 void clock_init(void);
 
-/* Where the frequency came from: "cpuid 0x15", "cpuid 0x16", "cpuid 0x40000010", "pm timer", "hpet", "pit". */
+/* Where the frequency came from: "cpuid 0x15", "cpuid 0x16", "cpuid 0x40000010", "pm timer", "hpet", "pit", "rtc". */
 const char *clock_source(void);
 
 uint64_t clock_frequency_hz(void);

@@ -1,15 +1,25 @@
 /*
  * Memory and string functions of the freestanding programs (ISO C17 7.24). The compiler calls the first four
- * on its own. Copies and fills use the string instructions, whose microcode moves a line at a time (fast
- * short REP MOV). Deviations: none.
+ * on its own. Forward copies and fills use the string instructions in units of eight bytes and finish with single
+ * bytes: fast on hardware whose microcode moves lines, and an eighth of the iterations where each is a step.
+ * Deviations: none.
  */
 
 #include "lib/string.h"
 
+#include <stdint.h>
+
+static void copy_forward(void *to, const void *from, size_t bytes)
+{
+    size_t words = bytes / 8;
+    __asm__ volatile("rep movsq" : "+D"(to), "+S"(from), "+c"(words) : : "memory");
+    bytes %= 8;
+    __asm__ volatile("rep movsb" : "+D"(to), "+S"(from), "+c"(bytes) : : "memory");
+}
+
 void *memcpy(void *restrict to, const void *restrict from, size_t bytes)
 {
-    void *destination = to;
-    __asm__ volatile("rep movsb" : "+D"(destination), "+S"(from), "+c"(bytes) : : "memory");
+    copy_forward(to, from, bytes);
     return to;
 }
 
@@ -18,7 +28,7 @@ void *memmove(void *to, const void *from, size_t bytes)
     char *destination = to;
     const char *source = from;
     if (destination <= source || destination >= source + bytes) {
-        __asm__ volatile("rep movsb" : "+D"(destination), "+S"(source), "+c"(bytes) : : "memory");
+        copy_forward(to, from, bytes);
         return to;
     }
     destination += bytes - 1;
@@ -33,7 +43,11 @@ void *memmove(void *to, const void *from, size_t bytes)
 void *memset(void *to, int value, size_t bytes)
 {
     void *destination = to;
-    __asm__ volatile("rep stosb" : "+D"(destination), "+c"(bytes) : "a"(value) : "memory");
+    size_t words = bytes / 8;
+    uint64_t pattern = (unsigned char)value * UINT64_C(0x0101010101010101);
+    __asm__ volatile("rep stosq" : "+D"(destination), "+c"(words) : "a"(pattern) : "memory");
+    bytes %= 8;
+    __asm__ volatile("rep stosb" : "+D"(destination), "+c"(bytes) : "a"(pattern) : "memory");
     return to;
 }
 

@@ -1,0 +1,147 @@
+/*
+ * The oracle of the block cache: random programs give the same registers, memory, clock and count whether they run in
+ * blocks with specialised handlers or one plain instruction at a time, for every way of slicing the time.
+ */
+
+#include "core_fixture.h"
+#include "int_gen.h"
+
+#define PROGRAMS 400u
+#define LENGTH   60u
+
+struct program {
+    uint8_t bytes[2048];
+    unsigned size;
+    uint64_t registers[GPR_COUNT], rflags;
+};
+
+/* Straight pieces with short forward jumps between them, and a loop around everything. */
+static void make_program(struct rng *r, struct program *p)
+{
+    p->size = 0;
+    for (unsigned i = 0; i < LENGTH; i++) {
+        p->size += gen_insn(r, p->bytes + p->size, true);
+        if (gen_below(r, 4) == 0) {
+            uint8_t skipped[16];
+            unsigned n = gen_insn(r, skipped, false);
+            p->bytes[p->size++] = (uint8_t)(0x70 | gen_below(r, 16));
+            p->bytes[p->size++] = (uint8_t)n;
+            memcpy(p->bytes + p->size, skipped, n);
+            p->size += n;
+        }
+    }
+    /* and r12d, 31; sub r12d... : the loop counts in [rbx + 0x700] */
+    static const uint8_t end[] = {0xff, 0x8b, 0x00, 0x07, 0x00, 0x00, 0x0f, 0x85}; /* dec dword [rbx+700]; jnz */
+    memcpy(p->bytes + p->size, end, sizeof end);
+    p->size += sizeof end;
+    store_le32(p->bytes + p->size, 0u - (p->size + 4));
+    p->size += 4;
+    p->bytes[p->size++] = 0xf4;
+    for (unsigned i = 0; i < GPR_COUNT; i++) {
+        p->registers[i] = gen_value(r);
+    }
+    p->registers[RBX] = SCRATCH_AT + 0x1800 + 8 * gen_below(r, 64);
+    p->registers[RSI] = SCRATCH_AT + 0x2f80 + gen_below(r, 256);
+    p->registers[RDI] = SCRATCH_AT + 0x4f80 + gen_below(r, 256);
+    p->registers[R12] = gen_below(r, 40);
+    p->registers[RSP] = SCRATCH_AT + 0x7f00;
+    p->registers[RBP] = SCRATCH_AT + 0x6000;
+    p->registers[RCX] = gen_below(r, 20);
+    p->rflags = rng_next(r) & (RFLAGS_STATUS | RFLAGS_DF);
+}
+
+/* The code starts so near to the end of a page that it crosses into the next. */
+static void load_program(struct sys *s, const struct program *p, uint64_t at)
+{
+    core_load(s, at, p->bytes, p->size);
+    for (unsigned i = 0; i < 0x2000; i += 4) {
+        uint8_t word[4];
+        store_le32(word, i * 2654435761u);
+        assert_true(bus_load(&s->bus, phys(SCRATCH_AT + 4 * i), word, 4));
+    }
+    static const uint8_t rounds[4] = {4, 0, 0, 0};
+    assert_true(bus_load(&s->bus, phys(p->registers[RBX] + 0x700), rounds, 4));
+    memcpy(s->cpu.gpr, p->registers, sizeof p->registers);
+    cpu_set_rflags(&s->cpu, p->rflags);
+    s->cpu.rip = at;
+    s->cpu.activity = CPU_ACTIVE;
+}
+
+/* Runs to the end in slices of slice_cycles (0: one). */
+static void run_sliced(struct sys *s, uint64_t slice_cycles)
+{
+    uint64_t end = cpu_now(&s->cpu) + 20000;
+    while (s->cpu.activity == CPU_ACTIVE && cpu_now(&s->cpu) < end) {
+        uint64_t deadline = slice_cycles != 0 ? cpu_now(&s->cpu) + slice_cycles : end;
+        cpu_run(&s->cpu, deadline < end ? deadline : end);
+    }
+}
+
+static void compare(struct sys *blocks, struct sys *oracle, unsigned program, const struct program *p)
+{
+    struct digest a = core_digest(blocks), b = core_digest(oracle);
+    if (!digest_equal(a, b)) {
+        print_message("program %u, %u bytes\n", program, p->size);
+        core_print_difference(oracle, blocks);
+    }
+    assert_true(digest_equal(a, b));
+}
+
+static void run_both(void **state, const uint64_t *slices, unsigned slice_count, const struct cost_table *costs,
+                     uint64_t seed)
+{
+    struct sys *blocks = *state;
+    void *other;
+    assert_int_equal(core_setup(&other), 0);
+    struct sys *oracle = other;
+    struct program p;
+    struct rng r;
+    rng_init(&r, seed, 0);
+    blocks->cpu.costs = costs;
+    oracle->cpu.costs = costs;
+    oracle->cpu.single_step_blocks = true;
+    for (unsigned i = 0; i < PROGRAMS; i++) {
+        make_program(&r, &p);
+        uint64_t at = PROGRAM_AT + 0x1000 - gen_below(&r, p.size + 100);
+        load_program(blocks, &p, at);
+        load_program(oracle, &p, at);
+        run_sliced(blocks, slices[i % slice_count]);
+        run_sliced(oracle, 0);
+        compare(blocks, oracle, i, &p);
+        if (blocks->cpu.activity == CPU_SHUTDOWN) {
+            cpu_reset(&blocks->cpu);
+            cpu_reset(&oracle->cpu);
+            enter_long(blocks);
+            enter_long(oracle);
+        }
+    }
+    sys_teardown(&other);
+}
+
+static void random_programs_end_alike_in_blocks_and_one_by_one(void **state)
+{
+    static const uint64_t slices[] = {0};
+    run_both(state, slices, 1, &cost_fast, 1);
+}
+
+static void random_programs_end_alike_when_time_is_sliced(void **state)
+{
+    static const uint64_t slices[] = {1, 2, 3, 7, 31, 100};
+    run_both(state, slices, 6, &cost_fast, 2);
+}
+
+static void random_programs_end_alike_with_unequal_costs(void **state)
+{
+    static const uint64_t slices[] = {0, 5, 64};
+    run_both(state, slices, 3, &cost_flat, 3);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CORE_TEST(random_programs_end_alike_in_blocks_and_one_by_one),
+        CORE_TEST(random_programs_end_alike_when_time_is_sliced),
+        CORE_TEST(random_programs_end_alike_with_unequal_costs),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
