@@ -229,7 +229,9 @@ void lapic_bus_room(struct lapic *l, uint64_t now_cycles)
 
 static void write_icr(struct lapic *l, uint32_t value, uint64_t now_cycles)
 {
-    CHECK(!l->icr_waiting, "cpu %u wrote ICR during a stall", l->signals.cpu);
+    if (l->icr_waiting) {
+        return; /* software must poll the delivery status: a command written over a pending one is lost */
+    }
     l->icr_lo = value & 0xccfff;
     icr_send(l, now_cycles);
 }

@@ -40,10 +40,11 @@ static inline uint64_t u64_muldiv(uint64_t a, uint64_t b, uint64_t c)
     return (uint64_t)((u128_t)a * b / c);
 }
 
-/* ceil(a * b / c) under the same bounds. */
+/* ceil(a * b / c), or UINT64_MAX when that does not fit; c != 0. */
 static inline uint64_t u64_muldiv_up(uint64_t a, uint64_t b, uint64_t c)
 {
-    return (uint64_t)(((u128_t)a * b + (c - 1)) / c);
+    u128_t v = ((u128_t)a * b + (c - 1)) / c;
+    return u128_hi(v) ? UINT64_MAX : (uint64_t)v;
 }
 
 #endif

@@ -48,7 +48,7 @@ static inline void visit_u64(struct visitor *v, const char *name, uint64_t *p)
     v->array(v, name, p, 8, 1);
 }
 
-/* A bool travels as one byte, 0 or 1. */
+/* A bool travels as one byte, 0 or 1. It must hold a value even before a load. */
 static inline void visit_bool(struct visitor *v, const char *name, bool *p)
 {
     uint8_t byte = *p;

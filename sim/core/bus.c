@@ -20,7 +20,11 @@ void bus_deinit(struct bus *b)
 void bus_add_mmio(struct bus *b, phys_t base, uint64_t size_bytes, const struct device_ops *ops, void *dev)
 {
     CHECK(b->mmio_count < BUS_MMIO_MAX, "too many MMIO ranges at %s", ops->name);
-    CHECK(!ram_contains(&b->ram, base, 1), "%s lies in RAM", ops->name);
+    CHECK(size_bytes > 0 && base.v + size_bytes > base.v, "%s: a range of nothing", ops->name);
+    for (unsigned i = 0; i < b->ram.range_count; i++) {
+        const struct ram_range *r = &b->ram.ranges[i];
+        CHECK(base.v >= r->base.v + r->size_bytes || r->base.v >= base.v + size_bytes, "%s lies in RAM", ops->name);
+    }
     unsigned at = b->mmio_count;
     while (at > 0 && b->mmio[at - 1].base.v > base.v) {
         b->mmio[at] = b->mmio[at - 1];

@@ -160,6 +160,7 @@ void event_queue_visit(struct event_queue *q, struct visitor *v)
     }
     visit_array(v, "due", q->due, 8, q->timer_count);
     visit_u64(v, "firing", &q->firing_cycles);
+    q->generation++; /* a load may have changed the head */
     q->heap_count = 0;
     for (unsigned i = 0; i < q->timer_count; i++) {
         if (q->due[i] != EVENT_NEVER) {

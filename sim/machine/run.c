@@ -245,7 +245,17 @@ static void on_sipi(void *target, unsigned cpu, uint8_t vector, uint64_t now_cyc
     }
 }
 
+/* System management mode is not built: its interrupt must not get lost quietly. */
+static void on_smi(void *target, unsigned cpu, uint64_t now_cycles)
+{
+    struct sim *s = target;
+    describe_cpu(s, &s->cpus[cpu], "system management interrupt");
+    end_with(s, SIM_STOP_NOT_MODELLED);
+    machine_wake(s, cpu, now_cycles);
+}
+
 const struct lapic_signals machine_lapic_signals = {
+    .smi = on_smi,
     .intr = on_intr,
     .nmi = on_nmi,
     .init = on_init,

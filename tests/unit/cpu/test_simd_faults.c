@@ -9,8 +9,10 @@
 
 #include <cmocka.h>
 
-static struct cpu cpu;
-static _Alignas(16) uint8_t memory[64];
+enum { MEMORY_BYTES = 64 };
+
+static struct cpu *cpu;
+static uint8_t *memory; /* at DATA_AT */
 
 /* Instructions as bytes; memory operands are (%rdi). */
 static const uint8_t addps_rr[] = {0x0f, 0x58, 0xc1}, addps_rm[] = {0x0f, 0x58, 0x07},
@@ -29,15 +31,21 @@ static const uint8_t addps_rr[] = {0x0f, 0x58, 0xc1}, addps_rm[] = {0x0f, 0x58, 
 static int reset(void **state)
 {
     (void)state;
-    cpu_make_ready(&cpu);
-    forbidden = UINT64_MAX;
-    for (unsigned i = 0; i < sizeof memory; i++) {
+    cpu = simd_cpu(&memory);
+    for (unsigned i = 0; i < MEMORY_BYTES; i++) {
         memory[i] = (uint8_t)(i + 1);
     }
-    cpu.gpr[RDI] = (uint64_t)(uintptr_t)memory;
+    cpu->gpr[RDI] = DATA_AT;
     for (unsigned i = 0; i < 16; i++) {
-        cpu.xmm[i] = xmm_make(0x1111 * i, UINT64_C(0x3ff0000000000000) + i);
+        cpu->xmm[i] = xmm_make(0x1111 * i, UINT64_C(0x3ff0000000000000) + i);
     }
+    return 0;
+}
+
+static int done(void **state)
+{
+    (void)state;
+    fixture_deinit(&simd_fixture);
     return 0;
 }
 
@@ -46,7 +54,7 @@ static enum flow run(const uint8_t *bytes, unsigned size_bytes)
     uint8_t code[15] = {0};
     struct insn insn;
     memcpy(code, bytes, size_bytes);
-    return cpu_execute(&cpu, code, &insn);
+    return cpu_execute(cpu, code, &insn);
 }
 
 #define RUN(code) run(code, sizeof(code))
@@ -54,13 +62,13 @@ static enum flow run(const uint8_t *bytes, unsigned size_bytes)
 static void expect_fault(const uint8_t *bytes, unsigned size_bytes, enum vector vector)
 {
     static struct cpu before;
-    before = cpu;
+    before = *cpu;
     assert_int_equal(run(bytes, size_bytes), FLOW_FAULT);
-    assert_int_equal(cpu.fault.vector, vector);
-    assert_int_equal(cpu.fault.has_error, vector == VECTOR_GP || vector == VECTOR_PF);
-    assert_memory_equal(before.xmm, cpu.xmm, sizeof cpu.xmm);
-    assert_memory_equal(before.gpr, cpu.gpr, sizeof cpu.gpr);
-    assert_memory_equal(&before.x87, &cpu.x87, sizeof cpu.x87);
+    assert_int_equal(cpu->fault.vector, vector);
+    assert_int_equal(cpu->fault.has_error, vector == VECTOR_GP || vector == VECTOR_PF);
+    assert_memory_equal(before.xmm, cpu->xmm, sizeof cpu->xmm);
+    assert_memory_equal(before.gpr, cpu->gpr, sizeof cpu->gpr);
+    assert_memory_equal(&before.x87, &cpu->x87, sizeof cpu->x87);
 }
 
 #define EXPECT_FAULT(code, vector) expect_fault(code, sizeof(code), vector)
@@ -69,7 +77,7 @@ static void expect_fault(const uint8_t *bytes, unsigned size_bytes, enum vector 
 static void task_switched_gives_nm_to_both_register_files(void **state)
 {
     (void)state;
-    cpu.cr0 |= CR0_TS;
+    cpu->cr0 |= CR0_TS;
     EXPECT_FAULT(addps_rr, VECTOR_NM);
     EXPECT_FAULT(movaps_mr, VECTOR_NM);
     EXPECT_FAULT(paddb_mm, VECTOR_NM);
@@ -83,7 +91,7 @@ static void task_switched_gives_nm_to_both_register_files(void **state)
 static void emulation_gives_ud_before_nm(void **state)
 {
     (void)state;
-    cpu.cr0 |= CR0_EM | CR0_TS;
+    cpu->cr0 |= CR0_EM | CR0_TS;
     EXPECT_FAULT(addps_rr, VECTOR_UD);
     EXPECT_FAULT(paddb_mm, VECTOR_UD);
     EXPECT_FAULT(emms, VECTOR_UD);
@@ -93,7 +101,7 @@ static void emulation_gives_ud_before_nm(void **state)
 static void without_osfxsr_only_the_xmm_forms_are_undefined(void **state)
 {
     (void)state;
-    cpu.cr4 = 0;
+    cpu->cr4 = 0;
     EXPECT_FAULT(addps_rr, VECTOR_UD);
     EXPECT_FAULT(ldmxcsr, VECTOR_UD);
     EXPECT_FAULT(movdq2q, VECTOR_UD);
@@ -104,33 +112,33 @@ static void without_osfxsr_only_the_xmm_forms_are_undefined(void **state)
 static void a_pending_x87_exception_stops_mmx_instructions_and_spares_xmm_ones(void **state)
 {
     (void)state;
-    cpu.x87.fsw = FSW_ES | FSW_B | 1;
-    cpu.x87.fcw = 0x37e;
+    cpu->x87.fsw = FSW_ES | FSW_B | 1;
+    cpu->x87.fcw = 0x37e;
     EXPECT_FAULT(paddb_mm, VECTOR_MF);
     EXPECT_FAULT(emms, VECTOR_MF);
     EXPECT_FAULT(movdq2q, VECTOR_MF);
     EXPECT_FAULT(cvtpi2ps_rr, VECTOR_MF);
     EXPECT_DONE(cvtpi2ps_rm);
     EXPECT_DONE(addps_rr);
-    forbidden = (uint64_t)(uintptr_t)memory;
+    cpu->gpr[RDI] = UNMAPPED_AT;
     EXPECT_FAULT(paddb_mm_m, VECTOR_MF);
-    cpu.cr0 &= ~CR0_NE;
+    cpu->cr0 &= ~CR0_NE;
     assert_int_equal(RUN(paddb_mm), FLOW_STOP);
 }
 
 static void sixteen_byte_operands_must_be_aligned_except_where_the_manual_says(void **state)
 {
     (void)state;
-    cpu.gpr[RDI] += 8;
+    cpu->gpr[RDI] += 8;
     EXPECT_FAULT(addps_rm, VECTOR_GP);
     EXPECT_FAULT(pxor_rm, VECTOR_GP);
     EXPECT_FAULT(movaps_rm, VECTOR_GP);
     EXPECT_FAULT(movaps_mr, VECTOR_GP);
     EXPECT_FAULT(movntdq_mr, VECTOR_GP);
     EXPECT_FAULT(movntdqa_rm, VECTOR_GP);
-    cpu.gpr[RDI] += 1;
+    cpu->gpr[RDI] += 1;
     EXPECT_DONE(movups_rm);
-    assert_memory_equal(&cpu.xmm[0], memory + 9, 16);
+    assert_memory_equal(&cpu->xmm[0], memory + 9, 16);
     EXPECT_DONE(lddqu_rm);
     EXPECT_DONE(pcmpistri_rm);
     EXPECT_DONE(movss_rm);
@@ -139,7 +147,7 @@ static void sixteen_byte_operands_must_be_aligned_except_where_the_manual_says(v
 static void a_memory_fault_changes_no_register(void **state)
 {
     (void)state;
-    forbidden = (uint64_t)(uintptr_t)memory;
+    cpu->gpr[RDI] = UNMAPPED_AT;
     EXPECT_FAULT(addps_rm, VECTOR_PF);
     EXPECT_FAULT(movups_rm, VECTOR_PF);
     EXPECT_FAULT(paddb_mm_m, VECTOR_PF);
@@ -151,15 +159,15 @@ static void a_memory_fault_changes_no_register(void **state)
 static void an_unmasked_float_exception_sets_its_flag_and_keeps_the_destination(void **state)
 {
     (void)state;
-    cpu.xmm[1] = xmm_make(0, 0);
-    cpu.mxcsr = MXCSR_RESET & ~(FP_ZE << 7);
+    cpu->xmm[1] = xmm_make(0, 0);
+    cpu->mxcsr = MXCSR_RESET & ~(FP_ZE << 7);
     EXPECT_FAULT(divsd_rr, VECTOR_XM);
-    assert_int_equal(cpu.mxcsr, (MXCSR_RESET & ~(FP_ZE << 7)) | FP_ZE);
-    cpu.cr4 &= ~CR4_OSXMMEXCPT;
+    assert_int_equal(cpu->mxcsr, (MXCSR_RESET & ~(FP_ZE << 7)) | FP_ZE);
+    cpu->cr4 &= ~CR4_OSXMMEXCPT;
     EXPECT_FAULT(divsd_rr, VECTOR_UD);
-    cpu.mxcsr = MXCSR_RESET;
+    cpu->mxcsr = MXCSR_RESET;
     EXPECT_DONE(divsd_rr);
-    assert_true(cpu.xmm[0].u64[0] == UINT64_C(0x7ff0000000000000));
+    assert_true(cpu->xmm[0].u64[0] == UINT64_C(0x7ff0000000000000));
 }
 
 static void ldmxcsr_refuses_reserved_bits_and_keeps_the_old_value(void **state)
@@ -167,27 +175,29 @@ static void ldmxcsr_refuses_reserved_bits_and_keeps_the_old_value(void **state)
     (void)state;
     store_le32(memory, 0x10000);
     EXPECT_FAULT(ldmxcsr, VECTOR_GP);
-    assert_int_equal(cpu.mxcsr, MXCSR_RESET);
+    assert_int_equal(cpu->mxcsr, MXCSR_RESET);
     store_le32(memory, 0xffff);
     EXPECT_DONE(ldmxcsr);
-    assert_int_equal(cpu.mxcsr, 0xffff);
+    assert_int_equal(cpu->mxcsr, 0xffff);
 }
 
 static void a_masked_store_that_faults_has_stored_nothing(void **state)
 {
     (void)state;
-    uint8_t before[sizeof memory];
-    memcpy(before, memory, sizeof memory);
-    cpu.xmm[1] = xmm_make(UINT64_C(0x8000000000000000), 0x80);
-    forbidden = cpu.gpr[RDI] + 15;
+    uint8_t before[16];
+    uint8_t *end = memory + PAGE_SIZE_BYTES - 15; /* the last byte of 16 lies on the unmapped page */
+    memcpy(before, end, 15);
+    cpu->gpr[RDI] = UNMAPPED_AT - 15;
+    cpu->xmm[1] = xmm_make(UINT64_C(0x8000000000000000), 0x80);
     EXPECT_FAULT(maskmovdqu, VECTOR_PF);
-    assert_memory_equal(before, memory, sizeof memory);
-    cpu.xmm[1] = xmm_make(0, 0x80);
+    assert_memory_equal(before, end, 15);
+    cpu->xmm[0] = xmm_make(0, 0x5a);
+    cpu->xmm[1] = xmm_make(0, 0x80);
     EXPECT_DONE(maskmovdqu);
-    before[0] = cpu.xmm[0].u8[0];
-    assert_memory_equal(before, memory, sizeof memory);
-    cpu.xmm[1] = xmm_make(0, 0);
-    forbidden = cpu.gpr[RDI];
+    before[0] = 0x5a;
+    assert_memory_equal(before, end, 15);
+    cpu->xmm[1] = xmm_make(0, 0);
+    cpu->gpr[RDI] = UNMAPPED_AT;
     EXPECT_DONE(maskmovdqu);
 }
 
@@ -259,16 +269,19 @@ static void every_vector_instruction_of_the_decoder_has_a_row(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(task_switched_gives_nm_to_both_register_files, reset),
-        cmocka_unit_test_setup(emulation_gives_ud_before_nm, reset),
-        cmocka_unit_test_setup(without_osfxsr_only_the_xmm_forms_are_undefined, reset),
-        cmocka_unit_test_setup(a_pending_x87_exception_stops_mmx_instructions_and_spares_xmm_ones, reset),
-        cmocka_unit_test_setup(sixteen_byte_operands_must_be_aligned_except_where_the_manual_says, reset),
-        cmocka_unit_test_setup(a_memory_fault_changes_no_register, reset),
-        cmocka_unit_test_setup(an_unmasked_float_exception_sets_its_flag_and_keeps_the_destination, reset),
-        cmocka_unit_test_setup(ldmxcsr_refuses_reserved_bits_and_keeps_the_old_value, reset),
-        cmocka_unit_test_setup(a_masked_store_that_faults_has_stored_nothing, reset),
-        cmocka_unit_test_setup(every_vector_instruction_of_the_decoder_has_a_row, reset),
+        cmocka_unit_test_setup_teardown(task_switched_gives_nm_to_both_register_files, reset, done),
+        cmocka_unit_test_setup_teardown(emulation_gives_ud_before_nm, reset, done),
+        cmocka_unit_test_setup_teardown(without_osfxsr_only_the_xmm_forms_are_undefined, reset, done),
+        cmocka_unit_test_setup_teardown(a_pending_x87_exception_stops_mmx_instructions_and_spares_xmm_ones,
+                                        reset, done),
+        cmocka_unit_test_setup_teardown(sixteen_byte_operands_must_be_aligned_except_where_the_manual_says,
+                                        reset, done),
+        cmocka_unit_test_setup_teardown(a_memory_fault_changes_no_register, reset, done),
+        cmocka_unit_test_setup_teardown(an_unmasked_float_exception_sets_its_flag_and_keeps_the_destination,
+                                        reset, done),
+        cmocka_unit_test_setup_teardown(ldmxcsr_refuses_reserved_bits_and_keeps_the_old_value, reset, done),
+        cmocka_unit_test_setup_teardown(a_masked_store_that_faults_has_stored_nothing, reset, done),
+        cmocka_unit_test_setup_teardown(every_vector_instruction_of_the_decoder_has_a_row, reset, done),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
