@@ -148,8 +148,7 @@ enum lapic_mode lapic_mode(const struct lapic *l);
 uint32_t lapic_read(struct lapic *l, uint32_t offset, uint64_t now_cycles);
 void lapic_write(struct lapic *l, uint32_t offset, uint32_t value, uint64_t now_cycles);
 
-/* True when a command must wait (see LAPIC_STALL). The CPU asks before a store to LAPIC_ICR_LO; a store in
- * spite of it is a CHECK. */
+/* True while the command in ICR waits for the bus: an MSR write answers LAPIC_STALL, a memory-mapped write is lost. */
 bool lapic_icr_stalls(const struct lapic *l);
 
 /* True for the MSRs that belong here: MSR_APIC_BASE, MSR_TSC_DEADLINE, MSR_X2APIC_FIRST..LAST. */
