@@ -1,5 +1,5 @@
 ---@meta
--- Made by scripts/make-stubs from sim/script/binding.def: for editors (LuaLS), never run.
+-- Made by scripts/make-docs from sim/script/binding.def: for editors (LuaLS), never run.
 
 ---@class Machine
 local Machine = {}

@@ -198,10 +198,14 @@ static struct cpuid_values leaf_b(const struct cpu *cpu, uint32_t subleaf)
     return (struct cpuid_values){0, 0, subleaf & 0xff, apic_id(cpu)};
 }
 
+/* Subleaf 1: the compacted area is as large as the plain one, since nothing follows the header. */
 static struct cpuid_values leaf_d(const struct cpu *cpu, uint32_t subleaf)
 {
-    if (!cpuid_has(cpu, FEATURE_XSAVE) || subleaf != 0) {
+    if (!cpuid_has(cpu, FEATURE_XSAVE) || subleaf > 1) {
         return (struct cpuid_values){0};
+    }
+    if (subleaf == 1) {
+        return (struct cpuid_values){cpu->cpuid->words[CPUID_WORD_D1_EAX], XSAVE_AREA_BYTES, 0, 0};
     }
     return (struct cpuid_values){XCR0_MASK, XSAVE_AREA_BYTES, XSAVE_AREA_BYTES, 0};
 }

@@ -5,8 +5,8 @@
  * The virtual address space, one table. Everything outside it is never mapped.
  *
  *   from                 size      what
- *   0x0000000000001000   128 TiB   user half (page 0 stays unmapped, and one guard page before the canonical
- * hole) 0xffff800000000000    64 TiB   physmap: all managed RAM, write-back, NX; the kernel heap lives in it
+ *   0x0000000000001000   128 TiB   user half (page 0 and the page before the canonical hole stay unmapped)
+ *   0xffff800000000000    64 TiB   physmap: all managed RAM, write-back, NX; the kernel heap lives in it
  *   0xffffc00000000000   512 GiB   frame_table: 12 bytes a frame, backed only where there is RAM
  *   0xffffc08000000000   512 GiB   block_table: one record per 2 MiB of RAM, backed only where there is RAM
  *   0xffffc10000000000   512 GiB   kernel map: stacks with guard pages, MMIO windows

@@ -1,0 +1,259 @@
+/* The block cache: code that changes, data beside code, links, pages, memory that is not RAM. */
+
+#include "core_fixture.h"
+
+static uint64_t live(const struct sys *s)
+{
+    return block_cache_statistics(s->blocks).live;
+}
+
+static uint64_t made(const struct sys *s)
+{
+    return block_cache_statistics(s->blocks).made;
+}
+
+/* mov eax, imm32 at PROGRAM_AT + 0x80; ret */
+static void put_function(struct sys *s, uint32_t value)
+{
+    uint8_t bytes[6] = {0xb8, 0, 0, 0, 0, 0xc3};
+    store_le32(bytes + 1, value);
+    core_load(s, PROGRAM_AT + 0x80, bytes, sizeof bytes);
+}
+
+static void blocks_are_made_once(void **state)
+{
+    struct sys *s = *state;
+    s->cpu.gpr[RCX] = 1000;
+    PROGRAM(s, "\x90\xff\xc9\x75\xfb\xf4"); /* nop; dec ecx; jnz; hlt */
+    core_run(s, 100000);
+    assert_int_equal(s->cpu.retired, 3001);
+    assert_in_range(made(s), 2, 4);
+}
+
+static void store_into_a_later_instruction_of_the_running_block_is_seen(void **state)
+{
+    struct sys *s = *state;
+    /* mov byte [rip + 2], 0x42; nop; nop; mov al, 1; hlt: the 1 becomes 0x42 */
+    PROGRAM(s, "\xc6\x05\x03\x00\x00\x00\x42\x90\x90\xb0\x01\xf4");
+    core_run(s, 1000);
+    assert_int_equal(s->cpu.gpr[RAX] & 0xff, 0x42);
+    assert_int_equal(s->cpu.retired, 5);
+}
+
+static void store_into_an_earlier_block_is_seen_when_it_runs_again(void **state)
+{
+    struct sys *s = *state;
+    put_function(s, 1);
+    /* call f; mov ebx, eax; mov dword [f + 1], 2; call f; hlt */
+    PROGRAM(s, "\xe8\x7b\x00\x00\x00\x89\xc3\xc7\x05\x70\x00\x00\x00\x02\x00\x00\x00\xe8\x6a\x00\x00\x00\xf4");
+    core_run(s, 1000);
+    assert_int_equal(s->cpu.gpr[RBX], 1);
+    assert_int_equal(s->cpu.gpr[RAX], 2);
+}
+
+static void stores_beside_code_do_not_drop_it(void **state)
+{
+    struct sys *s = *state;
+    s->cpu.gpr[RCX] = 500;
+    /* mov [rip + 0x100], ecx; dec ecx; jnz; hlt */
+    PROGRAM(s, "\x89\x0d\xfa\x00\x00\x00\xff\xc9\x75\xf6\xf4");
+    core_run(s, 100000);
+    assert_int_equal(s->cpu.gpr[RCX], 0);
+    assert_int_equal(peek(s, PROGRAM_AT + 0x100, 4), 1);
+    assert_in_range(made(s), 2, 5);
+}
+
+static void code_written_each_time_round_runs_as_written(void **state)
+{
+    struct sys *s = *state;
+    s->cpu.gpr[RCX] = 200;
+    s->cpu.gpr[RAX] = 0;
+    /* 0: mov [rip + 2], cl (the immediate below); nop; add eax, imm8; dec ecx; jnz 0; hlt */
+    PROGRAM(s, "\x88\x0d\x03\x00\x00\x00\x90\x83\xc0\x00\xff\xc9\x75\xf2\xf4");
+    core_run(s, 100000);
+    uint32_t sum = 0;
+    for (int i = 200; i > 0; i--) {
+        sum += (uint32_t)(int32_t)(int8_t)i;
+    }
+    assert_int_equal(s->cpu.gpr[RAX], sum);
+}
+
+static void page_is_free_for_fast_stores_when_its_last_block_is_dropped(void **state)
+{
+    struct sys *s = *state;
+    PROGRAM(s, "\x90\xf4");
+    core_run(s, 100);
+    assert_true((s->bus.ram.flags[PROGRAM_AT >> 12] & PAGE_CODE) != 0);
+    assert_int_equal(live(s), 1);
+    block_cache_invalidate(s->blocks, phys(PROGRAM_AT + 2), 100);
+    assert_int_equal(live(s), 1);
+    block_cache_invalidate(s->blocks, phys(PROGRAM_AT + 1), 1);
+    assert_int_equal(live(s), 0);
+    assert_false((s->bus.ram.flags[PROGRAM_AT >> 12] & PAGE_CODE) != 0);
+}
+
+static void write_pointers_to_a_page_die_when_it_gets_code(void **state)
+{
+    struct sys *s = *state;
+    /* Writes to the page of f first, so that it has a write entry; then runs f, and writes into f. */
+    uint64_t f = SCRATCH_AT + 0x10;
+    s->cpu.gpr[RDI] = SCRATCH_AT;
+    core_load(s, f, "\xb0\x01\xc3", 3);
+    /* mov [rdi], eax (twice, the second is fast); lea rbx,[rdi+10]; call rbx; mov byte [rdi+11], 7; call rbx; hlt */
+    PROGRAM(s, "\x89\x07\x89\x07\x48\x8d\x5f\x10\xff\xd3\xc6\x47\x11\x07\xff\xd3\xf4");
+    core_run(s, 1000);
+    assert_int_equal(s->cpu.gpr[RAX] & 0xff, 7);
+}
+
+static void same_physical_code_at_two_addresses_is_two_blocks(void **state)
+{
+    struct sys *s = *state;
+    /* Two 2 MiB views of the same physical memory: linear 0 and linear 0x200000. */
+    poke(s, 0x6000, 0x87, 8);
+    poke(s, 0x6008, 0x87, 8);
+    poke(s, PDPT_AT, 0x6007, 8);
+    mem_flush_all(&s->cpu);
+    PROGRAM(s, "\x48\x8d\x05\x00\x00\x00\x00\xf4"); /* lea rax, [rip]; hlt */
+    core_run(s, 100);
+    assert_int_equal(s->cpu.gpr[RAX], PROGRAM_AT + 7);
+    s->cpu.activity = CPU_ACTIVE;
+    s->cpu.rip = 0x200000 + PROGRAM_AT;
+    core_run(s, 100);
+    assert_int_equal(s->cpu.gpr[RAX], 0x200000 + PROGRAM_AT + 7);
+    core_load(s, PROGRAM_AT + 3, "\x10", 1);
+    s->cpu.activity = CPU_ACTIVE;
+    s->cpu.rip = 0x200000 + PROGRAM_AT;
+    core_run(s, 100);
+    assert_int_equal(s->cpu.gpr[RAX], 0x200000 + PROGRAM_AT + 0x17);
+}
+
+/* Maps linear 0x200000 + page n to the physical pages given, 4 KiB each; identity below. */
+static void map_two_pages(struct sys *s, uint64_t first, uint64_t second)
+{
+    poke(s, 0x6000, 0x87, 8);
+    poke(s, 0x6008, 0x7007, 8);
+    poke(s, 0x7000, first | 7, 8);
+    poke(s, 0x7008, second | 7, 8);
+    poke(s, PDPT_AT, 0x6007, 8);
+}
+
+static void jump_into_a_remapped_page_sees_the_new_page_after_invlpg(void **state)
+{
+    struct sys *s = *state;
+    map_two_pages(s, SCRATCH_AT, SCRATCH_AT + 0x1000);
+    mem_flush_all(&s->cpu);
+    core_load(s, SCRATCH_AT, "\xb0\x01\xc3", 3);          /* mov al, 1; ret */
+    core_load(s, SCRATCH_AT + 0x1000, "\xb0\x02\xc3", 3); /* mov al, 2; ret */
+    s->cpu.gpr[RBX] = 0x200000;
+    s->cpu.gpr[RDX] = (SCRATCH_AT + 0x1000) | 7;
+    s->cpu.gpr[RDI] = 0x7000;
+    /* call rbx x3; mov ecx, eax; mov [rdi], rdx; call rbx (stale: still 1); mov esi, eax; invlpg [rbx]; call rbx; hlt */
+    PROGRAM(s, "\xff\xd3\xff\xd3\xff\xd3\x89\xc1\x48\x89\x17\xff\xd3\x89\xc6\x0f\x01\x3b\xff\xd3\xf4");
+    s->cpu.gpr[RAX] = 0;
+    core_run(s, 1000);
+    assert_int_equal(s->cpu.gpr[RCX], 1);
+    assert_int_equal(s->cpu.gpr[RSI], 1);
+    assert_int_equal(s->cpu.gpr[RAX], 2);
+}
+
+static void jump_into_a_page_that_lost_its_right_faults_there(void **state)
+{
+    struct sys *s = *state;
+    map_two_pages(s, SCRATCH_AT, SCRATCH_AT + 0x1000);
+    mem_flush_all(&s->cpu);
+    core_load(s, SCRATCH_AT, "\xc3", 1);
+    s->cpu.gpr[RBX] = 0x200000;
+    s->cpu.gpr[RDX] = BIT(63) | SCRATCH_AT | 7;
+    s->cpu.gpr[RDI] = 0x7000;
+    /* call rbx; call rbx; mov [rdi], rdx; invlpg [rbx]; call rbx; hlt */
+    PROGRAM(s, "\xff\xd3\xff\xd3\x48\x89\x17\x0f\x01\x3b\xff\xd3\xf4");
+    core_run(s, 1000);
+    assert_int_equal(s->cpu.rip, HANDLER_AT + 16 * VECTOR_PF + 1);
+    assert_int_equal(s->cpu.cr2, 0x200000);
+    assert_int_equal(peek(s, s->cpu.gpr[RSP], 8) & PF_I, PF_I);
+}
+
+static void flush_forgets_all_and_the_run_goes_on(void **state)
+{
+    struct sys *s = *state;
+    s->cpu.gpr[RCX] = 1000;
+    PROGRAM(s, "\x90\xff\xc9\x75\xfb\xf4");
+    cpu_run(&s->cpu, 500);
+    block_cache_flush(s->blocks);
+    assert_int_equal(live(s), 0);
+    core_run(s, 100000);
+    assert_int_equal(s->cpu.retired, 3001);
+}
+
+static void block_ends_before_an_instruction_that_crosses_the_page(void **state)
+{
+    struct sys *s = *state;
+    uint64_t at = PROGRAM_AT + 0xff0;
+    core_load(s, at, "\x90\x90\x90\x90\x90\x90\x90\x90\x90\x90\x90\x90\x90\x90\x90\xb8\x11\x22\x33\x44\xf4", 21);
+    s->cpu.rip = at;
+    core_run(s, 1000);
+    assert_int_equal(s->cpu.gpr[RAX], 0x44332211);
+    assert_int_equal(s->cpu.retired, 17);
+}
+
+static void crossing_instruction_is_seen_changed_in_its_second_page(void **state)
+{
+    struct sys *s = *state;
+    uint64_t at = PROGRAM_AT + 0xffe;
+    core_load(s, at, "\xb8\x11\x22\x33\x44\xf4", 6);
+    s->cpu.rip = at;
+    core_run(s, 1000);
+    poke(s, PROGRAM_AT + 0x1001, 0x55, 1);
+    s->cpu.activity = CPU_ACTIVE;
+    s->cpu.rip = at;
+    core_run(s, 1000);
+    assert_int_equal(s->cpu.gpr[RAX], 0x44552211);
+}
+
+static void probes_beyond_the_limit_are_refused(void **state)
+{
+    struct sys *s = *state;
+    for (unsigned i = 0; i < BLOCK_PROBES_MAX; i++) {
+        assert_true(block_cache_probe_add(s->blocks, lin(i * 16)));
+    }
+    assert_false(block_cache_probe_add(s->blocks, lin(1)));
+    assert_true(block_cache_probed(s->blocks, lin(32)));
+    assert_false(block_cache_probed(s->blocks, lin(33)));
+    block_cache_probe_remove(s->blocks, lin(32));
+    assert_false(block_cache_probed(s->blocks, lin(32)));
+    assert_true(block_cache_probed(s->blocks, lin(48)));
+}
+
+static void queued_store_to_code_is_executed_before_it_drains(void **state)
+{
+    struct sys *s = *state;
+    s->cpu.stores.capacity = 16;
+    s->cpu.stores.drain_cycles = 1000;
+    mem_flush_all(&s->cpu);
+    /* mov byte [rip + 3], 0x42; nop; nop; mov al, 1; hlt */
+    PROGRAM(s, "\xc6\x05\x03\x00\x00\x00\x42\x90\x90\xb0\x01\xf4");
+    core_run(s, 100);
+    assert_int_equal(s->cpu.gpr[RAX] & 0xff, 0x42);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CORE_TEST(blocks_are_made_once),
+        CORE_TEST(store_into_a_later_instruction_of_the_running_block_is_seen),
+        CORE_TEST(store_into_an_earlier_block_is_seen_when_it_runs_again),
+        CORE_TEST(stores_beside_code_do_not_drop_it),
+        CORE_TEST(code_written_each_time_round_runs_as_written),
+        CORE_TEST(page_is_free_for_fast_stores_when_its_last_block_is_dropped),
+        CORE_TEST(write_pointers_to_a_page_die_when_it_gets_code),
+        CORE_TEST(same_physical_code_at_two_addresses_is_two_blocks),
+        CORE_TEST(jump_into_a_remapped_page_sees_the_new_page_after_invlpg),
+        CORE_TEST(jump_into_a_page_that_lost_its_right_faults_there),
+        CORE_TEST(flush_forgets_all_and_the_run_goes_on),
+        CORE_TEST(block_ends_before_an_instruction_that_crosses_the_page),
+        CORE_TEST(crossing_instruction_is_seen_changed_in_its_second_page),
+        CORE_TEST(probes_beyond_the_limit_are_refused),
+        CORE_TEST(queued_store_to_code_is_executed_before_it_drains),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
