@@ -69,6 +69,7 @@ return {
     view = function(m)
         return {
             ready_text = "init: ready",
+            harmless_vector = 0xf0, -- VECTOR_RESCHEDULE: asks a CPU to look at its run queue
             frames = frames_view(m),
             measure_forks = function() return measure_forks(m) end,
             current_process = function(cpu) return current_process(m, cpu) end,

@@ -139,6 +139,24 @@ function Machine:on_entry(symbol, fn)
     return self:probe(address, fn)
 end
 
+-- Calls fn(cpu, cycle, rax) when a call of the function returns; fn may set rax (m:set_register).
+function Machine:on_return(symbol, fn)
+    local active, placed = {}, {}
+    return self:on_entry(symbol, function(cpu)
+        local rsp = self:register(cpu, "rsp")
+        local back = string.unpack("<i8", (assert(self:read(rsp, 8, cpu))))
+        active[rsp + 8] = true -- the stack pointer after the return tells the call
+        if placed[back] then return end
+        placed[back] = self:probe(back, function(at, cycle)
+            local here = self:register(at, "rsp")
+            if active[here] then
+                active[here] = nil
+                fn(at, cycle, self:register(at, "rax"))
+            end
+        end)
+    end)
+end
+
 -- Makes the next (or every, with options.always) call of a function return value without running it.
 function Machine:fail_call(symbol, value, options)
     local id

@@ -7,6 +7,7 @@
  * what is due.
  */
 
+#include "base/check.h"
 #include "core/bus.h"
 #include "cpu/debug_regs.h"
 #include "cpu/mem.h"
@@ -15,19 +16,24 @@
 
 #define TSS_IO_MAP_BASE 0x66u /* offset of the bitmap's own offset */
 
+static bool tss_read(struct cpu *cpu, uint32_t offset, uint64_t *out)
+{
+    uint64_t a = cpu->tr.base + offset;
+    return mem_read_system(cpu, lin(in_long_mode(cpu) ? a : (uint32_t)a), 2, out);
+}
+
 /* The bit of every port touched must be clear; the two bytes read must lie within the TSS. */
 static bool bitmap_allows(struct cpu *cpu, uint16_t port, unsigned size_bytes)
 {
     uint64_t map;
     uint64_t bits;
-    uint64_t base = cpu->tr.base;
     unsigned type = attr_type(cpu->tr.attr);
     bool wide = (cpu->tr.attr & SEG_P) && (type == TYPE_TSS32 || type == TYPE_TSS32_BUSY);
     if (!wide || cpu->tr.limit < TSS_IO_MAP_BASE + 1) {
         cpu_fault_code(cpu, VECTOR_GP, 0);
         return false;
     }
-    if (!mem_read_system(cpu, lin(base + TSS_IO_MAP_BASE), 2, &map)) {
+    if (!tss_read(cpu, TSS_IO_MAP_BASE, &map)) {
         return false;
     }
     uint32_t offset = (uint32_t)map + port / 8u;
@@ -35,7 +41,7 @@ static bool bitmap_allows(struct cpu *cpu, uint16_t port, unsigned size_bytes)
         cpu_fault_code(cpu, VECTOR_GP, 0);
         return false;
     }
-    if (!mem_read_system(cpu, lin(base + offset), 2, &bits)) {
+    if (!tss_read(cpu, offset, &bits)) {
         return false;
     }
     if (bits >> (port % 8) & bits_mask(size_bytes)) {
@@ -144,6 +150,12 @@ static enum flow iterated(struct cpu *cpu, const struct insn *insn, unsigned reg
     return gpr_read(cpu, RCX, insn->address_size_bytes) ? FLOW_REPEAT : FLOW_NEXT;
 }
 
+/* #AC of the store to come; mem_probe_write does not look at the alignment. */
+static bool misaligned(const struct cpu *cpu, lin_t a, unsigned size_bytes)
+{
+    return cpu->cpl == 3 && (cpu->cr0 & CR0_AM) && (cpu->rflags & RFLAGS_AC) && a.v % size_bytes != 0;
+}
+
 /* The destination is proven writable before the port is read: a device must not lose data to a fault. */
 enum flow exec_ins(struct cpu *cpu, const struct insn *insn)
 {
@@ -158,9 +170,11 @@ enum flow exec_ins(struct cpu *cpu, const struct insn *insn)
         !mem_probe_write(cpu, a, size_bytes)) {
         return FLOW_FAULT;
     }
-    if (!mem_write(cpu, a, size_bytes, port_read(cpu, port, size_bytes))) {
-        return FLOW_FAULT; /* cannot happen after the probe but for #AC */
+    if (misaligned(cpu, a, size_bytes)) {
+        return cpu_fault_code(cpu, VECTOR_AC, 0);
     }
+    bool written = mem_write(cpu, a, size_bytes, port_read(cpu, port, size_bytes));
+    CHECK(written, "INS to a page that was writable a moment ago");
     return iterated(cpu, insn, RDI, size_bytes);
 }
 

@@ -197,6 +197,12 @@ static void set_zf(struct cpu *cpu, bool on)
 #define LSL_LEGACY ((1u << 1) | (1u << 2) | (1u << 3) | (1u << 9) | (1u << 0xb))
 #define LSL_LONG   ((1u << 2) | (1u << 9) | (1u << 0xb))
 
+/* A fault of descriptor_read and descriptor_read_upper that only means "no such descriptor" here. */
+static bool query_not_found(const struct cpu *cpu, uint16_t selector)
+{
+    return cpu->fault.vector == VECTOR_GP && cpu->fault.error == SELECTOR_ERROR(selector);
+}
+
 /* Finds the descriptor of a selector without raising selector faults. found says whether it exists; false:
  * #PF. */
 static bool query_descriptor(struct cpu *cpu, uint16_t selector, struct descriptor *d, bool *found)
@@ -207,10 +213,21 @@ static bool query_descriptor(struct cpu *cpu, uint16_t selector, struct descript
     }
     cpu->fault = (struct fault){0};
     if (!descriptor_read(cpu, selector, VECTOR_GP, d)) {
-        return cpu->fault.vector == VECTOR_GP && cpu->fault.error == SELECTOR_ERROR(selector);
+        return query_not_found(cpu, selector);
     }
     *found = true;
     return true;
+}
+
+/* The upper half of a system descriptor of long mode must be there, with a zero type. False: #PF. */
+static bool query_upper(struct cpu *cpu, uint16_t selector, struct descriptor *d, bool *valid)
+{
+    *valid = true;
+    if (!in_long_mode(cpu) || (descriptor_attr(d) & SEG_S)) {
+        return true;
+    }
+    *valid = descriptor_read_upper(cpu, selector, d);
+    return *valid || query_not_found(cpu, selector);
 }
 
 /* May CPL and RPL see this descriptor at all? Conforming code shows itself to everybody. */
@@ -231,7 +248,7 @@ static bool query(struct cpu *cpu, const struct insn *insn, unsigned n, unsigned
     unsigned attr = found ? descriptor_attr(d) : 0;
     bool type_ok = (attr & SEG_S) || (system_types >> attr_type(attr) & 1);
     *allowed = found && type_ok && query_visible(cpu, selector, attr);
-    return true;
+    return !*allowed || query_upper(cpu, selector, d, allowed);
 }
 
 enum flow exec_lar(struct cpu *cpu, const struct insn *insn)

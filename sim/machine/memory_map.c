@@ -9,7 +9,25 @@ static void add(struct memory_map *m, uint64_t base, uint64_t end, enum e820_typ
     }
 }
 
-void memory_map_init(struct memory_map *m, uint64_t memory_bytes)
+/* Takes usable RAM away from the end until no more than limit_bytes are left. */
+static void apply_limit(struct memory_map *m, uint64_t limit_bytes)
+{
+    uint64_t left = limit_bytes;
+    unsigned kept = 0;
+    for (unsigned i = 0; i < m->count; i++) {
+        struct memory_map_entry e = m->entries[i];
+        if (e.type == E820_RAM) {
+            e.size_bytes = e.size_bytes < left ? e.size_bytes : left;
+            left -= e.size_bytes;
+        }
+        if (e.size_bytes) {
+            m->entries[kept++] = e;
+        }
+    }
+    m->count = kept;
+}
+
+void memory_map_init(struct memory_map *m, uint64_t memory_bytes, uint64_t limit_bytes)
 {
     *m = (struct memory_map){0};
     m->low_ram_end = memory_bytes < LOW_RAM_MAX ? memory_bytes : LOW_RAM_MAX;
@@ -23,6 +41,9 @@ void memory_map_init(struct memory_map *m, uint64_t memory_bytes)
     add(m, IOAPIC_BASE, IOAPIC_BASE + PAGE_SIZE_BYTES, E820_RESERVED);
     add(m, LAPIC_BASE, LAPIC_BASE + PAGE_SIZE_BYTES, E820_RESERVED);
     add(m, HIGH_RAM_BASE, m->high_ram_end, E820_RAM);
+    if (limit_bytes) {
+        apply_limit(m, limit_bytes);
+    }
 }
 
 unsigned memory_map_ram(const struct memory_map *m, struct ram_range ranges[2])

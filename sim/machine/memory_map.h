@@ -23,7 +23,8 @@ struct memory_map {
     uint64_t acpi_base;    /* ACPI_TABLES_BYTES at the end of low RAM */
 };
 
-void memory_map_init(struct memory_map *m, uint64_t memory_bytes);
+/* limit_bytes: the map reports no more usable RAM than this, counted from address 0; 0 means no limit. */
+void memory_map_init(struct memory_map *m, uint64_t memory_bytes, uint64_t limit_bytes);
 
 /* RAM ranges for ram_init; returns how many (1 or 2). */
 unsigned memory_map_ram(const struct memory_map *m, struct ram_range ranges[2]);

@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "cpu/cpuid.h"
 #include "cpu/mem.h"
+#include "cpu/store_queue.h"
 #include "machine/boot.h"
 #include "machine/firmware.h"
 
@@ -134,7 +135,7 @@ struct sim *sim_create(const struct sim_config *c, struct error *e)
     s->config = *c;
     s->cpu_model = strdup(c->cpu_model ? c->cpu_model : "orrery");
     s->config.cpu_model = s->cpu_model;
-    memory_map_init(&s->map, c->memory_bytes);
+    memory_map_init(&s->map, c->memory_bytes, c->memory_limit_bytes);
     struct ram_range ranges[2];
     unsigned count = memory_map_ram(&s->map, ranges);
     bus_init(&s->bus);
@@ -382,9 +383,10 @@ bool sim_read_linear(const struct sim *s, unsigned cpu, lin_t a, void *bytes, si
         uint64_t here = a.v + done;
         size_t room = PAGE_SIZE_BYTES - (here & PAGE_MASK_BITS);
         size_t n = size - done < room ? size - done : room;
-        if (!sim_translate(s, cpu, lin(here), &at) || !bus_peek(&s->bus, at, (uint8_t *)bytes + done, n)) {
+        if (!sim_translate(s, cpu, lin(here), &at) || !ram_contains(&s->bus.ram, at, n)) {
             return false;
         }
+        store_queue_load_bytes(&s->cpus[cpu], at, (uint8_t *)bytes + done, (unsigned)n);
         done += n;
     }
     return true;

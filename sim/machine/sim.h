@@ -32,6 +32,7 @@ enum sim_memory_model { MODEL_DEFAULT, MODEL_SC, MODEL_TSO }; /* default: sc on 
 struct sim_config {
     unsigned cpus;          /* 1..SIM_CPUS_MAX */
     uint64_t memory_bytes;  /* multiple of 1 MiB, SIM_MEMORY_MIN..SIM_MEMORY_MAX */
+    uint64_t memory_limit_bytes; /* 0, or: the firmware's memory map reports no more usable RAM than this */
     unsigned numa_nodes;    /* 1..SIM_NODES_MAX, at most cpus */
     enum sim_board board;
     enum sim_engine engine;
@@ -117,7 +118,8 @@ struct sim_regs {
 
 void sim_get_regs(const struct sim *s, unsigned cpu, struct sim_regs *r);
 
-/* Memory without side effects. Linear: through cpu's page tables as a supervisor read. False: not (all) there. */
+/* Memory without side effects. Physical: what all agree on. Linear: as cpu sees it, through its page tables as a
+ * supervisor read and with its own pending stores. False: not (all) there. */
 bool sim_read_physical(const struct sim *s, phys_t a, void *bytes, size_t size);
 bool sim_read_linear(const struct sim *s, unsigned cpu, lin_t a, void *bytes, size_t size);
 bool sim_translate(const struct sim *s, unsigned cpu, lin_t a, phys_t *out);

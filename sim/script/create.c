@@ -1,5 +1,5 @@
 /*
- * orrery.new_machine { cpus=, memory=, numa=, board=, engine=, memory_model=, cpu=, seed=, kernel=, initrd=, append= }.
+ * orrery.new_machine { cpus=, memory=, memory_limit=, numa=, board=, engine=, memory_model=, cpu=, seed=, kernel=, initrd=, append= }.
  * kernel and initrd are file names; relative ones are looked for beside the scenario and in the folders above it.
  * What the command line gave wins over the table. An unknown key is an error.
  */
@@ -24,7 +24,7 @@ struct image_file {
 };
 
 static const char *const known_keys[] = {"cpus", "memory", "numa", "board",  "engine", "memory_model",
-                                         "cpu",  "seed",   "kernel", "initrd", "append", NULL};
+                                         "cpu",  "seed",   "kernel", "initrd", "append", "memory_limit", NULL};
 
 static void check_keys(lua_State *lua)
 {
@@ -80,9 +80,9 @@ static int field_word(lua_State *lua, const char *name, const char *zero, const 
 }
 
 /* "256M", "2G" or a number of bytes. */
-static void field_memory(lua_State *lua, uint64_t *out)
+static void field_memory(lua_State *lua, const char *name, uint64_t *out)
 {
-    if (!field(lua, "memory")) {
+    if (!field(lua, name)) {
         return;
     }
     if (lua_isinteger(lua, -1)) {
@@ -92,7 +92,7 @@ static void field_memory(lua_State *lua, uint64_t *out)
         unsigned long long v = 0;
         int got = lua_type(lua, -1) == LUA_TSTRING ? sscanf(lua_tostring(lua, -1), "%llu%c", &v, &suffix) : 0;
         if (got != 2 || !strchr("KMG", suffix) || v > (1ull << 30)) {
-            luaL_error(lua, "machine: memory must be like '256M' or '2G'");
+            luaL_error(lua, "machine: %s must be like '256M' or '2G'", name);
         }
         *out = (uint64_t)v << (suffix == 'K' ? 10 : suffix == 'M' ? 20 : 30);
     }
@@ -105,7 +105,8 @@ static void read_config(lua_State *lua, const struct script_defaults *d, struct 
     struct sim_config t = d->config;
     field_unsigned(lua, "cpus", &t.cpus);
     field_unsigned(lua, "numa", &t.numa_nodes);
-    field_memory(lua, &t.memory_bytes);
+    field_memory(lua, "memory", &t.memory_bytes);
+    field_memory(lua, "memory_limit", &c->memory_limit_bytes);
     t.board = field_word(lua, "board", "pc", "microvm", t.board == BOARD_MICROVM) ? BOARD_MICROVM : BOARD_PC;
     t.engine = field_word(lua, "engine", "fast", "timed", t.engine == ENGINE_TIMED) ? ENGINE_TIMED : ENGINE_FAST;
     int model = field_word(lua, "memory_model", "sc", "tso", -1);

@@ -6,6 +6,8 @@ for cpus in 1 2 4 8; do
     expect_status "the fork storm passes on $cpus cpus" 0 "$orrery" run scenarios/fork-storm.lua --cpus $cpus
 done
 
+expect_status "every fault that is injected is survived" 0 "$orrery" run scenarios/fault-injection.lua
+
 cat >"$work/fails.lua" <<'LUA'
 local m = orrery.machine { cpus = 1, kernel = "orrery" }
 it("fails", function() m:boot() expect(m.kernel.frames.free, "free frames"):to_be(1) end)

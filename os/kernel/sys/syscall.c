@@ -22,6 +22,7 @@
 #define WRITE_MAX 4096u
 #define PIECE CONSOLE_LINE
 #define MAP_BASE 0x0000100000000000ull /* where memory goes that the program does not care to place */
+#define SHUTDOWN_GRACE_NS 100000000ull
 #define RFLAGS_USER_FORCED 0x200u
 #define RFLAGS_USER_ALLOWED 0x240dd5u /* status flags, TF, IF, DF, AC, ID */
 
@@ -207,6 +208,7 @@ static int64_t body_shutdown(struct call *call)
     } else {
         power_debug_exit((uint8_t)call->arguments[0]);
     }
+    sched_sleep_until(clock_cycles() + clock_cycles_from_ns(SHUTDOWN_GRACE_NS)); /* the power goes at leisure */
     return STATUS_ERR_UNSUPPORTED;
 }
 

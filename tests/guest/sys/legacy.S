@@ -152,7 +152,7 @@ start:
     mov %eax, %gs
     mov $TSS, %eax
     ltr %ax
-    call detect_tcg
+    call report_init
     jmp tests
 
 set_base:

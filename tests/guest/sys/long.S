@@ -1,4 +1,4 @@
-# Long mode: transfers, descriptors, stacks, double faults, SYSCALL, registers. See docs of the checks in their names.
+# Long mode: transfers, descriptors, stacks, double faults, SYSCALL, registers.
 # What QEMU's translator (TCG 7.2) is known to get wrong is marked CHECK_NOT_TCG / EXPECT_NOT_TCG with the reason.
 
 .include "long.inc"

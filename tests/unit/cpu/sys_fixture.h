@@ -146,7 +146,8 @@ static inline void set_level(struct sys *s, unsigned code, unsigned level)
         flat((code + code_shift) | level, (code == SEL_CODE64 ? ATTR_CODE64 : ATTR_CODE32) | user);
     for (unsigned i = SEG_ES; i < SEG_COUNT; i++) {
         if (i != SEG_CS) {
-            s->cpu.seg[i] = flat((level == 3 ? (unsigned)SEL_UDATA : (unsigned)SEL_DATA) | level, ATTR_DATA | user);
+            s->cpu.seg[i] =
+                flat((level == 3 ? (unsigned)SEL_UDATA : (unsigned)SEL_DATA) | level, ATTR_DATA | user);
         }
     }
     s->cpu.cpl = (uint8_t)level;

@@ -52,8 +52,8 @@ static void what_cannot_be_had_is_refused_by_name(void **state)
     (void)state;
     static const struct {
         const char *text, *part;
-    } cases[] = {{"+avx", "avx"}, {"-sse2", "sse2"}, {"zen4", "zen4"}, {"x2apic", "x2apic"},
-                 {"+", "+"},      {"orrery,tcg72", "tcg72"}};
+    } cases[] = {{"+avx", "avx"},      {"-sse2", "sse2"}, {"zen4", "zen4"},
+                 {"x2apic", "x2apic"}, {"+", "+"},        {"orrery,tcg72", "tcg72"}};
     for (unsigned i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct cpuid_model m;
         struct error e = {{0}};

@@ -43,8 +43,7 @@ static void long_mode_frame_is_aligned_and_complete_at_the_same_level(void **sta
     assert_int_equal(slot(s, 0), 0x18);
     assert_int_equal(slot(s, 1), CODE_AT);
     assert_int_equal(slot(s, 2), SEL_CODE64);
-    assert_int_equal(slot(s, 3),
-                     RFLAGS_ONE | RFLAGS_IF | RFLAGS_TF | RFLAGS_NT | RFLAGS_CF | RFLAGS_RF);
+    assert_int_equal(slot(s, 3), RFLAGS_ONE | RFLAGS_IF | RFLAGS_TF | RFLAGS_NT | RFLAGS_CF | RFLAGS_RF);
     assert_int_equal(slot(s, 4), STACK_AT - 5);
     assert_int_equal(slot(s, 5), SEL_DATA);
     assert_int_equal(cpu_rflags(&s->cpu), RFLAGS_ONE | RFLAGS_CF);
@@ -280,7 +279,8 @@ static void gate_types_of_the_mode_only(void **state)
     static const struct {
         bool long_mode;
         unsigned attr;
-    } cases[] = {{true, 0x86}, {true, 0x87}, {true, 0x85}, {true, 0x8c}, {true, 0x9e}, {false, 0x8c}, {false, 0x92}};
+    } cases[] = {{true, 0x86}, {true, 0x87},  {true, 0x85}, {true, 0x8c},
+                 {true, 0x9e}, {false, 0x8c}, {false, 0x92}};
     struct sys *s = *state;
     for (unsigned i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         cases[i].long_mode ? enter_long(s) : enter_protected(s);

@@ -1,5 +1,6 @@
-/* Far JMP, CALL, RET, call gates, IRET, SYSCALL and SYSENTER (sim/cpu/far.c, iret.c, syscall_insn.c). The guest
- * programs of tests/guest/sys run the ordinary paths; here are the checks and the state after a refusal. */
+/* Far JMP, CALL, RET, call gates, IRET, SYSCALL and SYSENTER (sim/cpu/far.c, iret.c, syscall_insn.c). The
+ * guest programs of tests/guest/sys run the ordinary paths; here are the checks and the state after a
+ * refusal. */
 
 #include "sys_fixture.h"
 
@@ -137,7 +138,8 @@ static void iretq_restores_everything_and_unblocks_nmi(void **state)
     struct sys *s = *state;
     enter_long(s);
     s->cpu.nmi_blocked = true;
-    uint64_t frame[] = {0x123456, SEL_UCODE64 | 3, 0x3ed7 | RFLAGS_RF | RFLAGS_ID | RFLAGS_VM, 0x7ffffff0, SEL_UDATA | 3};
+    uint64_t frame[] = {0x123456, SEL_UCODE64 | 3, 0x3ed7 | RFLAGS_RF | RFLAGS_ID | RFLAGS_VM, 0x7ffffff0,
+                        SEL_UDATA | 3};
     put_frame(s, 8, frame, 5);
     assert_int_equal(EXECUTE(s, "\x48\xcf"), FLOW_JUMP);
     assert_int_equal(s->cpu.rip, 0x123456);

@@ -63,19 +63,32 @@ static void reserved_bits_types_and_addresses_are_checked(void **state)
         uint64_t value;
         enum flow expected;
     } cases[] = {
-        {0xc0000082, UINT64_C(1) << 47, FLOW_FAULT},   {0xc0000082, 0xffff800000000000, FLOW_NEXT},
-        {0xc0000084, UINT64_C(1) << 32, FLOW_FAULT},   {0xc0000084, 0xffffffff, FLOW_NEXT},
-        {0xc0000103, UINT64_C(1) << 32, FLOW_FAULT},   {0xc0000100, UINT64_C(1) << 63, FLOW_FAULT},
-        {0x277, 2, FLOW_FAULT},                        {0x277, 0x0706050401000606, FLOW_NEXT},
-        {0x2ff, 0xc06, FLOW_NEXT},                     {0x2ff, 0xc02, FLOW_FAULT},
-        {0x2ff, 0x1000, FLOW_FAULT},                   {0x200, 0xf0000006, FLOW_NEXT},
-        {0x200, UINT64_C(1) << 46, FLOW_FAULT},        {0x200, 0x100, FLOW_FAULT},
-        {0x201, 0xfff00800, FLOW_NEXT},                {0x201, 0x400, FLOW_FAULT},
-        {0x250, 0x0606060606060606, FLOW_NEXT},        {0x250, 0x06060606060606ff, FLOW_FAULT},
-        {0x8b, 0, FLOW_FAULT},                         {0xfe, 0, FLOW_FAULT},
-        {0x179, 0, FLOW_FAULT},                        {0x1d9, 1, FLOW_STOP},
-        {0x1d9, 0x40, FLOW_FAULT},                     {0xc0010015, 0x1000010, FLOW_NEXT},
-        {0xc0010015, 0x1000410, FLOW_STOP},            {0xc0010010, 0x40000, FLOW_STOP},
+        {0xc0000082, UINT64_C(1) << 47, FLOW_FAULT},
+        {0xc0000082, 0xffff800000000000, FLOW_NEXT},
+        {0xc0000084, UINT64_C(1) << 32, FLOW_FAULT},
+        {0xc0000084, 0xffffffff, FLOW_NEXT},
+        {0xc0000103, UINT64_C(1) << 32, FLOW_FAULT},
+        {0xc0000100, UINT64_C(1) << 63, FLOW_FAULT},
+        {0x277, 2, FLOW_FAULT},
+        {0x277, 0x0706050401000606, FLOW_NEXT},
+        {0x2ff, 0xc06, FLOW_NEXT},
+        {0x2ff, 0xc02, FLOW_FAULT},
+        {0x2ff, 0x1000, FLOW_FAULT},
+        {0x200, 0xf0000006, FLOW_NEXT},
+        {0x200, UINT64_C(1) << 46, FLOW_FAULT},
+        {0x200, 0x100, FLOW_FAULT},
+        {0x201, 0xfff00800, FLOW_NEXT},
+        {0x201, 0x400, FLOW_FAULT},
+        {0x250, 0x0606060606060606, FLOW_NEXT},
+        {0x250, 0x06060606060606ff, FLOW_FAULT},
+        {0x8b, 0, FLOW_FAULT},
+        {0xfe, 0, FLOW_FAULT},
+        {0x179, 0, FLOW_FAULT},
+        {0x1d9, 1, FLOW_STOP},
+        {0x1d9, 0x40, FLOW_FAULT},
+        {0xc0010015, 0x1000010, FLOW_NEXT},
+        {0xc0010015, 0x1000410, FLOW_STOP},
+        {0xc0010010, 0x40000, FLOW_STOP},
     };
     struct sys *s = *state;
     for (unsigned i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -120,7 +133,8 @@ static void apic_registers_go_to_the_apic_and_ask_for_a_break(void **state)
     uint64_t value;
     s->cpu.chain_break = false;
     assert_int_equal(msr_read(&s->cpu, 0x802, &value), FLOW_FAULT); /* xAPIC mode */
-    assert_write(s, MSR_APIC_BASE, LAPIC_DEFAULT_BASE | APIC_BASE_EN | APIC_BASE_BSP | APIC_BASE_EXTD, FLOW_NEXT);
+    assert_write(s, MSR_APIC_BASE, LAPIC_DEFAULT_BASE | APIC_BASE_EN | APIC_BASE_BSP | APIC_BASE_EXTD,
+                 FLOW_NEXT);
     assert_true(s->cpu.chain_break);
     assert_int_equal(read_back(s, 0x802), 0);
     assert_write(s, 0x808, 0x50, FLOW_NEXT);

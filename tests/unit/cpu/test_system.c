@@ -208,7 +208,7 @@ static void system_type_sets_of_lar_differ_by_mode(void **state)
     static const struct {
         unsigned type;
         bool legacy_mode, long_mode;
-    } cases[] = {{1, true, false}, {2, true, true},  {3, true, false},  {4, true, false},  {5, true, false},
+    } cases[] = {{1, true, false},  {2, true, true}, {3, true, false}, {4, true, false}, {5, true, false},
                  {6, false, false}, {9, true, true}, {11, true, true}, {12, true, true}, {14, false, false}};
     struct sys *s = *state;
     for (unsigned i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -221,6 +221,23 @@ static void system_type_sets_of_lar_differ_by_mode(void **state)
             s->cpu.efer = s->cpu.cr0 = 0;
         }
     }
+}
+
+static void lar_in_long_mode_looks_at_the_upper_half_of_a_system_descriptor(void **state)
+{
+    struct sys *s = *state;
+    enter_long(s);
+    put_descriptor(s, SEL_FREE, 0, 0, 0x8c);
+    s->cpu.gpr[RCX] = SEL_FREE;
+    poke(s, GDT_AT + SEL_FREE + 8, BIT(40), 8);
+    assert_int_equal(EXECUTE(s, "\x0f\x02\xc1"), FLOW_NEXT);
+    assert_false(flags_zf(&s->cpu));
+    poke(s, GDT_AT + SEL_FREE + 8, 0, 8);
+    assert_int_equal(EXECUTE(s, "\x0f\x02\xc1"), FLOW_NEXT);
+    assert_true(flags_zf(&s->cpu));
+    s->cpu.gdtr.limit = SEL_FREE + 7;
+    assert_int_equal(EXECUTE(s, "\x0f\x02\xc1"), FLOW_NEXT);
+    assert_false(flags_zf(&s->cpu));
 }
 
 static void io_bitmap_reads_two_bytes_within_the_limit(void **state)
@@ -259,6 +276,21 @@ static void rep_ins_is_one_iteration_a_call_and_proves_the_page_first(void **sta
     s->cpu.chain_break = false;
     assert_fault(s, EXECUTE(s, "\xf3\x6c"), VECTOR_PF, PF_W);
     assert_false(s->cpu.chain_break); /* the port was not read */
+}
+
+static void ins_checks_alignment_before_it_reads_the_port(void **state)
+{
+    struct sys *s = *state;
+    enter_long(s);
+    set_level(s, SEL_CODE64, 3);
+    s->cpu.cr0 |= CR0_AM;
+    s->cpu.rflags |= RFLAGS_AC | RFLAGS_IOPL;
+    cpu_update_mode(&s->cpu);
+    s->cpu.gpr[RDI] = DATA_AT + 1;
+    s->cpu.chain_break = false;
+    assert_fault(s, EXECUTE(s, "\x66\x6d"), VECTOR_AC, 0);
+    assert_false(s->cpu.chain_break);
+    assert_int_equal(EXECUTE(s, "\x6c"), FLOW_NEXT);
 }
 
 static void io_breakpoint_needs_cr4_de_and_an_overlap(void **state)
@@ -318,7 +350,8 @@ static void absent_features_are_ud(void **state)
 {
     struct sys *s = *state;
     enter_long(s);
-    assert_true(cpuid_model_init(&s->model, "-monitor,-rdrand,-rdseed,-rdtscp,-rdpid,-smap,-invpcid", 1, NULL));
+    assert_true(
+        cpuid_model_init(&s->model, "-monitor,-rdrand,-rdseed,-rdtscp,-rdpid,-smap,-invpcid", 1, NULL));
     assert_fault(s, EXECUTE(s, "\x0f\x01\xc8"), VECTOR_UD, 0);         /* MONITOR */
     assert_fault(s, EXECUTE(s, "\x0f\xc7\xf0"), VECTOR_UD, 0);         /* RDRAND */
     assert_fault(s, EXECUTE(s, "\x0f\xc7\xf8"), VECTOR_UD, 0);         /* RDSEED */
@@ -336,9 +369,9 @@ static void invpcid_checks_its_descriptor(void **state)
     static const struct {
         uint64_t type, low, high;
         bool ok;
-    } cases[] = {{0, 0, 0x1000, true},  {0, 1, 0x1000, false},       {0, 0, UINT64_C(1) << 47, false},
-                 {1, 0, 0, true},       {1, 1, 0, false},            {2, 1, UINT64_C(1) << 47, true},
-                 {3, 0, 0, true},       {4, 0, 0, false},            {2, 0x1000, 0, false}};
+    } cases[] = {{0, 0, 0x1000, true}, {0, 1, 0x1000, false}, {0, 0, UINT64_C(1) << 47, false},
+                 {1, 0, 0, true},      {1, 1, 0, false},      {2, 1, UINT64_C(1) << 47, true},
+                 {3, 0, 0, true},      {4, 0, 0, false},      {2, 0x1000, 0, false}};
     for (unsigned i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         s->cpu.gpr[RCX] = cases[i].type;
         poke(s, DATA_AT, cases[i].low, 8);
@@ -431,8 +464,10 @@ int main(void)
         SYS_TEST(umip_hides_the_tables_from_level_3),
         SYS_TEST(lsl_with_a_word_operand_keeps_the_upper_bits),
         SYS_TEST(system_type_sets_of_lar_differ_by_mode),
+        SYS_TEST(lar_in_long_mode_looks_at_the_upper_half_of_a_system_descriptor),
         SYS_TEST(io_bitmap_reads_two_bytes_within_the_limit),
         SYS_TEST(rep_ins_is_one_iteration_a_call_and_proves_the_page_first),
+        SYS_TEST(ins_checks_alignment_before_it_reads_the_port),
         SYS_TEST(io_breakpoint_needs_cr4_de_and_an_overlap),
         SYS_TEST(sti_shadows_only_when_if_was_clear),
         SYS_TEST(hlt_and_armed_mwait_stop_the_cpu),

@@ -25,7 +25,7 @@ static void setup(struct fixture *f)
 {
     struct ram_range ranges[2];
     memset(f, 0, sizeof *f);
-    memory_map_init(&f->map, MEMORY_BYTES);
+    memory_map_init(&f->map, MEMORY_BYTES, 0);
     bus_init(&f->bus);
     assert_true(ram_init(&f->bus.ram, ranges, memory_map_ram(&f->map, ranges), &f->error));
 }

@@ -29,7 +29,7 @@ static void build(struct fixture *f, enum sim_board board, unsigned cpus, unsign
     f->config.cpus = cpus;
     f->config.numa_nodes = nodes;
     f->config.memory_bytes = memory;
-    memory_map_init(&f->map, memory);
+    memory_map_init(&f->map, memory, 0);
     bus_init(&f->bus);
     assert_true(ram_init(&f->bus.ram, ranges, memory_map_ram(&f->map, ranges), &e));
     firmware_write_acpi(&f->bus, &f->config, &f->map);
@@ -161,6 +161,21 @@ static void nodes_divide_memory_and_cpus_without_a_gap(void **state)
     bus_deinit(&f.bus);
 }
 
+static void a_memory_limit_shortens_the_map_and_nothing_else(void **state)
+{
+    struct memory_map whole, limited;
+    uint64_t usable = 0;
+    (void)state;
+    memory_map_init(&whole, UINT64_C(6) << 30, 0);
+    memory_map_init(&limited, UINT64_C(6) << 30, UINT64_C(100) << 20);
+    for (unsigned i = 0; i < limited.count; i++) {
+        usable += limited.entries[i].type == E820_RAM ? limited.entries[i].size_bytes : 0;
+    }
+    assert_int_equal(usable, UINT64_C(100) << 20);
+    assert_int_equal(limited.count, whole.count - 1); /* RAM above 4 GiB is gone */
+    assert_int_equal(limited.high_ram_end, whole.high_ram_end);
+}
+
 static void mp_table_counts_its_entries_and_sums_to_zero(void **state)
 {
     struct fixture f;
@@ -188,6 +203,7 @@ int main(void)
         cmocka_unit_test(iasl_reads_the_tables_of_64_cpus_on_8_nodes),
         cmocka_unit_test(dsdt_names_soft_off_as_sleep_type_5),
         cmocka_unit_test(nodes_divide_memory_and_cpus_without_a_gap),
+        cmocka_unit_test(a_memory_limit_shortens_the_map_and_nothing_else),
         cmocka_unit_test(mp_table_counts_its_entries_and_sums_to_zero),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -293,6 +293,27 @@ static void bad_effects_are_refused_and_not_logged(void **state)
     sim_destroy(s);
 }
 
+GUEST_CODE(store_code, ".code32\n movl $0x1234, 0x3000\n 1: jmp 1b\n.code64");
+
+static void a_pending_store_is_seen_through_its_own_cpu_only(void **state)
+{
+    (void)state;
+    struct sim_config c;
+    uint8_t bytes[4];
+    sim_config_init(&c);
+    c.memory_model = MODEL_TSO;
+    struct sim *s = guest_create(&c, store_code, store_code_end);
+    struct sim_regs r;
+    sim_get_regs(s, 0, &r);
+    assert_int_equal(sim_run(s, r.clock_cycles + 5), SIM_STOP_CYCLES);
+    assert_int_equal(word_at(s, 0x3000), 0);
+    assert_true(sim_read_linear(s, 0, lin(0x3000), bytes, 4));
+    assert_int_equal(load_le32(bytes), 0x1234);
+    assert_int_equal(sim_run(s, r.clock_cycles + 100), SIM_STOP_CYCLES);
+    assert_int_equal(word_at(s, 0x3000), 0x1234);
+    sim_destroy(s);
+}
+
 static void the_first_difference_of_two_machines_has_a_name(void **state)
 {
     (void)state;
@@ -330,6 +351,7 @@ int main(void)
         cmocka_unit_test(a_probe_sees_every_execution_and_may_write_registers),
         cmocka_unit_test(a_probe_changes_no_hash),
         cmocka_unit_test(bad_effects_are_refused_and_not_logged),
+        cmocka_unit_test(a_pending_store_is_seen_through_its_own_cpu_only),
         cmocka_unit_test(the_first_difference_of_two_machines_has_a_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

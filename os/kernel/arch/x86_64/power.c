@@ -17,7 +17,7 @@ void power_debug_exit(uint8_t value)
 
 static void power_off_reduced(const struct acpi_info *acpi)
 {
-    uint8_t value = (uint8_t)((acpi->sleep_type_5 << 2) | SLEEP_CONTROL_ENABLE);
+    uint8_t value = (uint8_t)((uint32_t)acpi->sleep_type_5 << 2 | SLEEP_CONTROL_ENABLE);
     uint64_t page = align_down(acpi->sleep_control, PAGE_SIZE);
     void *window;
     if (acpi->sleep_control_is_port) {

@@ -159,5 +159,7 @@ void trap_dispatch_ist(struct frame *frame)
         return;
     }
     panic_set_frame(frame);
-    panic("%s, error %llx", trap_name(frame->vector), (unsigned long long)frame->error);
+    bool overflow = frame->vector == VECTOR_DOUBLE_FAULT && kmap_is_stack_guard(cr2_read());
+    panic("%s, error %llx%s", trap_name(frame->vector), (unsigned long long)frame->error,
+          overflow ? ", a kernel stack overflowed" : "");
 }

@@ -5,6 +5,7 @@
 
 #define VECTOR_DEBUG 1u
 #define VECTOR_NMI 2u
+#define VECTOR_DOUBLE_FAULT 8u
 #define VECTOR_PAGE_FAULT 14u
 #define VECTOR_ISA_BASE 0x30u /* ISA interrupt n arrives at 0x30 + n */
 #define VECTOR_RESCHEDULE 0xf0u
