@@ -31,9 +31,9 @@ LUA_LIBS   := $(shell pkg-config --libs lua5.4 2>/dev/null)
 
 CPPFLAGS_ALL := -Isim -I$(GEN) -ffile-prefix-map=$(CURDIR)/= $(LUA_CFLAGS) $(CPPFLAGS)
 CFLAGS_ALL   := -std=c17 $(WARN) $(FLAGS_$(MODE)) -fcf-protection=none -fno-plt $(CFLAGS)
+, := ,
 LDLIBS       := -lZydis -lmpfr -lgmp -ldw -lelf $(LUA_LIBS) -lxxhash -lm
 LDFLAGS_ALL  := $(if $(filter asan,$(MODE)),-fsanitize=address$(,)undefined) $(LDFLAGS)
-, := ,
 
 # make V=1 shows the commands
 Q := $(if $(V),,@)

@@ -262,9 +262,9 @@ static void decode_fill(struct insn *out, const ZydisDecodedInstruction *z, cons
     out->length = z->length;
     out->opcode = z->opcode;
     out->opcode_map = opcode_map(z->opcode_map);
-    out->modrm = (z->attributes & ZYDIS_ATTRIB_HAS_MODRM)
-                     ? (uint8_t)(z->raw.modrm.mod << 6 | z->raw.modrm.reg << 3 | z->raw.modrm.rm)
-                     : 0;
+    if (z->attributes & ZYDIS_ATTRIB_HAS_MODRM) {
+        out->modrm = (uint8_t)(z->raw.modrm.mod << 6 | z->raw.modrm.reg << 3 | z->raw.modrm.rm);
+    }
     out->operand_size_bytes = (uint8_t)(z->operand_width / 8);
     out->address_size_bytes = (uint8_t)(z->address_width / 8);
     out->mem_base = REG_NONE;

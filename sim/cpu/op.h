@@ -65,7 +65,11 @@ _Static_assert(sizeof(struct op) == 32, "two operations a cache line");
 #if OP_TAIL
 #define OP_DISPATCH(o) OP_RETURN(o)->run(cpu, (o))
 #else
-#define OP_DISPATCH(o) return (o)
+#define OP_DISPATCH(o)                                                                                       \
+    do {                                                                                                     \
+        (void)cpu;                                                                                           \
+        return (o);                                                                                          \
+    } while (0)
 #endif
 #define OP_NEXT          OP_DISPATCH(op + 1)
 #define OP_GOTO(handler) OP_RETURN(handler)(cpu, op)

@@ -88,7 +88,9 @@ static void run_cpu(struct sim *s, struct cpu *cpu, uint64_t deadline_cycles)
     s->running = NULL;
     switch (stop) {
     case CPU_STOP_DEADLINE:
+        break;
     case CPU_STOP_BREAK:
+        cpu_wake(cpu, cpu_now(cpu)); /* it may have halted with an interrupt already pending: no edge will come */
         break;
     case CPU_STOP_PROBE:
         s->now_cycles = cpu_now(cpu);

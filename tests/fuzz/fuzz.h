@@ -13,6 +13,8 @@
  * runs it alone. Include once, in the file that holds main.
  */
 
+#define _DEFAULT_SOURCE /* so this header comes first */
+
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -30,6 +32,8 @@
 #include "base/rng.h"
 
 #define FUZZ_WATCHDOG_SECONDS 120u
+
+extern char *program_invocation_name; /* of the C library */
 
 static char fuzz_command[512]; /* replays the case in progress */
 

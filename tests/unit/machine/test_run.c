@@ -214,6 +214,30 @@ static void an_interrupt_comes_before_every_instruction_of_a_range(void **state)
     sim_destroy(s);
 }
 
+/* As range_code, but with a self-IPI pending when STI; HLT comes; the handler ends the run. */
+GUEST_CODE(halt_pending_code, ".code32\n"
+                              " movl $0x6000, %esp\n"
+                              " movl $(0x200000 + 2f - halt_pending_code), %eax\n"
+                              " movw %ax, 0x5200\n movw $8, 0x5202\n movw $0x8e00, 0x5204\n shrl $16, %eax\n"
+                              " movw %ax, 0x5206\n"
+                              " movw $0x7ff, 0x4ff0\n movl $0x5000, 0x4ff2\n lidt 0x4ff0\n"
+                              " movw $0x27, 0x4fe0\n movl $0x5f00, 0x4fe2\n"
+                              " movl $0x0000ffff, 0x5f08\n movl $0x00cf9b00, 0x5f0c\n lgdt 0x4fe0\n"
+                              " movl $0x1ff, 0xfee000f0\n"
+                              " movl $0x44040, 0xfee00300\n" /* to self, vector 0x40 */
+                              " movl $1000, %ecx\n 4: loop 4b\n"
+                              " sti\n hlt\n 1: jmp 1b\n"
+                              " 2: movb $3, %al\n outb %al, $0xf4\n.code64");
+
+static void halting_with_an_interrupt_pending_wakes_at_once(void **state)
+{
+    (void)state;
+    struct sim *s = guest_create(NULL, halt_pending_code, halt_pending_code_end);
+    assert_int_equal(sim_run(s, 100000), SIM_STOP_DEBUG_EXIT);
+    assert_int_equal(sim_exit_value(s), 3);
+    sim_destroy(s);
+}
+
 /* ---- probes and effects ---- */
 
 struct probe_log {
@@ -348,6 +372,7 @@ int main(void)
         cmocka_unit_test(a_lost_start_up_message_leaves_the_second_cpu_waiting),
         cmocka_unit_test(a_late_start_up_message_starts_the_second_cpu_late),
         cmocka_unit_test(an_interrupt_comes_before_every_instruction_of_a_range),
+        cmocka_unit_test(halting_with_an_interrupt_pending_wakes_at_once),
         cmocka_unit_test(a_probe_sees_every_execution_and_may_write_registers),
         cmocka_unit_test(a_probe_changes_no_hash),
         cmocka_unit_test(bad_effects_are_refused_and_not_logged),

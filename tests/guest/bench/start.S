@@ -1,0 +1,166 @@
+/*
+ * Entry of the benchmark guest: the PVH protocol (32-bit protected mode, flat segments, EBX = struct hvm_start_info).
+ * Makes the page tables and the interrupt table, goes to 64-bit mode and calls bench_main. A loader of a flat image
+ * (rom.S) may enter here as well: nothing is expected of the segments but that they are flat.
+ */
+#include "bench.h"
+
+#define CODE64 0x08
+#define DATA 0x10
+#define PRESENT_WRITE 0x3
+#define LARGE 0x80
+#define UNCACHED 0x10
+#define PAGES_2M 64 /* 128 MiB */
+
+    .section .note.pvh, "a", @note
+    .balign 4
+    .long 4                     /* size of the name */
+    .long 4                     /* size of the entry address */
+    .long 18                    /* XEN_ELFNOTE_PHYS32_ENTRY */
+    .asciz "Xen"
+    .long bench_entry
+
+    .section .start, "ax"
+    .code32
+    .globl bench_entry
+bench_entry:
+    cli
+    cld
+    mov %ebx, %ebp
+    mov $stack_top, %esp
+    mov $bss_begin, %edi        /* a flat image brings no cleared memory */
+    mov $bss_end, %ecx
+    sub %edi, %ecx
+    shr $2, %ecx
+    xor %eax, %eax
+    rep stosl
+    mov $0xff, %al              /* both interrupt controllers silent */
+    out %al, $0x21
+    out %al, $0xa1
+
+    movl $(pdpt_low + PRESENT_WRITE), pml4
+    movl $(pdpt_window + PRESENT_WRITE), pml4 + 8
+    movl $(pd_low + PRESENT_WRITE), pdpt_low
+    movl $(pd_apic + PRESENT_WRITE), pdpt_low + 3 * 8
+    movl $(pd_window + PRESENT_WRITE), pdpt_window
+    movl $(window_table + PRESENT_WRITE), pd_window
+    movl $(pt_apic + PRESENT_WRITE), pd_apic + 0x1f7 * 8
+    movl $(APIC_BASE + PRESENT_WRITE + UNCACHED), pt_apic
+    mov $pd_low, %edi
+    mov $(PRESENT_WRITE + LARGE), %eax
+    mov $PAGES_2M, %ecx
+1:  mov %eax, (%edi)
+    add $0x200000, %eax
+    add $8, %edi
+    loop 1b
+
+    mov $idt, %edi              /* every gate to its stub, 16 bytes apart */
+    mov $stubs, %eax
+    mov $256, %ecx
+2:  mov %eax, %edx
+    and $0xffff, %edx
+    or $(CODE64 << 16), %edx
+    mov %edx, (%edi)
+    mov %eax, %edx
+    and $0xffff0000, %edx
+    or $0x8e00, %edx
+    mov %edx, 4(%edi)
+    add $16, %eax
+    add $16, %edi
+    loop 2b
+
+    mov $0xa0, %eax             /* PAE, PGE */
+    mov %eax, %cr4
+    mov $pml4, %eax
+    mov %eax, %cr3
+    mov $0xc0000080, %ecx       /* EFER.LME */
+    rdmsr
+    or $0x100, %eax
+    wrmsr
+    mov $0x80010033, %eax       /* PG, WP, NE, ET, MP, PE */
+    mov %eax, %cr0
+    lgdt gdtr
+    lidt idtr
+    ljmp $CODE64, $long_mode
+    .code64
+long_mode:
+    mov $DATA, %eax
+    mov %eax, %ds
+    mov %eax, %es
+    mov %eax, %ss
+    mov %ebp, %edi
+    call bench_main
+
+/* One stub a vector: the two that the loops use, and 254 that end the run. */
+    .macro STUBS from, to
+    .set vector, \from
+    .rept (\to) - (\from)
+    .balign 16
+    push $vector
+    jmp unexpected
+    .set vector, vector + 1
+    .endr
+    .endm
+    .balign 16
+stubs:
+    STUBS 0, TIMER_VECTOR
+    .balign 16
+    jmp timer_interrupt
+    STUBS TIMER_VECTOR + 1, INT_VECTOR
+    .balign 16
+    incq interrupts_taken
+    iretq
+    STUBS INT_VECTOR + 1, 256
+
+timer_interrupt:
+    incq interrupts_taken
+    push %rax
+    mov $(APIC_BASE + 0xb0), %eax /* end of interrupt */
+    movl $0, (%rax)
+    pop %rax
+    iretq
+
+unexpected:
+    pop %rdi
+    mov (%rsp), %rsi
+    cld
+    call bench_fault
+
+    .section .patched, "awx"
+    .balign 4096
+    .globl patched_function
+patched_function:
+    .byte 0xb8, 0, 0, 0, 0, 0xc3 /* mov $0, %eax; ret */
+    .balign 4096
+
+    .data
+    .balign 16
+gdt:
+    .quad 0
+    .quad 0x00af9b000000ffff    /* 64-bit code */
+    .quad 0x00cf93000000ffff    /* data */
+gdtr:
+    .word gdtr - gdt - 1
+    .long gdt, 0
+idtr:
+    .word 256 * 16 - 1
+    .long idt, 0
+
+    .bss
+    .balign 4096
+pml4: .skip 4096
+pdpt_low: .skip 4096
+pdpt_window: .skip 4096
+pd_low: .skip 4096
+pd_apic: .skip 4096
+pd_window: .skip 4096
+pt_apic: .skip 4096
+    .globl window_table
+window_table: .skip 4096
+idt: .skip 4096
+    .skip 65536
+stack_top:
+    .globl interrupts_taken
+interrupts_taken: .quad 0
+
+    .section .note.GNU-stack, "", @progbits
