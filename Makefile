@@ -71,9 +71,10 @@ NAMES := $(wildcard sim/*/names_*.def)
 define names_rule
 $(GEN)/$(1).inc: $(2) scripts/make-gperf
 	@mkdir -p $$(@D)
-	scripts/make-gperf $$< > $$@
+	scripts/make-gperf $$< $(1) > $$@
 $(foreach m,rel dbg asan tiny,$(BUILD)/$(m)/$(dir $(2))lookup.o): $(GEN)/$(1).inc
 endef
+$(eval $(call names_rule,cpu_features,sim/cpu/cpuid.def))
 $(foreach n,$(NAMES),$(eval $(call names_rule,$(notdir $(n:.def=)),$(n))))
 
 # the Lua part of the scenario language, inside the binary

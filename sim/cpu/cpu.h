@@ -224,6 +224,7 @@ struct cpu {
     const struct op *link_from;        /* link that left the chain for want of a target (op.h) */
     uint8_t exit_flow;                 /* enum flow that the chain of blocks ended with */
     const struct insn *exit_insn;      /* the instruction that ended it, if one did; valid until the next one runs */
+    bool drain_limited;                /* left_cycles ends where the first queued store is due */
     bool probe_passed;                 /* cpu_run stopped here for a probe: go on */
     uint64_t probe_rip;
     bool single_step_blocks; /* every block one instruction, plain execution functions: the oracle of the rest */

@@ -15,7 +15,6 @@
 #include "core/clock.h"
 #include "cpu/cpu.h"
 
-#include <ctype.h>
 
 #define BASIC_MAX       0x16u
 #define BASIC_MAX_TCG72 0x0du
@@ -38,26 +37,6 @@ const struct cpuid_feature_row cpuid_feature_rows[FEATURE_COUNT] = {
 };
 
 /* ---- models and names ---- */
-
-static char name_char(char c)
-{
-    return c == '-' || c == '.' ? '_' : (char)toupper((unsigned char)c);
-}
-
-int cpuid_feature_find(const char *name, size_t length)
-{
-    for (int i = 0; i < FEATURE_COUNT; i++) {
-        const char *row = cpuid_feature_rows[i].name;
-        size_t n = 0;
-        while (n < length && row[n] && name_char(name[n]) == row[n]) {
-            n++;
-        }
-        if (n == length && !row[n]) {
-            return i;
-        }
-    }
-    return -1;
-}
 
 static void set_feature(struct cpuid_model *m, int feature, bool on)
 {

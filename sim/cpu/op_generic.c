@@ -14,11 +14,12 @@ static void refund(struct cpu *cpu, const struct block *b, unsigned number)
     cpu->retired -= b->count - number;
 }
 
-/* The run loop has to look: asked for, or an interrupt came up. */
+/* The run loop has to look: asked for, an interrupt came up, or a first store was queued and sets a new limit. */
 static bool must_leave(const struct cpu *cpu)
 {
     bool interrupt = cpu->lapic && cpu->lapic->intr && (cpu->rflags & RFLAGS_IF);
-    return cpu->chain_break || cpu->chain_cut || cpu->stores.count != 0 || interrupt;
+    bool queued = cpu->stores.count != 0 && !cpu->drain_limited;
+    return cpu->chain_break || cpu->chain_cut || queued || interrupt;
 }
 
 /* Executes the instruction of op with the clock at its beginning. */

@@ -30,7 +30,8 @@ static void set_limit(struct cpu *cpu, uint64_t deadline)
 {
     uint64_t now = cpu_now(cpu);
     uint64_t limit = deadline;
-    if (cpu->stores.count != 0) {
+    cpu->drain_limited = cpu->stores.count != 0;
+    if (cpu->drain_limited) {
         uint64_t due = mem_drain_next(cpu);
         limit = due < limit ? due : limit;
     }
@@ -326,8 +327,23 @@ static void remember(struct cpu *cpu, struct block *b)
     }
 }
 
+/* While a store to some page of code is queued, blocks must not lead into that page unseen. */
+static bool code_store_queued(const struct cpu *cpu)
+{
+    for (uint32_t i = 0; i < cpu->stores.count; i++) {
+        const struct store_entry *e = &cpu->stores.entries[(cpu->stores.head + i) % STORE_QUEUE_MAX];
+        if (cpu->bus->ram.flags[e->address.v >> PAGE_SHIFT] & PAGE_CODE) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static enum flow run_blocks(struct cpu *cpu)
 {
+    if (code_store_queued(cpu)) {
+        return run_single(cpu);
+    }
     enum flow flow;
     const struct op *from = cpu->link_from;
     struct block *b = find_block(cpu, false, &flow);

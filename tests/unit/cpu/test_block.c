@@ -239,6 +239,20 @@ static void queued_store_to_code_is_executed_before_it_drains(void **state)
     assert_int_equal(s->cpu.gpr[RAX] & 0xff, 0x42);
 }
 
+static void queued_store_to_code_of_another_page_is_executed_before_it_drains(void **state)
+{
+    struct sys *s = *state;
+    s->cpu.stores.capacity = 16;
+    s->cpu.stores.drain_cycles = 1000;
+    mem_flush_all(&s->cpu);
+    s->cpu.gpr[RBX] = SCRATCH_AT;
+    core_load(s, SCRATCH_AT, "\xb0\x01\xc3", 3); /* mov al, 1; ret */
+    /* call rbx; call rbx; mov byte [rbx + 1], 7; nop; nop; call rbx; hlt: the call is chained by then */
+    PROGRAM(s, "\xff\xd3\xff\xd3\xc6\x43\x01\x07\x90\x90\xff\xd3\xf4");
+    core_run(s, 500);
+    assert_int_equal(s->cpu.gpr[RAX] & 0xff, 7);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -257,6 +271,7 @@ int main(void)
         CORE_TEST(crossing_instruction_is_seen_changed_in_its_second_page),
         CORE_TEST(probes_beyond_the_limit_are_refused),
         CORE_TEST(queued_store_to_code_is_executed_before_it_drains),
+        CORE_TEST(queued_store_to_code_of_another_page_is_executed_before_it_drains),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

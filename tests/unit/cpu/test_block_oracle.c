@@ -97,6 +97,8 @@ static void run_both(void **state, const uint64_t *slices, unsigned slice_count,
     struct program p;
     struct rng r;
     rng_init(&r, seed, 0);
+    oracle->cpu.stores.capacity = blocks->cpu.stores.capacity;
+    oracle->cpu.stores.drain_cycles = blocks->cpu.stores.drain_cycles;
     blocks->cpu.costs = costs;
     oracle->cpu.costs = costs;
     oracle->cpu.single_step_blocks = true;
@@ -130,6 +132,16 @@ static void random_programs_end_alike_when_time_is_sliced(void **state)
     run_both(state, slices, 6, &cost_fast, 2);
 }
 
+/* Stores wait in the queue: the limit of the moment they are due cuts blocks. */
+static void random_programs_end_alike_with_a_store_queue(void **state)
+{
+    static const uint64_t slices[] = {0, 5, 64};
+    struct sys *s = *state;
+    s->cpu.stores.capacity = 8;
+    s->cpu.stores.drain_cycles = 37;
+    run_both(state, slices, 3, &cost_fast, 4);
+}
+
 static void random_programs_end_alike_with_unequal_costs(void **state)
 {
     static const uint64_t slices[] = {0, 5, 64};
@@ -141,6 +153,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CORE_TEST(random_programs_end_alike_in_blocks_and_one_by_one),
         CORE_TEST(random_programs_end_alike_when_time_is_sliced),
+        CORE_TEST(random_programs_end_alike_with_a_store_queue),
         CORE_TEST(random_programs_end_alike_with_unequal_costs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
