@@ -159,9 +159,16 @@ struct cpu_msrs {
     uint64_t misc_enable, microcode, debugctl, mcg_status, mcg_cap, syscfg, hwcr, xss;
 };
 
+/* Slots behind the general registers, for the addresses of cached operations: "no register", always 0, and copies of
+ * the bases of FS and GS, fresh while a chain of blocks runs. */
+#define GPR_NONE  GPR_COUNT
+#define GPR_FS    (GPR_COUNT + 1)
+#define GPR_GS    (GPR_COUNT + 2)
+#define GPR_SLOTS (GPR_COUNT + 3)
+
 struct cpu {
     /* ---- hot ---- */
-    uint64_t gpr[GPR_COUNT + 1];       /* the last is always 0: "no register" of cached operations */
+    uint64_t gpr[GPR_SLOTS];           /* architectural: the first GPR_COUNT */
     struct host_entry *host;           /* host_tables[mode of the current privilege] */
     /* The lazy status flags (flags.h) are kept apart from each other: neighbours would be stored as one vector, which
      * costs more. */

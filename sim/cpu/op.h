@@ -74,10 +74,18 @@ _Static_assert(sizeof(struct op) == 32, "two operations a cache line");
 #define OP_NEXT          OP_DISPATCH(op + 1)
 #define OP_GOTO(handler) OP_RETURN(handler)(cpu, op)
 
+/* Copies what operations address through slots. */
+static inline void op_refresh(struct cpu *cpu)
+{
+    cpu->gpr[GPR_FS] = cpu->seg[SEG_FS].base;
+    cpu->gpr[GPR_GS] = cpu->seg[SEG_GS].base;
+}
+
 /* Runs a chain of blocks from b, whose cost has been charged. */
 static inline void op_run_chain(struct cpu *cpu, const struct block *b)
 {
     const struct op *op = b->ops;
+    op_refresh(cpu);
     while (op != NULL) {
         op = op->run(cpu, op);
     }

@@ -8,15 +8,13 @@
  *   ri  register, immediate      mr_b  [base + disp], register       mi_b  [base + disp], immediate      (and _x)
  *   r   register
  *
- * They exist for 64-bit mode with 64-bit addresses and no FS or GS; registers are whole (no AH..BH). `base` may be the
- * register that is always zero (absolute and RIP-relative addresses). dst is the register that is written, or the
+ * They exist for 64-bit mode with 64-bit addresses; registers are whole (no AH..BH). `base` may be the slot that is
+ * always zero (absolute and RIP-relative addresses), `index` the slot of FS or GS. dst is the register that is written, or the
  * first one read; src the other.
  */
 
 #include "cpu/op.h"
 #include "cpu/sem.h"
-
-#define NO_REGISTER GPR_COUNT /* cpu->gpr[GPR_COUNT] is 0 */
 
 static inline uint64_t op_reg(const struct cpu *cpu, unsigned reg, unsigned w)
 {

@@ -30,6 +30,7 @@ static enum flow execute(struct cpu *cpu, const struct block *b, const struct op
     cpu->refund_cycles = cold->refund_cycles;
     enum flow flow = insn_execute(cpu, &b->insns[op->number]);
     cpu->refund_cycles = 0;
+    op_refresh(cpu);
     return flow;
 }
 

@@ -38,10 +38,20 @@ static enum op_width width_of(unsigned size_bytes)
     return size_bytes == 1 ? WIDTH_8 : size_bytes == 2 ? WIDTH_16 : size_bytes == 4 ? WIDTH_32 : WIDTH_64;
 }
 
+static bool based_segment(const struct insn *in)
+{
+    return in->mem_seg == SEG_FS || in->mem_seg == SEG_GS;
+}
+
+/* The base of FS or GS takes the place of an index. */
 static bool plain_memory(const struct insn *in)
 {
-    bool flat = in->mem_seg != SEG_FS && in->mem_seg != SEG_GS;
-    return flat && in->address_size_bytes == 8;
+    return in->address_size_bytes == 8 && !(based_segment(in) && in->mem_index != REG_NONE);
+}
+
+static bool has_index(const struct insn *in)
+{
+    return in->mem_index != REG_NONE || based_segment(in);
 }
 
 /* The immediate fits the 32-bit field of an operation. */
@@ -55,7 +65,7 @@ static struct form two_operands(const struct insn *in, unsigned dst, unsigned sr
 {
     struct form f = {SHAPE_RR, width_of(in->op[dst].size_bytes), true};
     unsigned a = in->op[dst].kind, b = in->op[src].kind;
-    bool index = in->mem_index != REG_NONE;
+    bool index = has_index(in);
     if (a == OPERAND_GPR && b == OPERAND_GPR) {
         f.shape = SHAPE_RR;
     } else if (a == OPERAND_GPR && b == OPERAND_IMM) {
@@ -86,13 +96,17 @@ static bool has_memory(const struct insn *in)
 static void put_address(struct op *op, const struct insn *in, uint64_t next_rip)
 {
     op->disp = in->disp;
-    op->base = in->mem_base == REG_NONE ? NO_REGISTER : in->mem_base;
+    op->base = in->mem_base == REG_NONE ? GPR_NONE : in->mem_base;
     if (in->mem_base == REG_RIP) {
-        op->base = NO_REGISTER;
+        op->base = GPR_NONE;
         op->disp += (int64_t)next_rip;
     }
-    op->index = in->mem_index == REG_NONE ? NO_REGISTER : in->mem_index;
+    op->index = in->mem_index == REG_NONE ? GPR_NONE : in->mem_index;
     op->scale = (uint8_t)__builtin_ctz(in->mem_scale);
+    if (based_segment(in) && in->mnemonic != ZYDIS_MNEMONIC_LEA) {
+        op->index = in->mem_seg == SEG_FS ? GPR_FS : GPR_GS;
+        op->scale = 0;
+    }
 }
 
 /* dst is operand d and src operand s; the memory operand and the immediate have fields of their own. */
@@ -373,7 +387,7 @@ static op_fn *choose_indirect(struct op *op, const struct insn *in, uint64_t nex
         return NULL;
     }
     put_address(op, in, next_rip);
-    if (in->mem_index != REG_NONE) {
+    if (has_index(in)) {
         return call ? op_call_m_x : op_jmp_m_x;
     }
     return call ? op_call_m_b : op_jmp_m_b;
@@ -413,7 +427,7 @@ static op_fn *choose_rep(const struct insn *in)
 {
     exec_fn *exec = insn_rows[in->row].exec;
     bool movs = exec == exec_movs, stos = exec == exec_stos;
-    if ((!movs && !stos) || !plain_memory(in)) {
+    if ((!movs && !stos) || in->address_size_bytes != 8 || based_segment(in)) {
         return NULL;
     }
     return op_find_rep(movs, width_of(in->operand_size_bytes));

@@ -3,18 +3,16 @@
 source "$(dirname "$0")/lib.sh"
 
 storm='-- forkstorm --processes 64 --depth 3'
-boot() {
-    "$orrery" boot --kernel "$kernel" --initrd "$initrd" --max-cycles 60000000000 "$@"
-}
+boot=("$orrery" boot --kernel "$kernel" --initrd "$initrd" --max-cycles 60000000000)
 
 for machine in "--cpus 1" "--cpus 2 --memory 64M" "--cpus 4 --board microvm" "--cpus 8 --numa 2 --memory 1G" \
     "--cpus 3 --cpu tcg72" "--cpus 2 --engine timed" "--cpus 2 --memory-model tso" "--cpus 16 --memory 8G --numa 4"; do
     # shellcheck disable=SC2086
-    expect_status "boots and storms: $machine" 33 boot $machine --append "$storm"
+    expect_status "boots and storms: $machine" 33 "${boot[@]}" $machine --append "$storm"
 done
-expect_status "64 cpus come up" 33 boot --cpus 64 --memory 1G --append "$storm"
-expect_status "64 GiB of RAM" 33 boot --cpus 1 --memory 64G --append "$storm"
-expect_status "a cycle limit ends with 4" 4 boot --max-cycles 1000
+expect_status "64 cpus come up" 33 "${boot[@]}" --cpus 64 --memory 1G --append "$storm"
+expect_status "64 GiB of RAM" 33 "${boot[@]}" --cpus 1 --memory 64G --append "$storm"
+expect_status "a cycle limit ends with 4" 4 "${boot[@]}" --max-cycles 1000
 tail -1 "$work/out" | grep -qx 'stopped: cycle limit' && ok "the last line says so" || fail "the last line says so" "$(tail -1 "$work/out")"
 
 # a panic: no init in the image
@@ -26,11 +24,11 @@ else
 fi
 
 # the console in a file
-boot --cpus 1 --serial "$work/console" --append "$storm" >/dev/null 2>&1
+"${boot[@]}" --cpus 1 --serial "$work/console" --append "$storm" >/dev/null 2>&1
 grep -q 'Orrery kernel' "$work/console" && ok "the console goes to a file" || fail "the console goes to a file"
 
 # resident memory: what the guest touched and 64 MiB
-boot --cpus 4 --memory 1G --stats --append "$storm" >"$work/out" 2>&1 &
+"${boot[@]}" --cpus 4 --memory 1G --stats --append "$storm" >"$work/out" 2>&1 &
 pid=$!
 peak=0
 while kill -0 $pid 2>/dev/null; do

@@ -174,6 +174,9 @@ static inline unsigned gen_insn(struct rng *r, uint8_t *out, bool rep)
     struct gen_draft d = {.rex = wide ? 0x48 : 0};
     unsigned n = 0, k = 0;
     gen_operands(r, row, high, &d);
+    if (gen_below(r, 8) == 0) {
+        out[n++] = 0x64; /* FS: its base is 0 on the host, and what a test makes it elsewhere */
+    }
     if (half) {
         out[n++] = 0x66;
     }

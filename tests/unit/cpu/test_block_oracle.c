@@ -63,6 +63,7 @@ static void load_program(struct sys *s, const struct program *p, uint64_t at)
     assert_true(bus_load(&s->bus, phys(p->registers[RBX] + 0x700), rounds, 4));
     memcpy(s->cpu.gpr, p->registers, sizeof p->registers);
     cpu_set_rflags(&s->cpu, p->rflags);
+    s->cpu.seg[SEG_FS].base = 0x30;
     s->cpu.rip = at;
     s->cpu.activity = CPU_ACTIVE;
 }
