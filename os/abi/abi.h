@@ -1,7 +1,8 @@
 #ifndef OS_ABI_ABI_H
 #define OS_ABI_ABI_H
 
-/* What kernel and user programs share besides status codes. Every structure is naturally aligned, without padding. */
+/* What kernel and user programs share besides status codes. Every structure is naturally aligned, without
+ * padding. */
 
 #include <stdint.h>
 
@@ -34,7 +35,7 @@ struct cap_info {
     uint32_t reserved;
 };
 
-#define WAIT_NO_BLOCK 1u
+#define WAIT_NO_BLOCK        1u
 #define DRIVER_READ_OR_CHILD 1u
 
 /* Exit status of a process that an exception ended. */
@@ -45,9 +46,9 @@ struct cap_info {
 #define PROTECT_EXECUTE 4u
 #define MAP_EXACT       16u
 
-#define EXEC_MAX_STRINGS 64u     /* argv and envp together */
-#define EXEC_MAX_BYTES   16384u  /* of all strings with their terminators */
-#define PATH_MAX_BYTES   64u     /* with its terminator */
+#define EXEC_MAX_STRINGS 64u    /* argv and envp together */
+#define EXEC_MAX_BYTES   16384u /* of all strings with their terminators */
+#define PATH_MAX_BYTES   64u    /* with its terminator */
 #define USER_STACK_BYTES 262144u
 
 #define STATS_MAX_CPUS 64u

@@ -1,6 +1,6 @@
 /*
- * The first C code, in the high half on the early tables: handoff block, inventory, final tables, frame manager, heap,
- * scheduler; then it leaves the boot stack for good. docs/boot.md lists the stages in order.
+ * The first C code, in the high half on the early tables: handoff block, inventory, final tables, frame
+ * manager, heap, scheduler; then it leaves the boot stack for good. docs/boot.md lists the stages in order.
  */
 #include "arch/arch.h"
 #include "arch/x86_64/acpi.h"
@@ -33,7 +33,7 @@
 #include "smp/ipi.h"
 #include "sys/boot_arguments.h"
 
-#define BOOT_ALLOC_FROM (16ull << 20)
+#define BOOT_ALLOC_FROM  (16ull << 20)
 #define BOOT_ALLOC_LIMIT (1ull << 32)
 
 extern const char image_start[];
@@ -92,7 +92,8 @@ static const struct frame_numa *numa_make(const struct handoff *block)
     uint32_t id = 1;
     for (uint32_t i = 0; i < block->affinity_count; i++) {
         const struct handoff_affinity *told = &block->affinities[i];
-        ranges[i] = (struct frame_node_range){told->span.base, told->span.base + told->span.size_bytes, told->node};
+        ranges[i] =
+            (struct frame_node_range){told->span.base, told->span.base + told->span.size_bytes, told->node};
     }
     numa->node_count = acpi->node_count;
     numa->range_count = block->affinity_count;

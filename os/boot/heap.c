@@ -8,8 +8,8 @@
 #include "panic.h"
 #include "types.h"
 
-#define TABLE_ENTRIES 512u
-#define TABLE_FLAGS 3u                        /* present, writable */
+#define TABLE_ENTRIES    512u
+#define TABLE_FLAGS      3u                  /* present, writable */
 #define PAGE_ENTRY_FLAGS ((1ull << 63) | 3u) /* and no execute */
 
 extern uint64_t boot_pml4[TABLE_ENTRIES];

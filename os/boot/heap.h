@@ -2,8 +2,9 @@
 #define OS_BOOT_HEAP_H
 
 /*
- * The temporary heap: what the boot needs for its own lists, at an address of its own (BOOT_TEMPORARY_HEAP_VA) on the
- * early tables and on the final ones, until stage "reclaim" unmaps it and gives its frames back.
+ * The temporary heap: what the boot needs for its own lists, at an address of its own
+ * (BOOT_TEMPORARY_HEAP_VA) on the early tables and on the final ones, until stage "reclaim" unmaps it and
+ * gives its frames back.
  */
 
 #include <stddef.h>

@@ -1,7 +1,7 @@
 /*
  * PVH start information. Source: Xen public headers, "arch-x86/hvm/start_info.h"; memory types as E820 (ACPI
- * Specification, "Address Range Types"). Hostile input: counts are bounded, addresses checked against the early map.
- * Deviations: what the protocol puts above 4 GiB is not reached and refused.
+ * Specification, "Address Range Types"). Hostile input: counts are bounded, addresses checked against the
+ * early map. Deviations: what the protocol puts above 4 GiB is not reached and refused.
  */
 #include "boot/pvh.h"
 
@@ -11,14 +11,14 @@
 #include "types.h"
 
 #define START_INFO_MAGIC 0x336ec578u
-#define EARLY_LIMIT (1ull << 32)
-#define MAP_ENTRIES_MAX 512u
-#define E820_RAM 1u
-#define E820_ACPI 3u
-#define E820_NVS 4u
-#define E820_UNUSABLE 5u
-#define E820_PERSISTENT 7u
-#define EFI_MEMORY_WB 8u
+#define EARLY_LIMIT      (1ull << 32)
+#define MAP_ENTRIES_MAX  512u
+#define E820_RAM         1u
+#define E820_ACPI        3u
+#define E820_NVS         4u
+#define E820_UNUSABLE    5u
+#define E820_PERSISTENT  7u
+#define EFI_MEMORY_WB    8u
 #define COMMAND_LINE_MAX 2048u /* leaves room for the padding below HANDOFF_MAX_COMMAND_LINE */
 
 struct start_info {
@@ -142,21 +142,20 @@ static void fill_map(struct handoff *block, uint64_t at, const struct start_info
     struct efi_memory_descriptor *descriptors = arch_phys_to_virt(paddr_make(at));
     uint32_t count = 0;
     for (uint32_t i = 0; i < info->map_entries; i++) {
-        bool wraps = map[i].address + map[i].bytes < map[i].address || map[i].address >= HANDOFF_MAX_PHYSICAL ||
+        bool wraps = map[i].address + map[i].bytes < map[i].address ||
+                     map[i].address >= HANDOFF_MAX_PHYSICAL ||
                      map[i].bytes > HANDOFF_MAX_PHYSICAL - map[i].address;
         if (!wraps) {
             descriptors[count++] = descriptor_of(&map[i]);
         }
     }
-    block->memory_map = (struct handoff_memory_map){.address = at,
-                                                    .stride = sizeof(*descriptors),
-                                                    .version = HANDOFF_DESCRIPTOR_VERSION,
-                                                    .count = count};
+    block->memory_map = (struct handoff_memory_map){
+        .address = at, .stride = sizeof(*descriptors), .version = HANDOFF_DESCRIPTOR_VERSION, .count = count};
 }
 
 /*
- * Behind the memory map, filled up with blanks to the end of a page: block, map and line are whole pages together. Where
- * that would make too long a line, the map grows by empty descriptors first.
+ * Behind the memory map, filled up with blanks to the end of a page: block, map and line are whole pages
+ * together. Where that would make too long a line, the map grows by empty descriptors first.
  */
 static void fill_command_line(struct handoff *block, const struct start_info *info)
 {
@@ -209,8 +208,8 @@ static status_t start_info_check(const struct start_info *info, const struct sta
     return *map != NULL && *modules != NULL ? STATUS_OK : STATUS_ERR_BAD_IMAGE;
 }
 
-status_t pvh_make_handoff(uint64_t start_info, uint64_t image_start, uint64_t image_end, struct handoff **block,
-                          uint64_t *block_address)
+status_t pvh_make_handoff(uint64_t start_info, uint64_t image_start, uint64_t image_end,
+                          struct handoff **block, uint64_t *block_address)
 {
     const struct start_info *info = boot_reach(start_info, sizeof(*info));
     const struct start_map_entry *map;
@@ -229,7 +228,8 @@ status_t pvh_make_handoff(uint64_t start_info, uint64_t image_start, uint64_t im
         obstacle_add(&obstacles, modules[i].address, modules[i].bytes);
     }
     uint64_t map_bytes = info->map_entries * sizeof(struct efi_memory_descriptor);
-    uint64_t block_bytes = align_up(sizeof(struct handoff) + map_bytes + 2 * HANDOFF_MAX_COMMAND_LINE, PAGE_SIZE);
+    uint64_t block_bytes =
+        align_up(sizeof(struct handoff) + map_bytes + 2 * HANDOFF_MAX_COMMAND_LINE, PAGE_SIZE);
     uint64_t heap;
     status = find_room(info, map, &obstacles, image_end, BOOT_TEMPORARY_HEAP_BYTES + block_bytes, &heap);
     if (status != STATUS_OK) {
@@ -238,7 +238,8 @@ status_t pvh_make_handoff(uint64_t start_info, uint64_t image_start, uint64_t im
     uint64_t at = heap + BOOT_TEMPORARY_HEAP_BYTES;
     *block = arch_phys_to_virt(paddr_make(at));
     *block_address = at;
-    **block = (struct handoff){.magic = HANDOFF_MAGIC, .size = sizeof(struct handoff), .version = HANDOFF_VERSION};
+    **block =
+        (struct handoff){.magic = HANDOFF_MAGIC, .size = sizeof(struct handoff), .version = HANDOFF_VERSION};
     (*block)->kernel_image = (struct handoff_span){image_start, image_end - image_start};
     (*block)->temporary_heap = (struct handoff_span){heap, BOOT_TEMPORARY_HEAP_BYTES};
     (*block)->acpi_rsdp = info->rsdp;

@@ -1,6 +1,6 @@
 /*
- * Final kernel page tables. W^X also through the physmap: the frames of kernel text and constants are read-only there.
- * Source: AMD64 APM volume 2, "Long-Mode Page Translation".
+ * Final kernel page tables. W^X also through the physmap: the frames of kernel text and constants are
+ * read-only there. Source: AMD64 APM volume 2, "Long-Mode Page Translation".
  */
 #include "boot/tables.h"
 
@@ -30,7 +30,6 @@ struct span_list {
         struct frame_metadata_span span;
     } spans[SPANS_MAX];
 };
-
 
 static uint64_t image_physical(const char *symbol)
 {
@@ -162,9 +161,9 @@ static status_t map_metadata(const struct region_list *regions)
 
 static status_t map_temporary_heap(const struct handoff *block)
 {
-    return pt_map_range(kmap_table(), vaddr_make(BOOT_TEMPORARY_HEAP_VA), paddr_make(block->temporary_heap.base),
-                        block->temporary_heap.size_bytes, PAGE_FLAGS(PAGE_WRITABLE | PAGE_NO_EXECUTE | PAGE_GLOBAL),
-                        false);
+    return pt_map_range(kmap_table(), vaddr_make(BOOT_TEMPORARY_HEAP_VA),
+                        paddr_make(block->temporary_heap.base), block->temporary_heap.size_bytes,
+                        PAGE_FLAGS(PAGE_WRITABLE | PAGE_NO_EXECUTE | PAGE_GLOBAL), false);
 }
 
 status_t boot_tables_drop_temporary_heap(uint64_t bytes)

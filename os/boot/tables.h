@@ -10,8 +10,8 @@
 #define BOOT_TEMPORARY_HEAP_VA (KERNEL_MAP_BASE + (3ull << 29))
 
 /*
- * Builds image (W^X by section), physmap of all managed RAM, frame-manager metadata (zeroed) and temporary heap from the
- * boot allocator, and loads them. Afterwards nothing is mapped below the high half.
+ * Builds image (W^X by section), physmap of all managed RAM, frame-manager metadata (zeroed) and temporary
+ * heap from the boot allocator, and loads them. Afterwards nothing is mapped below the high half.
  */
 MUST_CHECK status_t boot_tables_build(const struct region_list *regions, const struct handoff *block);
 

@@ -14,7 +14,8 @@ struct boot_memory {
 
 extern struct boot_memory boot_memory;
 
-/* Gives back what only the boot needed: temporary heap, handoff block, boot tables and stack, ACPI and loader memory. */
+/* Gives back what only the boot needed: temporary heap, handoff block, boot tables and stack, ACPI and loader
+ * memory. */
 void boot_memory_release(void);
 
 #endif

@@ -53,7 +53,8 @@ static uint64_t release_image_part(void)
     }
     arch_tlb_flush_all();
     uint64_t frames = (end - start) >> PAGE_SHIFT;
-    must(frame_unreserve((start - LAYOUT_IMAGE_BASE) >> PAGE_SHIFT, frames, FRAME_OWNER_KERNEL_IMAGE), "boot tables");
+    must(frame_unreserve((start - LAYOUT_IMAGE_BASE) >> PAGE_SHIFT, frames, FRAME_OWNER_KERNEL_IMAGE),
+         "boot tables");
     return frames;
 }
 
@@ -78,7 +79,8 @@ void boot_memory_release(void)
     console_printf("memory: temporary heap gave back %llu frames\n", (unsigned long long)heap);
     console_printf("memory: handoff block gave back %llu frames\n", (unsigned long long)handoff);
     console_printf("memory: boot tables and stack gave back %llu frames\n", (unsigned long long)image);
-    console_printf("memory: firmware and loader gave back %llu frames\n", (unsigned long long)(services + acpi));
+    console_printf("memory: firmware and loader gave back %llu frames\n",
+                   (unsigned long long)(services + acpi));
 }
 
 static void print_features(void)
@@ -86,8 +88,8 @@ static void print_features(void)
     const struct cpu_features *f = features();
     console_printf("cpu: features%s%s%s%s%s%s%s%s%s\n", f->smep ? " smep" : "", f->smap ? " smap" : "",
                    f->umip ? " umip" : "", f->fsgsbase ? " fsgsbase" : "", f->pcid ? " pcid" : "",
-                   f->invpcid ? " invpcid" : "", f->x2apic ? " x2apic" : "", f->tsc_deadline ? " tsc-deadline" : "",
-                   f->xsave ? " xsave" : "");
+                   f->invpcid ? " invpcid" : "", f->x2apic ? " x2apic" : "",
+                   f->tsc_deadline ? " tsc-deadline" : "", f->xsave ? " xsave" : "");
 }
 
 /* Live figures, interrupts on. */

@@ -1,6 +1,7 @@
 /*
- * Panic: the one way the kernel ends when it cannot go on. Takes no lock, allocates nothing, reads the stack only where
- * it is mapped. Deviation: text of other CPUs that is still queued for the console is sent first, without its lock.
+ * Panic: the one way the kernel ends when it cannot go on. Takes no lock, allocates nothing, reads the stack
+ * only where it is mapped. Deviation: text of other CPUs that is still queued for the console is sent first,
+ * without its lock.
  */
 #include "panic.h"
 
@@ -106,7 +107,8 @@ void panic(const char *format, ...)
 {
     arch_irq_disable();
     uint32_t nobody = UINT32_MAX;
-    if (!__atomic_compare_exchange_n(&panic_owner, &nobody, arch_cpu_id(), false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {
+    if (!__atomic_compare_exchange_n(&panic_owner, &nobody, arch_cpu_id(), false, __ATOMIC_SEQ_CST,
+                                     __ATOMIC_SEQ_CST)) {
         if (nobody == arch_cpu_id()) { /* the panic itself went wrong: end at once */
             power_debug_exit(DEBUG_EXIT_FAIL);
         }

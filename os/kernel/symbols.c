@@ -1,6 +1,6 @@
 /*
- * The kernel's own symbol table: put into section .symbols by a second link (os/tools/symbols.awk), function start
- * addresses as offsets from text_start in ascending order, with offsets of their names.
+ * The kernel's own symbol table: put into section .symbols by a second link (os/tools/symbols.awk), function
+ * start addresses as offsets from text_start in ascending order, with offsets of their names.
  */
 #include "symbols.h"
 

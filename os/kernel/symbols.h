@@ -3,7 +3,8 @@
 
 #include <stdint.h>
 
-/* Name of the function that holds a kernel text address, and the distance from its start; null when there is none. */
+/* Name of the function that holds a kernel text address, and the distance from its start; null when there is
+ * none. */
 const char *symbol_lookup(uint64_t address, uint64_t *offset);
 
 #endif

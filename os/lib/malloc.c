@@ -1,6 +1,6 @@
 /*
- * A small allocator: one list of blocks in address order inside chunks of at least 64 KiB from the kernel, first fit,
- * neighbours joined on free. Deviation: chunks are never given back before the program ends.
+ * A small allocator: one list of blocks in address order inside chunks of at least 64 KiB from the kernel,
+ * first fit, neighbours joined on free. Deviation: chunks are never given back before the program ends.
  */
 #include <stdbool.h>
 

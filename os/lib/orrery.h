@@ -56,8 +56,8 @@ int strncmp(const char *a, const char *b, size_t limit);
 int64_t parse_number(const char *text);
 
 /*
- * Splits a line at blanks into at most limit - 1 words, in place; words[result] is null. Returns the number of words,
- * -1 when there are more.
+ * Splits a line at blanks into at most limit - 1 words, in place; words[result] is null. Returns the number
+ * of words, -1 when there are more.
  */
 int split_words(char *line, char **words, int limit);
 

@@ -40,10 +40,10 @@ static inline enum flow unary(struct cpu *cpu, const struct insn *insn, unary_fn
     return FLOW_NEXT;
 }
 
-#define EXEC(name, shape, sem)                                                                               \
-    enum flow exec_##name(struct cpu *cpu, const struct insn *insn)                                          \
-    {                                                                                                        \
-        return shape(cpu, insn, sem);                                                                        \
+#define EXEC(name, shape, sem)                                      \
+    enum flow exec_##name(struct cpu *cpu, const struct insn *insn) \
+    {                                                               \
+        return shape(cpu, insn, sem);                               \
     }
 
 EXEC(add, binary, sem_add)

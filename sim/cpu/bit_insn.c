@@ -8,8 +8,8 @@
 
 /* ---- double shifts ---- */
 
-/* SHLD of w bits: the w bits at the top of a:b shifted left by n. A 16-bit operand takes counts to 31; what comes in
- * after b is b again (undefined by the manual). */
+/* SHLD of w bits: the w bits at the top of a:b shifted left by n. A 16-bit operand takes counts to 31; what
+ * comes in after b is b again (undefined by the manual). */
 static uint64_t shld(struct cpu *cpu, uint64_t a, uint64_t b, unsigned n, unsigned w)
 {
     u128_t v = w == 16 ? (u128_t)a << 32 | b << 16 | b : (u128_t)a << w | b;
@@ -35,7 +35,8 @@ static enum flow double_shift(struct cpu *cpu, const struct insn *insn, bool lef
 {
     struct insn_rmw rmw;
     uint64_t b, count;
-    if (!insn_read(cpu, insn, 1, &b) || !insn_read(cpu, insn, 2, &count) || !insn_rmw_begin(cpu, insn, 0, &rmw)) {
+    if (!insn_read(cpu, insn, 1, &b) || !insn_read(cpu, insn, 2, &count) ||
+        !insn_rmw_begin(cpu, insn, 0, &rmw)) {
         return FLOW_FAULT;
     }
     unsigned w = insn_bits(insn, 0), n = sem_count(count, w);
@@ -76,14 +77,15 @@ static uint64_t bit_changed(uint64_t v, uint64_t bit, enum bit_change change)
     }
 }
 
-/* A register bit offset into memory is signed and reaches beyond the operand: the address moves by whole operands. */
+/* A register bit offset into memory is signed and reaches beyond the operand: the address moves by whole
+ * operands. */
 static bool bit_address(struct cpu *cpu, const struct insn *insn, uint64_t offset, bool write, lin_t *out)
 {
     unsigned size = insn->op[0].size_bytes;
     int64_t index = (int64_t)bits_sext(offset, 8 * size) >> (size == 8 ? 6 : size == 4 ? 5 : 4);
     uint64_t a = insn_offset(cpu, insn) + (uint64_t)index * size;
-    return segment_linear(cpu, (enum seg_reg)insn->mem_seg, a & bits_size_mask(insn->address_size_bytes), size,
-                          write, out);
+    return segment_linear(cpu, (enum seg_reg)insn->mem_seg, a & bits_size_mask(insn->address_size_bytes),
+                          size, write, out);
 }
 
 static enum flow bit_memory(struct cpu *cpu, const struct insn *insn, uint64_t offset, enum bit_change change)

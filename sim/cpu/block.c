@@ -1,6 +1,6 @@
 /*
- * The cache of decoded blocks: finding, making, linking, forgetting. block.h tells how a block lies in memory.
- * Deviations: none; what is cached never shows in a run.
+ * The cache of decoded blocks: finding, making, linking, forgetting. block.h tells how a block lies in
+ * memory. Deviations: none; what is cached never shows in a run.
  */
 
 #include "cpu/block.h"
@@ -27,6 +27,7 @@ struct block_cache {
     uint64_t probes[BLOCK_PROBES_MAX]; /* ascending; equal ones are counted apart */
     unsigned probe_count;
     struct block_statistics statistics;
+    struct insn_memo memos[BLOCK_MEMOS];
 };
 
 static void *allocate(size_t count, size_t size)
@@ -261,6 +262,11 @@ bool block_cache_has_probes(const struct block_cache *c)
     return c->probe_count != 0;
 }
 
+struct insn_memo *block_cache_memo(struct block_cache *c, uint64_t rip)
+{
+    return &c->memos[(rip ^ rip >> PAGE_SHIFT) % BLOCK_MEMOS];
+}
+
 /* ---- making ---- */
 
 unsigned insn_cost(const struct cost_table *costs, const struct insn *insn)
@@ -293,7 +299,8 @@ static bool ends_block(const struct insn *insn)
     return repeated || (flags & (INSN_END | INSN_EXACT)) != 0;
 }
 
-static void draft_block(const struct block_cache *c, const struct cpu *cpu, phys_t at, unsigned max, struct draft *d)
+static void draft_block(const struct block_cache *c, const struct cpu *cpu, phys_t at, unsigned max,
+                        struct draft *d)
 {
     const uint8_t *bytes = ram_at(c->ram, at);
     unsigned room = (unsigned)(PAGE_SIZE_BYTES - (at.v & PAGE_MASK_BITS));

@@ -4,10 +4,10 @@
 /*
  * The cache of decoded blocks, one for all vCPUs of a machine.
  *
- * A block is a run of instructions within one page, entered at the first and left after the last or before any other.
- * Its key is (physical address of the first byte, rip, mode). It lies in an arena; when the arena is full everything
- * is forgotten at once. Dead blocks (their bytes were written) stay readable until then, so that a block may kill
- * itself.
+ * A block is a run of instructions within one page, entered at the first and left after the last or before
+ * any other. Its key is (physical address of the first byte, rip, mode). It lies in an arena; when the arena
+ * is full everything is forgotten at once. Dead blocks (their bytes were written) stay readable until then,
+ * so that a block may kill itself.
  *
  *   struct block | op 0 | op 1 | ... | exit op | cold 0 ... | insn 0 ...          one allocation
  *
@@ -17,9 +17,10 @@
 
 #include "cpu/insn.h"
 
-#define BLOCK_INSNS_MAX  48u
-#define BLOCK_CPUS_MAX   256u
-#define BLOCK_PROBES_MAX 256u
+#define BLOCK_INSNS_MAX   48u
+#define BLOCK_CPUS_MAX    256u
+#define BLOCK_PROBES_MAX  256u
+#define BLOCK_MEMOS       256u
 #define BLOCK_ARENA_BYTES (UINT64_C(64) << 20)
 
 struct op;
@@ -43,12 +44,12 @@ struct block {
     uint64_t rip;
     phys_t at;
     uint64_t phys_page;
-    uint32_t mode;       /* block_mode_key */
+    uint32_t mode; /* block_mode_key */
     uint16_t size_bytes;
     bool dead;
     struct block *hash_next;
     struct block *page_next;
-    struct block_link out[2];     /* of the last two ops */
+    struct block_link out[2]; /* of the last two ops */
     struct block_link *incoming;
     const struct block_cold *cold; /* count + 1 entries; the last is the end of the block */
     const struct insn *insns;
@@ -64,9 +65,10 @@ void block_cache_destroy(struct block_cache *c);
 void block_cache_add_cpu(struct block_cache *c, struct cpu *cpu);
 void block_cache_remove_cpu(struct block_cache *c, struct cpu *cpu);
 
-/* The block at rip, whose first byte is at `at`, for the current mode of cpu; made when there is none. single: one
- * instruction. NULL when the code cannot be cached: not RAM, an instruction that crosses the page or does not decode,
- * or a probed address in front of single = false. Must not be called from within a chain of blocks. */
+/* The block at rip, whose first byte is at `at`, for the current mode of cpu; made when there is none.
+ * single: one instruction. NULL when the code cannot be cached: not RAM, an instruction that crosses the page
+ * or does not decode, or a probed address in front of single = false. Must not be called from within a chain
+ * of blocks. */
 struct block *block_find(struct block_cache *c, struct cpu *cpu, phys_t at, bool single);
 
 /* Lets op number `which` (0 or 1 from the end) of block `from` go straight on in `to`. */
@@ -78,12 +80,21 @@ void block_cache_invalidate(struct block_cache *c, phys_t a, unsigned size_bytes
 /* Drops everything (another cost table, a snapshot restored). */
 void block_cache_flush(struct block_cache *c);
 
-/* Probes: cpu_run of any vCPU returns CPU_STOP_PROBE before it executes an instruction at a probed linear address.
- * Adding one twice counts twice. False: no room (BLOCK_PROBES_MAX). */
+/* Probes: cpu_run of any vCPU returns CPU_STOP_PROBE before it executes an instruction at a probed linear
+ * address. Adding one twice counts twice. False: no room (BLOCK_PROBES_MAX). */
 bool block_cache_probe_add(struct block_cache *c, lin_t a);
 void block_cache_probe_remove(struct block_cache *c, lin_t a);
 bool block_cache_probed(const struct block_cache *c, lin_t a);
 bool block_cache_has_probes(const struct block_cache *c);
+
+/* Instructions that no block can hold (they cross a page, or lie outside RAM) are remembered by their bytes,
+ * so that they are not decoded each time. The slot for rip; the caller compares mode and bytes. length 0:
+ * empty. */
+struct insn_memo {
+    unsigned mode;
+    struct insn insn;
+};
+struct insn_memo *block_cache_memo(struct block_cache *c, uint64_t rip);
 
 /* Number of blocks made and live, for statistics of the host only. */
 struct block_statistics {

@@ -1,6 +1,6 @@
 /*
- * Near transfers: JMP, Jcc, CALL, RET, LOOP, JCXZ. Source: APM vol. 3; AMD's rule that a 66 prefix makes a near branch
- * of 64-bit mode a 16-bit one.
+ * Near transfers: JMP, Jcc, CALL, RET, LOOP, JCXZ. Source: APM vol. 3; AMD's rule that a 66 prefix makes a
+ * near branch of 64-bit mode a 16-bit one.
  */
 
 #include "cpu/int_insn.h"

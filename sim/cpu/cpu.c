@@ -48,7 +48,8 @@ void cpu_deinit(struct cpu *cpu)
 
 static struct segment reset_segment(uint16_t type_and_s)
 {
-    return (struct segment){.base = 0, .limit = 0xffff, .selector = 0, .attr = (uint16_t)(type_and_s | SEG_P)};
+    return (struct segment){
+        .base = 0, .limit = 0xffff, .selector = 0, .attr = (uint16_t)(type_and_s | SEG_P)};
 }
 
 static void reset_segments(struct cpu *cpu)

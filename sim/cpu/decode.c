@@ -1,9 +1,10 @@
 /*
  * Decoding: Zydis's description of an instruction, reduced to struct insn.
  *
- * Source: Zydis 4.0; APM vol. 3, "Instruction Encoding". What Zydis knows and this CPU does not report by CPUID (AVX,
- * 3DNow!, virtualisation, ...) is no instruction here; what CPUID does report and no row names is "not modelled".
- * AMD's ruling on the operand-size prefix of near branches in 64-bit mode holds: the operand is 16 bits.
+ * Source: Zydis 4.0; APM vol. 3, "Instruction Encoding". What Zydis knows and this CPU does not report by
+ * CPUID (AVX, 3DNow!, virtualisation, ...) is no instruction here; what CPUID does report and no row names is
+ * "not modelled". AMD's ruling on the operand-size prefix of near branches in 64-bit mode holds: the operand
+ * is 16 bits.
  */
 
 #include "cpu/insn.h"
@@ -113,8 +114,8 @@ static void decode_operand(struct insn *out, unsigned n, const ZydisDecodedOpera
     }
 }
 
-/* Prefixes from the raw bytes, because Zydis reports only those that mean something to it. The last of F2 and F3
- * rules; in 64-bit mode overrides by ES, CS, SS and DS do not exist. */
+/* Prefixes from the raw bytes, because Zydis reports only those that mean something to it. The last of F2 and
+ * F3 rules; in 64-bit mode overrides by ES, CS, SS and DS do not exist. */
 static void decode_prefixes(struct insn *out, const ZydisDecodedInstruction *z, bool long_mode)
 {
     for (unsigned i = 0; i < z->raw.prefix_count; i++) {
@@ -158,8 +159,10 @@ static void decode_prefixes(struct insn *out, const ZydisDecodedInstruction *z, 
 /* Near branches under AMD's ruling (see the head of the file). */
 static void decode_amd_branch(struct insn *out, const ZydisDecodedInstruction *z)
 {
-    bool near = z->meta.branch_type == ZYDIS_BRANCH_TYPE_SHORT || z->meta.branch_type == ZYDIS_BRANCH_TYPE_NEAR;
-    if (near && z->machine_mode == ZYDIS_MACHINE_MODE_LONG_64 && (z->attributes & ZYDIS_ATTRIB_HAS_OPERANDSIZE)) {
+    bool near =
+        z->meta.branch_type == ZYDIS_BRANCH_TYPE_SHORT || z->meta.branch_type == ZYDIS_BRANCH_TYPE_NEAR;
+    if (near && z->machine_mode == ZYDIS_MACHINE_MODE_LONG_64 &&
+        (z->attributes & ZYDIS_ATTRIB_HAS_OPERANDSIZE)) {
         out->operand_size_bytes = 2;
         out->op[0].size_bytes = 2;
     }
@@ -199,7 +202,8 @@ static enum insn_form decode_form(const struct insn *in, const ZydisDecodedInstr
     return loads_segment ? FORM_SEGMENT : FORM_PLAIN;
 }
 
-/* True for extensions that CPUID reports, so that an instruction of theirs without a row is legal and unbuilt. */
+/* True for extensions that CPUID reports, so that an instruction of theirs without a row is legal and
+ * unbuilt. */
 static bool extension_is_present(const ZydisDecodedInstruction *z)
 {
     if (z->encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY) {
@@ -246,7 +250,8 @@ static ZydisDecoder decoder_for(unsigned mode)
     } else if (mode == MODE_PROT32) {
         ZydisDecoderInit(&d, ZYDIS_MACHINE_MODE_LEGACY_32, ZYDIS_STACK_WIDTH_32);
     } else {
-        /* Real mode decodes as 16-bit protected mode: LAR, ARPL and the like get their #UD from INSN_PROTECTED. */
+        /* Real mode decodes as 16-bit protected mode: LAR, ARPL and the like get their #UD from
+         * INSN_PROTECTED. */
         ZydisDecoderInit(&d, ZYDIS_MACHINE_MODE_LEGACY_16, ZYDIS_STACK_WIDTH_16);
     }
     ZydisDecoderEnableMode(&d, ZYDIS_DECODER_MODE_AMD_BRANCHES, ZYAN_TRUE);
@@ -256,7 +261,8 @@ static ZydisDecoder decoder_for(unsigned mode)
     return d;
 }
 
-static void decode_fill(struct insn *out, const ZydisDecodedInstruction *z, const ZydisDecodedOperand *operands)
+static void decode_fill(struct insn *out, const ZydisDecodedInstruction *z,
+                        const ZydisDecodedOperand *operands)
 {
     out->mnemonic = (uint16_t)z->mnemonic;
     out->length = z->length;

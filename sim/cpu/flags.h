@@ -2,7 +2,8 @@
 #define ORRERY_CPU_FLAGS_H
 
 /*
- * The six status flags, kept lazily as three words that an arithmetic instruction stores without looking at them:
+ * The six status flags, kept lazily as three words that an arithmetic instruction stores without looking at
+ * them:
  *
  *   flag_zero    ZF = (flag_zero == 0)                                       the result
  *   flag_sign    SF = bit 63, PF = even parity of bits 7..0                  the result, sign-extended
@@ -13,11 +14,12 @@
  *   | CF | CI |          (anything)         | AF |  (any) |   CI: carry into the sign bit
  *   +----+----+-----------------------------+----+--------+
  *
- * The carry vector of an addition or subtraction of w bits stands at the bottom of the word (where AF is bit 3) and a
- * second time at its top (where CF is bit 63): carries << (64 - w) | carries. The words differ from one history to
- * another with the same flags; only flags_get has a meaning at a boundary.
+ * The carry vector of an addition or subtraction of w bits stands at the bottom of the word (where AF is bit
+ * 3) and a second time at its top (where CF is bit 63): carries << (64 - w) | carries. The words differ from
+ * one history to another with the same flags; only flags_get has a meaning at a boundary.
  *
- * Source: APM vol. 1, "Flags Register". Everything here is inline: w is a constant in the specialised handlers.
+ * Source: APM vol. 1, "Flags Register". Everything here is inline: w is a constant in the specialised
+ * handlers.
  */
 
 #include "cpu/cpu.h"
@@ -55,8 +57,9 @@ static inline bool flags_pf(const struct cpu *cpu)
 /* CF, PF, AF, ZF, SF and OF as they stand in RFLAGS. */
 static inline uint64_t flags_get(const struct cpu *cpu)
 {
-    return (flags_cf(cpu) ? RFLAGS_CF : 0) | (flags_pf(cpu) ? RFLAGS_PF : 0) | (flags_af(cpu) ? RFLAGS_AF : 0) |
-           (flags_zf(cpu) ? RFLAGS_ZF : 0) | (flags_sf(cpu) ? RFLAGS_SF : 0) | (flags_of(cpu) ? RFLAGS_OF : 0);
+    return (flags_cf(cpu) ? RFLAGS_CF : 0) | (flags_pf(cpu) ? RFLAGS_PF : 0) |
+           (flags_af(cpu) ? RFLAGS_AF : 0) | (flags_zf(cpu) ? RFLAGS_ZF : 0) |
+           (flags_sf(cpu) ? RFLAGS_SF : 0) | (flags_of(cpu) ? RFLAGS_OF : 0);
 }
 
 /* CF, OF and AF, leaving the others. */

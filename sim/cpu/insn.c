@@ -1,6 +1,6 @@
 /*
- * The instruction table: rows from insn.def, an index by mnemonic and form, and the checks common to all rows.
- * Source: APM vol. 3, "Lock Prefix"; the rows name their own.
+ * The instruction table: rows from insn.def, an index by mnemonic and form, and the checks common to all
+ * rows. Source: APM vol. 3, "Lock Prefix"; the rows name their own.
  */
 
 #include "cpu/insn.h"
@@ -22,7 +22,7 @@ enum insn_row_number {
 
 const struct insn_row insn_rows[] = {
     {"(no row)", exec_not_modelled, ZYDIS_MNEMONIC_INVALID, 0, COST_ALU, 0},
-#define INSN_FORM(mnemonic, form, exec, cost, flags, undefined)                                              \
+#define INSN_FORM(mnemonic, form, exec, cost, flags, undefined) \
     {#mnemonic, exec, ZYDIS_MNEMONIC_##mnemonic, flags, COST_##cost, (uint32_t)(undefined)},
 #include "cpu/insn.def"
 #undef INSN_FORM
@@ -31,7 +31,7 @@ const struct insn_row insn_rows[] = {
 const unsigned insn_row_count = ROW_COUNT;
 
 static const uint16_t insn_index[FORM_COUNT][ZYDIS_MNEMONIC_MAX_VALUE + 1] = {
-#define INSN_FORM(mnemonic, form, exec, cost, flags, undefined)                                              \
+#define INSN_FORM(mnemonic, form, exec, cost, flags, undefined) \
     [FORM_##form][ZYDIS_MNEMONIC_##mnemonic] = ROW_##mnemonic##_##form,
 #include "cpu/insn.def"
 #undef INSN_FORM

@@ -1,7 +1,7 @@
 /*
- * Moves: MOV, MOVZX, MOVSX, MOVSXD, MOVBE, MOVNTI, XCHG, BSWAP, CMOVcc, SETcc, LEA, XLAT, LAHF, SAHF, and MOV of
- * segment registers. Source: APM vol. 3.
- * Deviations: BSWAP of a 16-bit register, undefined in the manual, gives 0 as the hardware does.
+ * Moves: MOV, MOVZX, MOVSX, MOVSXD, MOVBE, MOVNTI, XCHG, BSWAP, CMOVcc, SETcc, LEA, XLAT, LAHF, SAHF, and MOV
+ * of segment registers. Source: APM vol. 3. Deviations: BSWAP of a 16-bit register, undefined in the manual,
+ * gives 0 as the hardware does.
  */
 
 #include "cpu/int_insn.h"
@@ -22,8 +22,8 @@ enum flow exec_mov(struct cpu *cpu, const struct insn *insn)
     return insn_read(cpu, insn, 1, &v) ? moved(cpu, insn, v) : FLOW_FAULT;
 }
 
-/* MOV to a segment register; CS is no destination. A load of SS holds interrupts and debug traps off for one more
- * instruction. */
+/* MOV to a segment register; CS is no destination. A load of SS holds interrupts and debug traps off for one
+ * more instruction. */
 enum flow exec_mov_segment(struct cpu *cpu, const struct insn *insn)
 {
     uint64_t selector;
@@ -82,7 +82,8 @@ enum flow exec_xchg(struct cpu *cpu, const struct insn *insn)
     return FLOW_NEXT;
 }
 
-/* The source is read, and may fault, whatever the condition; a 32-bit destination is zero-extended even then. */
+/* The source is read, and may fault, whatever the condition; a 32-bit destination is zero-extended even then.
+ */
 enum flow exec_cmovcc(struct cpu *cpu, const struct insn *insn)
 {
     uint64_t v;

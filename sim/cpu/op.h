@@ -11,13 +11,14 @@
  *   |            |                  | or target (rip) |      |   |       |       |
  *   +------------+------------------+-----------------+------+---+-------+-------+
  *
- * Handlers call each other in tail position. A build that does not turn those calls into jumps (no optimisation,
- * sanitizers) lets them return the next operation to a loop instead; OP_DISPATCH is the only place that knows.
+ * Handlers call each other in tail position. A build that does not turn those calls into jumps (no
+ * optimisation, sanitizers) lets them return the next operation to a loop instead; OP_DISPATCH is the only
+ * place that knows.
  *
- * A handler is called with left_cycles and retired already charged for the whole block. What leaves in the middle
- * gives the rest back (op_leave_before, op_generic). Handlers for hot shapes do only the fast case: whenever something
- * is unusual they change nothing and dispatch op_generic on the same operation, which runs the plain execution
- * function.
+ * A handler is called with left_cycles and retired already charged for the whole block. What leaves in the
+ * middle gives the rest back (op_leave_before, op_generic). Handlers for hot shapes do only the fast case:
+ * whenever something is unusual they change nothing and dispatch op_generic on the same operation, which runs
+ * the plain execution function.
  */
 
 #include "cpu/block.h"
@@ -41,7 +42,7 @@ struct op {
     uint8_t scale; /* shift count of the index */
     uint8_t spare;
     uint16_t number; /* of the instruction in its block */
-    int32_t delta; /* CALL: return address - target */
+    int32_t delta;   /* CALL: return address - target */
 };
 
 _Static_assert(sizeof(struct op) == 32, "two operations a cache line");
@@ -65,10 +66,10 @@ _Static_assert(sizeof(struct op) == 32, "two operations a cache line");
 #if OP_TAIL
 #define OP_DISPATCH(o) OP_RETURN(o)->run(cpu, (o))
 #else
-#define OP_DISPATCH(o)                                                                                       \
-    do {                                                                                                     \
-        (void)cpu;                                                                                           \
-        return (o);                                                                                          \
+#define OP_DISPATCH(o) \
+    do {               \
+        (void)cpu;     \
+        return (o);    \
     } while (0)
 #endif
 #define OP_NEXT          OP_DISPATCH(op + 1)
@@ -91,20 +92,21 @@ static inline void op_run_chain(struct cpu *cpu, const struct block *b)
     }
 }
 
-/* Goes on in the block that link l points to. The comparison covers the deadline, and links without a target. */
-#define OP_ENTER_LINK(l)                                                                                     \
-    do {                                                                                                     \
-        const struct block *to_ = (l)->link;                                                                 \
-        int64_t left_ = cpu->left_cycles - to_->cost_cycles;                                                 \
-        if (OP_UNLIKELY(left_ < 0)) {                                                                        \
-            OP_RETURN op_leave_link(cpu, (l));                                                                 \
-        }                                                                                                    \
-        OP_ENTER(to_, left_);                                                                                \
+/* Goes on in the block that link l points to. The comparison covers the deadline, and links without a target.
+ */
+#define OP_ENTER_LINK(l)                                     \
+    do {                                                     \
+        const struct block *to_ = (l)->link;                 \
+        int64_t left_ = cpu->left_cycles - to_->cost_cycles; \
+        if (OP_UNLIKELY(left_ < 0)) {                        \
+            OP_RETURN op_leave_link(cpu, (l));               \
+        }                                                    \
+        OP_ENTER(to_, left_);                                \
     } while (0)
 
-#define OP_ENTER(block, left)                                                                                \
-    cpu->left_cycles = (left);                                                                               \
-    cpu->retired += (block)->count;                                                                          \
+#define OP_ENTER(block, left)       \
+    cpu->left_cycles = (left);      \
+    cpu->retired += (block)->count; \
     OP_DISPATCH((const struct op *)((block) + 1))
 
 /* Slot of a target in the jump table. */
@@ -142,8 +144,8 @@ static inline struct block *op_block(const struct op *op)
 op_fn op_generic, op_generic_end;
 /* Leaves to the run loop at target. */
 op_fn op_leave;
-/* A link that cannot be followed at once: the target is in another page, not known yet, or dearer than the cycles
- * that are left. */
+/* A link that cannot be followed at once: the target is in another page, not known yet, or dearer than the
+ * cycles that are left. */
 op_fn op_leave_link;
 
 /* The block that every link points to until it is resolved: too dear to enter. */

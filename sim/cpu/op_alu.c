@@ -1,80 +1,80 @@
 /*
- * Specialised handlers of arithmetic and logic. Bodies are in sem.h; op_body.h explains the shapes. Each exists with
- * flags (_f) and, where it writes something else, without.
+ * Specialised handlers of arithmetic and logic. Bodies are in sem.h; op_body.h explains the shapes. Each
+ * exists with flags (_f) and, where it writes something else, without.
  */
 
 #include "cpu/op_body.h"
 #include "cpu/op_table.h"
 
-#define ALU_FORMS(name, sem, w, fl, suffix)                                                                  \
-    OP_HANDLER(op_##name##_rr##w##suffix)                                                                    \
-    {                                                                                                        \
-        op_set_reg(cpu, op->dst, sem(cpu, op_reg(cpu, op->dst, w), op_reg(cpu, op->src, w), w, fl), w);      \
-        OP_NEXT;                                                                                             \
-    }                                                                                                        \
-    OP_HANDLER(op_##name##_ri##w##suffix)                                                                    \
-    {                                                                                                        \
-        uint64_t b = (uint64_t)(int64_t)op->imm & bits_mask(w);                                              \
-        op_set_reg(cpu, op->dst, sem(cpu, op_reg(cpu, op->dst, w), b, w, fl), w);                            \
-        OP_NEXT;                                                                                             \
-    }                                                                                                        \
-    ALU_MEMORY(name, sem, w, fl, suffix, b)                                                                  \
+#define ALU_FORMS(name, sem, w, fl, suffix)                                                             \
+    OP_HANDLER(op_##name##_rr##w##suffix)                                                               \
+    {                                                                                                   \
+        op_set_reg(cpu, op->dst, sem(cpu, op_reg(cpu, op->dst, w), op_reg(cpu, op->src, w), w, fl), w); \
+        OP_NEXT;                                                                                        \
+    }                                                                                                   \
+    OP_HANDLER(op_##name##_ri##w##suffix)                                                               \
+    {                                                                                                   \
+        uint64_t b = (uint64_t)(int64_t)op->imm & bits_mask(w);                                         \
+        op_set_reg(cpu, op->dst, sem(cpu, op_reg(cpu, op->dst, w), b, w, fl), w);                       \
+        OP_NEXT;                                                                                        \
+    }                                                                                                   \
+    ALU_MEMORY(name, sem, w, fl, suffix, b)                                                             \
     ALU_MEMORY(name, sem, w, fl, suffix, x)
 
-#define ALU_MEMORY(name, sem, w, fl, suffix, ea)                                                             \
-    OP_HANDLER(op_##name##_rm_##ea##w##suffix)                                                               \
-    {                                                                                                        \
-        OP_HOST_READ(p, op_address_##ea(cpu, op), w)                                                         \
-        op_set_reg(cpu, op->dst, sem(cpu, op_reg(cpu, op->dst, w), op_load(p, w), w, fl), w);                \
-        OP_NEXT;                                                                                             \
-    }                                                                                                        \
-    OP_HANDLER(op_##name##_mr_##ea##w##suffix)                                                               \
-    {                                                                                                        \
-        OP_HOST_WRITE(p, op_address_##ea(cpu, op), w)                                                        \
-        op_store(p, sem(cpu, op_load(p, w), op_reg(cpu, op->src, w), w, fl), w);                             \
-        OP_NEXT;                                                                                             \
-    }                                                                                                        \
-    OP_HANDLER(op_##name##_mi_##ea##w##suffix)                                                               \
-    {                                                                                                        \
-        uint64_t b = (uint64_t)(int64_t)op->imm & bits_mask(w);                                              \
-        OP_HOST_WRITE(p, op_address_##ea(cpu, op), w)                                                        \
-        op_store(p, sem(cpu, op_load(p, w), b, w, fl), w);                                                   \
-        OP_NEXT;                                                                                             \
+#define ALU_MEMORY(name, sem, w, fl, suffix, ea)                                              \
+    OP_HANDLER(op_##name##_rm_##ea##w##suffix)                                                \
+    {                                                                                         \
+        OP_HOST_READ(p, op_address_##ea(cpu, op), w)                                          \
+        op_set_reg(cpu, op->dst, sem(cpu, op_reg(cpu, op->dst, w), op_load(p, w), w, fl), w); \
+        OP_NEXT;                                                                              \
+    }                                                                                         \
+    OP_HANDLER(op_##name##_mr_##ea##w##suffix)                                                \
+    {                                                                                         \
+        OP_HOST_WRITE(p, op_address_##ea(cpu, op), w)                                         \
+        op_store(p, sem(cpu, op_load(p, w), op_reg(cpu, op->src, w), w, fl), w);              \
+        OP_NEXT;                                                                              \
+    }                                                                                         \
+    OP_HANDLER(op_##name##_mi_##ea##w##suffix)                                                \
+    {                                                                                         \
+        uint64_t b = (uint64_t)(int64_t)op->imm & bits_mask(w);                               \
+        OP_HOST_WRITE(p, op_address_##ea(cpu, op), w)                                         \
+        op_store(p, sem(cpu, op_load(p, w), b, w, fl), w);                                    \
+        OP_NEXT;                                                                              \
     }
 
 /* CMP and TEST: nothing but flags is written. */
-#define COMPARE_FORMS(name, sem, w)                                                                          \
-    OP_HANDLER(op_##name##_rr##w)                                                                            \
-    {                                                                                                        \
-        sem(cpu, op_reg(cpu, op->dst, w), op_reg(cpu, op->src, w), w, true);                                 \
-        OP_NEXT;                                                                                             \
-    }                                                                                                        \
-    OP_HANDLER(op_##name##_ri##w)                                                                            \
-    {                                                                                                        \
-        sem(cpu, op_reg(cpu, op->dst, w), (uint64_t)(int64_t)op->imm & bits_mask(w), w, true);               \
-        OP_NEXT;                                                                                             \
-    }                                                                                                        \
-    COMPARE_MEMORY(name, sem, w, b)                                                                          \
+#define COMPARE_FORMS(name, sem, w)                                                           \
+    OP_HANDLER(op_##name##_rr##w)                                                             \
+    {                                                                                         \
+        sem(cpu, op_reg(cpu, op->dst, w), op_reg(cpu, op->src, w), w, true);                  \
+        OP_NEXT;                                                                              \
+    }                                                                                         \
+    OP_HANDLER(op_##name##_ri##w)                                                             \
+    {                                                                                         \
+        sem(cpu, op_reg(cpu, op->dst, w), (uint64_t)(int64_t)op->imm &bits_mask(w), w, true); \
+        OP_NEXT;                                                                              \
+    }                                                                                         \
+    COMPARE_MEMORY(name, sem, w, b)                                                           \
     COMPARE_MEMORY(name, sem, w, x)
 
-#define COMPARE_MEMORY(name, sem, w, ea)                                                                     \
-    OP_HANDLER(op_##name##_rm_##ea##w)                                                                       \
-    {                                                                                                        \
-        OP_HOST_READ(p, op_address_##ea(cpu, op), w)                                                         \
-        sem(cpu, op_reg(cpu, op->dst, w), op_load(p, w), w, true);                                           \
-        OP_NEXT;                                                                                             \
-    }                                                                                                        \
-    OP_HANDLER(op_##name##_mr_##ea##w)                                                                       \
-    {                                                                                                        \
-        OP_HOST_READ(p, op_address_##ea(cpu, op), w)                                                         \
-        sem(cpu, op_load(p, w), op_reg(cpu, op->src, w), w, true);                                           \
-        OP_NEXT;                                                                                             \
-    }                                                                                                        \
-    OP_HANDLER(op_##name##_mi_##ea##w)                                                                       \
-    {                                                                                                        \
-        OP_HOST_READ(p, op_address_##ea(cpu, op), w)                                                         \
-        sem(cpu, op_load(p, w), (uint64_t)(int64_t)op->imm & bits_mask(w), w, true);                         \
-        OP_NEXT;                                                                                             \
+#define COMPARE_MEMORY(name, sem, w, ea)                                            \
+    OP_HANDLER(op_##name##_rm_##ea##w)                                              \
+    {                                                                               \
+        OP_HOST_READ(p, op_address_##ea(cpu, op), w)                                \
+        sem(cpu, op_reg(cpu, op->dst, w), op_load(p, w), w, true);                  \
+        OP_NEXT;                                                                    \
+    }                                                                               \
+    OP_HANDLER(op_##name##_mr_##ea##w)                                              \
+    {                                                                               \
+        OP_HOST_READ(p, op_address_##ea(cpu, op), w)                                \
+        sem(cpu, op_load(p, w), op_reg(cpu, op->src, w), w, true);                  \
+        OP_NEXT;                                                                    \
+    }                                                                               \
+    OP_HANDLER(op_##name##_mi_##ea##w)                                              \
+    {                                                                               \
+        OP_HOST_READ(p, op_address_##ea(cpu, op), w)                                \
+        sem(cpu, op_load(p, w), (uint64_t)(int64_t)op->imm &bits_mask(w), w, true); \
+        OP_NEXT;                                                                    \
     }
 
 #define EACH_WIDTH(DO, name, sem) DO(name, sem, 8) DO(name, sem, 32) DO(name, sem, 64)
@@ -90,30 +90,30 @@ EACH_WIDTH(ALU_BOTH, xor, sem_xor)
 EACH_WIDTH(COMPARE_FORMS, cmp, sem_sub)
 EACH_WIDTH(COMPARE_FORMS, test, sem_and)
 
-#define SHAPES(name, w, suffix)                                                                              \
-    {                                                                                                        \
-        op_##name##_rr##w##suffix, op_##name##_ri##w##suffix, op_##name##_rm_b##w##suffix,                   \
-            op_##name##_rm_x##w##suffix, op_##name##_mr_b##w##suffix, op_##name##_mr_x##w##suffix,           \
-            op_##name##_mi_b##w##suffix, op_##name##_mi_x##w##suffix                                         \
+#define SHAPES(name, w, suffix)                                                                    \
+    {                                                                                              \
+        op_##name##_rr##w##suffix, op_##name##_ri##w##suffix, op_##name##_rm_b##w##suffix,         \
+            op_##name##_rm_x##w##suffix, op_##name##_mr_b##w##suffix, op_##name##_mr_x##w##suffix, \
+            op_##name##_mi_b##w##suffix, op_##name##_mi_x##w##suffix                               \
     }
-#define ALU_ROW(name)                                                                                        \
-    {                                                                                                        \
-        [WIDTH_8] = {SHAPES(name, 8, ), SHAPES(name, 8, _f)},                                                \
-        [WIDTH_32] = {SHAPES(name, 32, ), SHAPES(name, 32, _f)},                                             \
-        [WIDTH_64] = {SHAPES(name, 64, ), SHAPES(name, 64, _f)},                                             \
+#define ALU_ROW(name)                                            \
+    {                                                            \
+        [WIDTH_8] = {SHAPES(name, 8, ), SHAPES(name, 8, _f)},    \
+        [WIDTH_32] = {SHAPES(name, 32, ), SHAPES(name, 32, _f)}, \
+        [WIDTH_64] = {SHAPES(name, 64, ), SHAPES(name, 64, _f)}, \
     }
-#define COMPARE_ROW(name)                                                                                    \
-    {                                                                                                        \
-        [WIDTH_8] = {SHAPES(name, 8, ), SHAPES(name, 8, )},                                                  \
-        [WIDTH_32] = {SHAPES(name, 32, ), SHAPES(name, 32, )},                                               \
-        [WIDTH_64] = {SHAPES(name, 64, ), SHAPES(name, 64, )},                                               \
+#define COMPARE_ROW(name)                                      \
+    {                                                          \
+        [WIDTH_8] = {SHAPES(name, 8, ), SHAPES(name, 8, )},    \
+        [WIDTH_32] = {SHAPES(name, 32, ), SHAPES(name, 32, )}, \
+        [WIDTH_64] = {SHAPES(name, 64, ), SHAPES(name, 64, )}, \
     }
 
 op_fn *op_find_alu(enum op_alu alu, enum op_shape shape, enum op_width w, bool flags)
 {
     static op_fn *const table[ALU_COUNT][WIDTH_COUNT][2][SHAPE_COUNT] = {
-        [ALU_ADD] = ALU_ROW(add), [ALU_OR] = ALU_ROW(or),   [ALU_ADC] = ALU_ROW(adc),
-        [ALU_SBB] = ALU_ROW(sbb), [ALU_AND] = ALU_ROW(and), [ALU_SUB] = ALU_ROW(sub),
+        [ALU_ADD] = ALU_ROW(add), [ALU_OR] = ALU_ROW(or),       [ALU_ADC] = ALU_ROW(adc),
+        [ALU_SBB] = ALU_ROW(sbb), [ALU_AND] = ALU_ROW(and),     [ALU_SUB] = ALU_ROW(sub),
         [ALU_XOR] = ALU_ROW(xor), [ALU_CMP] = COMPARE_ROW(cmp), [ALU_TEST] = COMPARE_ROW(test),
     };
     return table[alu][w][flags][shape];
@@ -121,29 +121,29 @@ op_fn *op_find_alu(enum op_alu alu, enum op_shape shape, enum op_width w, bool f
 
 /* ---- one operand ---- */
 
-#define UNARY(name, w, fl, suffix)                                                                           \
-    OP_HANDLER(op_##name##_r##w##suffix)                                                                     \
-    {                                                                                                        \
-        op_set_reg(cpu, op->dst, sem_##name(cpu, op_reg(cpu, op->dst, w), w, fl), w);                        \
-        OP_NEXT;                                                                                             \
+#define UNARY(name, w, fl, suffix)                                                    \
+    OP_HANDLER(op_##name##_r##w##suffix)                                              \
+    {                                                                                 \
+        op_set_reg(cpu, op->dst, sem_##name(cpu, op_reg(cpu, op->dst, w), w, fl), w); \
+        OP_NEXT;                                                                      \
     }
-#define UNARY_WIDTHS(name)                                                                                   \
-    UNARY(name, 8, false, )                                                                                  \
-    UNARY(name, 8, true, _f)                                                                                 \
-    UNARY(name, 32, false, )                                                                                 \
-    UNARY(name, 32, true, _f)                                                                                \
-    UNARY(name, 64, false, )                                                                                 \
+#define UNARY_WIDTHS(name)    \
+    UNARY(name, 8, false, )   \
+    UNARY(name, 8, true, _f)  \
+    UNARY(name, 32, false, )  \
+    UNARY(name, 32, true, _f) \
+    UNARY(name, 64, false, )  \
     UNARY(name, 64, true, _f)
 
 UNARY_WIDTHS(inc)
 UNARY_WIDTHS(dec)
 UNARY_WIDTHS(neg)
-UNARY_WIDTHS(not)
+UNARY_WIDTHS(not )
 
-#define UNARY_ROW(name)                                                                                      \
-    {                                                                                                        \
-        [WIDTH_8] = {op_##name##_r8, op_##name##_r8_f}, [WIDTH_32] = {op_##name##_r32, op_##name##_r32_f},   \
-        [WIDTH_64] = {op_##name##_r64, op_##name##_r64_f},                                                   \
+#define UNARY_ROW(name)                                                                                    \
+    {                                                                                                      \
+        [WIDTH_8] = {op_##name##_r8, op_##name##_r8_f}, [WIDTH_32] = {op_##name##_r32, op_##name##_r32_f}, \
+        [WIDTH_64] = {op_##name##_r64, op_##name##_r64_f},                                                 \
     }
 
 op_fn *op_find_unary(enum op_unary unary, enum op_width w, bool flags)
@@ -152,29 +152,29 @@ op_fn *op_find_unary(enum op_unary unary, enum op_width w, bool flags)
         [UNARY_INC] = UNARY_ROW(inc),
         [UNARY_DEC] = UNARY_ROW(dec),
         [UNARY_NEG] = UNARY_ROW(neg),
-        [UNARY_NOT] = UNARY_ROW(not),
+        [UNARY_NOT] = UNARY_ROW(not ),
     };
     return table[unary][w][flags];
 }
 
 /* ---- shifts and products ---- */
 
-#define SHIFT(name, w, fl, suffix)                                                                           \
-    OP_HANDLER(op_##name##_ri##w##suffix)                                                                    \
-    {                                                                                                        \
-        uint64_t n = (uint64_t)op->imm & (w - 1);                                                            \
-        op_set_reg(cpu, op->dst, sem_##name(cpu, op_reg(cpu, op->dst, w), n, w, fl), w);                     \
-        OP_NEXT;                                                                                             \
-    }                                                                                                        \
-    OP_HANDLER(op_##name##_rc##w##suffix)                                                                    \
-    {                                                                                                        \
-        op_set_reg(cpu, op->dst, sem_##name(cpu, op_reg(cpu, op->dst, w), cpu->gpr[RCX], w, fl), w);         \
-        OP_NEXT;                                                                                             \
+#define SHIFT(name, w, fl, suffix)                                                                   \
+    OP_HANDLER(op_##name##_ri##w##suffix)                                                            \
+    {                                                                                                \
+        uint64_t n = (uint64_t)op->imm & (w - 1);                                                    \
+        op_set_reg(cpu, op->dst, sem_##name(cpu, op_reg(cpu, op->dst, w), n, w, fl), w);             \
+        OP_NEXT;                                                                                     \
+    }                                                                                                \
+    OP_HANDLER(op_##name##_rc##w##suffix)                                                            \
+    {                                                                                                \
+        op_set_reg(cpu, op->dst, sem_##name(cpu, op_reg(cpu, op->dst, w), cpu->gpr[RCX], w, fl), w); \
+        OP_NEXT;                                                                                     \
     }
-#define SHIFT_WIDTHS(name)                                                                                   \
-    SHIFT(name, 32, false, )                                                                                 \
-    SHIFT(name, 32, true, _f)                                                                                \
-    SHIFT(name, 64, false, )                                                                                 \
+#define SHIFT_WIDTHS(name)    \
+    SHIFT(name, 32, false, )  \
+    SHIFT(name, 32, true, _f) \
+    SHIFT(name, 64, false, )  \
     SHIFT(name, 64, true, _f)
 
 SHIFT_WIDTHS(shl)
@@ -183,10 +183,10 @@ SHIFT_WIDTHS(sar)
 SHIFT_WIDTHS(rol)
 SHIFT_WIDTHS(ror)
 
-#define SHIFT_ROW(name)                                                                                      \
-    {                                                                                                        \
-        [WIDTH_32] = {{op_##name##_ri32, op_##name##_ri32_f}, {op_##name##_rc32, op_##name##_rc32_f}},       \
-        [WIDTH_64] = {{op_##name##_ri64, op_##name##_ri64_f}, {op_##name##_rc64, op_##name##_rc64_f}},       \
+#define SHIFT_ROW(name)                                                                                \
+    {                                                                                                  \
+        [WIDTH_32] = {{op_##name##_ri32, op_##name##_ri32_f}, {op_##name##_rc32, op_##name##_rc32_f}}, \
+        [WIDTH_64] = {{op_##name##_ri64, op_##name##_ri64_f}, {op_##name##_rc64, op_##name##_rc64_f}}, \
     }
 
 op_fn *op_find_shift(enum op_shift shift, bool by_cl, enum op_width w, bool flags)
@@ -213,12 +213,12 @@ op_fn *op_find_shift(enum op_shift shift, bool by_cl, enum op_width w, bool flag
     }                                                                                                        \
     IMUL_MEMORY(w, fl, suffix, b)                                                                            \
     IMUL_MEMORY(w, fl, suffix, x)
-#define IMUL_MEMORY(w, fl, suffix, ea)                                                                       \
-    OP_HANDLER(op_imul_rm_##ea##w##suffix)                                                                   \
-    {                                                                                                        \
-        OP_HOST_READ(p, op_address_##ea(cpu, op), w)                                                         \
-        op_set_reg(cpu, op->dst, sem_imul(cpu, op_reg(cpu, op->dst, w), op_load(p, w), w, fl), w);           \
-        OP_NEXT;                                                                                             \
+#define IMUL_MEMORY(w, fl, suffix, ea)                                                             \
+    OP_HANDLER(op_imul_rm_##ea##w##suffix)                                                         \
+    {                                                                                              \
+        OP_HOST_READ(p, op_address_##ea(cpu, op), w)                                               \
+        op_set_reg(cpu, op->dst, sem_imul(cpu, op_reg(cpu, op->dst, w), op_load(p, w), w, fl), w); \
+        OP_NEXT;                                                                                   \
     }
 
 IMUL(32, false, )

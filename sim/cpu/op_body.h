@@ -2,15 +2,16 @@
 #define ORRERY_CPU_OP_BODY_H
 
 /*
- * What the specialised handlers are made of. A handler is named op_NAME_SHAPEw: w is the operand width in bits, SHAPE
+ * What the specialised handlers are made of. A handler is named op_NAME_SHAPEw: w is the operand width in
+ * bits, SHAPE
  *
- *   rr  register, register       rm_b  register, [base + disp]       rm_x  register, [base + index * scale + disp]
- *   ri  register, immediate      mr_b  [base + disp], register       mi_b  [base + disp], immediate      (and _x)
- *   r   register
+ *   rr  register, register       rm_b  register, [base + disp]       rm_x  register, [base + index * scale +
+ * disp] ri  register, immediate      mr_b  [base + disp], register       mi_b  [base + disp], immediate (and
+ * _x) r   register
  *
- * They exist for 64-bit mode with 64-bit addresses; registers are whole (no AH..BH). `base` may be the slot that is
- * always zero (absolute and RIP-relative addresses), `index` the slot of FS or GS. dst is the register that is written, or the
- * first one read; src the other.
+ * They exist for 64-bit mode with 64-bit addresses; registers are whole (no AH..BH). `base` may be the slot
+ * that is always zero (absolute and RIP-relative addresses), `index` the slot of FS or GS. dst is the
+ * register that is written, or the first one read; src the other.
  */
 
 #include "cpu/op.h"
@@ -54,14 +55,14 @@ static inline void op_store(uint8_t *p, uint64_t v, unsigned w)
     memcpy(p, &v, w / 8);
 }
 
-/* Declares p, the host address of a guest access; what is not plain RAM in the TLB goes to `otherwise`. The page of the
- * last byte is compared, which covers page crossings. */
-#define OP_HOST(p, type, tag, address, w, otherwise)                                                         \
-    uint64_t p##_address = (address);                                                                        \
-    const struct host_entry *p##_entry = &cpu->host[(p##_address >> PAGE_SHIFT) % HOST_ENTRIES];             \
-    if (OP_UNLIKELY(p##_entry->tag != ((p##_address + (w) / 8 - 1) & ~(uint64_t)PAGE_MASK_BITS))) {          \
-        OP_GOTO(otherwise);                                                                                  \
-    }                                                                                                        \
+/* Declares p, the host address of a guest access; what is not plain RAM in the TLB goes to `otherwise`. The
+ * page of the last byte is compared, which covers page crossings. */
+#define OP_HOST(p, type, tag, address, w, otherwise)                                                \
+    uint64_t p##_address = (address);                                                               \
+    const struct host_entry *p##_entry = &cpu->host[(p##_address >> PAGE_SHIFT) % HOST_ENTRIES];    \
+    if (OP_UNLIKELY(p##_entry->tag != ((p##_address + (w) / 8 - 1) & ~(uint64_t)PAGE_MASK_BITS))) { \
+        OP_GOTO(otherwise);                                                                         \
+    }                                                                                               \
     type p = (type)(p##_entry->addend + p##_address)
 #define OP_HOST_READ(p, address, w)  OP_HOST(p, const uint8_t *, read_tag, address, w, op_generic);
 #define OP_HOST_WRITE(p, address, w) OP_HOST(p, uint8_t *, write_tag, address, w, op_generic);

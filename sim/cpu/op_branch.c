@@ -1,24 +1,24 @@
 /*
  * Specialised handlers of near branches in 64-bit mode, with a 64-bit operand.
  *
- * A direct branch is a link (op.h). Behind a conditional jump stands the link of its fall-through. An indirect branch
- * or a return finds its block through the jump table; when that fails it has changed nothing and takes the plain way,
- * which ends in the run loop.
+ * A direct branch is a link (op.h). Behind a conditional jump stands the link of its fall-through. An
+ * indirect branch or a return finds its block through the jump table; when that fails it has changed nothing
+ * and takes the plain way, which ends in the run loop.
  */
 
 #include "cpu/op_body.h"
 #include "cpu/op_table.h"
 
-#define EACH_CC(DO)                                                                                          \
+#define EACH_CC(DO) \
     DO(0) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7) DO(8) DO(9) DO(10) DO(11) DO(12) DO(13) DO(14) DO(15)
 
-#define JCC(cc)                                                                                              \
-    OP_HANDLER(op_jcc_##cc)                                                                                  \
-    {                                                                                                        \
-        if (flags_condition(cpu, cc)) {                                                                      \
-            OP_ENTER_LINK(op);                                                                               \
-        }                                                                                                    \
-        OP_ENTER_LINK(op + 1);                                                                               \
+#define JCC(cc)                         \
+    OP_HANDLER(op_jcc_##cc)             \
+    {                                   \
+        if (flags_condition(cpu, cc)) { \
+            OP_ENTER_LINK(op);          \
+        }                               \
+        OP_ENTER_LINK(op + 1);          \
     }
 EACH_CC(JCC)
 
@@ -45,14 +45,14 @@ const struct op *op_call(struct cpu *cpu, const struct op *op)
 }
 
 /* Declares to and left: the block at target and the cycles left in it. */
-#define FIND_TARGET(target)                                                                                  \
-    const struct block *to = op_jump_find(cpu, (target));                                                    \
-    if (OP_UNLIKELY(to == NULL)) {                                                                           \
-        OP_GOTO(op_generic_end);                                                                             \
-    }                                                                                                        \
-    int64_t left = cpu->left_cycles - to->cost_cycles;                                                       \
-    if (OP_UNLIKELY(left < 0)) {                                                                             \
-        OP_GOTO(op_generic_end);                                                                             \
+#define FIND_TARGET(target)                               \
+    const struct block *to = op_jump_find(cpu, (target)); \
+    if (OP_UNLIKELY(to == NULL)) {                        \
+        OP_GOTO(op_generic_end);                          \
+    }                                                     \
+    int64_t left = cpu->left_cycles - to->cost_cycles;    \
+    if (OP_UNLIKELY(left < 0)) {                          \
+        OP_GOTO(op_generic_end);                          \
     }
 
 const struct op *op_ret(struct cpu *cpu, const struct op *op)
@@ -69,12 +69,12 @@ const struct op *op_jmp_r(struct cpu *cpu, const struct op *op)
     OP_ENTER(to, left);
 }
 
-#define JMP_MEMORY(ea)                                                                                       \
-    const struct op *op_jmp_m_##ea(struct cpu *cpu, const struct op *op)                                     \
-    {                                                                                                        \
-        OP_HOST_READ_END(p, op_address_##ea(cpu, op), 64)                                                                                                    \
-        FIND_TARGET(op_load(p, 64))                                                                          \
-        OP_ENTER(to, left);                                                                                  \
+#define JMP_MEMORY(ea)                                                   \
+    const struct op *op_jmp_m_##ea(struct cpu *cpu, const struct op *op) \
+    {                                                                    \
+        OP_HOST_READ_END(p, op_address_##ea(cpu, op), 64)                \
+        FIND_TARGET(op_load(p, 64))                                      \
+        OP_ENTER(to, left);                                              \
     }
 JMP_MEMORY(b)
 JMP_MEMORY(x)
@@ -86,8 +86,8 @@ static inline uint64_t return_address(const struct op *op)
     return b->rip + b->size_bytes;
 }
 
-#define PUSH_RETURN                                                                                          \
-    uint64_t top = cpu->gpr[RSP] - 8;                                                                        \
+#define PUSH_RETURN                   \
+    uint64_t top = cpu->gpr[RSP] - 8; \
     OP_HOST_WRITE_END(stack, top, 64)
 
 const struct op *op_call_r(struct cpu *cpu, const struct op *op)
@@ -99,15 +99,15 @@ const struct op *op_call_r(struct cpu *cpu, const struct op *op)
     OP_ENTER(to, left);
 }
 
-#define CALL_MEMORY(ea)                                                                                      \
-    const struct op *op_call_m_##ea(struct cpu *cpu, const struct op *op)                                    \
-    {                                                                                                        \
-        OP_HOST_READ_END(p, op_address_##ea(cpu, op), 64)                                                                                                    \
-        PUSH_RETURN                                                                                          \
-        FIND_TARGET(op_load(p, 64))                                                                          \
-        op_store(stack, return_address(op), 64);                                                             \
-        cpu->gpr[RSP] = top;                                                                                 \
-        OP_ENTER(to, left);                                                                                  \
+#define CALL_MEMORY(ea)                                                   \
+    const struct op *op_call_m_##ea(struct cpu *cpu, const struct op *op) \
+    {                                                                     \
+        OP_HOST_READ_END(p, op_address_##ea(cpu, op), 64)                 \
+        PUSH_RETURN                                                       \
+        FIND_TARGET(op_load(p, 64))                                       \
+        op_store(stack, return_address(op), 64);                          \
+        cpu->gpr[RSP] = top;                                              \
+        OP_ENTER(to, left);                                               \
     }
 CALL_MEMORY(b)
 CALL_MEMORY(x)

@@ -1,18 +1,19 @@
 /*
- * Specialised handlers of an arithmetic operation fused with the conditional jump after it: op is the arithmetic,
- * op + 1 the jump, op + 2 the link of its fall-through. The operation pointer stays on the arithmetic, so that a fault
- * in its memory access is exact; the plain way of it dispatches the jump's own handler next. The flags are stored as
- * if nothing had been fused, since the next block may read them.
+ * Specialised handlers of an arithmetic operation fused with the conditional jump after it: op is the
+ * arithmetic, op + 1 the jump, op + 2 the link of its fall-through. The operation pointer stays on the
+ * arithmetic, so that a fault in its memory access is exact; the plain way of it dispatches the jump's own
+ * handler next. The flags are stored as if nothing had been fused, since the next block may read them.
  */
 
 #include "cpu/op_body.h"
 #include "cpu/op_table.h"
 
 /* Conditions by the low bits of the opcode; parity and overflow are not worth fusing. */
-#define EACH_CC(DO, ...)                                                                                     \
-    DO(2, __VA_ARGS__) DO(3, __VA_ARGS__) DO(4, __VA_ARGS__) DO(5, __VA_ARGS__) DO(6, __VA_ARGS__)           \
-    DO(7, __VA_ARGS__) DO(8, __VA_ARGS__) DO(9, __VA_ARGS__) DO(12, __VA_ARGS__) DO(13, __VA_ARGS__)         \
-    DO(14, __VA_ARGS__) DO(15, __VA_ARGS__)
+#define EACH_CC(DO, ...)                                                                                  \
+    DO(2, __VA_ARGS__)                                                                                    \
+    DO(3, __VA_ARGS__) DO(4, __VA_ARGS__) DO(5, __VA_ARGS__) DO(6, __VA_ARGS__) DO(7, __VA_ARGS__)        \
+        DO(8, __VA_ARGS__) DO(9, __VA_ARGS__) DO(12, __VA_ARGS__) DO(13, __VA_ARGS__) DO(14, __VA_ARGS__) \
+            DO(15, __VA_ARGS__)
 
 /* The condition after a - b, without going through the flags. */
 static inline bool condition_of_difference(uint64_t a, uint64_t b, unsigned w, unsigned cc)
@@ -46,10 +47,10 @@ static inline bool condition_of_difference(uint64_t a, uint64_t b, unsigned w, u
     }
 }
 
-#define JUMP(condition)                                                                                      \
-    if (condition) {                                                                                         \
-        OP_ENTER_LINK(op + 1);                                                                               \
-    }                                                                                                        \
+#define JUMP(condition)        \
+    if (condition) {           \
+        OP_ENTER_LINK(op + 1); \
+    }                          \
     OP_ENTER_LINK(op + 2);
 
 #define BY_DIFFERENCE(cc, w) condition_of_difference(a, b, w, cc)
@@ -59,64 +60,64 @@ static inline bool condition_of_difference(uint64_t a, uint64_t b, unsigned w, u
 #define WRITE_NONE(w, r) (void)(r)
 #define WRITE_DST(w, r)  op_set_reg(cpu, op->dst, (r), w)
 
-#define REG_REG(cc, name, sem, w, write, condition)                                                          \
-    OP_HANDLER(op_##name##_rr##w##_##cc)                                                                     \
-    {                                                                                                        \
-        uint64_t a = op_reg(cpu, op->dst, w), b = op_reg(cpu, op->src, w);                                   \
-        write(w, sem(cpu, a, b, w, true));                                                                   \
-        JUMP(condition(cc, w))                                                                               \
+#define REG_REG(cc, name, sem, w, write, condition)                        \
+    OP_HANDLER(op_##name##_rr##w##_##cc)                                   \
+    {                                                                      \
+        uint64_t a = op_reg(cpu, op->dst, w), b = op_reg(cpu, op->src, w); \
+        write(w, sem(cpu, a, b, w, true));                                 \
+        JUMP(condition(cc, w))                                             \
     }
-#define REG_IMM(cc, name, sem, w, write, condition)                                                          \
-    OP_HANDLER(op_##name##_ri##w##_##cc)                                                                     \
-    {                                                                                                        \
-        uint64_t a = op_reg(cpu, op->dst, w), b = (uint64_t)(int64_t)op->imm & bits_mask(w);                 \
-        write(w, sem(cpu, a, b, w, true));                                                                   \
-        JUMP(condition(cc, w))                                                                               \
+#define REG_IMM(cc, name, sem, w, write, condition)                                          \
+    OP_HANDLER(op_##name##_ri##w##_##cc)                                                     \
+    {                                                                                        \
+        uint64_t a = op_reg(cpu, op->dst, w), b = (uint64_t)(int64_t)op->imm & bits_mask(w); \
+        write(w, sem(cpu, a, b, w, true));                                                   \
+        JUMP(condition(cc, w))                                                               \
     }
-#define REG_MEM(cc, name, sem, w, ea, condition)                                                             \
-    OP_HANDLER(op_##name##_rm_##ea##w##_##cc)                                                                \
-    {                                                                                                        \
-        OP_HOST_READ(p, op_address_##ea(cpu, op), w)                                                         \
-        uint64_t a = op_reg(cpu, op->dst, w), b = op_load(p, w);                                             \
-        sem(cpu, a, b, w, true);                                                                             \
-        JUMP(condition(cc, w))                                                                               \
+#define REG_MEM(cc, name, sem, w, ea, condition)                 \
+    OP_HANDLER(op_##name##_rm_##ea##w##_##cc)                    \
+    {                                                            \
+        OP_HOST_READ(p, op_address_##ea(cpu, op), w)             \
+        uint64_t a = op_reg(cpu, op->dst, w), b = op_load(p, w); \
+        sem(cpu, a, b, w, true);                                 \
+        JUMP(condition(cc, w))                                   \
     }
-#define MEM_REG(cc, name, sem, w, ea, condition)                                                             \
-    OP_HANDLER(op_##name##_mr_##ea##w##_##cc)                                                                \
-    {                                                                                                        \
-        OP_HOST_READ(p, op_address_##ea(cpu, op), w)                                                         \
-        uint64_t a = op_load(p, w), b = op_reg(cpu, op->src, w);                                             \
-        sem(cpu, a, b, w, true);                                                                             \
-        JUMP(condition(cc, w))                                                                               \
+#define MEM_REG(cc, name, sem, w, ea, condition)                 \
+    OP_HANDLER(op_##name##_mr_##ea##w##_##cc)                    \
+    {                                                            \
+        OP_HOST_READ(p, op_address_##ea(cpu, op), w)             \
+        uint64_t a = op_load(p, w), b = op_reg(cpu, op->src, w); \
+        sem(cpu, a, b, w, true);                                 \
+        JUMP(condition(cc, w))                                   \
     }
-#define MEM_IMM(cc, name, sem, w, ea, condition)                                                             \
-    OP_HANDLER(op_##name##_mi_##ea##w##_##cc)                                                                \
-    {                                                                                                        \
-        OP_HOST_READ(p, op_address_##ea(cpu, op), w)                                                         \
-        uint64_t a = op_load(p, w), b = (uint64_t)(int64_t)op->imm & bits_mask(w);                           \
-        sem(cpu, a, b, w, true);                                                                             \
-        JUMP(condition(cc, w))                                                                               \
+#define MEM_IMM(cc, name, sem, w, ea, condition)                                   \
+    OP_HANDLER(op_##name##_mi_##ea##w##_##cc)                                      \
+    {                                                                              \
+        OP_HOST_READ(p, op_address_##ea(cpu, op), w)                               \
+        uint64_t a = op_load(p, w), b = (uint64_t)(int64_t)op->imm & bits_mask(w); \
+        sem(cpu, a, b, w, true);                                                   \
+        JUMP(condition(cc, w))                                                     \
     }
-#define ONE_REG(cc, name, sem, w)                                                                            \
-    OP_HANDLER(op_##name##_r##w##_##cc)                                                                      \
-    {                                                                                                        \
-        op_set_reg(cpu, op->dst, sem(cpu, op_reg(cpu, op->dst, w), w, true), w);                             \
-        JUMP(flags_condition(cpu, cc))                                                                       \
+#define ONE_REG(cc, name, sem, w)                                                \
+    OP_HANDLER(op_##name##_r##w##_##cc)                                          \
+    {                                                                            \
+        op_set_reg(cpu, op->dst, sem(cpu, op_reg(cpu, op->dst, w), w, true), w); \
+        JUMP(flags_condition(cpu, cc))                                           \
     }
 
-#define REGISTERS(name, sem, w, write, condition)                                                            \
-    EACH_CC(REG_REG, name, sem, w, write, condition)                                                         \
+#define REGISTERS(name, sem, w, write, condition)    \
+    EACH_CC(REG_REG, name, sem, w, write, condition) \
     EACH_CC(REG_IMM, name, sem, w, write, condition)
-#define MEMORY(name, sem, w, condition)                                                                      \
-    EACH_CC(REG_MEM, name, sem, w, b, condition)                                                             \
-    EACH_CC(REG_MEM, name, sem, w, x, condition)                                                             \
-    EACH_CC(MEM_REG, name, sem, w, b, condition)                                                             \
-    EACH_CC(MEM_REG, name, sem, w, x, condition)                                                             \
-    EACH_CC(MEM_IMM, name, sem, w, b, condition)                                                             \
+#define MEMORY(name, sem, w, condition)          \
+    EACH_CC(REG_MEM, name, sem, w, b, condition) \
+    EACH_CC(REG_MEM, name, sem, w, x, condition) \
+    EACH_CC(MEM_REG, name, sem, w, b, condition) \
+    EACH_CC(MEM_REG, name, sem, w, x, condition) \
+    EACH_CC(MEM_IMM, name, sem, w, b, condition) \
     EACH_CC(MEM_IMM, name, sem, w, x, condition)
 
-#define COMPARE(name, sem, w, condition)                                                                     \
-    REGISTERS(name, sem, w, WRITE_NONE, condition)                                                           \
+#define COMPARE(name, sem, w, condition)           \
+    REGISTERS(name, sem, w, WRITE_NONE, condition) \
     MEMORY(name, sem, w, condition)
 
 COMPARE(cmp, sem_sub, 8, BY_DIFFERENCE)
@@ -138,14 +139,20 @@ EACH_CC(ONE_REG, dec, sem_dec, 64)
 
 /* A row: handlers by condition. */
 #define ENTRY(cc, name) [cc] = op_##name##_##cc,
-#define ROW(name)       {EACH_CC(ENTRY, name)}
+#define ROW(name)            \
+    {                        \
+        EACH_CC(ENTRY, name) \
+    }
 
 #define COMPARE_ROWS(name, w)                                                                                \
     {                                                                                                        \
         ROW(name##_rr##w), ROW(name##_ri##w), ROW(name##_rm_b##w), ROW(name##_rm_x##w), ROW(name##_mr_b##w), \
             ROW(name##_mr_x##w), ROW(name##_mi_b##w), ROW(name##_mi_x##w)                                    \
     }
-#define REGISTER_ROWS(name, w) {[SHAPE_RR] = ROW(name##_rr##w), [SHAPE_RI] = ROW(name##_ri##w)}
+#define REGISTER_ROWS(name, w)                                         \
+    {                                                                  \
+        [SHAPE_RR] = ROW(name##_rr##w), [SHAPE_RI] = ROW(name##_ri##w) \
+    }
 
 op_fn *op_find_fused(enum op_alu alu, enum op_shape shape, enum op_width w, unsigned cc)
 {

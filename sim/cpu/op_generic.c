@@ -1,5 +1,6 @@
 /*
- * The operations that every block can be made of: the plain execution function of an instruction, and leaving.
+ * The operations that every block can be made of: the plain execution function of an instruction, and
+ * leaving.
  */
 
 #include "apic/lapic.h"
@@ -14,7 +15,8 @@ static void refund(struct cpu *cpu, const struct block *b, unsigned number)
     cpu->retired -= b->count - number;
 }
 
-/* The run loop has to look: asked for, an interrupt came up, or a first store was queued and sets a new limit. */
+/* The run loop has to look: asked for, an interrupt came up, or a first store was queued and sets a new
+ * limit. */
 static bool must_leave(const struct cpu *cpu)
 {
     bool interrupt = cpu->lapic && cpu->lapic->intr && (cpu->rflags & RFLAGS_IF);
@@ -35,7 +37,8 @@ static enum flow execute(struct cpu *cpu, const struct block *b, const struct op
 }
 
 /* The boundary after the instruction of op: not FLOW_NEXT, or somebody wants it seen. */
-static const struct op *leave_after(struct cpu *cpu, const struct block *b, const struct op *op, enum flow flow)
+static const struct op *leave_after(struct cpu *cpu, const struct block *b, const struct op *op,
+                                    enum flow flow)
 {
     bool done = flow == FLOW_NEXT || flow == FLOW_JUMP;
     cpu->exit_flow = (uint8_t)flow;

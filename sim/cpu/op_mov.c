@@ -1,42 +1,42 @@
 /*
- * Specialised handlers of moves: MOV, MOVZX, MOVSX, LEA, SETcc, CMOVcc, PUSH, POP, LEAVE and the sign extensions of
- * the accumulator. op_body.h explains the shapes.
+ * Specialised handlers of moves: MOV, MOVZX, MOVSX, LEA, SETcc, CMOVcc, PUSH, POP, LEAVE and the sign
+ * extensions of the accumulator. op_body.h explains the shapes.
  */
 
 #include "cpu/op_body.h"
 #include "cpu/op_table.h"
 
-#define MOV(w)                                                                                               \
-    OP_HANDLER(op_mov_rr##w)                                                                                 \
-    {                                                                                                        \
-        op_set_reg(cpu, op->dst, op_reg(cpu, op->src, w), w);                                                \
-        OP_NEXT;                                                                                             \
-    }                                                                                                        \
-    OP_HANDLER(op_mov_ri##w)                                                                                 \
-    {                                                                                                        \
-        op_set_reg(cpu, op->dst, op->imm64 & bits_mask(w), w);                                               \
-        OP_NEXT;                                                                                             \
-    }                                                                                                        \
-    MOV_MEMORY(w, b)                                                                                         \
+#define MOV(w)                                                \
+    OP_HANDLER(op_mov_rr##w)                                  \
+    {                                                         \
+        op_set_reg(cpu, op->dst, op_reg(cpu, op->src, w), w); \
+        OP_NEXT;                                              \
+    }                                                         \
+    OP_HANDLER(op_mov_ri##w)                                  \
+    {                                                         \
+        op_set_reg(cpu, op->dst, op->imm64 &bits_mask(w), w); \
+        OP_NEXT;                                              \
+    }                                                         \
+    MOV_MEMORY(w, b)                                          \
     MOV_MEMORY(w, x)
-#define MOV_MEMORY(w, ea)                                                                                    \
-    OP_HANDLER(op_mov_rm_##ea##w)                                                                            \
-    {                                                                                                        \
-        OP_HOST_READ(p, op_address_##ea(cpu, op), w)                                                         \
-        op_set_reg(cpu, op->dst, op_load(p, w), w);                                                          \
-        OP_NEXT;                                                                                             \
-    }                                                                                                        \
-    OP_HANDLER(op_mov_mr_##ea##w)                                                                            \
-    {                                                                                                        \
-        OP_HOST_WRITE(p, op_address_##ea(cpu, op), w)                                                        \
-        op_store(p, cpu->gpr[op->src], w);                                                                   \
-        OP_NEXT;                                                                                             \
-    }                                                                                                        \
-    OP_HANDLER(op_mov_mi_##ea##w)                                                                            \
-    {                                                                                                        \
-        OP_HOST_WRITE(p, op_address_##ea(cpu, op), w)                                                        \
-        op_store(p, (uint64_t)(int64_t)op->imm, w);                                                          \
-        OP_NEXT;                                                                                             \
+#define MOV_MEMORY(w, ea)                             \
+    OP_HANDLER(op_mov_rm_##ea##w)                     \
+    {                                                 \
+        OP_HOST_READ(p, op_address_##ea(cpu, op), w)  \
+        op_set_reg(cpu, op->dst, op_load(p, w), w);   \
+        OP_NEXT;                                      \
+    }                                                 \
+    OP_HANDLER(op_mov_mr_##ea##w)                     \
+    {                                                 \
+        OP_HOST_WRITE(p, op_address_##ea(cpu, op), w) \
+        op_store(p, cpu->gpr[op->src], w);            \
+        OP_NEXT;                                      \
+    }                                                 \
+    OP_HANDLER(op_mov_mi_##ea##w)                     \
+    {                                                 \
+        OP_HOST_WRITE(p, op_address_##ea(cpu, op), w) \
+        op_store(p, (uint64_t)(int64_t)op->imm, w);   \
+        OP_NEXT;                                      \
     }
 
 MOV(8)
@@ -44,10 +44,10 @@ MOV(16)
 MOV(32)
 MOV(64)
 
-#define MOV_ROW(w)                                                                                           \
-    {                                                                                                        \
-        op_mov_rr##w, op_mov_ri##w, op_mov_rm_b##w, op_mov_rm_x##w, op_mov_mr_b##w, op_mov_mr_x##w,          \
-            op_mov_mi_b##w, op_mov_mi_x##w                                                                   \
+#define MOV_ROW(w)                                                                                  \
+    {                                                                                               \
+        op_mov_rr##w, op_mov_ri##w, op_mov_rm_b##w, op_mov_rm_x##w, op_mov_mr_b##w, op_mov_mr_x##w, \
+            op_mov_mi_b##w, op_mov_mi_x##w                                                          \
     }
 
 op_fn *op_find_mov(enum op_shape shape, enum op_width w)
@@ -58,22 +58,22 @@ op_fn *op_find_mov(enum op_shape shape, enum op_width w)
 
 /* ---- extension: from w bits, with a sign to `to` bits ---- */
 
-#define EXTEND(name, w, value)                                                                               \
-    OP_HANDLER(op_##name##_rr)                                                                               \
-    {                                                                                                        \
-        uint64_t v = op_reg(cpu, op->src, w);                                                                \
-        cpu->gpr[op->dst] = (value);                                                                         \
-        OP_NEXT;                                                                                             \
-    }                                                                                                        \
-    EXTEND_MEMORY(name, w, value, b)                                                                         \
+#define EXTEND(name, w, value)                \
+    OP_HANDLER(op_##name##_rr)                \
+    {                                         \
+        uint64_t v = op_reg(cpu, op->src, w); \
+        cpu->gpr[op->dst] = (value);          \
+        OP_NEXT;                              \
+    }                                         \
+    EXTEND_MEMORY(name, w, value, b)          \
     EXTEND_MEMORY(name, w, value, x)
-#define EXTEND_MEMORY(name, w, value, ea)                                                                    \
-    OP_HANDLER(op_##name##_rm_##ea)                                                                          \
-    {                                                                                                        \
-        OP_HOST_READ(p, op_address_##ea(cpu, op), w)                                                         \
-        uint64_t v = op_load(p, w);                                                                          \
-        cpu->gpr[op->dst] = (value);                                                                         \
-        OP_NEXT;                                                                                             \
+#define EXTEND_MEMORY(name, w, value, ea)            \
+    OP_HANDLER(op_##name##_rm_##ea)                  \
+    {                                                \
+        OP_HOST_READ(p, op_address_##ea(cpu, op), w) \
+        uint64_t v = op_load(p, w);                  \
+        cpu->gpr[op->dst] = (value);                 \
+        OP_NEXT;                                     \
     }
 
 EXTEND(zero8, 8, v)
@@ -84,7 +84,10 @@ EXTEND(sign8_64, 8, bits_sext(v, 8))
 EXTEND(sign16_64, 16, bits_sext(v, 16))
 EXTEND(sign32_64, 32, bits_sext(v, 32))
 
-#define EXTEND_ROW(name) {[SHAPE_RR] = op_##name##_rr, [SHAPE_RM_B] = op_##name##_rm_b, [SHAPE_RM_X] = op_##name##_rm_x}
+#define EXTEND_ROW(name)                                                                              \
+    {                                                                                                 \
+        [SHAPE_RR] = op_##name##_rr, [SHAPE_RM_B] = op_##name##_rm_b, [SHAPE_RM_X] = op_##name##_rm_x \
+    }
 
 op_fn *op_find_extend(bool sign, enum op_shape shape, enum op_width from, enum op_width to)
 {
@@ -112,11 +115,11 @@ op_fn *op_find_extend(bool sign, enum op_shape shape, enum op_width from, enum o
 
 /* ---- LEA ---- */
 
-#define LEA(ea, w)                                                                                           \
-    OP_HANDLER(op_lea_##ea##w)                                                                               \
-    {                                                                                                        \
-        cpu->gpr[op->dst] = op_address_##ea(cpu, op) & bits_mask(w);                                         \
-        OP_NEXT;                                                                                             \
+#define LEA(ea, w)                                                   \
+    OP_HANDLER(op_lea_##ea##w)                                       \
+    {                                                                \
+        cpu->gpr[op->dst] = op_address_##ea(cpu, op) & bits_mask(w); \
+        OP_NEXT;                                                     \
     }
 
 LEA(b, 32)
@@ -135,21 +138,21 @@ op_fn *op_find_lea(bool index, enum op_width w)
 
 /* ---- conditions ---- */
 
-#define EACH_CC(DO)                                                                                          \
+#define EACH_CC(DO) \
     DO(0) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7) DO(8) DO(9) DO(10) DO(11) DO(12) DO(13) DO(14) DO(15)
 
-#define SETCC(cc)                                                                                            \
-    OP_HANDLER(op_setcc_##cc)                                                                                \
-    {                                                                                                        \
-        op_set_reg(cpu, op->dst, flags_condition(cpu, cc), 8);                                               \
-        OP_NEXT;                                                                                             \
+#define SETCC(cc)                                              \
+    OP_HANDLER(op_setcc_##cc)                                  \
+    {                                                          \
+        op_set_reg(cpu, op->dst, flags_condition(cpu, cc), 8); \
+        OP_NEXT;                                               \
     }
-#define CMOV_WIDTH(cc, w)                                                                                    \
-    OP_HANDLER(op_cmov##w##_##cc)                                                                            \
-    {                                                                                                        \
-        unsigned from = flags_condition(cpu, cc) ? op->src : op->dst;                                        \
-        cpu->gpr[op->dst] = op_reg(cpu, from, w);                                                            \
-        OP_NEXT;                                                                                             \
+#define CMOV_WIDTH(cc, w)                                             \
+    OP_HANDLER(op_cmov##w##_##cc)                                     \
+    {                                                                 \
+        unsigned from = flags_condition(cpu, cc) ? op->src : op->dst; \
+        cpu->gpr[op->dst] = op_reg(cpu, from, w);                     \
+        OP_NEXT;                                                      \
     }
 #define CMOV(cc) CMOV_WIDTH(cc, 32) CMOV_WIDTH(cc, 64)
 

@@ -1,9 +1,9 @@
 /*
  * From decoded instructions to the operations of a block: which handler, with which operands.
  *
- * Flags that no one reads are not computed: going from the end of the block to its front, the flags are live at the
- * end, before a reader and before everything that can leave in the middle (a memory access, a plain execution
- * function), and dead before what overwrites all of them.
+ * Flags that no one reads are not computed: going from the end of the block to its front, the flags are live
+ * at the end, before a reader and before everything that can leave in the middle (a memory access, a plain
+ * execution function), and dead before what overwrites all of them.
  */
 
 #include "cpu/int_insn.h"
@@ -14,16 +14,16 @@
 
 /* What an instruction becomes. */
 enum flag_use {
-    FLAGS_READ,     /* reads them, or may leave the block: live before it */
+    FLAGS_READ, /* reads them, or may leave the block: live before it */
     FLAGS_UNTOUCHED,
-    FLAGS_KEPT,     /* writes some, or only sometimes: live before it if live after */
-    FLAGS_WRITTEN   /* writes all without reading */
+    FLAGS_KEPT,   /* writes some, or only sometimes: live before it if live after */
+    FLAGS_WRITTEN /* writes all without reading */
 };
 
 struct choice {
     enum flag_use use;
-    bool live;    /* are the flags live after it */
-    bool leaves;  /* has a memory operand: live before it whatever `use` says */
+    bool live;   /* are the flags live after it */
+    bool leaves; /* has a memory operand: live before it whatever `use` says */
 };
 
 /* The parts of an instruction that choose among handlers. */
@@ -185,7 +185,8 @@ static int shift_of(unsigned mnemonic)
 /* Jcc, SETcc, CMOVcc by their opcodes. */
 static bool is_jcc(const struct insn *in)
 {
-    bool near = in->opcode_map == 0 ? (in->opcode & 0xf0) == 0x70 : in->opcode_map == 0x0f && (in->opcode & 0xf0) == 0x80;
+    bool near = in->opcode_map == 0 ? (in->opcode & 0xf0) == 0x70
+                                    : in->opcode_map == 0x0f && (in->opcode & 0xf0) == 0x80;
     return near && in->op[0].kind == OPERAND_REL && in->operand_size_bytes == 8;
 }
 

@@ -5,11 +5,29 @@
 
 #include "cpu/op.h"
 
-enum op_shape { SHAPE_RR, SHAPE_RI, SHAPE_RM_B, SHAPE_RM_X, SHAPE_MR_B, SHAPE_MR_X, SHAPE_MI_B, SHAPE_MI_X, SHAPE_COUNT };
+enum op_shape {
+    SHAPE_RR,
+    SHAPE_RI,
+    SHAPE_RM_B,
+    SHAPE_RM_X,
+    SHAPE_MR_B,
+    SHAPE_MR_X,
+    SHAPE_MI_B,
+    SHAPE_MI_X,
+    SHAPE_COUNT
+};
 enum op_width { WIDTH_8, WIDTH_16, WIDTH_32, WIDTH_64, WIDTH_COUNT };
 
 enum op_alu {
-    ALU_ADD, ALU_OR, ALU_ADC, ALU_SBB, ALU_AND, ALU_SUB, ALU_XOR, ALU_CMP, ALU_TEST, /* two operands */
+    ALU_ADD,
+    ALU_OR,
+    ALU_ADC,
+    ALU_SBB,
+    ALU_AND,
+    ALU_SUB,
+    ALU_XOR,
+    ALU_CMP,
+    ALU_TEST, /* two operands */
     ALU_COUNT
 };
 enum op_unary { UNARY_INC, UNARY_DEC, UNARY_NEG, UNARY_NOT, UNARY_COUNT };

@@ -84,7 +84,8 @@ bool insn_rmw_begin(struct cpu *cpu, const struct insn *insn, unsigned n, struct
     return true;
 }
 
-void insn_rmw_commit(struct cpu *cpu, const struct insn *insn, unsigned n, const struct insn_rmw *rmw, uint64_t value)
+void insn_rmw_commit(struct cpu *cpu, const struct insn *insn, unsigned n, const struct insn_rmw *rmw,
+                     uint64_t value)
 {
     const struct operand *op = &insn->op[n];
     if (op->kind == OPERAND_MEM) {

@@ -1,10 +1,10 @@
 /*
  * The run loop: what happens at boundaries between instructions, and between chains of blocks.
  *
- * At a boundary, in this order: deadline; INIT; debug traps of the instruction before; NMI; external interrupt;
- * instruction breakpoint; probe; the next instruction. When nothing of this can happen inside a block, blocks run; when
- * something might (trap flag, shadow, breakpoint, fewer cycles left than the block costs, a queued store to the page),
- * single instructions do.
+ * At a boundary, in this order: deadline; INIT; debug traps of the instruction before; NMI; external
+ * interrupt; instruction breakpoint; probe; the next instruction. When nothing of this can happen inside a
+ * block, blocks run; when something might (trap flag, shadow, breakpoint, fewer cycles left than the block
+ * costs, a queued store to the page), single instructions do.
  *
  * Source: APM vol. 2, "Priorities" of "Exceptions and Interrupts"; "Software-Debug Resources".
  * Deviations: a REP instruction under an interrupt shadow loses the shadow after its first iteration.
@@ -14,6 +14,7 @@
 #include "cpu/block.h"
 #include "cpu/debug_regs.h"
 #include "cpu/exception.h"
+#include "cpu/fetch.h"
 #include "cpu/op.h"
 #include "cpu/segment.h"
 
@@ -187,8 +188,9 @@ static enum step before_instruction(struct cpu *cpu, enum cpu_stop *stop)
 
 /* ---- one instruction ---- */
 
-/* Executes insn with the clock at its beginning; the boundary after it in cpu->rip. RF lasts for one instruction, so it
- * is cleared before (IRET may load it anew) and comes back when the instruction did not complete. */
+/* Executes insn with the clock at its beginning; the boundary after it in cpu->rip. RF lasts for one
+ * instruction, so it is cleared before (IRET may load it anew) and comes back when the instruction did not
+ * complete. */
 static enum flow run_insn(struct cpu *cpu, const struct insn *insn)
 {
     uint64_t rflags = cpu->rflags;
@@ -216,44 +218,13 @@ static enum flow run_insn(struct cpu *cpu, const struct insn *insn)
     return flow;
 }
 
-/* Fetches the bytes of the instruction at rip, over a page boundary if it must, and decodes them. FLOW_NEXT or
- * FLOW_FAULT. */
-static enum flow fetch_uncached(struct cpu *cpu, struct insn *out)
-{
-    uint8_t bytes[15];
-    unsigned got = 0;
-    enum decode_result result = DECODE_SHORT;
-    while (result == DECODE_SHORT && got < sizeof bytes) {
-        lin_t a;
-        unsigned more;
-        phys_t at;
-        if (!segment_fetch(cpu, cpu->rip + got, &a) ||
-            !mem_fetch(cpu, a, bytes + got, (unsigned)sizeof bytes - got, &more, &at)) {
-            return FLOW_FAULT;
-        }
-        got += more;
-        result = insn_decode(cpu->mode, bytes, got, out);
-    }
-    if (result == DECODE_UD) {
-        return cpu_fault(cpu, VECTOR_UD);
-    }
-    return result == DECODE_OK ? FLOW_NEXT : cpu_fault_code(cpu, VECTOR_GP, 0);
-}
-
 static enum flow run_uncached(struct cpu *cpu)
 {
     struct insn insn;
-    enum flow flow = fetch_uncached(cpu, &insn);
+    enum flow flow = fetch_insn(cpu, &insn);
     if (flow != FLOW_NEXT) {
         cpu->exit_insn = NULL;
         return flow;
-    }
-    if (cpu->mode != MODE_LONG64) {
-        /* The last byte must lie within the segment as the first does. */
-        lin_t last;
-        if (!segment_fetch(cpu, cpu->rip + insn.length - 1, &last)) {
-            return FLOW_FAULT;
-        }
     }
     return run_insn(cpu, &insn);
 }
@@ -291,7 +262,8 @@ static struct block *find_block(struct cpu *cpu, bool single, enum flow *flow)
         cpu->exit_insn = NULL;
         return NULL;
     }
-    /* A queued store to the page of code would be missed by the cache: the instruction is fetched through the queue. */
+    /* A queued store to the page of code would be missed by the cache: the instruction is fetched through the
+     * queue. */
     if (cpu->stores.count != 0 && mem_store_pending(cpu, phys(align_down(at.v, PAGE_SIZE_BYTES)))) {
         return NULL;
     }
@@ -312,7 +284,8 @@ static enum flow run_single(struct cpu *cpu)
     return flow == FLOW_FAULT ? flow : run_uncached(cpu);
 }
 
-/* Remembers a block as the target of jumps from other pages and of indirect ones, and of the link just left by. */
+/* Remembers a block as the target of jumps from other pages and of indirect ones, and of the link just left
+ * by. */
 static void remember(struct cpu *cpu, struct block *b)
 {
     unsigned user = cpu->cpl == 3;
@@ -377,8 +350,8 @@ static bool is_special(const struct cpu *cpu)
 /* True when the instruction at rip must be run alone (blocks may follow it). */
 static bool must_be_alone(const struct cpu *cpu, bool probed)
 {
-    return probed || cpu->shadow != 0 || (cpu->rflags & (RFLAGS_TF | RFLAGS_RF)) != 0 || (cpu->dr7 & 0xff) != 0 ||
-           cpu->single_step_blocks || cpu->step_hook != NULL;
+    return probed || cpu->shadow != 0 || (cpu->rflags & (RFLAGS_TF | RFLAGS_RF)) != 0 ||
+           (cpu->dr7 & 0xff) != 0 || cpu->single_step_blocks || cpu->step_hook != NULL;
 }
 
 /* From one boundary to the next one that the loop sees. */

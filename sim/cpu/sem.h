@@ -2,12 +2,12 @@
 #define ORRERY_CPU_SEM_H
 
 /*
- * One body a meaning: integer operations on values, used by the execution functions (w known at run time) and by the
- * specialised handlers (w a constant). Operands are zero-extended from w bits (8, 16, 32, 64); so are results. With
- * `flags` false the status flags are left alone: the caller knows that nobody reads them.
+ * One body a meaning: integer operations on values, used by the execution functions (w known at run time) and
+ * by the specialised handlers (w a constant). Operands are zero-extended from w bits (8, 16, 32, 64); so are
+ * results. With `flags` false the status flags are left alone: the caller knows that nobody reads them.
  *
- * Source: APM vol. 3, the pages of the instructions. Flags that the manual leaves undefined follow the hardware where
- * it is deterministic (tests compare with the host); the rows of insn_int.def list them.
+ * Source: APM vol. 3, the pages of the instructions. Flags that the manual leaves undefined follow the
+ * hardware where it is deterministic (tests compare with the host); the rows of insn_int.def list them.
  */
 
 #include "base/u128.h"
@@ -229,7 +229,9 @@ static inline uint64_t sem_imul(struct cpu *cpu, uint64_t a, uint64_t b, unsigne
 
 static inline uint64_t sem_bswap(uint64_t v, unsigned w)
 {
-    return w == 64 ? __builtin_bswap64(v) : w == 32 ? __builtin_bswap32((uint32_t)v) : __builtin_bswap16((uint16_t)v);
+    return w == 64   ? __builtin_bswap64(v)
+           : w == 32 ? __builtin_bswap32((uint32_t)v)
+                     : __builtin_bswap16((uint16_t)v);
 }
 
 #endif

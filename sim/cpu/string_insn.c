@@ -20,7 +20,8 @@ static bool source_read(struct cpu *cpu, const struct insn *insn, unsigned size,
 }
 
 /* The destination is always in ES. */
-static bool destination_linear(struct cpu *cpu, const struct insn *insn, unsigned size, bool write, lin_t *out)
+static bool destination_linear(struct cpu *cpu, const struct insn *insn, unsigned size, bool write,
+                               lin_t *out)
 {
     return segment_linear(cpu, SEG_ES, gpr_read(cpu, RDI, insn->address_size_bytes), size, write, out);
 }

@@ -139,6 +139,13 @@ static void make_tss(struct rng *r, struct plan *p)
     store_le16(p->ram + TSS_AT + 0x66, (uint16_t)(fuzz_one_in(r, 4) ? rng_next(r) : 0x68));
 }
 
+/* Tables and handlers are the supervisor's; code and data belong to who runs first. */
+static unsigned page_rights(const struct plan *p, uint64_t page)
+{
+    bool tables = page >= PML4_AT >> PAGE_SHIFT && page < CODE_AT >> PAGE_SHIFT;
+    return p->user && !tables ? 7 : 3;
+}
+
 /* The first 2 MiB in 4 KiB pages, the rest in large ones, the devices below 4 GiB too. */
 static void make_paging(struct rng *r, struct plan *p)
 {
@@ -153,12 +160,12 @@ static void make_paging(struct rng *r, struct plan *p)
     for (uint64_t i = 0; i < 512; i++) {
         put(p, PD_LOW_AT + 8 * i, (i << 21) | 0x87);
         put(p, PD_HIGH_AT + 8 * i, (UINT64_C(0xc0000000) + (i << 21)) | 0x87);
-        put(p, PT_AT + 8 * i, (i << 12) | 7 | (fuzz_one_in(r, 8) ? BIT(8) : 0));
+        put(p, PT_AT + 8 * i, (i << 12) | page_rights(p, i) | (fuzz_one_in(r, 8) ? BIT(8) : 0));
     }
     put(p, PD_LOW_AT, PT_AT | 7);
     for (uint32_t i = 0; i < 1024; i++) {
         store_le32(p->ram + PD32_AT + 4 * i, (i << 22) | 0x87);
-        store_le32(p->ram + PD32_AT + 0x1000 + 4 * i, (i << 12) | 7);
+        store_le32(p->ram + PD32_AT + 0x1000 + 4 * i, (i << 12) | page_rights(p, i));
     }
     store_le32(p->ram + PD32_AT, (PD32_AT + 0x1000) | 7);
     for (; damage > 0; damage--) {
@@ -417,6 +424,11 @@ static bool differ_at(const struct plan *p, const struct variant *v, uint64_t en
             sim_get_regs(b, i, &r[1]);
             sim_disassemble(a, i, lin(a->cpus[i].seg[SEG_CS].base + r[0].rip), text[0], 100);
             sim_disassemble(b, i, lin(b->cpus[i].seg[SEG_CS].base + r[1].rip), text[1], 100);
+            print_message("  cpu %u: cr0 %llx cr3 %llx cr4 %llx efer %llx cs %x:%llx rflags %llx, code at %llx\n", i,
+                          (unsigned long long)r[0].cr0, (unsigned long long)r[0].cr3, (unsigned long long)r[0].cr4,
+                          (unsigned long long)r[0].efer, r[0].selector[1],
+                          (unsigned long long)a->cpus[i].seg[SEG_CS].base, (unsigned long long)r[0].rflags,
+                          (unsigned long long)a->cpus[i].fetch.phys_page);
             print_message("  cpu %u: blocks %llx %s (clock %llu) | other %llx %s (clock %llu)\n", i,
                           (unsigned long long)r[0].rip, text[0], (unsigned long long)r[0].clock_cycles,
                           (unsigned long long)r[1].rip, text[1], (unsigned long long)r[1].clock_cycles);

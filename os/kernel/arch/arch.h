@@ -2,8 +2,9 @@
 #define OS_KERNEL_ARCH_ARCH_H
 
 /*
- * The seam between the machine-independent kernel and the processor. In the kernel (freestanding) the hot ones are
- * inline, from arch/x86_64/inline.h; a hosted build (unit tests) sees plain declarations and supplies its own bodies.
+ * The seam between the machine-independent kernel and the processor. In the kernel (freestanding) the hot
+ * ones are inline, from arch/x86_64/inline.h; a hosted build (unit tests) sees plain declarations and
+ * supplies its own bodies.
  */
 
 #include <stdbool.h>
@@ -24,7 +25,8 @@ void arch_irq_restore(uint64_t state);
 /* Hint inside a spin loop. */
 void arch_pause(void);
 
-/* Number of this CPU, 0..ARCH_MAX_CPUS-1, 0 before the per-CPU areas exist. Stable only with preemption off. */
+/* Number of this CPU, 0..ARCH_MAX_CPUS-1, 0 before the per-CPU areas exist. Stable only with preemption off.
+ */
 unsigned arch_cpu_id(void);
 
 /* Address in the physical map of a physical address; any RAM. */

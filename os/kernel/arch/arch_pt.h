@@ -1,7 +1,8 @@
 #ifndef OS_KERNEL_ARCH_ARCH_PT_H
 #define OS_KERNEL_ARCH_ARCH_PT_H
 
-/* How page-table code touches memory: entries whole, tables through the physmap (arch.h). Freestanding: inline bodies. */
+/* How page-table code touches memory: entries whole, tables through the physmap (arch.h). Freestanding:
+ * inline bodies. */
 
 #include <stdbool.h>
 #include <stdint.h>

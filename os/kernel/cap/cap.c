@@ -65,7 +65,8 @@ static status_t install_locked(struct cap_table *table, unsigned slot, enum cap_
     return STATUS_OK;
 }
 
-status_t cap_install(struct cap_table *table, unsigned slot, enum cap_type type, uint32_t rights, uint64_t target)
+status_t cap_install(struct cap_table *table, unsigned slot, enum cap_type type, uint32_t rights,
+                     uint64_t target)
 {
     uint64_t flags = spin_lock_irqsave(&table->lock);
     status_t status = install_locked(table, slot, type, rights, target);

@@ -1,7 +1,7 @@
 /*
- * ELF64 validation. Source: System V ABI, "Object Files" and "Program Loading"; AMD64 supplement. Hostile input: every
- * field is checked before use. Deviations: no interpreter, no dynamic linking, no position-independent executables;
- * W+X segments and segments that share a page are refused.
+ * ELF64 validation. Source: System V ABI, "Object Files" and "Program Loading"; AMD64 supplement. Hostile
+ * input: every field is checked before use. Deviations: no interpreter, no dynamic linking, no
+ * position-independent executables; W+X segments and segments that share a page are refused.
  */
 #include "proc/elf.h"
 
@@ -9,9 +9,9 @@
 #include "mm/layout.h"
 #include "mm/vm.h"
 
-#define HEADER_BYTES 64u
+#define HEADER_BYTES         64u
 #define PROGRAM_HEADER_BYTES 56u
-#define PROGRAM_HEADERS_MAX 32u
+#define PROGRAM_HEADERS_MAX  32u
 
 #define PT_LOAD    1u
 #define PT_DYNAMIC 2u
@@ -92,7 +92,8 @@ static status_t add_segment(struct elf_layout *out, const struct program_header 
             return STATUS_ERR_BAD_IMAGE;
         }
     }
-    uint32_t protection = VM_READ | ((header->flags & PF_W) ? VM_WRITE : 0) | ((header->flags & PF_X) ? VM_EXECUTE : 0);
+    uint32_t protection =
+        VM_READ | ((header->flags & PF_W) ? VM_WRITE : 0) | ((header->flags & PF_X) ? VM_EXECUTE : 0);
     out->segments[out->count++] = (struct elf_segment){.address = header->virtual_address,
                                                        .memory_bytes = header->memory_bytes,
                                                        .file_offset = header->offset,

@@ -9,11 +9,11 @@
 #define ELF_MAX_SEGMENTS 8u
 
 struct elf_segment {
-    uint64_t address;      /* first byte */
+    uint64_t address; /* first byte */
     uint64_t memory_bytes;
     uint64_t file_offset;
-    uint64_t file_bytes;   /* <= memory_bytes; the rest is zero */
-    uint32_t protection;   /* VM_READ | VM_WRITE | VM_EXECUTE */
+    uint64_t file_bytes; /* <= memory_bytes; the rest is zero */
+    uint32_t protection; /* VM_READ | VM_WRITE | VM_EXECUTE */
 };
 
 struct elf_layout {
@@ -24,7 +24,8 @@ struct elf_layout {
 
 /*
  * Checks everything the loader relies on; image may hold any bytes. STATUS_ERR_BAD_IMAGE for what is wrong,
- * STATUS_ERR_UNSUPPORTED for what is legal ELF but no static x86-64 executable, STATUS_ERR_LIMIT for too many segments.
+ * STATUS_ERR_UNSUPPORTED for what is legal ELF but no static x86-64 executable, STATUS_ERR_LIMIT for too many
+ * segments.
  */
 MUST_CHECK status_t elf_parse(const void *image, uint64_t bytes, struct elf_layout *out);
 

@@ -1,6 +1,6 @@
 /*
- * exec: path, argv and envp are copied from the old program, the new address space is built whole, and only then the
- * process changes over. Until that point every failure leaves the old program as it was.
+ * exec: path, argv and envp are copied from the old program, the new address space is built whole, and only
+ * then the process changes over. Until that point every failure leaves the old program as it was.
  *
  * Initial stack of a program, from its stack pointer up: argc, argv pointers, 0, envp pointers, 0, strings.
  */
@@ -15,12 +15,12 @@
 #include "proc/usercopy.h"
 #include "sched/sched.h"
 
-#define STACK_TOP (USER_END - 16 * PAGE_SIZE)
+#define STACK_TOP   (USER_END - 16 * PAGE_SIZE)
 #define USER_RFLAGS 0x202u
 
 struct exec_strings {
     uint32_t argc;
-    uint32_t count;                     /* argv and envp together */
+    uint32_t count; /* argv and envp together */
     uint32_t bytes;
     uint32_t offsets[EXEC_MAX_STRINGS]; /* of each string in text */
     char text[EXEC_MAX_BYTES];
@@ -32,7 +32,8 @@ static status_t strings_add_user(struct exec_strings *strings, vaddr_t from)
         return STATUS_ERR_LIMIT;
     }
     uint64_t length;
-    status_t status = user_read_string(strings->text + strings->bytes, from, EXEC_MAX_BYTES - strings->bytes, &length);
+    status_t status =
+        user_read_string(strings->text + strings->bytes, from, EXEC_MAX_BYTES - strings->bytes, &length);
     if (status == STATUS_OK) {
         strings->offsets[strings->count++] = strings->bytes;
         strings->bytes += (uint32_t)length + 1;
@@ -56,21 +57,23 @@ static status_t strings_read(struct exec_strings *strings, vaddr_t array)
     return STATUS_OK;
 }
 
-static status_t load_segment(struct address_space *space, const void *image, const struct elf_segment *segment)
+static status_t load_segment(struct address_space *space, const void *image,
+                             const struct elf_segment *segment)
 {
     uint64_t start = align_down(segment->address, PAGE_SIZE);
     uint64_t end = align_up(segment->address + segment->memory_bytes, PAGE_SIZE);
     vaddr_t at;
     status_t status = vm_map(space, vaddr_make(start), end - start, segment->protection | VM_FIXED, &at);
     if (status == STATUS_OK && segment->file_bytes != 0) {
-        status = vm_write_image(space, vaddr_make(segment->address), (const char *)image + segment->file_offset,
-                                segment->file_bytes);
+        status = vm_write_image(space, vaddr_make(segment->address),
+                                (const char *)image + segment->file_offset, segment->file_bytes);
     }
     return status;
 }
 
 /* Writes strings and vectors to the top of the stack; *pointer is the initial stack pointer. */
-static status_t build_stack(struct address_space *space, const struct exec_strings *strings, uint64_t *pointer)
+static status_t build_stack(struct address_space *space, const struct exec_strings *strings,
+                            uint64_t *pointer)
 {
     uint64_t vector[EXEC_MAX_STRINGS + 3];
     uint64_t text = STACK_TOP - align_up(strings->bytes, 16);
@@ -98,8 +101,8 @@ static status_t build_stack(struct address_space *space, const struct exec_strin
 }
 
 /* A new space with the program in it. */
-static status_t load(const char *path, const struct exec_strings *strings, uint32_t id, struct address_space **out,
-                     uint64_t *entry, uint64_t *stack)
+static status_t load(const char *path, const struct exec_strings *strings, uint32_t id,
+                     struct address_space **out, uint64_t *entry, uint64_t *stack)
 {
     struct initrd_file file;
     struct elf_layout layout;
@@ -195,7 +198,8 @@ status_t process_exec(struct frame *frame, vaddr_t path, vaddr_t argv, vaddr_t e
     return status;
 }
 
-static status_t init_build(struct process *process, const char *path, const char *argument, struct thread **thread)
+static status_t init_build(struct process *process, const char *path, const char *argument,
+                           struct thread **thread)
 {
     struct exec_strings *strings = kzalloc(sizeof(*strings));
     if (strings == NULL) {

@@ -1,7 +1,7 @@
 /*
- * exit and wait. Order of an exit: memory and capabilities first, so that whoever sees the exit status finds the frames
- * back; then children to init, then the zombie, then the parent is woken. Stack and control block of the thread follow
- * by the reaper.
+ * exit and wait. Order of an exit: memory and capabilities first, so that whoever sees the exit status finds
+ * the frames back; then children to init, then the zombie, then the parent is woken. Stack and control block
+ * of the thread follow by the reaper.
  */
 #include "proc/process.h"
 

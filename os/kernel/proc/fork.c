@@ -75,7 +75,8 @@ static status_t fork_once(const struct frame *frame, pid_t *out)
     return STATUS_OK;
 }
 
-/* Memory that only waits for its deferred free counts as memory: out of it means out after the reaper has run. */
+/* Memory that only waits for its deferred free counts as memory: out of it means out after the reaper has
+ * run. */
 status_t process_fork(const struct frame *frame, pid_t *child)
 {
     status_t status = fork_once(frame, child);

@@ -1,13 +1,13 @@
 /*
- * cpio "newc": a header of 110 ASCII characters (magic 070701 and thirteen 8-digit hexadecimal fields), the name with
- * its terminator padded to 4 bytes, the data padded to 4 bytes; a member called TRAILER!!! ends the archive. Source:
- * cpio(5), "New ASCII Format". Hostile input: every length is checked against what is left.
+ * cpio "newc": a header of 110 ASCII characters (magic 070701 and thirteen 8-digit hexadecimal fields), the
+ * name with its terminator padded to 4 bytes, the data padded to 4 bytes; a member called TRAILER!!! ends the
+ * archive. Source: cpio(5), "New ASCII Format". Hostile input: every length is checked against what is left.
  */
 #include "proc/initrd.h"
 
 #include "lib/string.h"
 
-#define HEADER_BYTES 110u
+#define HEADER_BYTES    110u
 #define FIELD_FILE_SIZE 6u
 #define FIELD_NAME_SIZE 11u
 

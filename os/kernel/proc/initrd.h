@@ -13,8 +13,8 @@ struct initrd_file {
 };
 
 /*
- * Reads the member at *offset and moves *offset behind it. STATUS_ERR_NOT_FOUND at the trailer, STATUS_ERR_BAD_IMAGE for
- * a damaged archive.
+ * Reads the member at *offset and moves *offset behind it. STATUS_ERR_NOT_FOUND at the trailer,
+ * STATUS_ERR_BAD_IMAGE for a damaged archive.
  */
 MUST_CHECK status_t cpio_next(const void *archive, uint64_t bytes, uint64_t *offset, struct initrd_file *out);
 

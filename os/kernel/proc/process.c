@@ -197,7 +197,8 @@ status_t quota_charge(struct process_quota *quota)
     return STATUS_OK;
 }
 
-/* One process less, and its reference; the last reference frees the quota, which is one reference of the outer one. */
+/* One process less, and its reference; the last reference frees the quota, which is one reference of the
+ * outer one. */
 void quota_uncharge(struct process_quota *quota)
 {
     for (struct process_quota *at = quota; at != NULL; at = at->outer) {

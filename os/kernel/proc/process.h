@@ -2,8 +2,8 @@
 #define OS_KERNEL_PROC_PROCESS_H
 
 /*
- * Processes: one structure for scheduler and process code. Tree, table, states, exit statuses and quotas are under one
- * lock (proc.tree), held for a few steps at a time.
+ * Processes: one structure for scheduler and process code. Tree, table, states, exit statuses and quotas are
+ * under one lock (proc.tree), held for a few steps at a time.
  */
 
 #include <stdbool.h>
@@ -18,12 +18,12 @@
 #include "sched/thread.h"
 #include "sched/wait.h"
 
-#define PROCESS_NAME_BYTES 32u
+#define PROCESS_NAME_BYTES    32u
 #define PROCESS_TABLE_BUCKETS 1024u
-#define PROCESS_TREE_QUOTA 4096u /* of init's tree */
+#define PROCESS_TREE_QUOTA    4096u /* of init's tree */
 
 enum process_state {
-    PROCESS_NEW,     /* being built, not in the table */
+    PROCESS_NEW, /* being built, not in the table */
     PROCESS_LIVE,
     PROCESS_EXITING, /* gives its resources back */
     PROCESS_ZOMBIE,  /* waits for its parent */
@@ -42,7 +42,7 @@ struct process {
     pid_t pid;
     enum process_state state;
     uint32_t references;
-    struct process *parent;       /* null for init */
+    struct process *parent; /* null for init */
     struct list children;
     struct list sibling_node;
     struct list table_node;
@@ -50,7 +50,7 @@ struct process {
     uint32_t thread_count;
     struct wait_queue child_ended;
     int32_t exit_status;
-    struct address_space *space;  /* null once given back */
+    struct address_space *space; /* null once given back */
     struct cap_table *caps;
     struct process_quota *quota;
     uint64_t syscalls;
@@ -96,7 +96,8 @@ MUST_CHECK status_t process_wait(pid_t wanted, bool block, pid_t *ended, int32_t
 /* A child of the current process has ended and is not yet waited for. */
 bool process_has_zombie(void);
 
-/* The current process and its future descendants become a quota tree of their own. STATUS_ERR_RANGE, _NO_MEMORY. */
+/* The current process and its future descendants become a quota tree of their own. STATUS_ERR_RANGE,
+ * _NO_MEMORY. */
 MUST_CHECK status_t process_quota_set(uint32_t limit);
 
 /* An exception of user code that nobody serves: prints one line and ends the process with 256 + vector. */

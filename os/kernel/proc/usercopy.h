@@ -2,9 +2,9 @@
 #define OS_KERNEL_PROC_USERCOPY_H
 
 /*
- * Copies between the kernel and the current process. Addresses are checked to lie in the user half without wrapping;
- * faults are served as the user's own, or end the copy with STATUS_ERR_BAD_ADDRESS: never a kernel fault. Thread
- * context, interrupts on, no spinlock held.
+ * Copies between the kernel and the current process. Addresses are checked to lie in the user half without
+ * wrapping; faults are served as the user's own, or end the copy with STATUS_ERR_BAD_ADDRESS: never a kernel
+ * fault. Thread context, interrupts on, no spinlock held.
  */
 
 #include "abi/status.h"
@@ -13,7 +13,8 @@
 MUST_CHECK status_t user_read(void *to, vaddr_t from, uint64_t bytes);
 MUST_CHECK status_t user_write(vaddr_t to, const void *from, uint64_t bytes);
 
-/* Copies a string of at most limit bytes with its terminator; *length without it. STATUS_ERR_LIMIT: longer. */
+/* Copies a string of at most limit bytes with its terminator; *length without it. STATUS_ERR_LIMIT: longer.
+ */
 MUST_CHECK status_t user_read_string(char *to, vaddr_t from, uint64_t limit, uint64_t *length);
 
 #endif

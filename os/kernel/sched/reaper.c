@@ -11,7 +11,7 @@
 
 static struct spinlock lock = SPINLOCK_INIT("sched.reaper", REAPER);
 static struct list dead = LIST_INIT(dead);
-static uint32_t dead_count;    /* queued or being freed */
+static uint32_t dead_count; /* queued or being freed */
 static bool hurry;
 static struct thread *reaper_thread;
 static struct wait_queue idle_waiters = WAIT_QUEUE_INIT(idle_waiters, "sched.reaper.idle");

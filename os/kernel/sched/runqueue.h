@@ -16,11 +16,11 @@ struct thread;
 
 struct run_queue {
     struct spinlock lock;
-    uint32_t ready_mask;              /* bit n: levels[n] is not empty */
+    uint32_t ready_mask; /* bit n: levels[n] is not empty */
     uint32_t ready_count;
     struct list levels[PRIORITY_COUNT];
-    struct list sleepers;             /* by wake_deadline, earliest first */
-    struct thread *switched_from;     /* between leaving a thread and the first step of the next */
+    struct list sleepers;         /* by wake_deadline, earliest first */
+    struct thread *switched_from; /* between leaving a thread and the first step of the next */
 };
 
 void run_queue_init(struct run_queue *queue, const char *name);

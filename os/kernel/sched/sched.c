@@ -1,7 +1,7 @@
 /*
- * The scheduler core. Who may do what: a thread's state and queue membership change under the lock of the run queue of
- * thread->cpu. That lock is held from the decision to switch until the next thread has taken over (thread_switched), so
- * nobody can put a thread on another CPU whose registers are not saved yet.
+ * The scheduler core. Who may do what: a thread's state and queue membership change under the lock of the run
+ * queue of thread->cpu. That lock is held from the decision to switch until the next thread has taken over
+ * (thread_switched), so nobody can put a thread on another CPU whose registers are not saved yet.
  */
 #include "sched/sched.h"
 
@@ -39,7 +39,8 @@ static uint64_t first_deadline(const struct cpu *cpu)
     return deadline;
 }
 
-/* Arms the timer for what is due first. An earlier one than needed is left alone unless `exact`. Lock held. */
+/* Arms the timer for what is due first. An earlier one than needed is left alone unless `exact`. Lock held.
+ */
 static void timer_update(struct cpu *cpu, bool exact)
 {
     uint64_t deadline = first_deadline(cpu);
@@ -86,7 +87,8 @@ void thread_started(void)
     }
 }
 
-/* Switches to the best ready thread. Queue lock held, interrupts off; the lock is released when this returns. */
+/* Switches to the best ready thread. Queue lock held, interrupts off; the lock is released when this returns.
+ */
 static void switch_away(struct cpu *cpu)
 {
     struct thread *from = cpu->current;
@@ -186,6 +188,14 @@ void preempt_enable(void)
     }
 }
 
+void sched_switch_if_needed(void)
+{
+    struct thread *thread = thread_current();
+    if (thread->need_resched && thread->preempt_disable == 0 && arch_irq_enabled()) {
+        sched_yield();
+    }
+}
+
 void sched_enable_preemption(void)
 {
     if (thread_current() == NULL || slab_cache_of(thread_current()) == NULL) {
@@ -252,9 +262,7 @@ bool sched_block(uint64_t deadline_cycles)
         switch_away(cpu);
     }
     arch_irq_restore(flags);
-    if (thread->need_resched && thread->preempt_disable == 0 && arch_irq_enabled()) {
-        sched_yield();
-    }
+    sched_switch_if_needed();
     return !thread->timed_out;
 }
 
@@ -376,6 +384,7 @@ void sched_start(struct thread *thread)
     thread->cpu = least_loaded();
     enqueue(thread);
     arch_irq_restore(flags);
+    sched_switch_if_needed();
 }
 
 void sched_exit(void)

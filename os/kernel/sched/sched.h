@@ -2,15 +2,15 @@
 #define OS_KERNEL_SCHED_SCHED_H
 
 /*
- * The scheduler: one instance a CPU. Strict priority levels, round robin within a level, a quantum of 10 ms on a
- * one-shot deadline, a 100 Hz tick for bookkeeping while the CPU is busy, no ticks while it is idle.
+ * The scheduler: one instance a CPU. Strict priority levels, round robin within a level, a quantum of 10 ms
+ * on a one-shot deadline, a 100 Hz tick for bookkeeping while the CPU is busy, no ticks while it is idle.
  */
 
 #include "arch/x86_64/percpu.h"
 #include "sched/thread.h"
 
 #define SCHED_QUANTUM_NS 10000000ull
-#define SCHED_TICK_NS 10000000ull
+#define SCHED_TICK_NS    10000000ull
 
 /* Makes the running context of this CPU its idle thread; `stack_top` is the stack it runs on. */
 void sched_init_this_cpu(struct thread *idle, uint64_t stack_top);
@@ -47,8 +47,8 @@ _Noreturn void sched_exit(void);
 void sched_sleep_until(uint64_t deadline_cycles);
 
 /*
- * For wait.c: sets the current thread WAITING; sleeps if it still is (deadline in cycles or WAIT_FOREVER), true when
- * woken and false on the deadline; sets it RUNNING again; wakes a WAITING thread.
+ * For wait.c: sets the current thread WAITING; sleeps if it still is (deadline in cycles or WAIT_FOREVER),
+ * true when woken and false on the deadline; sets it RUNNING again; wakes a WAITING thread.
  */
 void sched_prepare_wait(void);
 bool sched_block(uint64_t deadline_cycles);
@@ -58,6 +58,10 @@ void sched_wake(struct thread *thread);
 /* Preemption off and on in thread context; nests. A switch that was due happens at the last enable. */
 void preempt_disable(void);
 void preempt_enable(void);
+
+/* Lets a better thread that was just made ready on this CPU run at once, if interrupts and preemption are on.
+ */
+void sched_switch_if_needed(void);
 
 /* From the timer interrupt. */
 void sched_timer_interrupt(void);

@@ -6,7 +6,8 @@
 #include "mm/slab.h"
 #include "panic.h"
 
-/* What switch_context pops for a thread that has never run: the registers it saves, then the return address. */
+/* What switch_context pops for a thread that has never run: the registers it saves, then the return address.
+ */
 struct first_frame {
     uint64_t r15;
     uint64_t r14;

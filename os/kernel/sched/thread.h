@@ -22,12 +22,12 @@ typedef struct tid {
 } tid_t;
 
 enum thread_state {
-    THREAD_NEW,      /* not yet started */
-    THREAD_READY,    /* in a run queue */
-    THREAD_RUNNING,  /* current on a CPU */
-    THREAD_WAITING,  /* in a wait queue or asleep, or about to be */
-    THREAD_WAKING,   /* taken from its old CPU, not yet in a run queue */
-    THREAD_DEAD,     /* will never run again */
+    THREAD_NEW,     /* not yet started */
+    THREAD_READY,   /* in a run queue */
+    THREAD_RUNNING, /* current on a CPU */
+    THREAD_WAITING, /* in a wait queue or asleep, or about to be */
+    THREAD_WAKING,  /* taken from its old CPU, not yet in a run queue */
+    THREAD_DEAD,    /* will never run again */
 };
 
 struct process;
@@ -38,24 +38,24 @@ struct thread {
     tid_t tid;
     enum thread_state state; /* under the lock of the queue of `cpu` once started */
     enum priority priority;
-    uint32_t cpu;            /* whose run queue owns the thread */
+    uint32_t cpu; /* whose run queue owns the thread */
     uint32_t preempt_disable;
     bool need_resched;
     bool on_sleepers;
     bool is_idle;
-    bool wait_prepared;  /* between sched_prepare_wait and sched_block or sched_cancel_wait */
+    bool wait_prepared; /* between sched_prepare_wait and sched_block or sched_cancel_wait */
     bool timed_out;
-    struct list run_node;    /* run queue, or the reaper's list */
+    struct list run_node; /* run queue, or the reaper's list */
     struct list sleep_node;
     struct list process_node;
-    uint64_t wake_deadline;  /* cycles */
-    struct process *process; /* null: kernel thread */
+    uint64_t wake_deadline;      /* cycles */
+    struct process *process;     /* null: kernel thread */
     struct address_space *space; /* null: the kernel's own tables */
     uint64_t stack_top;
     uint64_t user_fs_base;
     uint64_t user_gs_base;
     uint64_t cycles_used;
-    uint64_t cycles_since;   /* when it was put on its CPU */
+    uint64_t cycles_since; /* when it was put on its CPU */
     uint64_t dead_since;
 };
 
@@ -63,10 +63,11 @@ struct thread {
 MUST_CHECK status_t thread_system_init(void);
 
 /*
- * A thread with a kernel stack, state NEW. function null: a user thread whose frame thread_user_frame() points to is
- * to be filled. STATUS_ERR_NO_MEMORY, STATUS_ERR_LIMIT.
+ * A thread with a kernel stack, state NEW. function null: a user thread whose frame thread_user_frame()
+ * points to is to be filled. STATUS_ERR_NO_MEMORY, STATUS_ERR_LIMIT.
  */
-MUST_CHECK status_t thread_create(struct thread **out, enum priority priority, void (*function)(void *), void *argument);
+MUST_CHECK status_t thread_create(struct thread **out, enum priority priority, void (*function)(void *),
+                                  void *argument);
 
 /* The register frame at the top of the kernel stack of a user thread. */
 struct frame *thread_user_frame(struct thread *thread);

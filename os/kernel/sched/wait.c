@@ -42,6 +42,7 @@ void wait_queue_wake_one(struct wait_queue *queue)
         sched_wake(list_entry(node, struct waiter, node)->thread);
     }
     spin_unlock_irqrestore(&queue->lock, flags);
+    sched_switch_if_needed();
 }
 
 void wait_queue_wake_all(struct wait_queue *queue)
@@ -51,4 +52,5 @@ void wait_queue_wake_all(struct wait_queue *queue)
         sched_wake(list_entry(node, struct waiter, node)->thread);
     }
     spin_unlock_irqrestore(&queue->lock, flags);
+    sched_switch_if_needed();
 }

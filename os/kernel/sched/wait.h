@@ -10,8 +10,9 @@
  *     }
  *     wait_queue_leave(queue, &waiter);
  *
- * A thread may join several queues before it sleeps, and leaves each of them. The waker makes the condition true first, then calls wait_queue_wake_*. A waiter lives on its thread's stack; leave
- * takes the queue's lock, so no waker can still look at it afterwards.
+ * A thread may join several queues before it sleeps, and leaves each of them. The waker makes the condition
+ * true first, then calls wait_queue_wake_*. A waiter lives on its thread's stack; leave takes the queue's
+ * lock, so no waker can still look at it afterwards.
  */
 
 #include <stdbool.h>
@@ -34,15 +35,16 @@ struct waiter {
     struct thread *thread;
 };
 
-#define WAIT_QUEUE_INIT(queue, queue_name)                                                                             \
-    {                                                                                                                  \
-        .lock = SPINLOCK_INIT(queue_name, WAIT_QUEUE), .waiters = LIST_INIT((queue).waiters)                           \
+#define WAIT_QUEUE_INIT(queue, queue_name)                                                   \
+    {                                                                                        \
+        .lock = SPINLOCK_INIT(queue_name, WAIT_QUEUE), .waiters = LIST_INIT((queue).waiters) \
     }
 
 void wait_queue_init(struct wait_queue *queue, const char *name);
 void wait_queue_join(struct wait_queue *queue, struct waiter *waiter);
 
-/* Sleeps until woken or until the deadline in cycles. False: the deadline passed (a wake-up may still have come). */
+/* Sleeps until woken or until the deadline in cycles. False: the deadline passed (a wake-up may still have
+ * come). */
 bool wait_queue_sleep(struct waiter *waiter, uint64_t deadline_cycles);
 
 void wait_queue_leave(struct wait_queue *queue, struct waiter *waiter);

@@ -1,7 +1,8 @@
 /*
- * Bringing up processors. Source: AMD64 APM volume 2, "Multiple Processor Initialization"; Intel SDM volume 3A,
- * "MP Initialization". The second start-up IPI is sent only when the first one brought no sign of life within 200 us: a
- * lost one costs that, not a CPU. Waits are bounded; nothing waits longer than the processor needs.
+ * Bringing up processors. Source: AMD64 APM volume 2, "Multiple Processor Initialization"; Intel SDM volume
+ * 3A, "MP Initialization". The second start-up IPI is sent only when the first one brought no sign of life
+ * within 200 us: a lost one costs that, not a CPU. Waits are bounded; nothing waits longer than the processor
+ * needs.
  */
 #include "smp/ap_start.h"
 
@@ -20,10 +21,10 @@
 #include "panic.h"
 #include "sched/sched.h"
 
-#define STARTUP_RETRY_NS 200000ull
+#define STARTUP_RETRY_NS   200000ull
 #define STARTUP_TIMEOUT_NS 100000000ull
-#define INIT_SETTLE_NS 10000ull
-#define TRAMPOLINE_LIMIT 0xa0000ull
+#define INIT_SETTLE_NS     10000ull
+#define TRAMPOLINE_LIMIT   0xa0000ull
 
 extern const char trampoline_start[];
 extern const char trampoline_end[];
@@ -92,7 +93,8 @@ status_t cpu_prepare_boot(void)
 static _Noreturn void ap_main(struct cpu *cpu)
 {
     uint32_t expected = CPU_STATE_STARTING;
-    if (!__atomic_compare_exchange_n(&cpu->state, &expected, CPU_STATE_CLAIMED, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {
+    if (!__atomic_compare_exchange_n(&cpu->state, &expected, CPU_STATE_CLAIMED, false, __ATOMIC_SEQ_CST,
+                                     __ATOMIC_SEQ_CST)) {
         for (;;) { /* too late: given up on */
             __asm__ volatile("cli\n\thlt");
         }
@@ -132,7 +134,8 @@ static void low_table_free(void *context, paddr_t table)
 /* CR3 is loaded by 32-bit code. */
 static const struct pt_allocator low_allocator = {.alloc = low_table_alloc, .free = low_table_free};
 
-/* The tables an application processor turns paging on with: the kernel half, and the trampoline page mapped 1:1. */
+/* The tables an application processor turns paging on with: the kernel half, and the trampoline page mapped
+ * 1:1. */
 static status_t boot_tables_make(struct page_table *tables, uint64_t page)
 {
     status_t status = pt_init_user(tables, &low_allocator, kmap_table());
@@ -159,7 +162,8 @@ static struct cpu *cpu_area_make(unsigned id, const struct handoff_cpu *told)
     cpu->acpi_id = told->acpi_id;
     cpu->node = told->node;
     run_queue_init(&cpu->queue, "sched.queue");
-    if (ist_stacks_alloc(cpu) != STATUS_OK || thread_create(&cpu->idle, PRIORITY_LOW, NULL, NULL) != STATUS_OK) {
+    if (ist_stacks_alloc(cpu) != STATUS_OK ||
+        thread_create(&cpu->idle, PRIORITY_LOW, NULL, NULL) != STATUS_OK) {
         return NULL;
     }
     return cpu;
@@ -233,7 +237,8 @@ static status_t trampoline_page(pfn_t *out)
     status_t status;
     do {
         status = frame_alloc(FRAME_DMA, FRAME_OWNER_BOOT, 0, out);
-    } while (status == STATUS_OK && *out >= TRAMPOLINE_LIMIT >> PAGE_SHIFT && count < 64 && (rejected[count++] = *out, true));
+    } while (status == STATUS_OK && *out >= TRAMPOLINE_LIMIT >> PAGE_SHIFT && count < 64 &&
+             (rejected[count++] = *out, true));
     for (unsigned i = 0; i < count; i++) {
         frame_put(rejected[i]);
     }

@@ -4,8 +4,9 @@
 #include "abi/status.h"
 
 /*
- * Starts every application processor of the ACPI tables by INIT and up to two start-up IPIs, one after the other. A CPU
- * that does not answer within 100 ms is left out. Thread context, interrupts on. STATUS_ERR_NO_MEMORY.
+ * Starts every application processor of the ACPI tables by INIT and up to two start-up IPIs, one after the
+ * other. A CPU that does not answer within 100 ms is left out. Thread context, interrupts on.
+ * STATUS_ERR_NO_MEMORY.
  */
 MUST_CHECK status_t ap_start_all(void);
 

@@ -11,8 +11,8 @@ struct tlb_gather;
 void ipi_reschedule(unsigned cpu);
 
 /*
- * Runs function(argument) once on every online CPU but this one, at interrupt level, and returns when all have finished.
- * Interrupts on, no spinlock held.
+ * Runs function(argument) once on every online CPU but this one, at interrupt level, and returns when all
+ * have finished. Interrupts on, no spinlock held.
  */
 void ipi_call_others(void (*function)(void *), void *argument);
 
@@ -21,9 +21,9 @@ void ipi_handle_call(void);
 void ipi_handle_shootdown(void);
 
 /*
- * The flush hook of mm/tlb.h: drops the gathered translations on every CPU that may hold them, and returns when all have
- * done so. Safe whatever the targets do: a CPU that spins with interrupts off, for a lock or for its own
- * acknowledgements, answers from its spin loop (arch_pause). No spinlock may be held.
+ * The flush hook of mm/tlb.h: drops the gathered translations on every CPU that may hold them, and returns
+ * when all have done so. Safe whatever the targets do: a CPU that spins with interrupts off, for a lock or
+ * for its own acknowledgements, answers from its spin loop (arch_pause). No spinlock may be held.
  */
 void shootdown_flush(const struct tlb_gather *gather);
 

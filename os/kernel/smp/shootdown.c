@@ -1,10 +1,11 @@
 /*
- * TLB shootdown with acknowledgement. Each CPU owns one request record; a set bit n in cpu->shootdown_pending says "CPU
- * n's request waits for you". The target invalidates, then clears its bit in the initiator's `waiting` mask.
+ * TLB shootdown with acknowledgement. Each CPU owns one request record; a set bit n in cpu->shootdown_pending
+ * says "CPU n's request waits for you". The target invalidates, then clears its bit in the initiator's
+ * `waiting` mask.
  *
- * Why no CPU can be missed: page-table entries are changed before the mask of the space is read here, and a CPU sets its
- * bit in that mask before it loads CR3 (switch.c); both are locked operations or follow one. Why no deadlock: whoever
- * waits here serves others meanwhile, and arch_pause does so in every spin loop.
+ * Why no CPU can be missed: page-table entries are changed before the mask of the space is read here, and a
+ * CPU sets its bit in that mask before it loads CR3 (switch.c); both are locked operations or follow one. Why
+ * no deadlock: whoever waits here serves others meanwhile, and arch_pause does so in every spin loop.
  */
 #include "smp/ipi.h"
 

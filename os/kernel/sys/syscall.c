@@ -1,6 +1,7 @@
 /*
- * System calls: the table of abi/syscalls.def turned into a dispatch. A row's capability is checked before its body runs;
- * a body decodes its arguments (which can fail) and acts. Results: a value, or a negative status.
+ * System calls: the table of abi/syscalls.def turned into a dispatch. A row's capability is checked before
+ * its body runs; a body decodes its arguments (which can fail) and acts. Results: a value, or a negative
+ * status.
  */
 #include "sys/syscall.h"
 
@@ -19,11 +20,12 @@
 #include "sys/quiesce.h"
 #include "sys/stats.h"
 
-#define WRITE_MAX 4096u
-#define PIECE CONSOLE_LINE
-#define MAP_BASE 0x0000100000000000ull /* where memory goes that the program does not care to place */
-#define SHUTDOWN_GRACE_NS 100000000ull
-#define RFLAGS_USER_FORCED 0x200u
+#define WRITE_MAX           4096u
+#define PIECE               CONSOLE_LINE
+/* where memory goes that the program does not care to place */
+#define MAP_BASE            0x0000100000000000ull
+#define SHUTDOWN_GRACE_NS   100000000ull
+#define RFLAGS_USER_FORCED  0x200u
 #define RFLAGS_USER_ALLOWED 0x240dd5u /* status flags, TF, IF, DF, AC, ID */
 
 struct call {
@@ -45,8 +47,8 @@ static int64_t body_fork(struct call *call)
 
 static int64_t body_exec(struct call *call)
 {
-    status_t status = process_exec(call->frame, vaddr_make(call->arguments[0]), vaddr_make(call->arguments[1]),
-                                   vaddr_make(call->arguments[2]));
+    status_t status = process_exec(call->frame, vaddr_make(call->arguments[0]),
+                                   vaddr_make(call->arguments[1]), vaddr_make(call->arguments[2]));
     return status;
 }
 
@@ -65,8 +67,8 @@ static int64_t body_wait(struct call *call)
         }
     }
     pid_t ended;
-    status_t status = process_wait((pid_t){(uint32_t)call->arguments[0]}, (call->arguments[2] & WAIT_NO_BLOCK) == 0,
-                                   &ended, &exit_status);
+    status_t status = process_wait((pid_t){(uint32_t)call->arguments[0]},
+                                   (call->arguments[2] & WAIT_NO_BLOCK) == 0, &ended, &exit_status);
     if (status != STATUS_OK) {
         return status == STATUS_ERR_AGAIN ? 0 : status;
     }
@@ -208,7 +210,8 @@ static int64_t body_shutdown(struct call *call)
     } else {
         power_debug_exit((uint8_t)call->arguments[0]);
     }
-    sched_sleep_until(clock_cycles() + clock_cycles_from_ns(SHUTDOWN_GRACE_NS)); /* the power goes at leisure */
+    sched_sleep_until(clock_cycles() +
+                      clock_cycles_from_ns(SHUTDOWN_GRACE_NS)); /* the power goes at leisure */
     return STATUS_ERR_UNSUPPORTED;
 }
 
@@ -239,7 +242,8 @@ static int64_t body_cap_read(struct call *call)
 
 static int64_t body_quota(struct call *call)
 {
-    return call->arguments[0] > UINT32_MAX ? STATUS_ERR_RANGE : process_quota_set((uint32_t)call->arguments[0]);
+    return call->arguments[0] > UINT32_MAX ? STATUS_ERR_RANGE
+                                           : process_quota_set((uint32_t)call->arguments[0]);
 }
 
 static const struct {
@@ -247,7 +251,7 @@ static const struct {
     enum cap_type capability;
     uint32_t rights;
 } table[SYS_COUNT] = {
-#define SYSCALL(number, id, name, needs, required, arguments, returns, text)                                           \
+#define SYSCALL(number, id, name, needs, required, arguments, returns, text) \
     [SYS_##id] = {.body = body_##name, .capability = CAP_##needs, .rights = (required)},
 #include "abi/syscalls.def"
 #undef SYSCALL

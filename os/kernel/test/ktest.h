@@ -2,8 +2,9 @@
 #define OS_KERNEL_TEST_KTEST_H
 
 /*
- * In-kernel tests, TAP on the console. Linked into orrery-test.elf only; run by a late hook when all CPUs are up; the
- * machine ends through the debug-exit port with the verdict. A test is a row of ktests.def and a function.
+ * In-kernel tests, TAP on the console. Linked into orrery-test.elf only; run by a late hook when all CPUs are
+ * up; the machine ends through the debug-exit port with the verdict. A test is a row of ktests.def and a
+ * function.
  */
 
 #include <stdbool.h>
@@ -11,12 +12,12 @@
 /* Notes a failed check of the running test; the first one is printed. */
 void ktest_fail(const char *file, int line, const char *what);
 
-#define KEXPECT(condition)                                                                                             \
-    do {                                                                                                               \
-        if (!(condition)) {                                                                                            \
-            ktest_fail(__FILE__, __LINE__, #condition);                                                                \
-            return;                                                                                                    \
-        }                                                                                                              \
+#define KEXPECT(condition)                              \
+    do {                                                \
+        if (!(condition)) {                             \
+            ktest_fail(__FILE__, __LINE__, #condition); \
+            return;                                     \
+        }                                               \
     } while (0)
 
 #define KTEST(name) void ktest_##name(void);

@@ -27,8 +27,8 @@ static status_t check_leaf(void *context, vaddr_t va, const struct pt_leaf *leaf
 static uint64_t count_leaves(bool (*wrong)(vaddr_t va, const struct pt_leaf *leaf))
 {
     struct leaf_check check = {.wrong = wrong};
-    if (pt_walk(kmap_table(), vaddr_make(PHYSMAP_BASE), vaddr_make(UINT64_MAX & ~PAGE_MASK), check_leaf, &check) !=
-        STATUS_OK) {
+    if (pt_walk(kmap_table(), vaddr_make(PHYSMAP_BASE), vaddr_make(UINT64_MAX & ~PAGE_MASK), check_leaf,
+                &check) != STATUS_OK) {
         return UINT64_MAX;
     }
     return check.total > 100 ? check.found : UINT64_MAX; /* a walk that sees nothing proves nothing */

@@ -1,6 +1,6 @@
 /* Parsers of hostile input, capabilities, user copies, symbols, process table. */
-#include "boot_memory.h"
 #include "arch/arch.h"
+#include "boot_memory.h"
 #include "cap/cap.h"
 #include "console.h"
 #include "lib/string.h"
@@ -13,7 +13,7 @@
 #include "symbols.h"
 #include "test/ktest.h"
 
-#define ROUNDS 20000u
+#define ROUNDS       20000u
 #define HEADER_BYTES 512u
 
 static uint64_t random_state;
@@ -30,7 +30,8 @@ static uint64_t random_next(void)
 /* covers: VM-12 */
 void ktest_user_copies_never_fault_the_kernel(void)
 {
-    static const uint64_t addresses[] = {0, 0x1000, USER_END, PHYSMAP_BASE, 0xffffffff80100000, 0x800000000000, UINT64_MAX};
+    static const uint64_t addresses[] = {
+        0, 0x1000, USER_END, PHYSMAP_BASE, 0xffffffff80100000, 0x800000000000, UINT64_MAX};
     char buffer[64];
     uint64_t length;
     for (unsigned i = 0; i < sizeof(addresses) / sizeof(addresses[0]); i++) {
@@ -73,7 +74,8 @@ void ktest_capability_checks_tell_what_is_wrong(void)
     KEXPECT(child != NULL && cap_require(child, CAP_CONSOLE, RIGHT_READ) == STATUS_OK);
     struct cap_info of_parent;
     struct cap_info of_child;
-    KEXPECT(cap_read(table, CAP_CONSOLE, &of_parent) == STATUS_OK && cap_read(child, CAP_CONSOLE, &of_child) == STATUS_OK);
+    KEXPECT(cap_read(table, CAP_CONSOLE, &of_parent) == STATUS_OK &&
+            cap_read(child, CAP_CONSOLE, &of_child) == STATUS_OK);
     KEXPECT(of_parent.id != of_child.id && of_parent.rights == of_child.rights);
     cap_table_destroy(child);
     cap_table_destroy(table);
@@ -88,7 +90,8 @@ static bool initrd_ready(void)
     return true;
 }
 
-/* Damaged headers of a real program: any answer but a fault, and what is accepted obeys the rules. covers: PS-09 */
+/* Damaged headers of a real program: any answer but a fault, and what is accepted obeys the rules. covers:
+ * PS-09 */
 void ktest_elf_parser_survives_damage(void)
 {
     struct initrd_file file;
@@ -96,7 +99,8 @@ void ktest_elf_parser_survives_damage(void)
     if (!initrd_ready()) {
         return;
     }
-    KEXPECT(initrd_find("init", &file) == STATUS_OK && elf_parse(file.data, file.bytes, &layout) == STATUS_OK);
+    KEXPECT(initrd_find("init", &file) == STATUS_OK &&
+            elf_parse(file.data, file.bytes, &layout) == STATUS_OK);
     static char damaged[HEADER_BYTES];
     random_state = 0x9e3779b97f4a7c15;
     for (unsigned round = 0; round < ROUNDS; round++) {

@@ -72,7 +72,7 @@ static void read_word(void *argument)
     __atomic_add_fetch(&seen_sum, *(volatile uint64_t *)argument, __ATOMIC_SEQ_CST);
 }
 
-#define SHOOTDOWN_VA (KERNEL_MAP_BASE + (100ull << 30))
+#define SHOOTDOWN_VA     (KERNEL_MAP_BASE + (100ull << 30))
 #define SHOOTDOWN_ROUNDS 20u
 
 /* One page, mapped to two frames in turn; every CPU must see the frame mapped now. covers: VM-03 VM-02 */
@@ -158,7 +158,8 @@ static void note_order(void *argument)
     __atomic_add_fetch(&order_done, 1, __ATOMIC_RELEASE);
 }
 
-/* Two threads made ready on one CPU while it may not switch: the better level runs first. covers: SC-02 PR-05 */
+/* Two threads made ready on one CPU while it may not switch: the better level runs first. covers: SC-02 PR-05
+ */
 void ktest_higher_priority_runs_first(void)
 {
     struct thread *low;

@@ -1,19 +1,20 @@
 /*
- * forkstorm: a tree of processes. Each child checks what it inherited, writes to its copy, runs its part of the tree and
- * ends with a status its parent can work out; each parent checks the statuses and that its own memory stayed as it was.
- * The latencies are those of the root's own children, from before fork to after wait.
+ * forkstorm: a tree of processes. Each child checks what it inherited, writes to its copy, runs its part of
+ * the tree and ends with a status its parent can work out; each parent checks the statuses and that its own
+ * memory stayed as it was. The latencies are those of the root's own children, from before fork to after
+ * wait.
  */
 #include <stdbool.h>
 
 #include "lib/orrery.h"
 
-#define WORK_PAGES 4u
-#define PAGE_BYTES 4096u
+#define WORK_PAGES     4u
+#define PAGE_BYTES     4096u
 #define WORDS_PER_PAGE (PAGE_BYTES / sizeof(uint64_t))
-#define BREADTH_MAX 64u
-#define PROCESSES_MAX 100000u
-#define DEPTH_MAX 32u
-#define STATUS_BROKEN 255
+#define BREADTH_MAX    64u
+#define PROCESSES_MAX  100000u
+#define DEPTH_MAX      32u
+#define STATUS_BROKEN  255
 
 static uint64_t work[WORK_PAGES * WORDS_PER_PAGE] __attribute__((aligned(PAGE_BYTES)));
 
@@ -156,10 +157,12 @@ static void print_result(bool good)
         heap_sort(result.samples, result.count);
         print("forkstorm: latency cycles samples %10u\n", result.count);
         print("forkstorm: latency cycles min     %10llu\n", (unsigned long long)result.samples[0]);
-        print("forkstorm: latency cycles p50     %10llu\n", (unsigned long long)result.samples[result.count / 2]);
+        print("forkstorm: latency cycles p50     %10llu\n",
+              (unsigned long long)result.samples[result.count / 2]);
         print("forkstorm: latency cycles p99     %10llu\n",
               (unsigned long long)result.samples[(uint64_t)result.count * 99 / 100]);
-        print("forkstorm: latency cycles max     %10llu\n", (unsigned long long)result.samples[result.count - 1]);
+        print("forkstorm: latency cycles max     %10llu\n",
+              (unsigned long long)result.samples[result.count - 1]);
     }
     print("forkstorm: %s\n", good ? "passed" : "FAILED");
 }

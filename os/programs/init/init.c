@@ -1,17 +1,17 @@
 /*
  * init, the first process. Prints "init: ready" when the system is up, then serves the driver port (docs/
- * driver-protocol.md). With "-- PROGRAM ARGUMENTS..." at the end of the kernel command line it runs that program instead
- * and ends the machine with its verdict.
+ * driver-protocol.md). With "-- PROGRAM ARGUMENTS..." at the end of the kernel command line it runs that
+ * program instead and ends the machine with its verdict.
  */
 #include <stdbool.h>
 
 #include "lib/orrery.h"
 
-#define LINE_BYTES 512
-#define WORDS_MAX 32
-#define RUNS_MAX 64
-#define PASS 16u
-#define FAIL 17u
+#define LINE_BYTES     512
+#define WORDS_MAX      32
+#define RUNS_MAX       64
+#define PASS           16u
+#define FAIL           17u
 #define TREE_PROCESSES 4000u
 
 static struct {
@@ -85,8 +85,9 @@ static void command_stats(void)
     reply("exits %llu\n", (unsigned long long)stats->exits);
     for (unsigned cpu = 0; cpu < stats->cpus_present; cpu++) {
         const struct cpu_stats *c = &stats->cpus[cpu];
-        reply("cpu %u switches %llu ticks %llu interrupts %llu shootdowns %llu\n", cpu, (unsigned long long)c->switches,
-              (unsigned long long)c->ticks, (unsigned long long)c->interrupts, (unsigned long long)c->shootdowns_sent);
+        reply("cpu %u switches %llu ticks %llu interrupts %llu shootdowns %llu\n", cpu,
+              (unsigned long long)c->switches, (unsigned long long)c->ticks,
+              (unsigned long long)c->interrupts, (unsigned long long)c->shootdowns_sent);
     }
     reply("end\n");
 }

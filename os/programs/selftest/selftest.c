@@ -1,32 +1,34 @@
 /*
- * selftest: every system call from the user's side, good and bad, and the protections of the machine. TAP output. A test
- * that may end its process runs in a child, whose status is checked. With names as arguments only those tests run.
+ * selftest: every system call from the user's side, good and bad, and the protections of the machine. TAP
+ * output. A test that may end its process runs in a child, whose status is checked. With names as arguments
+ * only those tests run.
  */
 #include <stdbool.h>
 
 #include "lib/orrery.h"
 
-#define PAGE 4096u
-#define KERNEL_ADDRESS 0xffffffff80100000ull
-#define NON_CANONICAL 0x0000900000000000ull
-#define UNMAPPED 0x0000000000001000ull
-#define LAST_PAGE 0x00007ffffffff000ull
+#define PAGE                  4096u
+#define KERNEL_ADDRESS        0xffffffff80100000ull
+#define NON_CANONICAL         0x0000900000000000ull
+#define UNMAPPED              0x0000000000001000ull
+#define LAST_PAGE             0x00007ffffffff000ull
 #define VECTOR_INVALID_OPCODE 6
-#define VECTOR_PROTECTION 13
-#define VECTOR_PAGE_FAULT 14
-#define VECTOR_DIVIDE 0
+#define VECTOR_PROTECTION     13
+#define VECTOR_PAGE_FAULT     14
+#define VECTOR_DIVIDE         0
 
-static const uint64_t bad_addresses[] = {0, UNMAPPED, KERNEL_ADDRESS, NON_CANONICAL, LAST_PAGE, UINT64_MAX, UINT64_MAX - 7};
+static const uint64_t bad_addresses[] = {0,         UNMAPPED,   KERNEL_ADDRESS, NON_CANONICAL,
+                                         LAST_PAGE, UINT64_MAX, UINT64_MAX - 7};
 #define BAD_ADDRESSES (sizeof(bad_addresses) / sizeof(bad_addresses[0]))
 
 static int failed_line;
 
-#define EXPECT(condition)                                                                                              \
-    do {                                                                                                               \
-        if (!(condition)) {                                                                                            \
-            failed_line = __LINE__;                                                                                    \
-            return false;                                                                                              \
-        }                                                                                                              \
+#define EXPECT(condition)           \
+    do {                            \
+        if (!(condition)) {         \
+            failed_line = __LINE__; \
+            return false;           \
+        }                           \
     } while (0)
 
 /* Status of a child that runs the function. */
@@ -167,7 +169,8 @@ static bool test_exec_errors_leave_the_program(void)
     for (size_t i = 0; i < BAD_ADDRESSES; i++) {
         const char *const bad[] = {"selftest", (const char *)bad_addresses[i], NULL};
         EXPECT(sys_exec((const char *)bad_addresses[i], arguments, NULL) == STATUS_ERR_BAD_ADDRESS);
-        EXPECT(i == 0 || sys_exec("selftest", (const char *const *)bad_addresses[i], NULL) == STATUS_ERR_BAD_ADDRESS);
+        EXPECT(i == 0 ||
+               sys_exec("selftest", (const char *const *)bad_addresses[i], NULL) == STATUS_ERR_BAD_ADDRESS);
         EXPECT(i == 0 || sys_exec("selftest", bad, NULL) == STATUS_ERR_BAD_ADDRESS);
         EXPECT(i == 0 || sys_exec("selftest", arguments, bad) == STATUS_ERR_BAD_ADDRESS);
     }
@@ -198,9 +201,9 @@ static void exec_with_arguments(void)
 
 static int check_arguments(int argc, char **argv, char **environment)
 {
-    bool good = argc == 4 && strcmp(argv[0], "selftest") == 0 && argv[2][0] == '\0' && strcmp(argv[3], "three") == 0 &&
-                argv[4] == NULL && strcmp(environment[0], "A=1") == 0 && strcmp(environment[1], "B=2") == 0 &&
-                environment[2] == NULL && shared_word == 42;
+    bool good = argc == 4 && strcmp(argv[0], "selftest") == 0 && argv[2][0] == '\0' &&
+                strcmp(argv[3], "three") == 0 && argv[4] == NULL && strcmp(environment[0], "A=1") == 0 &&
+                strcmp(environment[1], "B=2") == 0 && environment[2] == NULL && shared_word == 42;
     return good ? 11 : 12;
 }
 
@@ -320,9 +323,9 @@ static void jump_to_kernel(void)
 
 static bool test_violations_are_killed_by_a_page_fault(void)
 {
-    static void (*const programs[])(void) = {touch_null,   read_kernel, write_kernel, read_physmap,        write_text,
-                                             write_constant, run_data,  run_stack,    write_read_only_map, use_after_unmap,
-                                             jump_to_kernel};
+    static void (*const programs[])(void) = {
+        touch_null, read_kernel, write_kernel,        read_physmap,    write_text,    write_constant,
+        run_data,   run_stack,   write_read_only_map, use_after_unmap, jump_to_kernel};
     for (size_t i = 0; i < sizeof(programs) / sizeof(programs[0]); i++) {
         EXPECT(killed_by(programs[i], VECTOR_PAGE_FAULT));
     }
@@ -432,19 +435,20 @@ static bool test_unknown_calls(void)
 static bool test_registers_survive_a_call(void)
 {
     uint64_t broken;
-    __asm__ volatile("movq $0x1111, %%rbx\n\tmovq $0x2222, %%r12\n\tmovq $0x3333, %%r13\n\tmovq $0x4444, %%r14\n\t"
-                     "movq $0x5555, %%r15\n\tmovq $0x6666, %%r8\n\tmovq $0x7777, %%r9\n\tmovq $0x8888, %%r10\n\t"
-                     "movq $0x9999, %%rdi\n\tmovq $0xaaaa, %%rsi\n\tmovq $0xbbbb, %%rdx\n\t"
-                     "movl %1, %%eax\n\tsyscall\n\t"
-                     "xorq $0x1111, %%rbx\n\txorq $0x2222, %%r12\n\txorq $0x3333, %%r13\n\txorq $0x4444, %%r14\n\t"
-                     "xorq $0x5555, %%r15\n\txorq $0x6666, %%r8\n\txorq $0x7777, %%r9\n\txorq $0x8888, %%r10\n\t"
-                     "xorq $0x9999, %%rdi\n\txorq $0xaaaa, %%rsi\n\txorq $0xbbbb, %%rdx\n\t"
-                     "orq %%r12, %%rbx\n\torq %%r13, %%rbx\n\torq %%r14, %%rbx\n\torq %%r15, %%rbx\n\t"
-                     "orq %%r8, %%rbx\n\torq %%r9, %%rbx\n\torq %%r10, %%rbx\n\torq %%rdi, %%rbx\n\t"
-                     "orq %%rsi, %%rbx\n\torq %%rdx, %%rbx\n\tmovq %%rbx, %0"
-                     : "=a"(broken)
-                     : "i"(SYS_YIELD)
-                     : "rbx", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "memory");
+    __asm__ volatile(
+        "movq $0x1111, %%rbx\n\tmovq $0x2222, %%r12\n\tmovq $0x3333, %%r13\n\tmovq $0x4444, %%r14\n\t"
+        "movq $0x5555, %%r15\n\tmovq $0x6666, %%r8\n\tmovq $0x7777, %%r9\n\tmovq $0x8888, %%r10\n\t"
+        "movq $0x9999, %%rdi\n\tmovq $0xaaaa, %%rsi\n\tmovq $0xbbbb, %%rdx\n\t"
+        "movl %1, %%eax\n\tsyscall\n\t"
+        "xorq $0x1111, %%rbx\n\txorq $0x2222, %%r12\n\txorq $0x3333, %%r13\n\txorq $0x4444, %%r14\n\t"
+        "xorq $0x5555, %%r15\n\txorq $0x6666, %%r8\n\txorq $0x7777, %%r9\n\txorq $0x8888, %%r10\n\t"
+        "xorq $0x9999, %%rdi\n\txorq $0xaaaa, %%rsi\n\txorq $0xbbbb, %%rdx\n\t"
+        "orq %%r12, %%rbx\n\torq %%r13, %%rbx\n\torq %%r14, %%rbx\n\torq %%r15, %%rbx\n\t"
+        "orq %%r8, %%rbx\n\torq %%r9, %%rbx\n\torq %%r10, %%rbx\n\torq %%rdi, %%rbx\n\t"
+        "orq %%rsi, %%rbx\n\torq %%rdx, %%rbx\n\tmovq %%rbx, %0"
+        : "=a"(broken)
+        : "i"(SYS_YIELD)
+        : "rbx", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "memory");
     EXPECT(broken == 0);
     return true;
 }
@@ -472,25 +476,27 @@ static bool vector_state_holds(uint64_t pattern, uint64_t until)
     for (size_t i = 0; i < 32; i++) {
         in[i] = pattern * (2 * i + 1);
     }
-    /* x87 holds the integer `pattern`, XMM0..15 the words; only integer instructions run until the time is over. */
-    __asm__ volatile("fninit\n\tfildll %[ticks]\n\t"
-                     "movdqu 0(%[in]), %%xmm0\n\tmovdqu 16(%[in]), %%xmm1\n\tmovdqu 32(%[in]), %%xmm2\n\t"
-                     "movdqu 48(%[in]), %%xmm3\n\tmovdqu 64(%[in]), %%xmm4\n\tmovdqu 80(%[in]), %%xmm5\n\t"
-                     "movdqu 96(%[in]), %%xmm6\n\tmovdqu 112(%[in]), %%xmm7\n\tmovdqu 128(%[in]), %%xmm8\n\t"
-                     "movdqu 144(%[in]), %%xmm9\n\tmovdqu 160(%[in]), %%xmm10\n\tmovdqu 176(%[in]), %%xmm11\n\t"
-                     "movdqu 192(%[in]), %%xmm12\n\tmovdqu 208(%[in]), %%xmm13\n\tmovdqu 224(%[in]), %%xmm14\n\t"
-                     "movdqu 240(%[in]), %%xmm15\n"
-                     "1:\trdtsc\n\tshlq $32, %%rdx\n\torq %%rdx, %%rax\n\tcmpq %[until], %%rax\n\tjb 1b\n\t"
-                     "movdqu %%xmm0, 0(%[out])\n\tmovdqu %%xmm1, 16(%[out])\n\tmovdqu %%xmm2, 32(%[out])\n\t"
-                     "movdqu %%xmm3, 48(%[out])\n\tmovdqu %%xmm4, 64(%[out])\n\tmovdqu %%xmm5, 80(%[out])\n\t"
-                     "movdqu %%xmm6, 96(%[out])\n\tmovdqu %%xmm7, 112(%[out])\n\tmovdqu %%xmm8, 128(%[out])\n\t"
-                     "movdqu %%xmm9, 144(%[out])\n\tmovdqu %%xmm10, 160(%[out])\n\tmovdqu %%xmm11, 176(%[out])\n\t"
-                     "movdqu %%xmm12, 192(%[out])\n\tmovdqu %%xmm13, 208(%[out])\n\tmovdqu %%xmm14, 224(%[out])\n\t"
-                     "movdqu %%xmm15, 240(%[out])\n\tfistpll %[ticks]"
-                     : [ticks] "+m"(ticks)
-                     : [in] "r"(in), [out] "r"(out), [until] "r"(until)
-                     : "rax", "rdx", "memory", "cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7",
-                       "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
+    /* x87 holds the integer `pattern`, XMM0..15 the words; only integer instructions run until the time is
+     * over. */
+    __asm__ volatile(
+        "fninit\n\tfildll %[ticks]\n\t"
+        "movdqu 0(%[in]), %%xmm0\n\tmovdqu 16(%[in]), %%xmm1\n\tmovdqu 32(%[in]), %%xmm2\n\t"
+        "movdqu 48(%[in]), %%xmm3\n\tmovdqu 64(%[in]), %%xmm4\n\tmovdqu 80(%[in]), %%xmm5\n\t"
+        "movdqu 96(%[in]), %%xmm6\n\tmovdqu 112(%[in]), %%xmm7\n\tmovdqu 128(%[in]), %%xmm8\n\t"
+        "movdqu 144(%[in]), %%xmm9\n\tmovdqu 160(%[in]), %%xmm10\n\tmovdqu 176(%[in]), %%xmm11\n\t"
+        "movdqu 192(%[in]), %%xmm12\n\tmovdqu 208(%[in]), %%xmm13\n\tmovdqu 224(%[in]), %%xmm14\n\t"
+        "movdqu 240(%[in]), %%xmm15\n"
+        "1:\trdtsc\n\tshlq $32, %%rdx\n\torq %%rdx, %%rax\n\tcmpq %[until], %%rax\n\tjb 1b\n\t"
+        "movdqu %%xmm0, 0(%[out])\n\tmovdqu %%xmm1, 16(%[out])\n\tmovdqu %%xmm2, 32(%[out])\n\t"
+        "movdqu %%xmm3, 48(%[out])\n\tmovdqu %%xmm4, 64(%[out])\n\tmovdqu %%xmm5, 80(%[out])\n\t"
+        "movdqu %%xmm6, 96(%[out])\n\tmovdqu %%xmm7, 112(%[out])\n\tmovdqu %%xmm8, 128(%[out])\n\t"
+        "movdqu %%xmm9, 144(%[out])\n\tmovdqu %%xmm10, 160(%[out])\n\tmovdqu %%xmm11, 176(%[out])\n\t"
+        "movdqu %%xmm12, 192(%[out])\n\tmovdqu %%xmm13, 208(%[out])\n\tmovdqu %%xmm14, 224(%[out])\n\t"
+        "movdqu %%xmm15, 240(%[out])\n\tfistpll %[ticks]"
+        : [ticks] "+m"(ticks)
+        : [in] "r"(in), [out] "r"(out), [until] "r"(until)
+        : "rax", "rdx", "memory", "cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7",
+          "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
     return ticks == pattern && memcmp(in, out, sizeof(in)) == 0;
 }
 

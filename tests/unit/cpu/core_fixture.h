@@ -1,8 +1,8 @@
 #ifndef ORRERY_TESTS_CORE_FIXTURE_H
 #define ORRERY_TESTS_CORE_FIXTURE_H
 
-/* The fixture of the execution core: struct sys in 64-bit mode with the block cache told of writes to code. Programs
- * go to PROGRAM_AT, data to SCRATCH_AT. */
+/* The fixture of the execution core: struct sys in 64-bit mode with the block cache told of writes to code.
+ * Programs go to PROGRAM_AT, data to SCRATCH_AT. */
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -40,10 +40,10 @@ static inline void core_load(struct sys *s, uint64_t at, const void *bytes, size
 }
 
 /* Loads a program at PROGRAM_AT and points rip there. */
-#define PROGRAM(s, bytes)                                    \
-    do {                                                     \
+#define PROGRAM(s, bytes)                                       \
+    do {                                                        \
         core_load((s), PROGRAM_AT, (bytes), sizeof(bytes) - 1); \
-        (s)->cpu.rip = PROGRAM_AT;                           \
+        (s)->cpu.rip = PROGRAM_AT;                              \
     } while (0)
 
 /* Runs to HLT or shutdown, at most max_cycles; returns the stop that ended it. */

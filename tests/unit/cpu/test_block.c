@@ -45,7 +45,8 @@ static void store_into_an_earlier_block_is_seen_when_it_runs_again(void **state)
     struct sys *s = *state;
     put_function(s, 1);
     /* call f; mov ebx, eax; mov dword [f + 1], 2; call f; hlt */
-    PROGRAM(s, "\xe8\x7b\x00\x00\x00\x89\xc3\xc7\x05\x70\x00\x00\x00\x02\x00\x00\x00\xe8\x6a\x00\x00\x00\xf4");
+    PROGRAM(s,
+            "\xe8\x7b\x00\x00\x00\x89\xc3\xc7\x05\x70\x00\x00\x00\x02\x00\x00\x00\xe8\x6a\x00\x00\x00\xf4");
     core_run(s, 1000);
     assert_int_equal(s->cpu.gpr[RBX], 1);
     assert_int_equal(s->cpu.gpr[RAX], 2);
@@ -102,7 +103,8 @@ static void write_pointers_to_a_page_die_when_it_gets_code(void **state)
     uint64_t f = SCRATCH_AT + 0x10;
     s->cpu.gpr[RDI] = SCRATCH_AT;
     core_load(s, f, "\xb0\x01\xc3", 3);
-    /* mov [rdi], eax (twice, the second is fast); lea rbx,[rdi+10]; call rbx; mov byte [rdi+11], 7; call rbx; hlt */
+    /* mov [rdi], eax (twice, the second is fast); lea rbx,[rdi+10]; call rbx; mov byte [rdi+11], 7; call rbx;
+     * hlt */
     PROGRAM(s, "\x89\x07\x89\x07\x48\x8d\x5f\x10\xff\xd3\xc6\x47\x11\x07\xff\xd3\xf4");
     core_run(s, 1000);
     assert_int_equal(s->cpu.gpr[RAX] & 0xff, 7);
@@ -150,7 +152,8 @@ static void jump_into_a_remapped_page_sees_the_new_page_after_invlpg(void **stat
     s->cpu.gpr[RBX] = 0x200000;
     s->cpu.gpr[RDX] = (SCRATCH_AT + 0x1000) | 7;
     s->cpu.gpr[RDI] = 0x7000;
-    /* call rbx x3; mov ecx, eax; mov [rdi], rdx; call rbx (stale: still 1); mov esi, eax; invlpg [rbx]; call rbx; hlt */
+    /* call rbx x3; mov ecx, eax; mov [rdi], rdx; call rbx (stale: still 1); mov esi, eax; invlpg [rbx]; call
+     * rbx; hlt */
     PROGRAM(s, "\xff\xd3\xff\xd3\xff\xd3\x89\xc1\x48\x89\x17\xff\xd3\x89\xc6\x0f\x01\x3b\xff\xd3\xf4");
     s->cpu.gpr[RAX] = 0;
     core_run(s, 1000);
@@ -192,7 +195,8 @@ static void block_ends_before_an_instruction_that_crosses_the_page(void **state)
 {
     struct sys *s = *state;
     uint64_t at = PROGRAM_AT + 0xff0;
-    core_load(s, at, "\x90\x90\x90\x90\x90\x90\x90\x90\x90\x90\x90\x90\x90\x90\x90\xb8\x11\x22\x33\x44\xf4", 21);
+    core_load(s, at, "\x90\x90\x90\x90\x90\x90\x90\x90\x90\x90\x90\x90\x90\x90\x90\xb8\x11\x22\x33\x44\xf4",
+              21);
     s->cpu.rip = at;
     core_run(s, 1000);
     assert_int_equal(s->cpu.gpr[RAX], 0x44332211);

@@ -1,6 +1,7 @@
 /*
- * The oracle of the block cache: random programs give the same registers, memory, clock and count whether they run in
- * blocks with specialised handlers or one plain instruction at a time, for every way of slicing the time.
+ * The oracle of the block cache: random programs give the same registers, memory, clock and count whether
+ * they run in blocks with specialised handlers or one plain instruction at a time, for every way of slicing
+ * the time.
  */
 
 #include "core_fixture.h"
@@ -8,14 +9,41 @@
 
 #define PROGRAMS 400u
 #define LENGTH   60u
+#define FUNCTION 2560u /* offset of the function that programs call, mostly in another page */
 
 struct program {
-    uint8_t bytes[2048];
+    uint8_t bytes[4096];
     unsigned size;
     uint64_t registers[GPR_COUNT], rflags;
 };
 
-/* Straight pieces with short forward jumps between them, and a loop around everything. */
+/* A call of the function: direct, or through R8. */
+static void put_call(struct rng *r, struct program *p)
+{
+    if (gen_below(r, 2) != 0) {
+        memcpy(p->bytes + p->size, "\x4c\x8d\x05", 3); /* lea r8, [rip + n]; call r8 */
+        store_le32(p->bytes + p->size + 3, FUNCTION - (p->size + 7));
+        memcpy(p->bytes + p->size + 7, "\x41\xff\xd0", 3);
+        p->size += 10;
+    } else {
+        p->bytes[p->size] = 0xe8;
+        store_le32(p->bytes + p->size + 1, FUNCTION - (p->size + 5));
+        p->size += 5;
+    }
+}
+
+static void put_function(struct rng *r, struct program *p)
+{
+    unsigned at = FUNCTION;
+    memset(p->bytes + p->size, 0xf4, FUNCTION - p->size);
+    for (unsigned i = 0; i < 4; i++) {
+        at += gen_insn(r, p->bytes + at, false);
+    }
+    p->bytes[at] = 0xc3;
+    p->size = at + 1;
+}
+
+/* Straight pieces with short forward jumps and calls between them, and a loop around everything. */
 static void make_program(struct rng *r, struct program *p)
 {
     p->size = 0;
@@ -29,14 +57,20 @@ static void make_program(struct rng *r, struct program *p)
             memcpy(p->bytes + p->size, skipped, n);
             p->size += n;
         }
+        if (gen_below(r, 8) == 0) {
+            put_call(r, p);
+        }
     }
-    /* and r12d, 31; sub r12d... : the loop counts in [rbx + 0x700] */
-    static const uint8_t end[] = {0xff, 0x8b, 0x00, 0x07, 0x00, 0x00, 0x0f, 0x85}; /* dec dword [rbx+700]; jnz */
+    assert_true(p->size < FUNCTION - 32);
+    /* The loop counts in [rbx + 0x700]. */
+    static const uint8_t end[] = {0xff, 0x8b, 0x00, 0x07,
+                                  0x00, 0x00, 0x0f, 0x85}; /* dec dword [rbx+700]; jnz */
     memcpy(p->bytes + p->size, end, sizeof end);
     p->size += sizeof end;
     store_le32(p->bytes + p->size, 0u - (p->size + 4));
     p->size += 4;
     p->bytes[p->size++] = 0xf4;
+    put_function(r, p);
     for (unsigned i = 0; i < GPR_COUNT; i++) {
         p->registers[i] = gen_value(r);
     }
@@ -63,9 +97,20 @@ static void load_program(struct sys *s, const struct program *p, uint64_t at)
     assert_true(bus_load(&s->bus, phys(p->registers[RBX] + 0x700), rounds, 4));
     memcpy(s->cpu.gpr, p->registers, sizeof p->registers);
     cpu_set_rflags(&s->cpu, p->rflags);
-    s->cpu.seg[SEG_FS].base = 0x30;
+    s->cpu.seg[SEG_GS].base = 0x30;
     s->cpu.rip = at;
     s->cpu.activity = CPU_ACTIVE;
+}
+
+/* Pages of 4 KiB for the first 2 MiB, so that programs need several translations. */
+static void map_small_pages(struct sys *s)
+{
+    poke(s, PDPT_AT, 0x6007, 8);
+    poke(s, 0x6000, 0x7007, 8);
+    for (unsigned i = 0; i < 512; i++) {
+        poke(s, 0x7000 + 8 * i, i << PAGE_SHIFT | 7, 8);
+    }
+    mem_flush_all(&s->cpu);
 }
 
 /* Runs to the end in slices of slice_cycles (0: one). */
@@ -88,8 +133,8 @@ static void compare(struct sys *blocks, struct sys *oracle, unsigned program, co
     assert_true(digest_equal(a, b));
 }
 
-static void run_both(void **state, const uint64_t *slices, unsigned slice_count, const struct cost_table *costs,
-                     uint64_t seed)
+static void run_both(void **state, const uint64_t *slices, unsigned slice_count,
+                     const struct cost_table *costs, uint64_t seed)
 {
     struct sys *blocks = *state;
     void *other;
@@ -103,9 +148,11 @@ static void run_both(void **state, const uint64_t *slices, unsigned slice_count,
     blocks->cpu.costs = costs;
     oracle->cpu.costs = costs;
     oracle->cpu.single_step_blocks = true;
+    map_small_pages(blocks);
+    map_small_pages(oracle);
     for (unsigned i = 0; i < PROGRAMS; i++) {
         make_program(&r, &p);
-        uint64_t at = PROGRAM_AT + 0x1000 - gen_below(&r, p.size + 100);
+        uint64_t at = PROGRAM_AT + 0x1000 - gen_below(&r, 600);
         load_program(blocks, &p, at);
         load_program(oracle, &p, at);
         run_sliced(blocks, slices[i % slice_count]);
@@ -116,6 +163,8 @@ static void run_both(void **state, const uint64_t *slices, unsigned slice_count,
             cpu_reset(&oracle->cpu);
             enter_long(blocks);
             enter_long(oracle);
+            map_small_pages(blocks);
+            map_small_pages(oracle);
         }
     }
     sys_teardown(&other);

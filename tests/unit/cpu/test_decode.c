@@ -46,7 +46,8 @@ static void rip_relative_and_absolute_addresses_have_their_marks(void **state)
     assert_int_equal(in.mem_base, REG_NONE);
     assert_int_equal(in.mem_index, REG_NONE);
     assert_int_equal(in.disp, (int64_t)INT32_MIN + 16);
-    assert_int_equal(DECODE(MODE_LONG64, "\x48\xa1\x01\x02\x03\x04\x05\x06\x07\x08").disp, 0x0807060504030201);
+    assert_int_equal(DECODE(MODE_LONG64, "\x48\xa1\x01\x02\x03\x04\x05\x06\x07\x08").disp,
+                     0x0807060504030201);
 }
 
 static void high_byte_registers_exist_only_without_rex(void **state)
@@ -165,7 +166,8 @@ static void cut_instructions_ask_for_more_and_long_ones_are_refused(void **state
     assert_int_equal(DECODE_RESULT(MODE_LONG64, "\x48\xb8\x01\x02"), DECODE_SHORT);
     assert_int_equal(DECODE_RESULT(MODE_LONG64, "\x66"), DECODE_SHORT);
     assert_int_equal(
-        DECODE_RESULT(MODE_LONG64, "\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x90"), DECODE_LONG);
+        DECODE_RESULT(MODE_LONG64, "\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x90"),
+        DECODE_LONG);
 }
 
 static void every_row_has_a_function_and_its_own_place(void **state)

@@ -1,4 +1,5 @@
-/* Lazy status flags: every combination survives, and 8-bit arithmetic agrees with a plain definition everywhere. */
+/* Lazy status flags: every combination survives, and 8-bit arithmetic agrees with a plain definition
+ * everywhere. */
 
 #include "cpu/sem.h"
 
@@ -62,7 +63,8 @@ static uint64_t plain_sub(unsigned a, unsigned b, unsigned c)
 {
     unsigned r = (a - b - c) & 0xff;
     int s = (int8_t)a - (int8_t)b - (int)c;
-    return bits(a < b + c, !__builtin_parity(r), (a & 15) < (b & 15) + c, r == 0, r & 0x80, s < -128 || s > 127);
+    return bits(a < b + c, !__builtin_parity(r), (a & 15) < (b & 15) + c, r == 0, r & 0x80,
+                s < -128 || s > 127);
 }
 
 static void byte_additions_and_subtractions_agree_with_the_definition(void **state)

@@ -1,5 +1,5 @@
-/* Integer instructions that the comparison with the host does not reach: faults, privileges, 16- and 32-bit modes,
- * branches, and results worked out by hand from the manual. */
+/* Integer instructions that the comparison with the host does not reach: faults, privileges, 16- and 32-bit
+ * modes, branches, and results worked out by hand from the manual. */
 
 #include "core_fixture.h"
 
@@ -79,7 +79,7 @@ static void decimal_adjustments(void **state)
     assert_int_equal(flags_get(&s->cpu) & (RFLAGS_CF | RFLAGS_AF), RFLAGS_CF | RFLAGS_AF);
     s->cpu.gpr[RAX] = 0x0205;
     flags_set(&s->cpu, RFLAGS_AF);
-    RUNS(s, "\x3f"); /* aas */
+    RUNS(s, "\x3f");                           /* aas */
     assert_int_equal(s->cpu.gpr[RAX], 0x000f); /* AX - 6 borrows from AH, which is then decremented */
     s->cpu.gpr[RAX] = 0x003f;
     RUNS(s, "\xd4\x0a"); /* aam: 63 */

@@ -1,8 +1,8 @@
 /*
- * Integer instructions against the processor that runs this test: random instructions with random operands must leave
- * the same registers, flags and memory, run through the specialised handlers and through the plain functions. Flags
- * that the manual leaves undefined (the table's last column) are not compared. On a host that is not x86-64 there is
- * nothing to compare with.
+ * Integer instructions against the processor that runs this test: random instructions with random operands
+ * must leave the same registers, flags and memory, run through the specialised handlers and through the plain
+ * functions. Flags that the manual leaves undefined (the table's last column) are not compared. On a host
+ * that is not x86-64 there is nothing to compare with.
  */
 
 #define _GNU_SOURCE
@@ -82,7 +82,8 @@ static void make_stub(const uint8_t *insn, unsigned size)
 
 static void *map_at(uint64_t address, size_t size, int protection)
 {
-    void *p = mmap((void *)(uintptr_t)address, size, protection, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+    void *p = mmap((void *)(uintptr_t)address, size, protection,
+                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
     assert_ptr_equal(p, (void *)(uintptr_t)address);
     return p;
 }
@@ -161,20 +162,21 @@ static bool new_trial(struct rng *r, struct trial *t)
     return !is_unfit(&t->insn, t->gpr);
 }
 
-static void compare_with_host(struct sys *s, const struct trial *t, const struct context *host, const void *memory)
+static void compare_with_host(struct sys *s, const struct trial *t, const struct context *host,
+                              const void *memory)
 {
     uint8_t guest[DATA_SIZE];
     uint64_t seen = (RFLAGS_STATUS | RFLAGS_DF) & ~undefined_flags(&t->insn, t->gpr);
     assert_true(bus_peek(&s->bus, phys(DATA_PHYS), guest, DATA_SIZE));
-    bool same = memcmp(s->cpu.gpr, host->gpr, sizeof host->gpr) == 0 && memcmp(guest, memory, DATA_SIZE) == 0 &&
-                ((cpu_rflags(&s->cpu) ^ host->rflags) & seen) == 0;
+    bool same = memcmp(s->cpu.gpr, host->gpr, sizeof host->gpr) == 0 &&
+                memcmp(guest, memory, DATA_SIZE) == 0 && ((cpu_rflags(&s->cpu) ^ host->rflags) & seen) == 0;
     if (!same) {
         print_message("%s:", insn_rows[t->insn.row].name);
         for (unsigned i = 0; i < t->size; i++) {
             print_message(" %02x", t->bytes[i]);
         }
-        print_message("; flags in %lx, host %lx, guest %lx\n", (unsigned long)t->rflags, (unsigned long)host->rflags,
-                      (unsigned long)cpu_rflags(&s->cpu));
+        print_message("; flags in %lx, host %lx, guest %lx\n", (unsigned long)t->rflags,
+                      (unsigned long)host->rflags, (unsigned long)cpu_rflags(&s->cpu));
         for (unsigned i = 0; i < 16; i++) {
             print_message("%2u: in %016lx host %016lx guest %016lx\n", i, (unsigned long)t->gpr[i],
                           (unsigned long)host->gpr[i], (unsigned long)s->cpu.gpr[i]);

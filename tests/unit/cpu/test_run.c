@@ -278,7 +278,7 @@ static void soft_interrupt_counts_and_pays_and_returns_behind_itself(void **stat
 static void fault_in_the_middle_of_a_block_gives_back_what_did_not_run(void **state)
 {
     struct sys *s = *state;
-    s->cpu.gpr[RBX] = UINT64_C(0x40000000); /* beyond the mapped GiB */
+    s->cpu.gpr[RBX] = UINT64_C(0x40000000);             /* beyond the mapped GiB */
     PROGRAM(s, "\x90\x90\x48\x8b\x03\x90\x90\x90\xf4"); /* nop; nop; mov rax, [rbx]; ... */
     assert_int_equal(core_run(s, 1000), CPU_STOP_BREAK);
     assert_int_equal(s->cpu.rip, HANDLER_AT + 16 * VECTOR_PF + 1);
@@ -329,7 +329,7 @@ static void instruction_that_crosses_pages_runs(void **state)
 static void fetch_of_the_second_half_faults_at_its_own_address(void **state)
 {
     struct sys *s = *state;
-    uint64_t at = 0x1ffffe; /* the last bytes of the first 2 MiB; what follows is not mapped */
+    uint64_t at = 0x1ffffe;     /* the last bytes of the first 2 MiB; what follows is not mapped */
     poke(s, 0x6000, 0x7007, 8); /* a page directory for the first GiB */
     for (unsigned i = 1; i < 512; i++) {
         poke(s, 0x6000 + 8 * i, 0, 8);

@@ -1,15 +1,16 @@
 /*
  * ACPI static tables: RSDP, RSDT/XSDT, MADT, SRAT, SLIT, HPET, FADT, and the \_S5 package of the DSDT.
- * Source: ACPI Specification 6.4, "ACPI Software Programming Model" (table formats). Tables are hostile input: lengths
- * are checked before use, sums verified. Deviations: AML is not interpreted; \_S5 is found by its name and decoded as a
- * literal package, which is how firmware writes it. Only the first 64 processors are kept.
+ * Source: ACPI Specification 6.4, "ACPI Software Programming Model" (table formats). Tables are hostile
+ * input: lengths are checked before use, sums verified. Deviations: AML is not interpreted; \_S5 is found by
+ * its name and decoded as a literal package, which is how firmware writes it. Only the first 64 processors
+ * are kept.
  */
 #include "arch/x86_64/acpi.h"
 
 #include "lib/string.h"
 
-#define SDT_HEADER 36u
-#define TABLE_MAX (1u << 20)
+#define SDT_HEADER       36u
+#define TABLE_MAX        (1u << 20)
 #define ROOT_ENTRIES_MAX 256u
 
 static struct acpi_info info;
@@ -99,8 +100,8 @@ static void madt_add_override(const uint8_t *entry)
 static void madt_add_io_apic(const uint8_t *entry)
 {
     if (info.io_apic_count < ACPI_MAX_IO_APICS) {
-        info.io_apics[info.io_apic_count++] =
-            (struct acpi_io_apic){.id = entry[2], .address = read32(entry + 4), .gsi_base = read32(entry + 8)};
+        info.io_apics[info.io_apic_count++] = (struct acpi_io_apic){
+            .id = entry[2], .address = read32(entry + 4), .gsi_base = read32(entry + 8)};
     }
 }
 
@@ -173,7 +174,8 @@ static void parse_srat(const uint8_t *table, uint32_t length)
     for (uint32_t at = 48; at + 2 <= length && table[at + 1] >= 2 && at + table[at + 1] <= length;) {
         const uint8_t *entry = table + at;
         if (entry[0] == 0 && entry[1] >= 16 && (read32(entry + 4) & 1)) {
-            uint32_t domain = entry[2] | (uint32_t)entry[9] << 8 | (uint32_t)entry[10] << 16 | (uint32_t)entry[11] << 24;
+            uint32_t domain =
+                entry[2] | (uint32_t)entry[9] << 8 | (uint32_t)entry[10] << 16 | (uint32_t)entry[11] << 24;
             srat_set_cpu_node(entry[3], node_of_domain(domain));
         } else if (entry[0] == 1 && entry[1] >= 40) {
             srat_add_memory(entry);
@@ -260,23 +262,26 @@ static void parse_fadt(const uint8_t *table, uint32_t length)
         info.pm1a_control = read32(table + 64);
         info.pm1b_control = read32(table + 68);
         info.can_power_off = s5 && info.pm1a_control != 0;
-    } else if (length >= 256 && table[244] <= 1) { /* sleep control register, generic address in memory or port space */
+    } else if (length >= 256 &&
+               table[244] <= 1) { /* sleep control register, generic address in memory or port space */
         info.sleep_control = read64(table + 248);
         info.sleep_control_is_port = table[244] == 1;
         info.can_power_off = s5 && info.sleep_control != 0;
     }
 }
 
-/* The tables that others depend on come first: processors before their nodes, nodes before their distances. */
+/* The tables that others depend on come first: processors before their nodes, nodes before their distances.
+ */
 static const struct {
     char signature[5];
     void (*parse)(const uint8_t *table, uint32_t length);
 } parsers[] = {
-    {"APIC", parse_madt}, {"SRAT", parse_srat}, {"SLIT", parse_slit}, {"HPET", parse_hpet}, {"FACP", parse_fadt},
+    {"APIC", parse_madt}, {"SRAT", parse_srat}, {"SLIT", parse_slit},
+    {"HPET", parse_hpet}, {"FACP", parse_fadt},
 };
 
-static void parse_tables_named(const uint8_t *root, uint32_t length, uint32_t entry_size, const char *signature,
-                               void (*parse)(const uint8_t *table, uint32_t length))
+static void parse_tables_named(const uint8_t *root, uint32_t length, uint32_t entry_size,
+                               const char *signature, void (*parse)(const uint8_t *table, uint32_t length))
 {
     uint32_t count = (length - SDT_HEADER) / entry_size;
     for (uint32_t i = 0; i < count && i < ROOT_ENTRIES_MAX; i++) {

@@ -1,7 +1,8 @@
 /*
- * Clock and timer. Sources: Intel SDM volume 2A, CPUID leaves 0x15 and 0x16; the 0x40000010 leaf of hypervisors (TSC and
- * bus frequency in kHz); ACPI Specification, "Power Management Timer"; IA-PC HPET Specification, "Register Overview";
- * Intel 8254 data sheet, "Mode 0"; Motorola MC146818A data sheet, "Periodic Interrupt Selection". Deviations: all CPUs are taken to share one counter that never stops.
+ * Clock and timer. Sources: Intel SDM volume 2A, CPUID leaves 0x15 and 0x16; the 0x40000010 leaf of
+ * hypervisors (TSC and bus frequency in kHz); ACPI Specification, "Power Management Timer"; IA-PC HPET
+ * Specification, "Register Overview"; Intel 8254 data sheet, "Mode 0"; Motorola MC146818A data sheet,
+ * "Periodic Interrupt Selection". Deviations: all CPUs are taken to share one counter that never stops.
  */
 #include "arch/x86_64/clock.h"
 
@@ -12,27 +13,27 @@
 #include "arch/x86_64/lapic.h"
 #include "panic.h"
 
-#define NS_PER_SECOND 1000000000ull
-#define PM_TIMER_HZ   3579545u
-#define PIT_HZ        1193182u
-#define MEASURE_PM_TICKS 10739u /* 3 ms */
-#define MEASURE_PIT_TICKS 3580u /* 3 ms */
-#define MEASURE_HPET_FS 3000000000000ull
+#define NS_PER_SECOND     1000000000ull
+#define PM_TIMER_HZ       3579545u
+#define PIT_HZ            1193182u
+#define MEASURE_PM_TICKS  10739u /* 3 ms */
+#define MEASURE_PIT_TICKS 3580u  /* 3 ms */
+#define MEASURE_HPET_FS   3000000000000ull
 
 #define HPET_PERIOD_OFFSET 4u
-#define HPET_CONFIG 0x10u
-#define HPET_COUNTER 0xf0u
-#define HPET_ENABLE 1u
+#define HPET_CONFIG        0x10u
+#define HPET_COUNTER       0xf0u
+#define HPET_ENABLE        1u
 
 #define PIT_CHANNEL_2 0x42u
 #define PIT_COMMAND   0x43u
 #define PIT_GATE      0x61u
 
-#define RTC_INDEX 0x70u
-#define RTC_DATA  0x71u
-#define RTC_A     0x0au
-#define RTC_B     0x0bu
-#define RTC_C     0x0cu
+#define RTC_INDEX      0x70u
+#define RTC_DATA       0x71u
+#define RTC_A          0x0au
+#define RTC_B          0x0bu
+#define RTC_C          0x0cu
 #define RTC_A_1024_HZ  0x06u
 #define RTC_B_PERIODIC 0x40u
 #define RTC_C_PERIODIC 0x40u
@@ -63,7 +64,10 @@ static uint64_t ratio(uint64_t numerator, uint64_t denominator)
 {
     uint64_t quotient;
     uint64_t remainder;
-    __asm__("divq %4" : "=a"(quotient), "=d"(remainder) : "0"(numerator << 32), "1"(numerator >> 32), "r"(denominator) : "cc");
+    __asm__("divq %4"
+            : "=a"(quotient), "=d"(remainder)
+            : "0"(numerator << 32), "1"(numerator >> 32), "r"(denominator)
+            : "cc");
     return quotient;
 }
 
@@ -113,8 +117,8 @@ static struct sample sample_take(void)
 }
 
 /* The two samples lie `numerator / denominator` seconds apart. */
-static void frequency_from_samples(struct sample from, struct sample to, uint64_t numerator, uint64_t denominator,
-                                   const char *source)
+static void frequency_from_samples(struct sample from, struct sample to, uint64_t numerator,
+                                   uint64_t denominator, const char *source)
 {
     timebase.tsc_hz = (to.cycles - from.cycles) * denominator / numerator;
     timebase.timer_hz = (uint64_t)(from.timer - to.timer) * denominator / numerator;
@@ -137,7 +141,8 @@ static void measure_by_pm_timer(void)
 static bool measure_by_hpet(void)
 {
     void *window;
-    if (acpi_info()->hpet_address == 0 || kmap_device(paddr_make(acpi_info()->hpet_address), PAGE_SIZE, &window) != STATUS_OK) {
+    if (acpi_info()->hpet_address == 0 ||
+        kmap_device(paddr_make(acpi_info()->hpet_address), PAGE_SIZE, &window) != STATUS_OK) {
         return false;
     }
     volatile uint32_t *hpet = window;
@@ -255,11 +260,6 @@ const char *clock_source(void)
 uint64_t clock_frequency_hz(void)
 {
     return timebase.tsc_hz;
-}
-
-bool clock_has_deadline(void)
-{
-    return timebase.deadline;
 }
 
 uint64_t clock_cycles(void)

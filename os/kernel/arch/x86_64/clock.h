@@ -2,8 +2,8 @@
 #define OS_KERNEL_ARCH_X86_64_CLOCK_H
 
 /*
- * Time: the time-stamp counter, its frequency found by CPUID or by measuring against the PM timer, the HPET, the PIT or the RTC;
- * and the one-shot timer interrupt of the local APIC.
+ * Time: the time-stamp counter, its frequency found by CPUID or by measuring against the PM timer, the HPET,
+ * the PIT or the RTC; and the one-shot timer interrupt of the local APIC.
  */
 
 #include <stdbool.h>
@@ -14,13 +14,11 @@
 /* Finds the frequencies, on the boot processor. Takes at most 5 ms, no time at all when CPUID tells. */
 void clock_init(void);
 
-/* Where the frequency came from: "cpuid 0x15", "cpuid 0x16", "cpuid 0x40000010", "pm timer", "hpet", "pit", "rtc". */
+/* Where the frequency came from: "cpuid 0x15", "cpuid 0x16", "cpuid 0x40000010", "pm timer", "hpet", "pit",
+ * "rtc". */
 const char *clock_source(void);
 
 uint64_t clock_frequency_hz(void);
-
-/* True: the timer takes deadlines; false: it counts down. */
-bool clock_has_deadline(void);
 
 /* Cycles of the time-stamp counter. */
 uint64_t clock_cycles(void);
@@ -31,7 +29,8 @@ uint64_t clock_ns_from_cycles(uint64_t cycles);
 /* Prepares the timer of this CPU. */
 void clock_enable_on_this_cpu(void);
 
-/* Asks for VECTOR_TIMER on this CPU at a time in cycles (may come early, never late by design); CLOCK_NEVER: none. */
+/* Asks for VECTOR_TIMER on this CPU at a time in cycles (may come early, never late by design); CLOCK_NEVER:
+ * none. */
 void clock_arm(uint64_t deadline_cycles);
 
 /* Waits, spinning. */

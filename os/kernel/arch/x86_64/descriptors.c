@@ -1,7 +1,7 @@
 /*
- * Segment and interrupt descriptor tables. Source: AMD64 APM volume 2, "Segmented Virtual Memory", "64-Bit Task State
- * Segment", "Long-Mode Interrupt Control Transfers", "SYSCALL and SYSRET". Interrupt gates everywhere: interrupts stay
- * off until the handler says otherwise.
+ * Segment and interrupt descriptor tables. Source: AMD64 APM volume 2, "Segmented Virtual Memory", "64-Bit
+ * Task State Segment", "Long-Mode Interrupt Control Transfers", "SYSCALL and SYSRET". Interrupt gates
+ * everywhere: interrupts stay off until the handler says otherwise.
  */
 #include "arch/x86_64/descriptors.h"
 
@@ -82,8 +82,8 @@ static void gdt_fill(struct cpu *cpu)
     cpu->gdt[SELECTOR_KERNEL_DATA / 8] = DESCRIPTOR_KERNEL_DATA;
     cpu->gdt[SELECTOR_USER_DATA / 8] = DESCRIPTOR_USER_DATA;
     cpu->gdt[SELECTOR_USER_CODE / 8] = DESCRIPTOR_USER_CODE;
-    cpu->gdt[SELECTOR_TSS / 8] = (sizeof(struct tss) - 1) | ((tss & 0xffffff) << 16) | (0x89ull << 40) |
-                                 (((tss >> 24) & 0xff) << 56);
+    cpu->gdt[SELECTOR_TSS / 8] =
+        (sizeof(struct tss) - 1) | ((tss & 0xffffff) << 16) | (0x89ull << 40) | (((tss >> 24) & 0xff) << 56);
     cpu->gdt[SELECTOR_TSS / 8 + 1] = tss >> 32;
     cpu->tss.io_map_base = sizeof(struct tss);
 }

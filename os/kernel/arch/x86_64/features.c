@@ -1,7 +1,8 @@
 /*
- * Processor features. Sources: AMD64 APM volume 3, "Obtaining Processor Information Via the CPUID Instruction";
- * volume 2, "System-Control Registers". Deviations: AVX and larger states are left off on purpose (XCR0 = x87 + SSE);
- * process-context identifiers are detected, not used: an address-space switch flushes what is not global.
+ * Processor features. Sources: AMD64 APM volume 3, "Obtaining Processor Information Via the CPUID
+ * Instruction"; volume 2, "System-Control Registers". Deviations: AVX and larger states are left off on
+ * purpose (XCR0 = x87 + SSE); process-context identifiers are detected, not used: an address-space switch
+ * flushes what is not global.
  */
 #include "arch/x86_64/features.h"
 
@@ -13,13 +14,14 @@
 #define CPUID_1_ECX_TSC_DEADLINE (1u << 24)
 #define CPUID_1_ECX_XSAVE        (1u << 26)
 #define CPUID_1_ECX_HYPERVISOR   (1u << 31)
-#define CPUID_1_EDX_REQUIRED     ((1u << 0) | (1u << 4) | (1u << 5) | (1u << 6) | (1u << 9) | (1u << 13) | (1u << 24) | (1u << 26))
-#define CPUID_7_EBX_FSGSBASE     (1u << 0)
-#define CPUID_7_EBX_SMEP         (1u << 7)
-#define CPUID_7_EBX_INVPCID      (1u << 10)
-#define CPUID_7_EBX_SMAP         (1u << 20)
-#define CPUID_7_ECX_UMIP         (1u << 2)
-#define XCR0_X87_SSE             3u
+#define CPUID_1_EDX_REQUIRED \
+    ((1u << 0) | (1u << 4) | (1u << 5) | (1u << 6) | (1u << 9) | (1u << 13) | (1u << 24) | (1u << 26))
+#define CPUID_7_EBX_FSGSBASE (1u << 0)
+#define CPUID_7_EBX_SMEP     (1u << 7)
+#define CPUID_7_EBX_INVPCID  (1u << 10)
+#define CPUID_7_EBX_SMAP     (1u << 20)
+#define CPUID_7_ECX_UMIP     (1u << 2)
+#define XCR0_X87_SSE         3u
 
 struct smap_site {
     uint64_t address;

@@ -61,7 +61,8 @@ const struct cpu_features *features(void);
 /* Sets the control registers and EFER of this CPU to what the kernel uses. */
 void features_enable_on_this_cpu(void);
 
-/* Turns the CLAC and STAC sites on when SMAP is there. `writable_alias` is added to a text address to write to it. */
+/* Turns the CLAC and STAC sites on when SMAP is there. `writable_alias` is added to a text address to write
+ * to it. */
 void features_patch_smap(uint64_t writable_alias);
 
 #endif

@@ -1,17 +1,17 @@
 /*
- * FPU state. Source: AMD64 APM volume 1, "Saving and Restoring State (FXSAVE, XSAVE)"; volume 4, FXSAVE and XSAVE.
- * Deviations: eager (no CR0.TS trick), x87 and SSE only.
+ * FPU state. Source: AMD64 APM volume 1, "Saving and Restoring State (FXSAVE, XSAVE)"; volume 4, FXSAVE and
+ * XSAVE. Deviations: eager (no CR0.TS trick), x87 and SSE only.
  */
 #include "arch/x86_64/fpu.h"
 
 #include "arch/x86_64/features.h"
 #include "lib/string.h"
 
-#define FCW_DEFAULT   0x037f
-#define MXCSR_DEFAULT 0x1f80
-#define MXCSR_OFFSET  24
+#define FCW_DEFAULT      0x037f
+#define MXCSR_DEFAULT    0x1f80
+#define MXCSR_OFFSET     24
 #define XSTATE_BV_OFFSET 512
-#define XSTATE_X87_SSE 3u
+#define XSTATE_X87_SSE   3u
 
 void fpu_state_init(struct fpu_state *state)
 {

@@ -17,9 +17,9 @@
 
 #define CPU_SHOOTDOWN_PENDING 40
 
-#define FRAME_VECTOR  120
-#define FRAME_CS      144
-#define FRAME_SIZE    176
+#define FRAME_VECTOR 120
+#define FRAME_CS     144
+#define FRAME_SIZE   176
 
 /* Value of the vector field of a frame that SYSCALL built. */
 #define FRAME_VECTOR_SYSCALL 0x100

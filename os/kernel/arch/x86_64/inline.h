@@ -46,8 +46,8 @@ static inline void arch_irq_disable(void)
 void shootdown_serve(void);
 
 /*
- * Every spin loop answers TLB shootdowns, so that a CPU that spins with interrupts off cannot hold up another one that
- * holds what it spins for.
+ * Every spin loop answers TLB shootdowns, so that a CPU that spins with interrupts off cannot hold up another
+ * one that holds what it spins for.
  */
 static inline void arch_pause(void)
 {

@@ -1,6 +1,6 @@
 /*
- * I/O APIC and the masked 8259 pair. Source: Intel 82093AA data sheet, "Register Description". Deviations: physical
- * destinations of 8 bits only, so interrupts go to CPUs with an APIC number below 255.
+ * I/O APIC and the masked 8259 pair. Source: Intel 82093AA data sheet, "Register Description". Deviations:
+ * physical destinations of 8 bits only, so interrupts go to CPUs with an APIC number below 255.
  */
 #include "arch/x86_64/ioapic.h"
 
@@ -13,11 +13,11 @@
 #define IOREGSEL 0u
 #define IOWIN    4u /* in 32-bit words */
 
-#define IOAPIC_VERSION  1u
-#define IOAPIC_REDTBL   0x10u
-#define REDTBL_MASKED   0x10000u
-#define REDTBL_LEVEL    0x8000u
-#define REDTBL_LOW      0x2000u
+#define IOAPIC_VERSION 1u
+#define IOAPIC_REDTBL  0x10u
+#define REDTBL_MASKED  0x10000u
+#define REDTBL_LEVEL   0x8000u
+#define REDTBL_LOW     0x2000u
 
 #define PIC_MASTER_DATA 0x21u
 #define PIC_SLAVE_DATA  0xa1u
@@ -85,7 +85,8 @@ status_t ioapic_route_isa(unsigned irq, unsigned apic_id)
             continue;
         }
         uint32_t input = isa->gsi - io->gsi_base;
-        uint32_t low = (VECTOR_ISA_BASE + irq) | (isa->active_low ? REDTBL_LOW : 0) | (isa->level ? REDTBL_LEVEL : 0);
+        uint32_t low =
+            (VECTOR_ISA_BASE + irq) | (isa->active_low ? REDTBL_LOW : 0) | (isa->level ? REDTBL_LEVEL : 0);
         uint64_t flags = spin_lock_irqsave(&io_apic_lock);
         reg_write(io, IOAPIC_REDTBL + 2 * input + 1, apic_id << 24);
         reg_write(io, IOAPIC_REDTBL + 2 * input, low);

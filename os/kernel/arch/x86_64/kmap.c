@@ -1,6 +1,6 @@
 /*
- * The kernel map region: device windows in its first GiB, kernel stacks in slots of eight pages after that (four
- * unmapped, four stack), so that each stack has guard pages on both sides.
+ * The kernel map region: device windows in its first GiB, kernel stacks in slots of eight pages after that
+ * (four unmapped, four stack), so that each stack has guard pages on both sides.
  */
 #include "arch/x86_64/kmap.h"
 
@@ -13,10 +13,10 @@
 #include "panic.h"
 
 #define DEVICE_WINDOW_BYTES (1ull << 30)
-#define STACK_REGION (KERNEL_MAP_BASE + 2 * DEVICE_WINDOW_BYTES)
-#define SLOT_PAGES (2 * KERNEL_STACK_PAGES)
-#define SLOT_BYTES (SLOT_PAGES * PAGE_SIZE)
-#define SLOT_COUNT 16384u
+#define STACK_REGION        (KERNEL_MAP_BASE + 2 * DEVICE_WINDOW_BYTES)
+#define SLOT_PAGES          (2 * KERNEL_STACK_PAGES)
+#define SLOT_BYTES          (SLOT_PAGES * PAGE_SIZE)
+#define SLOT_COUNT          16384u
 
 _Static_assert(LAYOUT_PHYSMAP_BASE == PHYSMAP_BASE, "assembly and C agree");
 _Static_assert(LAYOUT_IMAGE_BASE == KERNEL_IMAGE_BASE, "assembly and C agree");
@@ -54,8 +54,9 @@ void kmap_use_frame_manager(void)
 
 status_t kmap_device(paddr_t address, uint64_t bytes, void **out)
 {
-    page_flags_t flags = page_flags_or(cache_policy_flags(CACHE_UNCACHED),
-                                       PAGE_FLAGS(PAGE_WRITABLE | PAGE_NO_EXECUTE | PAGE_GLOBAL | PAGE_DEVICE));
+    page_flags_t flags =
+        page_flags_or(cache_policy_flags(CACHE_UNCACHED),
+                      PAGE_FLAGS(PAGE_WRITABLE | PAGE_NO_EXECUTE | PAGE_GLOBAL | PAGE_DEVICE));
     uint64_t lock_flags = spin_lock_irqsave(&map_lock);
     status_t status = STATUS_ERR_LIMIT;
     uint64_t at = device_next;

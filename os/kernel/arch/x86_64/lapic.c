@@ -1,6 +1,7 @@
 /*
- * Local APIC. Source: AMD64 APM volume 2, "Advanced Programmable Interrupt Controller (APIC)" and "x2APIC Support"; Intel
- * SDM volume 3A, "TSC-Deadline Mode". Deviations: physical destination mode only; error interrupts stay masked.
+ * Local APIC. Source: AMD64 APM volume 2, "Advanced Programmable Interrupt Controller (APIC)" and "x2APIC
+ * Support"; Intel SDM volume 3A, "TSC-Deadline Mode". Deviations: physical destination mode only; error
+ * interrupts stay masked.
  */
 #include "arch/x86_64/lapic.h"
 
@@ -26,20 +27,20 @@
 #define LAPIC_TIMER_CURRENT 0x390u
 #define LAPIC_TIMER_DIVIDE  0x3e0u
 
-#define APIC_BASE_ENABLE    (1ull << 11)
-#define APIC_BASE_X2        (1ull << 10)
-#define SVR_ENABLE          0x100u
-#define LVT_MASKED          0x10000u
-#define LVT_NMI             0x400u
-#define LVT_TSC_DEADLINE    0x40000u
-#define DIVIDE_BY_1         0xbu
-#define ICR_PENDING         0x1000u
-#define ICR_ASSERT          0x4000u
-#define ICR_NMI             0x400u
-#define ICR_INIT            0x500u
-#define ICR_STARTUP         0x600u
-#define ICR_OTHERS          0xc0000u
-#define MSR_X2APIC_BASE     0x800u
+#define APIC_BASE_ENABLE (1ull << 11)
+#define APIC_BASE_X2     (1ull << 10)
+#define SVR_ENABLE       0x100u
+#define LVT_MASKED       0x10000u
+#define LVT_NMI          0x400u
+#define LVT_TSC_DEADLINE 0x40000u
+#define DIVIDE_BY_1      0xbu
+#define ICR_PENDING      0x1000u
+#define ICR_ASSERT       0x4000u
+#define ICR_NMI          0x400u
+#define ICR_INIT         0x500u
+#define ICR_STARTUP      0x600u
+#define ICR_OTHERS       0xc0000u
+#define MSR_X2APIC_BASE  0x800u
 
 static volatile uint32_t *registers; /* null in x2APIC mode */
 
@@ -118,11 +119,6 @@ static void icr_send(uint32_t apic_id, uint32_t low)
 void lapic_send(uint32_t apic_id, uint8_t vector)
 {
     icr_send(apic_id, ICR_ASSERT | vector);
-}
-
-void lapic_send_nmi(uint32_t apic_id)
-{
-    icr_send(apic_id, ICR_ASSERT | ICR_NMI);
 }
 
 void lapic_send_nmi_to_others(void)

@@ -1,7 +1,8 @@
 #ifndef OS_KERNEL_ARCH_X86_64_LAPIC_H
 #define OS_KERNEL_ARCH_X86_64_LAPIC_H
 
-/* The local APIC of the calling CPU, x2APIC when the processor has it, else memory mapped. Used for IPIs and the timer. */
+/* The local APIC of the calling CPU, x2APIC when the processor has it, else memory mapped. Used for IPIs and
+ * the timer. */
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -18,10 +19,10 @@ uint32_t lapic_id(void);
 
 void lapic_end_of_interrupt(void);
 
-/* Sends a fixed interrupt. Waits while the previous one is pending (memory-mapped mode only, at most some 100 cycles). */
+/* Sends a fixed interrupt. Waits while the previous one is pending (memory-mapped mode only, at most some 100
+ * cycles). */
 void lapic_send(uint32_t apic_id, uint8_t vector);
 
-void lapic_send_nmi(uint32_t apic_id);
 void lapic_send_nmi_to_others(void);
 void lapic_send_init(uint32_t apic_id);
 void lapic_send_startup(uint32_t apic_id, uint8_t page);

@@ -1,7 +1,8 @@
 #ifndef OS_KERNEL_ARCH_X86_64_PERCPU_H
 #define OS_KERNEL_ARCH_X86_64_PERCPU_H
 
-/* The per-CPU area; GS points at it while the kernel runs. Only its CPU writes it unless a member says otherwise. */
+/* The per-CPU area; GS points at it while the kernel runs. Only its CPU writes it unless a member says
+ * otherwise. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -30,10 +31,10 @@ _Static_assert(sizeof(struct tss) == 104, "TSS layout");
 
 enum ist_stack { IST_NMI, IST_DOUBLE_FAULT, IST_DEBUG, IST_MACHINE_CHECK, IST_COUNT };
 
-#define CPU_STATE_OFFLINE 0u
+#define CPU_STATE_OFFLINE  0u
 #define CPU_STATE_STARTING 1u
-#define CPU_STATE_CLAIMED 2u /* has begun to run */
-#define CPU_STATE_ONLINE 3u
+#define CPU_STATE_CLAIMED  2u /* has begun to run */
+#define CPU_STATE_ONLINE   3u
 
 struct cpu {
     struct cpu *self;
@@ -44,9 +45,9 @@ struct cpu {
     struct thread *current;
     uint64_t shootdown_pending; /* bit n: CPU n waits for this CPU; other CPUs set bits */
 
-    uint32_t irq_depth;         /* nested interrupt handlers */
-    uint32_t state;             /* CPU_STATE_*; read by other CPUs */
-    uint32_t node;              /* NUMA node */
+    uint32_t irq_depth; /* nested interrupt handlers */
+    uint32_t state;     /* CPU_STATE_*; read by other CPUs */
+    uint32_t node;      /* NUMA node */
     uint32_t acpi_id;
     struct thread *idle;
     struct address_space *space; /* in CR3; null: the kernel's own tables */
@@ -66,7 +67,6 @@ struct cpu {
     uint64_t idle_cycles;
     uint64_t idle_since;
 
-    bool apic_is_x2;
     struct tss tss;
     uint64_t gdt[GDT_ENTRIES];
     uint64_t ist_top[IST_COUNT];

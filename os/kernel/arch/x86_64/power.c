@@ -1,13 +1,13 @@
-/* Ends of the machine. Source: ACPI Specification 6.4, "Power Management 1 Control Registers", "Sleep Control and Status
- * Registers". */
+/* Ends of the machine. Source: ACPI Specification 6.4, "Power Management 1 Control Registers", "Sleep Control
+ * and Status Registers". */
 #include "arch/x86_64/power.h"
 
 #include "arch/arch.h"
 #include "arch/x86_64/acpi.h"
 #include "arch/x86_64/kmap.h"
 
-#define DEBUG_EXIT_PORT 0xf4u
-#define PM1_SLEEP_ENABLE (1u << 13)
+#define DEBUG_EXIT_PORT      0xf4u
+#define PM1_SLEEP_ENABLE     (1u << 13)
 #define SLEEP_CONTROL_ENABLE (1u << 5)
 
 void power_debug_exit(uint8_t value)

@@ -1,7 +1,8 @@
 /*
- * Thread switch. Sources: AMD64 APM volume 2, "FS and GS Registers in 64-Bit Mode", "CR3 and TLB". An address space's
- * cpu_mask bit is set before CR3 is loaded and cleared after it was left, so a shootdown that reads the mask after the
- * page table was changed reaches every CPU that may hold a stale entry: a CPU that sets its bit later walks new tables.
+ * Thread switch. Sources: AMD64 APM volume 2, "FS and GS Registers in 64-Bit Mode", "CR3 and TLB". An address
+ * space's cpu_mask bit is set before CR3 is loaded and cleared after it was left, so a shootdown that reads
+ * the mask after the page table was changed reaches every CPU that may hold a stale entry: a CPU that sets
+ * its bit later walks new tables.
  */
 #include "arch/x86_64/switch.h"
 

@@ -8,8 +8,8 @@ struct cpu;
 struct thread;
 
 /*
- * Leaves `from` for `to`: user registers that the kernel does not use, address space, kernel stack, then the stack
- * pointer. Interrupts off, run-queue lock held; returns when `from` runs again, perhaps on another CPU.
+ * Leaves `from` for `to`: user registers that the kernel does not use, address space, kernel stack, then the
+ * stack pointer. Interrupts off, run-queue lock held; returns when `from` runs again, perhaps on another CPU.
  */
 void arch_thread_switch(struct cpu *cpu, struct thread *from, struct thread *to);
 

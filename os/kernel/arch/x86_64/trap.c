@@ -1,7 +1,7 @@
 /*
- * Exception and interrupt dispatch. Source: AMD64 APM volume 2, "Vectors". A page fault on a user address goes to the
- * address space; a fault of a kernel instruction that the exception table names ends at its fix-up; anything else in the
- * kernel is a panic, in a program its end.
+ * Exception and interrupt dispatch. Source: AMD64 APM volume 2, "Vectors". A page fault on a user address
+ * goes to the address space; a fault of a kernel instruction that the exception table names ends at its
+ * fix-up; anything else in the kernel is a panic, in a program its end.
  */
 #include "arch/x86_64/trap.h"
 
@@ -28,11 +28,26 @@ extern const struct exception_entry exception_table_start[];
 extern const struct exception_entry exception_table_end[];
 
 static const char *const names[32] = {
-    "divide error",          "debug",           "non-maskable interrupt", "breakpoint",
-    "overflow",              "bound range",     "invalid opcode",         "device not available",
-    "double fault",          "coprocessor",     "invalid TSS",            "segment not present",
-    "stack fault",           "general protection", "page fault",          "reserved",
-    "x87 floating point",    "alignment check", "machine check",          "SIMD floating point",
+    "divide error",
+    "debug",
+    "non-maskable interrupt",
+    "breakpoint",
+    "overflow",
+    "bound range",
+    "invalid opcode",
+    "device not available",
+    "double fault",
+    "coprocessor",
+    "invalid TSS",
+    "segment not present",
+    "stack fault",
+    "general protection",
+    "page fault",
+    "reserved",
+    "x87 floating point",
+    "alignment check",
+    "machine check",
+    "SIMD floating point",
 };
 
 const char *trap_name(uint64_t vector)
@@ -56,7 +71,8 @@ static _Noreturn void kernel_exception(const struct frame *frame, uint64_t addre
     panic_set_frame(frame);
     if (frame->vector == VECTOR_PAGE_FAULT) {
         panic("%s at %016llx, error %llx%s", trap_name(frame->vector), (unsigned long long)address,
-              (unsigned long long)frame->error, kmap_is_stack_guard(address) ? ", a kernel stack overflowed" : "");
+              (unsigned long long)frame->error,
+              kmap_is_stack_guard(address) ? ", a kernel stack overflowed" : "");
     }
     panic("%s, error %llx", trap_name(frame->vector), (unsigned long long)frame->error);
 }
@@ -74,7 +90,8 @@ static status_t user_fault(const struct frame *frame, uint64_t address)
     return status;
 }
 
-/* Kernel code may touch user memory only at instructions of the exception table; those are served like the user's own. */
+/* Kernel code may touch user memory only at instructions of the exception table; those are served like the
+ * user's own. */
 static void page_fault(struct frame *frame)
 {
     uint64_t address = cr2_read();

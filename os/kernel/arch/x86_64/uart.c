@@ -1,6 +1,7 @@
 /*
  * 16550A UART: polled until its interrupt is wired, queue and interrupt driven afterwards.
- * Source: National Semiconductor PC16550D data sheet, "Registers". Deviations: modem lines and line errors are ignored.
+ * Source: National Semiconductor PC16550D data sheet, "Registers". Deviations: modem lines and line errors
+ * are ignored.
  */
 #include "arch/x86_64/uart.h"
 

@@ -24,14 +24,14 @@ void uart_enable_interrupts(enum uart_id id);
 void uart_interrupt(enum uart_id id);
 
 /*
- * Queues all bytes; "\n" becomes "\r\n" on the console. Waits for the transmitter only when the queue (32 KiB) is full or
- * interrupts are not in use. Whole calls of different CPUs do not mix.
+ * Queues all bytes; "\n" becomes "\r\n" on the console. Waits for the transmitter only when the queue (32
+ * KiB) is full or interrupts are not in use. Whole calls of different CPUs do not mix.
  */
 void uart_write(enum uart_id id, const char *text, size_t bytes);
 
 /*
- * Takes up to `limit` received bytes, waiting for at least one. Returns their number, 0 if the port is absent. With
- * `also` (may be null) it also waits on that queue and returns 0 when stop() says so.
+ * Takes up to `limit` received bytes, waiting for at least one. Returns their number, 0 if the port is
+ * absent. With `also` (may be null) it also waits on that queue and returns 0 when stop() says so.
  */
 struct wait_queue;
 size_t uart_read(enum uart_id id, char *buffer, size_t limit, struct wait_queue *also, bool (*stop)(void));
