@@ -61,7 +61,7 @@ $(SIM_LIB): $(SIM_OBJ)
 	@rm -f $@
 	$(Q)ar rcsD $@ $^
 
-$(O)/%.o: %.c
+$(O)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(call say,CC    $<)
 	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP -c $< -o $@

@@ -31,53 +31,57 @@ OS_LIB_OBJECTS := $(patsubst $(OS_ROOT)%,$(OS_OUT)/user/%.o,$(OS_LIB_SOURCES))
 .PHONY: os
 os: $(OS_OUT)/orrery.elf $(OS_OUT)/orrery-test.elf $(OS_OUT)/initrd.cpio
 
-$(OS_OUT)/obj/%.c.o: $(OS_ROOT)%.c
+$(OS_OUT)/obj/%.c.o: $(OS_ROOT)%.c $(OS_ROOT)os.mk
 	@mkdir -p $(dir $@)
-	$(OS_CC) $(OS_KERNEL_FLAGS) -MMD -MP -c $< -o $@
+	$(call say,CC    $<)
+	$(Q)$(OS_CC) $(OS_KERNEL_FLAGS) -MMD -MP -c $< -o $@
 
-$(OS_OUT)/obj/%.S.o: $(OS_ROOT)%.S
+$(OS_OUT)/obj/%.S.o: $(OS_ROOT)%.S $(OS_ROOT)os.mk
 	@mkdir -p $(dir $@)
-	$(OS_CC) $(OS_KERNEL_FLAGS) -MMD -MP -c $< -o $@
+	$(call say,CC    $<)
+	$(Q)$(OS_CC) $(OS_KERNEL_FLAGS) -MMD -MP -c $< -o $@
 
 $(OS_OUT)/kernel.ld: $(OS_ROOT)kernel/kernel.ld.S $(OS_ROOT)kernel/arch/x86_64/layout.h
 	@mkdir -p $(dir $@)
-	$(OS_CC) -E -P -x c -I$(OS_ROOT) -I$(OS_ROOT)kernel $< -o $@
+	$(Q)$(OS_CC) -E -P -x c -I$(OS_ROOT) -I$(OS_ROOT)kernel $< -o $@
 
 # Linked twice: the second time with the symbols of the first. Text is first in memory, so its addresses stay.
 define OS_LINK_KERNEL
 $(OS_OUT)/$(1).elf: $(2) $(OS_OUT)/kernel.ld $(OS_ROOT)tools/symbols.awk
-	awk -f $(OS_ROOT)tools/symbols.awk /dev/null > $(OS_OUT)/$(1).symbols0.S
-	$(OS_CC) -c $(OS_OUT)/$(1).symbols0.S -o $(OS_OUT)/$(1).symbols0.o
-	$(OS_CC) $(OS_LINK) -Wl,-T,$(OS_OUT)/kernel.ld $(2) $(OS_OUT)/$(1).symbols0.o -o $(OS_OUT)/$(1).first.elf
-	nm -n $(OS_OUT)/$(1).first.elf | awk -f $(OS_ROOT)tools/symbols.awk > $(OS_OUT)/$(1).symbols.S
-	$(OS_CC) -c $(OS_OUT)/$(1).symbols.S -o $(OS_OUT)/$(1).symbols.o
-	$(OS_CC) $(OS_LINK) -Wl,-T,$(OS_OUT)/kernel.ld $(2) $(OS_OUT)/$(1).symbols.o -o $$@.tmp
-	mv $$@.tmp $$@
+	$(Q)awk -f $(OS_ROOT)tools/symbols.awk /dev/null > $(OS_OUT)/$(1).symbols0.S
+	$(Q)$(OS_CC) -c $(OS_OUT)/$(1).symbols0.S -o $(OS_OUT)/$(1).symbols0.o
+	$(Q)$(OS_CC) $(OS_LINK) -Wl,-T,$(OS_OUT)/kernel.ld $(2) $(OS_OUT)/$(1).symbols0.o -o $(OS_OUT)/$(1).first.elf
+	$(Q)nm -n $(OS_OUT)/$(1).first.elf | awk -f $(OS_ROOT)tools/symbols.awk > $(OS_OUT)/$(1).symbols.S
+	$(Q)$(OS_CC) -c $(OS_OUT)/$(1).symbols.S -o $(OS_OUT)/$(1).symbols.o
+	$(Q)$(OS_CC) $(OS_LINK) -Wl,-T,$(OS_OUT)/kernel.ld $(2) $(OS_OUT)/$(1).symbols.o -o $$@.tmp
+	$(Q)mv $$@.tmp $$@
 endef
 $(eval $(call OS_LINK_KERNEL,orrery,$(OS_KERNEL_OBJECTS)))
 $(eval $(call OS_LINK_KERNEL,orrery-test,$(OS_KERNEL_OBJECTS) $(OS_TEST_OBJECTS)))
 
-$(OS_OUT)/user/%.c.o: $(OS_ROOT)%.c
+$(OS_OUT)/user/%.c.o: $(OS_ROOT)%.c $(OS_ROOT)os.mk
 	@mkdir -p $(dir $@)
-	$(OS_CC) $(OS_USER_FLAGS) $(if $(findstring /kernel/,/$*),-I$(OS_ROOT)kernel) -MMD -MP -c $< -o $@
+	$(call say,CC    $<)
+	$(Q)$(OS_CC) $(OS_USER_FLAGS) $(if $(findstring /kernel/,/$*),-I$(OS_ROOT)kernel) -MMD -MP -c $< -o $@
 
-$(OS_OUT)/user/%.S.o: $(OS_ROOT)%.S
+$(OS_OUT)/user/%.S.o: $(OS_ROOT)%.S $(OS_ROOT)os.mk
 	@mkdir -p $(dir $@)
-	$(OS_CC) $(OS_USER_FLAGS) -MMD -MP -c $< -o $@
+	$(call say,CC    $<)
+	$(Q)$(OS_CC) $(OS_USER_FLAGS) -MMD -MP -c $< -o $@
 
 define OS_LINK_PROGRAM
 OS_$(1)_OBJECTS := $(patsubst $(OS_ROOT)%,$(OS_OUT)/user/%.o,$(sort $(wildcard $(OS_ROOT)programs/$(1)/*.c)))
 $(OS_OUT)/programs/$(1): $$(OS_$(1)_OBJECTS) $(OS_LIB_OBJECTS) $(OS_ROOT)lib/program.ld
 	@mkdir -p $$(dir $$@)
-	$(OS_CC) $(OS_LINK) -Wl,-T,$(OS_ROOT)lib/program.ld $$(OS_$(1)_OBJECTS) $(OS_LIB_OBJECTS) -o $$@
-	strip -s $$@ -o $$@.stripped
+	$(Q)$(OS_CC) $(OS_LINK) -Wl,-T,$(OS_ROOT)lib/program.ld $$(OS_$(1)_OBJECTS) $(OS_LIB_OBJECTS) -o $$@
+	$(Q)strip -s $$@ -o $$@.stripped
 endef
 $(foreach p,$(OS_PROGRAMS),$(eval $(call OS_LINK_PROGRAM,$(p))))
 
 # newc archive without dates, owners or paths: the same bytes on every build.
 $(OS_OUT)/initrd.cpio: $(addprefix $(OS_OUT)/programs/,$(OS_PROGRAMS)) $(OS_ROOT)tools/mkcpio.sh
-	sh $(OS_ROOT)tools/mkcpio.sh $(OS_OUT)/programs $(sort $(OS_PROGRAMS)) > $@.tmp
-	mv $@.tmp $@
+	$(Q)sh $(OS_ROOT)tools/mkcpio.sh $(OS_OUT)/programs $(sort $(OS_PROGRAMS)) > $@.tmp
+	$(Q)mv $@.tmp $@
 
 -include $(OS_KERNEL_OBJECTS:.o=.d) $(OS_TEST_OBJECTS:.o=.d) $(OS_LIB_OBJECTS:.o=.d) \
     $(foreach p,$(OS_PROGRAMS),$(OS_$(p)_OBJECTS:.o=.d))
@@ -85,10 +89,10 @@ $(OS_OUT)/initrd.cpio: $(addprefix $(OS_OUT)/programs/,$(OS_PROGRAMS)) $(OS_ROOT
 # Pages made from tables of the source. `os-docs-check` fails when one is out of date.
 .PHONY: os-docs os-docs-check
 os-docs:
-	sh $(OS_ROOT)tools/syscalls-md.sh $(OS_ROOT) $(OS_CC) > $(OS_ROOT)../docs/syscalls.md
-	sh $(OS_ROOT)tools/locking-md.sh $(OS_ROOT) $(OS_CC) > $(OS_ROOT)../docs/locking.md
+	$(Q)sh $(OS_ROOT)tools/syscalls-md.sh $(OS_ROOT) $(OS_CC) > $(OS_ROOT)../docs/syscalls.md
+	$(Q)sh $(OS_ROOT)tools/locking-md.sh $(OS_ROOT) $(OS_CC) > $(OS_ROOT)../docs/locking.md
 
 os-docs-check:
 	@mkdir -p $(OS_OUT)
-	sh $(OS_ROOT)tools/syscalls-md.sh $(OS_ROOT) $(OS_CC) | cmp - $(OS_ROOT)../docs/syscalls.md
-	sh $(OS_ROOT)tools/locking-md.sh $(OS_ROOT) $(OS_CC) | cmp - $(OS_ROOT)../docs/locking.md
+	$(Q)sh $(OS_ROOT)tools/syscalls-md.sh $(OS_ROOT) $(OS_CC) | cmp - $(OS_ROOT)../docs/syscalls.md
+	$(Q)sh $(OS_ROOT)tools/locking-md.sh $(OS_ROOT) $(OS_CC) | cmp - $(OS_ROOT)../docs/locking.md

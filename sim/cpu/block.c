@@ -292,13 +292,6 @@ struct draft {
     unsigned count, size_bytes;
 };
 
-static bool ends_block(const struct insn *insn)
-{
-    unsigned flags = insn_rows[insn->row].flags;
-    bool repeated = (flags & INSN_REP) && (insn->prefixes & (PREFIX_REP | PREFIX_REPNE));
-    return repeated || (flags & (INSN_END | INSN_EXACT)) != 0;
-}
-
 static void draft_block(const struct block_cache *c, const struct cpu *cpu, phys_t at, unsigned max,
                         struct draft *d)
 {
@@ -320,7 +313,7 @@ static void draft_block(const struct block_cache *c, const struct cpu *cpu, phys
         }
         d->size_bytes += in->length;
         d->count++;
-        if (ends_block(in)) {
+        if (insn_ends_block(in)) {
             return;
         }
     }

@@ -7,7 +7,6 @@
  */
 
 #include "cpu/cpu.h"
-#include "apic/lapic.h"
 #include "base/check.h"
 #include "cpu/block.h"
 #include "cpu/cpuid.h"
@@ -15,6 +14,7 @@
 #include "cpu/flags.h"
 #include "cpu/mem.h"
 #include "cpu/msr.h"
+#include "cpu/pending.h"
 
 #include <stdio.h>
 
@@ -121,11 +121,6 @@ void cpu_init_signal(struct cpu *cpu, bool bootstrap)
 
 /* ---- waking ---- */
 
-static bool interrupt_waits(const struct cpu *cpu)
-{
-    return cpu->lapic && cpu->lapic->intr && (cpu->rflags & RFLAGS_IF);
-}
-
 static bool start_up(struct cpu *cpu)
 {
     uint64_t vector = cpu->sipi_vector & 0xff;
@@ -141,7 +136,7 @@ static bool start_up(struct cpu *cpu)
 
 static bool wakes(struct cpu *cpu)
 {
-    bool event = cpu->init_pending || (cpu->nmi_pending && !cpu->nmi_blocked) || interrupt_waits(cpu);
+    bool event = cpu->init_pending || (cpu->nmi_pending && !cpu->nmi_blocked) || cpu_interrupt_waits(cpu);
     switch ((enum cpu_activity)cpu->activity) {
     case CPU_HALTED:
         return event;

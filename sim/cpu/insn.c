@@ -49,6 +49,13 @@ static bool lock_is_legal(const struct insn *insn)
     return (insn_rows[insn->row].flags & INSN_LOCKABLE) != 0 && memory;
 }
 
+bool insn_ends_block(const struct insn *insn)
+{
+    unsigned flags = insn_rows[insn->row].flags;
+    bool repeated = (flags & INSN_REP) && (insn->prefixes & (PREFIX_REP | PREFIX_REPNE));
+    return repeated || (flags & (INSN_END | INSN_EXACT)) != 0;
+}
+
 enum flow insn_check(struct cpu *cpu, const struct insn *insn)
 {
     unsigned flags = insn_rows[insn->row].flags;

@@ -124,6 +124,9 @@ enum decode_result {
  * that CPUID reports absent is DECODE_UD; a legal one that is not built gets a row with exec_not_modelled. */
 enum decode_result insn_decode(unsigned mode, const uint8_t *bytes, unsigned size_bytes, struct insn *out);
 
+/* Must a block of cached operations end with this instruction? */
+bool insn_ends_block(const struct insn *insn);
+
 /* The checks that come before any execution function: LOCK, real mode, CPL. FLOW_NEXT when the instruction may run. */
 enum flow insn_check(struct cpu *cpu, const struct insn *insn);
 /* insn_check, drain if the row asks for it, and the row's function. */

@@ -3,8 +3,8 @@
  * leaving.
  */
 
-#include "apic/lapic.h"
 #include "cpu/op.h"
+#include "cpu/pending.h"
 
 const struct block op_unlinked = {.cost_cycles = INT64_MAX};
 
@@ -19,9 +19,8 @@ static void refund(struct cpu *cpu, const struct block *b, unsigned number)
  * limit. */
 static bool must_leave(const struct cpu *cpu)
 {
-    bool interrupt = cpu->lapic && cpu->lapic->intr && (cpu->rflags & RFLAGS_IF);
     bool queued = cpu->stores.count != 0 && !cpu->drain_limited;
-    return cpu->chain_break || cpu->chain_cut || queued || interrupt;
+    return cpu->chain_break || cpu->chain_cut || queued || cpu_interrupt_waits(cpu);
 }
 
 /* Executes the instruction of op with the clock at its beginning. */

@@ -434,13 +434,6 @@ static op_fn *choose_rep(const struct insn *in)
     return op_find_rep(movs, width_of(in->operand_size_bytes));
 }
 
-static bool ends_block(const struct insn *in)
-{
-    unsigned flags = insn_rows[in->row].flags;
-    bool repeated = (flags & INSN_REP) && (in->prefixes & (PREFIX_REP | PREFIX_REPNE));
-    return repeated || (flags & (INSN_END | INSN_EXACT)) != 0;
-}
-
 /* ---- fusion ---- */
 
 static op_fn *choose_fused(const struct insn *in, unsigned cc)
@@ -489,7 +482,7 @@ static bool build_one(struct block *b, unsigned i, bool live)
     uint64_t next_rip = b->rip + b->cold[i].offset_bytes + in->length;
     struct choice c = {.use = FLAGS_READ, .live = live, .leaves = false};
     op_fn *run;
-    if (ends_block(in)) {
+    if (insn_ends_block(in)) {
         run = insn_rows[in->row].flags & INSN_REP ? choose_rep(in) : choose_branch(op, in, next_rip);
         op->run = run != NULL ? run : op_generic_end;
         return true;
@@ -502,7 +495,7 @@ static bool build_one(struct block *b, unsigned i, bool live)
 static void build_generic(struct block *b)
 {
     for (unsigned i = 0; i < b->count; i++) {
-        b->ops[i].run = ends_block(&b->insns[i]) ? op_generic_end : op_generic;
+        b->ops[i].run = insn_ends_block(&b->insns[i]) ? op_generic_end : op_generic;
     }
 }
 

@@ -10,12 +10,12 @@
  * Deviations: a REP instruction under an interrupt shadow loses the shadow after its first iteration.
  */
 
-#include "apic/lapic.h"
 #include "cpu/block.h"
 #include "cpu/debug_regs.h"
 #include "cpu/exception.h"
 #include "cpu/fetch.h"
 #include "cpu/op.h"
+#include "cpu/pending.h"
 #include "cpu/segment.h"
 
 /* The furthest deadline, so that left_cycles cannot overflow. */
@@ -94,11 +94,6 @@ static enum step deliver_nmi(struct cpu *cpu, enum cpu_stop *stop)
     return delivered(cpu, exception_interrupt(cpu, VECTOR_NMI, EVENT_NMI), stop);
 }
 
-static bool interrupt_waits(const struct cpu *cpu)
-{
-    return cpu->lapic && cpu->lapic->intr && (cpu->rflags & RFLAGS_IF);
-}
-
 /* Takes the vector: the acknowledge cycle to the 8259 goes before the local APIC's own. */
 static uint8_t acknowledge(struct cpu *cpu)
 {
@@ -156,7 +151,7 @@ static enum step take_events(struct cpu *cpu, enum cpu_stop *stop)
     if (cpu->nmi_pending && !cpu->nmi_blocked) {
         return deliver_nmi(cpu, stop);
     }
-    if (!(cpu->shadow & SHADOW_STI) && interrupt_waits(cpu)) {
+    if (!(cpu->shadow & SHADOW_STI) && cpu_interrupt_waits(cpu)) {
         uint8_t vector = acknowledge(cpu);
         return delivered(cpu, exception_interrupt(cpu, vector, EVENT_EXTERNAL), stop);
     }
@@ -343,7 +338,7 @@ static bool is_special(const struct cpu *cpu)
 {
     bool events = cpu->init_pending || cpu->pending_db != 0 || (cpu->nmi_pending && !cpu->nmi_blocked);
     bool alone = cpu->shadow != 0 || (cpu->rflags & (RFLAGS_TF | RFLAGS_RF)) != 0 || (cpu->dr7 & 0xff) != 0;
-    return events || alone || interrupt_waits(cpu) || cpu->single_step_blocks || cpu->step_hook != NULL ||
+    return events || alone || cpu_interrupt_waits(cpu) || cpu->single_step_blocks || cpu->step_hook != NULL ||
            block_cache_has_probes(cpu->blocks);
 }
 

@@ -46,5 +46,8 @@ void console_output(void *console, unsigned port, uint8_t byte, uint64_t now_cyc
     (void)now_cycles;
     if (c->out && (port == 0 || port == SIM_SERIAL_PORTS)) {
         fputc(byte, c->out);
+        if (byte == '\n') {
+            fflush(c->out); /* whoever reads a pipe sees lines as they come */
+        }
     }
 }

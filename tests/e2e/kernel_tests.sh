@@ -42,7 +42,7 @@ fi
 # the same bytes from another directory
 cp -r os Makefile tests "$work/"
 mkdir -p "$work/sim"
-make -s -C "$work" BUILD="$work/build" os >"$work/log" 2>&1
+make -s -C "$work" os >"$work/log" 2>&1
 cmp -s "$kernel" "$work/build/os/orrery.elf" && cmp -s "$initrd" "$work/build/os/initrd.cpio" && ok "the images do not depend on the directory" ||
     fail "the images do not depend on the directory" "$(tail -3 "$work/log")" "$(cmp "$kernel" "$work/build/os/orrery.elf" 2>&1)"
 

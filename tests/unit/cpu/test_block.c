@@ -243,18 +243,119 @@ static void queued_store_to_code_is_executed_before_it_drains(void **state)
     assert_int_equal(s->cpu.gpr[RAX] & 0xff, 0x42);
 }
 
+/* At SCRATCH_AT: mov al, 1; jmp rcx. At PROGRAM_AT: lea rcx, [rip + 2]; jmp rbx, three times, then
+ * mov byte [rbx + 1], 7 and two times again. By then the jumps go through the jump table. */
+static void put_jumps_to_changing_code(struct sys *s)
+{
+    static const char jump[] = "\x48\x8d\x0d\x02\x00\x00\x00\xff\xe3";
+    uint64_t at = PROGRAM_AT;
+    s->cpu.gpr[RBX] = SCRATCH_AT;
+    core_load(s, SCRATCH_AT, "\xb0\x01\xff\xe1", 4);
+    core_load(s, at, "\x88\x83\x00\x01\x00\x00", 6); /* mov [rbx + 0x100], al: sets the page's D bit early */
+    at += 6;
+    for (unsigned i = 0; i < 5; i++) {
+        if (i == 3) {
+            core_load(s, at, "\xc6\x43\x01\x07\x90\x90", 6);
+            at += 6;
+        }
+        core_load(s, at, jump, 9);
+        at += 9;
+    }
+    core_load(s, at, "\xf4", 1);
+    s->cpu.rip = PROGRAM_AT;
+}
+
+static void changed_code_of_another_page_is_not_reached_through_the_jump_table(void **state)
+{
+    struct sys *s = *state;
+    put_jumps_to_changing_code(s);
+    core_run(s, 500);
+    assert_int_equal(s->cpu.gpr[RAX] & 0xff, 7);
+}
+
 static void queued_store_to_code_of_another_page_is_executed_before_it_drains(void **state)
 {
     struct sys *s = *state;
     s->cpu.stores.capacity = 16;
     s->cpu.stores.drain_cycles = 1000;
     mem_flush_all(&s->cpu);
-    s->cpu.gpr[RBX] = SCRATCH_AT;
-    core_load(s, SCRATCH_AT, "\xb0\x01\xc3", 3); /* mov al, 1; ret */
-    /* call rbx; call rbx; mov byte [rbx + 1], 7; nop; nop; call rbx; hlt: the call is chained by then */
-    PROGRAM(s, "\xff\xd3\xff\xd3\xc6\x43\x01\x07\x90\x90\xff\xd3\xf4");
+    put_jumps_to_changing_code(s);
     core_run(s, 500);
     assert_int_equal(s->cpu.gpr[RAX] & 0xff, 7);
+}
+
+static void dropped_block_is_not_reached_through_a_link(void **state)
+{
+    struct sys *s = *state;
+    s->cpu.gpr[RAX] = 0;
+    s->cpu.gpr[RCX] = 4;
+    /* 0: dec ecx; jz end; jmp 0x40; end: hlt. 0x40: add eax, 1 (later 5); mov byte [0x42], 5; jmp 0 */
+    PROGRAM(s, "\xff\xc9\x74\x02\xeb\x3a\xf4");
+    uint8_t body[] = {0x83, 0xc0, 0x01, 0xc6, 0x04, 0x25, 0, 0, 0, 0, 0x05, 0xeb, 0};
+    store_le32(body + 6, PROGRAM_AT + 0x42);
+    body[12] = (uint8_t)(0u - (0x40 + sizeof body));
+    core_load(s, PROGRAM_AT + 0x40, body, sizeof body);
+    core_run(s, 500);
+    assert_int_equal(s->cpu.gpr[RAX], 1 + 5 + 5);
+}
+
+struct drain_log {
+    struct sys *s;
+    uint64_t at_cycles;
+    unsigned count;
+};
+
+static void log_drain(void *target, phys_t a, unsigned size_bytes)
+{
+    struct drain_log *log = target;
+    block_cache_invalidate(log->s->blocks, a, size_bytes);
+    log->at_cycles = cpu_now(&log->s->cpu);
+    log->count++;
+}
+
+static void queued_store_drains_at_the_boundary_of_its_moment_inside_a_chain(void **state)
+{
+    struct sys *s = *state;
+    struct drain_log log = {.s = s};
+    s->cpu.stores.capacity = 16;
+    s->cpu.stores.drain_cycles = 40;
+    s->bus.on_special_write = log_drain;
+    s->bus.on_special_write_target = &log;
+    mem_flush_all(&s->cpu);
+    s->bus.ram.flags[SCRATCH_AT >> PAGE_SHIFT] |= PAGE_WATCH;
+    s->cpu.gpr[RBX] = SCRATCH_AT;
+    s->cpu.gpr[RCX] = 100;
+    PROGRAM(s, "\x90\x90\x88\x03\xff\xc9\x75\xfc\xf4"); /* nop; nop; mov [rbx], al; 0: dec ecx; jnz 0; hlt */
+    core_run(s, 1000);                                  /* the first time links the loop to itself */
+    assert_int_equal(log.count, 1);
+    uint64_t start = cpu_now(&s->cpu);
+    s->cpu.gpr[RCX] = 100;
+    s->cpu.rip = PROGRAM_AT;
+    s->cpu.activity = CPU_ACTIVE;
+    core_run(s, 1000);
+    assert_int_equal(log.count, 2);
+    assert_int_equal(log.at_cycles, start + 2 + 40);
+}
+
+static void overlapping_rep_movs_spreads_the_first_byte(void **state)
+{
+    struct sys *s = *state;
+    for (unsigned size = 1; size <= 4; size *= 4) {
+        s->cpu.gpr[RSI] = SCRATCH_AT + 0x10;
+        s->cpu.gpr[RDI] = SCRATCH_AT + 0x10 + size;
+        s->cpu.gpr[RCX] = 100;
+        s->cpu.activity = CPU_ACTIVE;
+        poke(s, SCRATCH_AT + 0x10, 0x11223344, 4);
+        if (size == 1) {
+            PROGRAM(s, "\x88\x07\x88\x06\xf3\xa4\xf4"); /* writes make both pages fast; rep movsb; hlt */
+            s->cpu.gpr[RAX] = 0x44;
+        } else {
+            PROGRAM(s, "\x90\xf3\xa5\xf4");
+        }
+        core_run(s, 1000);
+        assert_int_equal(s->cpu.gpr[RCX], 0);
+        assert_int_equal(peek(s, SCRATCH_AT + 0x10 + 100 * size, size), size == 1 ? 0x44 : 0x11223344);
+    }
 }
 
 int main(void)
@@ -275,7 +376,11 @@ int main(void)
         CORE_TEST(crossing_instruction_is_seen_changed_in_its_second_page),
         CORE_TEST(probes_beyond_the_limit_are_refused),
         CORE_TEST(queued_store_to_code_is_executed_before_it_drains),
+        CORE_TEST(changed_code_of_another_page_is_not_reached_through_the_jump_table),
         CORE_TEST(queued_store_to_code_of_another_page_is_executed_before_it_drains),
+        CORE_TEST(dropped_block_is_not_reached_through_a_link),
+        CORE_TEST(queued_store_drains_at_the_boundary_of_its_moment_inside_a_chain),
+        CORE_TEST(overlapping_rep_movs_spreads_the_first_byte),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

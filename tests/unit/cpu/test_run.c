@@ -288,6 +288,19 @@ static void fault_in_the_middle_of_a_block_gives_back_what_did_not_run(void **st
     assert_int_equal(cpu_now(&s->cpu), 4);
 }
 
+static void flags_are_exact_at_a_fault_though_later_ones_overwrite_them(void **state)
+{
+    struct sys *s = *state;
+    s->cpu.gpr[RBX] = UINT64_C(0x40000000);
+    s->cpu.gpr[RAX] = UINT64_MAX;
+    PROGRAM(s,
+            "\x48\x83\xc0\x01\x48\x8b\x0b\x48\x83\xc0\x01\xf4"); /* add rax, 1; mov rcx, [rbx]; add rax, 1 */
+    core_run(s, 1000);
+    assert_int_equal(s->cpu.rip, HANDLER_AT + 16 * VECTOR_PF + 1);
+    uint64_t pushed = peek(s, s->cpu.gpr[RSP] + 24, 8);
+    assert_int_equal(pushed & RFLAGS_STATUS, RFLAGS_CF | RFLAGS_ZF | RFLAGS_AF | RFLAGS_PF);
+}
+
 static void triple_fault_shuts_down(void **state)
 {
     struct sys *s = *state;
@@ -439,6 +452,7 @@ int main(void)
         CORE_TEST(step_hook_is_called_before_every_instruction),
         CORE_TEST(soft_interrupt_counts_and_pays_and_returns_behind_itself),
         CORE_TEST(fault_in_the_middle_of_a_block_gives_back_what_did_not_run),
+        CORE_TEST(flags_are_exact_at_a_fault_though_later_ones_overwrite_them),
         CORE_TEST(triple_fault_shuts_down),
         CORE_TEST(instruction_longer_than_15_bytes_is_gp),
         CORE_TEST(undefined_bytes_are_ud),
