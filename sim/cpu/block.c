@@ -381,18 +381,18 @@ static void mark_page(struct block_cache *c, struct block *b)
     }
 }
 
-static uint32_t mode_key(const struct cpu *cpu, bool single)
+static uint32_t mode_key(const struct cpu *cpu, unsigned max_insns)
 {
-    return (uint32_t)cpu->mode | (single ? 4u : 0u);
+    return (uint32_t)cpu->mode | max_insns << 2;
 }
 
-static struct block *make(struct block_cache *c, const struct cpu *cpu, phys_t at, bool single)
+static struct block *make(struct block_cache *c, const struct cpu *cpu, phys_t at, unsigned max_insns)
 {
     struct draft d;
     if (!ram_contains(c->ram, phys(align_down(at.v, PAGE_SIZE_BYTES)), PAGE_SIZE_BYTES)) {
         return NULL;
     }
-    draft_block(c, cpu, at, single ? 1 : BLOCK_INSNS_MAX, &d);
+    draft_block(c, cpu, at, max_insns, &d);
     if (d.count == 0) {
         return NULL;
     }
@@ -400,7 +400,7 @@ static struct block *make(struct block_cache *c, const struct cpu *cpu, phys_t a
     b->rip = cpu->rip;
     b->at = at;
     b->phys_page = align_down(at.v, PAGE_SIZE_BYTES);
-    b->mode = mode_key(cpu, single);
+    b->mode = mode_key(cpu, max_insns);
     uint32_t h = hash_of(at, b->rip, b->mode);
     b->hash_next = c->hash[h];
     c->hash[h] = b;
@@ -411,13 +411,13 @@ static struct block *make(struct block_cache *c, const struct cpu *cpu, phys_t a
     return b;
 }
 
-struct block *block_find(struct block_cache *c, struct cpu *cpu, phys_t at, bool single)
+struct block *block_find(struct block_cache *c, struct cpu *cpu, phys_t at, unsigned max_insns)
 {
-    uint32_t mode = mode_key(cpu, single);
+    uint32_t mode = mode_key(cpu, max_insns);
     for (struct block *b = c->hash[hash_of(at, cpu->rip, mode)]; b != NULL; b = b->hash_next) {
         if (b->at.v == at.v && b->rip == cpu->rip && b->mode == mode) {
             return b;
         }
     }
-    return make(c, cpu, at, single);
+    return make(c, cpu, at, max_insns);
 }

@@ -44,7 +44,7 @@ struct block {
     uint64_t rip;
     phys_t at;
     uint64_t phys_page;
-    uint32_t mode; /* block_mode_key */
+    uint32_t mode; /* enum cpu_mode, and max_insns << 2 */
     uint16_t size_bytes;
     bool dead;
     struct block *hash_next;
@@ -65,13 +65,13 @@ void block_cache_destroy(struct block_cache *c);
 void block_cache_add_cpu(struct block_cache *c, struct cpu *cpu);
 void block_cache_remove_cpu(struct block_cache *c, struct cpu *cpu);
 
-/* The block at rip, whose first byte is at `at`, for the current mode of cpu; made when there is none.
- * single: one instruction. NULL when the code cannot be cached: not RAM, an instruction that crosses the page
- * or does not decode, or a probed address in front of single = false. Must not be called from within a chain
- * of blocks. */
-struct block *block_find(struct block_cache *c, struct cpu *cpu, phys_t at, bool single);
+/* The block at rip, whose first byte is at `at`, for the current mode of cpu; made when there is none. It has
+ * at most max_insns instructions (1 to BLOCK_INSNS_MAX); blocks cut short by this are kept apart from whole
+ * ones. NULL when the code cannot be cached: not RAM, an instruction that crosses the page or does not
+ * decode. Must not be called from within a chain of blocks. */
+struct block *block_find(struct block_cache *c, struct cpu *cpu, phys_t at, unsigned max_insns);
 
-/* Lets op number `which` (0 or 1 from the end) of block `from` go straight on in `to`. */
+/* Lets the link op of block `from` go straight on in `to`. Nothing happens when one of them is dead. */
 void block_link_to(struct block *from, struct op *op, struct block *to);
 
 /* Bytes changed: drops the blocks that overlap them. Cheap when none does. */

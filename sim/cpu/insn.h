@@ -138,8 +138,8 @@ exec_fn exec_not_modelled, exec_nop;
 /* Offset of the next instruction, truncated to the mode's width. */
 static inline uint64_t insn_next_rip(const struct cpu *cpu, const struct insn *insn)
 {
-    uint64_t next = cpu->rip + insn->length;
-    return cpu->mode == MODE_LONG64 ? next : cpu->mode == MODE_PROT32 ? (uint32_t)next : (uint16_t)next;
+    uint64_t next = cpu->rip + insn->length; /* 16-bit code too: only jumps of that size cut EIP to 16 bits */
+    return cpu->mode == MODE_LONG64 ? next : (uint32_t)next;
 }
 
 /* Offset part of the memory operand (base + index*scale + disp, truncated to the address size). */

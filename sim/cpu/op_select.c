@@ -506,7 +506,8 @@ void op_build(struct block *b)
     for (unsigned i = 0; i <= b->count; i++) {
         b->ops[i].number = (uint16_t)i;
     }
-    put_link(last, b->rip + b->size_bytes);
+    uint64_t end = b->rip + b->size_bytes;
+    put_link(last, specialise ? end : (uint32_t)end);
     last->run = op_leave;
     if (!specialise) {
         build_generic(b);

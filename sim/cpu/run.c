@@ -248,7 +248,7 @@ static bool translate_rip(struct cpu *cpu, phys_t *out)
 }
 
 /* The block to run at rip, or NULL: then FLOW_FAULT (fetch) or FLOW_NEXT (cannot be cached). */
-static struct block *find_block(struct cpu *cpu, bool single, enum flow *flow)
+static struct block *find_block(struct cpu *cpu, unsigned max_insns, enum flow *flow)
 {
     phys_t at;
     *flow = FLOW_NEXT;
@@ -262,7 +262,7 @@ static struct block *find_block(struct cpu *cpu, bool single, enum flow *flow)
     if (cpu->stores.count != 0 && mem_store_pending(cpu, phys(align_down(at.v, PAGE_SIZE_BYTES)))) {
         return NULL;
     }
-    struct block *b = block_find(cpu->blocks, cpu, at, single);
+    struct block *b = block_find(cpu->blocks, cpu, at, max_insns);
     if (b != NULL && cpu->mode != MODE_LONG64 && cpu->rip + b->size_bytes - 1 > cpu->seg[SEG_CS].limit) {
         return NULL;
     }
@@ -272,7 +272,7 @@ static struct block *find_block(struct cpu *cpu, bool single, enum flow *flow)
 static enum flow run_single(struct cpu *cpu)
 {
     enum flow flow;
-    const struct block *b = find_block(cpu, true, &flow);
+    const struct block *b = find_block(cpu, 1, &flow);
     if (b != NULL) {
         return run_insn(cpu, &b->insns[0]);
     }
@@ -307,6 +307,30 @@ static bool code_store_queued(const struct cpu *cpu)
     return false;
 }
 
+static enum flow enter(struct cpu *cpu, const struct block *b)
+{
+    cpu->left_cycles -= b->cost_cycles;
+    cpu->retired += b->count;
+    op_run_chain(cpu, b);
+    return (enum flow)cpu->exit_flow;
+}
+
+/* Fewer cycles are left than the block costs: as much of its beginning runs as they pay for, from a copy cut
+ * short. */
+static enum flow run_short(struct cpu *cpu, const struct block *b)
+{
+    enum flow flow;
+    unsigned n = 0;
+    while (b->cost_cycles - b->cold[n + 1].refund_cycles <= cpu->left_cycles) {
+        n++;
+    }
+    if (n < 2) {
+        return run_single(cpu);
+    }
+    const struct block *cut = find_block(cpu, n, &flow);
+    return cut != NULL ? enter(cpu, cut) : run_single(cpu);
+}
+
 static enum flow run_blocks(struct cpu *cpu)
 {
     if (code_store_queued(cpu)) {
@@ -314,7 +338,7 @@ static enum flow run_blocks(struct cpu *cpu)
     }
     enum flow flow;
     const struct op *from = cpu->link_from;
-    struct block *b = find_block(cpu, false, &flow);
+    struct block *b = find_block(cpu, BLOCK_INSNS_MAX, &flow);
     if (b == NULL) {
         return flow == FLOW_FAULT ? flow : run_uncached(cpu);
     }
@@ -322,13 +346,7 @@ static enum flow run_blocks(struct cpu *cpu)
     cpu->link_from = from == cpu->link_from ? from : NULL;
     remember(cpu, b);
     cpu->link_from = NULL;
-    if (b->cost_cycles > cpu->left_cycles) {
-        return run_single(cpu);
-    }
-    cpu->left_cycles -= b->cost_cycles;
-    cpu->retired += b->count;
-    op_run_chain(cpu, b);
-    return (enum flow)cpu->exit_flow;
+    return b->cost_cycles > cpu->left_cycles ? run_short(cpu, b) : enter(cpu, b);
 }
 
 /* ---- the loop ---- */

@@ -105,6 +105,9 @@ static void run_cpu(struct sim *s, struct cpu *cpu, uint64_t deadline_cycles)
         end_with(s, SIM_STOP_NOT_MODELLED);
         break;
     }
+    if (s->ended != SIM_RUNNING || s->request != REQUEST_NONE) {
+        s->now_cycles = cpu_now(cpu); /* it ended here, wherever the slice began */
+    }
 }
 
 static void take_request(struct sim *s)
@@ -137,6 +140,16 @@ static bool all_deaf(const struct sim *s)
     return s->apic_bus.count == 0;
 }
 
+/* When nothing goes on: the moment the last vCPU stopped. */
+static uint64_t last_clock(const struct sim *s)
+{
+    uint64_t clock = s->now_cycles;
+    for (unsigned i = 0; i < s->config.cpus; i++) {
+        clock = cpu_now(&s->cpus[i]) > clock ? cpu_now(&s->cpus[i]) : clock;
+    }
+    return clock;
+}
+
 static uint64_t min64(uint64_t a, uint64_t b)
 {
     return a < b ? a : b;
@@ -149,6 +162,7 @@ static enum sim_stop advance(struct sim *s, uint64_t until_cycles)
     uint64_t event = event_next(s->events);
     uint64_t soonest = min64(min64(event, next.drain_cycles), next.first_clock);
     if (!next.first && next.drain_cycles == EVENT_NEVER && (event == EVENT_NEVER || all_deaf(s))) {
+        s->now_cycles = last_clock(s);
         return SIM_STOP_NO_PROGRESS;
     }
     if (soonest >= until_cycles) {

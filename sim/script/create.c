@@ -17,6 +17,7 @@
 
 #define IMAGE_MAX_BYTES (1024L * 1024L * 1024L)
 #define SEARCH_LEVELS   5u
+#define MACHINES_MAX    64u
 
 struct image_file {
     uint8_t *bytes;
@@ -189,6 +190,15 @@ static void load_images(lua_State *lua, struct lua_machine *m)
     }
 }
 
+static unsigned count_machines(const struct lua_machine *m)
+{
+    unsigned count = 0;
+    for (; m; m = m->next) {
+        count++;
+    }
+    return count;
+}
+
 int machine_create(lua_State *lua)
 {
     struct script_defaults *d = lua_touserdata(lua, lua_upvalueindex(1));
@@ -198,16 +208,17 @@ int machine_create(lua_State *lua)
     luaL_checktype(lua, 1, LUA_TTABLE);
     check_keys(lua);
     read_config(lua, d, &config);
-    struct lua_machine *m = calloc(1, sizeof *m);
-    CHECK(m, "out of memory");
-    m->next = *machines;
-    *machines = m;
-    m->echo = d->echo;
-    m->lua = lua;
-    m->sim = sim_create(&config, &e);
-    if (!m->sim) {
+    if (count_machines(*machines) == MACHINES_MAX) {
+        return luaL_error(lua, "machine: a scenario has at most %d", (int)MACHINES_MAX);
+    }
+    struct sim *sim = sim_create(&config, &e);
+    if (!sim) {
         return luaL_error(lua, "%s", e.text);
     }
+    struct lua_machine *m = calloc(1, sizeof *m);
+    CHECK(m, "out of memory");
+    *m = (struct lua_machine){.sim = sim, .lua = lua, .echo = d->echo, .next = *machines};
+    *machines = m; /* from here on the list frees it */
     sim_on_output(m->sim, machine_output, m);
     load_images(lua, m);
     *(struct lua_machine **)lua_newuserdatauv(lua, sizeof m, 0) = m;

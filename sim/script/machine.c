@@ -84,11 +84,14 @@ void machine_output(void *machine, unsigned port, uint8_t byte, uint64_t now_cyc
 
 static enum sim_stop run(lua_State *lua, struct lua_machine *m, uint64_t until)
 {
-    lua_State *outer = m->lua;
+    if (m->running) {
+        luaL_error(lua, "a probe's function cannot run its own machine");
+    }
     m->lua = lua;
+    m->running = true;
     m->probe_failed = false;
     m->last_stop = sim_run(m->sim, until);
-    m->lua = outer;
+    m->running = false;
     if (m->probe_failed) {
         lua_error(lua); /* the probe's message is on top */
     }

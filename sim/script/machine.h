@@ -36,6 +36,7 @@ struct lua_machine {
     size_t awaited_size;
     unsigned awaited_port;
     bool found;
+    bool running;         /* inside sim_run: a probe's function cannot run the machine again */
     bool probe_failed;    /* an error in a probe's function is on the Lua stack of the run */
     enum sim_stop last_stop;
     bool crashed;         /* the kernel adapter saw a panic, on vCPU crash_cpu */

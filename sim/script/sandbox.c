@@ -47,9 +47,10 @@ static void count_instructions(lua_State *lua, lua_Debug *ar)
     struct sandbox *s = sandbox_of(lua);
     (void)ar;
     s->instructions += HOOK_INSTRUCTIONS;
-    if (s->instructions > SANDBOX_INSTRUCTIONS) {
+    if (s->instructions > s->budget_instructions) {
+        lua_sethook(lua, count_instructions, LUA_MASKCOUNT, 1); /* pcall catches it once, not for ever */
         luaL_error(lua, "the scenario used up its budget of %d million Lua instructions",
-                   (int)(SANDBOX_INSTRUCTIONS / 1000000));
+                   (int)(s->budget_instructions / 1000000));
     }
 }
 
@@ -302,7 +303,7 @@ static void directory_of(const char *path, char *out, size_t size)
 
 bool sandbox_init(struct sandbox *s, const char *scenario, uint64_t seed, struct error *e)
 {
-    *s = (struct sandbox){0};
+    *s = (struct sandbox){.budget_instructions = SANDBOX_INSTRUCTIONS};
     rng_init(&s->random, seed, 0);
     directory_of(scenario, s->directory, sizeof s->directory);
     s->lua = lua_newstate(allocate, s);

@@ -19,11 +19,12 @@
 struct sandbox {
     lua_State *lua;
     struct rng random;
-    uint64_t memory_bytes, instructions;
+    uint64_t memory_bytes, instructions, budget_instructions;
     char directory[1024]; /* of the scenario: where require looks first */
 };
 
-/* Opens the state. scenario is the path of the file, for require. */
+/* Opens the state, with a budget of SANDBOX_INSTRUCTIONS (budget_instructions may be set lower before anything runs).
+ * scenario is the path of the file, for require. */
 bool sandbox_init(struct sandbox *s, const char *scenario, uint64_t seed, struct error *e);
 void sandbox_deinit(struct sandbox *s);
 

@@ -79,13 +79,28 @@ static bool call(lua_State *lua, const char **message)
     return true;
 }
 
-static unsigned result_field(lua_State *lua, const char *name)
+#define RESULTS_KEY "orrery.results"
+
+/* Keeps the prelude's table of results out of the scenario's reach. */
+static void keep_results(lua_State *lua)
 {
     lua_getglobal(lua, "orrery");
     lua_getfield(lua, -1, "results");
-    lua_getfield(lua, -1, name);
-    unsigned v = (unsigned)lua_tointeger(lua, -1);
-    lua_pop(lua, 3);
+    lua_setfield(lua, LUA_REGISTRYINDEX, RESULTS_KEY);
+    lua_pop(lua, 1);
+}
+
+/* A number of the results, without metamethods: nothing can go wrong here, whatever the scenario did to the table. */
+static unsigned result_field(lua_State *lua, const char *name)
+{
+    unsigned v = 0;
+    if (lua_getfield(lua, LUA_REGISTRYINDEX, RESULTS_KEY) == LUA_TTABLE) {
+        lua_pushstring(lua, name);
+        lua_rawget(lua, -2);
+        v = (unsigned)lua_tointeger(lua, -1);
+        lua_pop(lua, 1);
+    }
+    lua_pop(lua, 1);
     return v;
 }
 
@@ -98,6 +113,7 @@ static bool run(struct sandbox *s, const struct script_options *o, struct script
     if (!sandbox_load(s, "prelude", (const char *)prelude, sizeof prelude, e) || !call(s->lua, &message)) {
         return error_set(e, "prelude: %s", message);
     }
+    keep_results(s->lua);
     if (!sandbox_load(s, o->path, o->text, o->size, e)) {
         return false;
     }
@@ -117,6 +133,7 @@ bool script_run(const struct script_options *o, struct script_result *r, struct 
     if (!sandbox_init(&s, o->path, o->defaults.config.seed, e)) {
         return false;
     }
+    s.budget_instructions = o->instructions ? o->instructions : s.budget_instructions;
     bool ok = run(&s, o, r, e);
     sandbox_deinit(&s);
     return ok;

@@ -11,6 +11,7 @@ struct script_options {
     size_t size;
     const char *const *sets; /* KEY=VALUE words */
     unsigned set_count;
+    uint64_t instructions; /* budget of Lua instructions; 0: the usual one */
     struct script_defaults defaults;
 };
 

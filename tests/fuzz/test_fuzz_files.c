@@ -12,11 +12,10 @@
 #include "cpu/cpuid.h"
 
 #define KERNEL_FILE "build/os/orrery.elf"
-#define INITRD_FILE "build/os/initrd.cpio"
 #define SMALL_BYTES 0x300u
 #define RUN_CYCLES  20000u
 
-static struct fuzz_file kernel_file, initrd_file;
+static struct fuzz_file kernel_file;
 
 /* ---- small images made here ---- */
 
@@ -290,7 +289,6 @@ static int open_files(void **state)
 {
     (void)state;
     kernel_file = fuzz_read(KERNEL_FILE);
-    initrd_file = fuzz_read(INITRD_FILE);
     return 0;
 }
 
@@ -298,7 +296,6 @@ static int close_files(void **state)
 {
     (void)state;
     free(kernel_file.bytes);
-    free(initrd_file.bytes);
     return 0;
 }
 

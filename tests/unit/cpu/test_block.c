@@ -74,7 +74,7 @@ static void code_written_each_time_round_runs_as_written(void **state)
     core_run(s, 100000);
     uint32_t sum = 0;
     for (int i = 200; i > 0; i--) {
-        sum += (uint32_t)(int32_t)(int8_t)i;
+        sum = (uint32_t)(sum + bits_sext((uint64_t)i, 8));
     }
     assert_int_equal(s->cpu.gpr[RAX], sum);
 }

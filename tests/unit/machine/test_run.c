@@ -80,6 +80,25 @@ static void a_run_ends_exactly_at_its_cycle_wherever_it_is_cut(void **state)
     sim_destroy(cut);
 }
 
+GUEST_CODE(late_exit_code, ".code32\n movl $1000, %ecx\n 1: loop 1b\n movb $1, %al\n outb %al, $0xf4\n.code64");
+
+static void the_cycle_of_the_end_does_not_depend_on_the_slices(void **state)
+{
+    (void)state;
+    struct sim *whole = guest_create(NULL, late_exit_code, late_exit_code_end);
+    struct sim *cut = guest_create(NULL, late_exit_code, late_exit_code_end);
+    assert_int_equal(sim_run(whole, FOREVER), SIM_STOP_DEBUG_EXIT);
+    uint64_t at = 0;
+    while (sim_run(cut, at) == SIM_STOP_CYCLES) {
+        at += 77;
+    }
+    assert_int_equal(sim_cycles(cut), sim_cycles(whole));
+    assert_true(sim_cycles(whole) > 1000);
+    assert_true(digest_equal(sim_state_hash(cut), sim_state_hash(whole)));
+    sim_destroy(whole);
+    sim_destroy(cut);
+}
+
 /* ---- two CPUs ---- */
 
 /* Copies an AP start-up routine to 0x8000, starts CPU 1 by INIT and SIPI, then counts at 0x3000 while CPU 1 counts at
@@ -367,6 +386,7 @@ int main(void)
         cmocka_unit_test(a_fault_without_an_idt_is_a_triple_fault),
         cmocka_unit_test(what_is_not_modelled_stops_with_its_bytes),
         cmocka_unit_test(a_run_ends_exactly_at_its_cycle_wherever_it_is_cut),
+        cmocka_unit_test(the_cycle_of_the_end_does_not_depend_on_the_slices),
         cmocka_unit_test(two_cpus_advance_in_step),
         cmocka_unit_test(a_stall_holds_one_cpu_back_by_its_cycles),
         cmocka_unit_test(a_lost_start_up_message_leaves_the_second_cpu_waiting),
