@@ -11,7 +11,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PEEL_MAX 64u /* typedef, const, volatile nested deeper than this: a broken file */
+#define POINTER_BYTES  8u
+#define DIMENSIONS_MAX 4u
+/* Beyond these the file is broken: */
+#define PEEL_MAX       64u  /* typedef, const, volatile in each other */
+#define NESTED_MAX     32u  /* arrays of arrays */
+#define ANONYMOUS_MAX  256u /* anonymous members looked into for one name */
+
+/* The next entry beside die, which lies behind it in any file that is whole: a broken one could lead in circles. */
+static bool next_sibling(Dwarf_Die *die)
+{
+    Dwarf_Off here = dwarf_dieoffset(die);
+    return dwarf_siblingof(die, die) == 0 && dwarf_dieoffset(die) > here;
+}
 
 /* ---- the index of file-level names ---- */
 
@@ -50,10 +62,10 @@ static void index_unit(struct symbols *s, Dwarf_Die *unit)
             if (dwarf_child(&die, &value) == 0) {
                 do {
                     index_add(s, &value);
-                } while (dwarf_siblingof(&value, &value) == 0);
+                } while (next_sibling(&value));
             }
         }
-    } while (dwarf_siblingof(&die, &die) == 0);
+    } while (next_sibling(&die));
 }
 
 static int order_variables(const void *a, const void *b)
@@ -147,11 +159,62 @@ static bool peel(Dwarf_Die *type)
     return false;
 }
 
-/* The size in bytes of a peeled type; 0 when unknown. */
-static uint64_t type_size(Dwarf_Die *type)
+/* The dimensions of an array type; returns how many (at most max). A dimension without a bound counts 0. */
+static unsigned dimensions(Dwarf_Die *array, uint64_t *counts, unsigned max)
 {
-    Dwarf_Word size;
-    return dwarf_aggregate_size(type, &size) == 0 ? size : 0;
+    Dwarf_Die die;
+    unsigned n = 0;
+    if (dwarf_child(array, &die) != 0) {
+        return 0;
+    }
+    do {
+        uint64_t value;
+        if (dwarf_tag(&die) == DW_TAG_subrange_type && n < max) {
+            counts[n] = attribute_unsigned(&die, DW_AT_count, &value)         ? value
+                        : attribute_unsigned(&die, DW_AT_upper_bound, &value) ? value + 1
+                                                                              : 0;
+            n++;
+        }
+    } while (next_sibling(&die));
+    return n;
+}
+
+/* The product of an array's dimensions; 0 when unknown. */
+static uint64_t array_count(Dwarf_Die *array)
+{
+    uint64_t counts[DIMENSIONS_MAX], product = 1;
+    unsigned n = dimensions(array, counts, DIMENSIONS_MAX);
+    for (unsigned i = 0; i < n; i++) {
+        product *= counts[i];
+    }
+    return n ? product : 0;
+}
+
+/* The size in bytes of a peeled type; 0 when unknown. Not dwarf_aggregate_size: that follows typedefs in circles. */
+static uint64_t type_size(const Dwarf_Die *type)
+{
+    uint64_t size, factor = 1;
+    Dwarf_Die t = *type;
+    for (unsigned depth = 0; depth < NESTED_MAX; depth++) {
+        if (attribute_unsigned(&t, DW_AT_byte_size, &size)) {
+            return factor * size;
+        }
+        int tag = dwarf_tag(&t);
+        if (tag == DW_TAG_pointer_type) {
+            return factor * POINTER_BYTES;
+        }
+        if (tag == DW_TAG_array_type) {
+            factor *= array_count(&t);
+        } else if (tag != DW_TAG_enumeration_type) {
+            return 0;
+        }
+        Dwarf_Die inner;
+        if (!attribute_type(&t, &inner) || !peel(&inner)) {
+            return 0;
+        }
+        t = inner;
+    }
+    return 0;
 }
 
 static void classify(struct place *p)
@@ -180,8 +243,8 @@ static void classify(struct place *p)
         p->kind = TYPE_UNKNOWN;
         break;
     }
-    p->size_bytes = p->kind == TYPE_POINTER ? 8 : type_size(&p->type);
-    if (p->kind == TYPE_INTEGER && p->size_bytes > 8) {
+    p->size_bytes = p->kind == TYPE_POINTER ? POINTER_BYTES : type_size(&p->type);
+    if (p->kind == TYPE_INTEGER && (p->size_bytes == 0 || p->size_bytes > 8)) {
         p->kind = TYPE_UNKNOWN;
     }
 }
@@ -266,6 +329,9 @@ static bool member_place(const struct place *p, Dwarf_Die *member, struct place 
     if (!attribute_type(member, &type) || !place_make(type, p->address + offset, out)) {
         return false;
     }
+    if (is_field && (bits == 0 || bits > 64 || out->kind != TYPE_INTEGER)) {
+        return false;
+    }
     if (is_field) {
         out->address = p->address + bit_offset / 8;
         out->bit_offset = bit_offset % 8;
@@ -274,7 +340,8 @@ static bool member_place(const struct place *p, Dwarf_Die *member, struct place 
     return true;
 }
 
-bool place_member(const struct place *p, const char *member, struct place *out)
+/* left: how many anonymous members may still be looked into. */
+static bool find_member(const struct place *p, const char *member, unsigned *left, struct place *out)
 {
     Dwarf_Die die, type = p->type;
     if (p->kind != TYPE_STRUCT || dwarf_child(&type, &die) != 0) {
@@ -289,11 +356,20 @@ bool place_member(const struct place *p, const char *member, struct place *out)
         if (name && strcmp(name, member) == 0) {
             return member_place(p, &die, out);
         }
-        if (!name && member_place(p, &die, &inner) && place_member(&inner, member, out)) {
-            return true;
+        if (!name && *left > 0 && member_place(p, &die, &inner)) {
+            --*left;
+            if (find_member(&inner, member, left, out)) {
+                return true;
+            }
         }
-    } while (dwarf_siblingof(&die, &die) == 0);
+    } while (next_sibling(&die));
     return false;
+}
+
+bool place_member(const struct place *p, const char *member, struct place *out)
+{
+    unsigned left = ANONYMOUS_MAX;
+    return find_member(p, member, &left, out);
 }
 
 const char *place_member_name(const struct place *p, unsigned n)
@@ -306,41 +382,14 @@ const char *place_member_name(const struct place *p, unsigned n)
         if (dwarf_tag(&die) == DW_TAG_member && dwarf_diename(&die) && n-- == 0) {
             return dwarf_diename(&die);
         }
-    } while (dwarf_siblingof(&die, &die) == 0);
+    } while (next_sibling(&die));
     return NULL;
 }
 
-/* The dimensions of an array type; returns how many (at most max). A dimension without a bound counts 0. */
-static unsigned dimensions(Dwarf_Die *array, uint64_t *counts, unsigned max)
-{
-    Dwarf_Die die;
-    unsigned n = 0;
-    if (dwarf_child(array, &die) != 0) {
-        return 0;
-    }
-    do {
-        uint64_t value;
-        if (dwarf_tag(&die) == DW_TAG_subrange_type && n < max) {
-            counts[n] = attribute_unsigned(&die, DW_AT_count, &value)         ? value
-                        : attribute_unsigned(&die, DW_AT_upper_bound, &value) ? value + 1
-                                                                              : 0;
-            n++;
-        }
-    } while (dwarf_siblingof(&die, &die) == 0);
-    return n;
-}
-
-#define DIMENSIONS_MAX 4u
-
 uint64_t place_count(const struct place *p)
 {
-    uint64_t counts[DIMENSIONS_MAX], product = 1;
     Dwarf_Die type = p->type;
-    unsigned n = p->kind == TYPE_ARRAY ? dimensions(&type, counts, DIMENSIONS_MAX) : 0;
-    for (unsigned i = 0; i < n; i++) {
-        product *= counts[i];
-    }
-    return n ? product : 0;
+    return p->kind == TYPE_ARRAY ? array_count(&type) : 0;
 }
 
 bool place_element(const struct place *p, uint64_t index, struct place *out)

@@ -29,9 +29,9 @@ expect_same "under load" "$golden" "$(storm "$orrery")"
 kill %1 %2 %3 %4 2>/dev/null
 wait 2>/dev/null
 
-other=$(storm "$orrery" | sed 's/.*/x/')
-[ "$("$orrery" run scenarios/fork-storm.lua --cpus 4 --set processes=1000 --seed 2 --hash | grep '^state-hash:')" != "$golden" ] &&
-    ok "another seed gives another hash" || fail "another seed gives another hash" "$other"
+other=$("$orrery" run scenarios/fork-storm.lua --cpus 4 --set processes=1000 --seed 2 --hash | grep '^state-hash:')
+[ -n "$other" ] && [ "$other" != "$golden" ] && ok "another seed gives another hash" ||
+    fail "another seed gives another hash" "$other"
 
 # simulators built in other ways, the same guest images
 build() {
@@ -47,5 +47,15 @@ build O3 OPT=-O3
 expect_same "built at -O3" "$golden" "$(storm "$work/O3/rel/orrery")"
 build asan MODE=asan
 expect_same "built with ASan and UBSan" "$golden" "$(storm "$work/asan/asan/orrery")"
+
+
+# TLBs of one to four entries: a guest that invalidates correctly must not notice
+build tiny MODE=tiny
+for engine in fast timed; do
+    arch() {
+        "$1" run tests/e2e/arch_hash.lua --cpus 2 --engine $engine | grep '^arch'
+    }
+    expect_same "the architectural state is the same with tiny TLBs, $engine" "$(arch "$orrery")" "$(arch "$work/tiny/tiny/orrery")"
+done
 
 finish

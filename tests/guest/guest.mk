@@ -11,6 +11,7 @@ BENCH_OBJECTS := $(addprefix $(GUEST_OUT)/bench/,start.o bench.o loops.o)
 
 .PHONY: guests guests-bench
 guests: guests-bench guest-sys
+bench: guests
 guests-bench: $(GUEST_OUT)/bench.elf $(GUEST_OUT)/bench.rom
 
 $(GUEST_OUT)/bench/%.o: $(BENCH_ROOT)%.c $(wildcard $(BENCH_ROOT)*.h)

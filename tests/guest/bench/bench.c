@@ -1,7 +1,7 @@
 /*
- * The benchmark guest: one loop of those in loops.c, chosen by the command line "NAME ROUNDS" (decimal). Prints on the
- * debug console (port 0xe9) the lines "begin", "end" and "checksum: HEX", then leaves through the debug-exit port.
- * Whoever times it takes the arrival of the first two lines.
+ * The benchmark guest: one loop of those in loops.c, chosen by the command line "NAME ROUNDS" (decimal).
+ * Prints on the debug console (port 0xe9) the lines "begin", "end" and "checksum: HEX", then leaves through
+ * the debug-exit port. Whoever times it takes the arrival of the first two lines.
  */
 #include "loops.h"
 
@@ -15,9 +15,9 @@ struct start_info {
 };
 
 #define CONSOLE_PORT 0xe9
-#define EXIT_PORT 0xf4
-#define EXIT_PASS 16
-#define EXIT_FAIL 17
+#define EXIT_PORT    0xf4
+#define EXIT_PASS    16
+#define EXIT_FAIL    17
 
 static void print(const char *text)
 {
@@ -29,7 +29,7 @@ static void print(const char *text)
 static void print_hex(uint64_t value)
 {
     for (int shift = 60; shift >= 0; shift -= 4) {
-        out8(CONSOLE_PORT, (uint8_t)"0123456789abcdef"[value >> shift & 15]);
+        out8(CONSOLE_PORT, (uint8_t) "0123456789abcdef"[value >> shift & 15]);
     }
     print("\n");
 }

@@ -3,11 +3,11 @@
 
 /* What start.S and bench.c share. Everything lies below 128 MiB, mapped one to one in pages of 2 MiB. */
 
-#define WINDOW_BASE 0x8000000000 /* 512 GiB: one page table of 4 KiB pages, for the page-mapping loop */
-#define WINDOW_PAGES 512
-#define APIC_BASE 0xfee00000
-#define TIMER_VECTOR 0x40
-#define INT_VECTOR 0x80
+#define WINDOW_BASE     0x8000000000 /* 512 GiB: one page table of 4 KiB pages, for the page-mapping loop */
+#define WINDOW_PAGES    512
+#define APIC_BASE       0xfee00000
+#define TIMER_VECTOR    0x40
+#define INT_VECTOR      0x80
 #define SPURIOUS_VECTOR 0xff
 
 #ifndef __ASSEMBLER__
@@ -18,7 +18,7 @@ struct start_info; /* struct hvm_start_info of the PVH boot protocol */
 /* In start.S */
 extern uint64_t window_table[WINDOW_PAGES];
 extern volatile uint64_t interrupts_taken; /* counted by the handler of INT_VECTOR and that of TIMER_VECTOR */
-extern unsigned char patched_function[]; /* mov $imm32, %eax; ret; on a page of its own */
+extern unsigned char patched_function[];   /* mov $imm32, %eax; ret; on a page of its own */
 
 /* In bench.c; called in 64-bit mode, does not return. */
 void bench_main(const struct start_info *info);

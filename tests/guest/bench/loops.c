@@ -1,27 +1,28 @@
 /*
- * What is measured. Each loop does one thing, keeps its result in a checksum, and takes the same number of instructions
- * on every machine. Memory is in plain arrays below 128 MiB, mapped in pages of 2 MiB.
+ * What is measured. Each loop does one thing, keeps its result in a checksum, and takes the same number of
+ * instructions on every machine. Memory is in plain arrays below 128 MiB, mapped in pages of 2 MiB.
  */
 #include "loops.h"
 
-#define GOLDEN 0x9e3779b97f4a7c15u
-#define WORDS 512
-#define NODE_BYTES 64
-#define SMALL_NODES (256 * 1024 / NODE_BYTES)
-#define LARGE_NODES (8 * 1024 * 1024 / NODE_BYTES)
-#define SORT_COUNT 65536
+#define GOLDEN          0x9e3779b97f4a7c15u
+#define WORDS           512
+#define NODE_BYTES      64
+#define SMALL_NODES     (256 * 1024 / NODE_BYTES)
+#define LARGE_NODES     (8 * 1024 * 1024 / NODE_BYTES)
+#define SORT_COUNT      65536
 #define INSERTION_LIMIT 8
-#define SIEVE_BYTES (1u << 20)
-#define COPY_WORDS (8u * 1024 * 1024 / 8)
-#define SCRATCH_PORT 0x3ff /* scratch register of the first serial port: read back as written, no effect */
-#define TIMER_TICKS 1000
+#define SIEVE_BYTES     (1u << 20)
+#define COPY_WORDS      (8u * 1024 * 1024 / 8)
+#define SCRATCH_PORT    0x3ff /* scratch register of the first serial port: read back as written, no effect */
+#define TIMER_TICKS     1000
 
 struct node {
     struct node *next;
     uint8_t rest[NODE_BYTES - sizeof(struct node *)];
 };
 
-#define ARRAY __attribute__((section(".arrays"), aligned(4096))) /* not cleared: each loop fills what it reads */
+#define ARRAY \
+    __attribute__((section(".arrays"), aligned(4096))) /* not cleared: each loop fills what it reads */
 
 ARRAY static uint64_t words[WORDS];
 ARRAY static struct node nodes[LARGE_NODES];
@@ -306,7 +307,7 @@ static void prepare_timer(void)
     interrupts_taken = 0;
     volatile uint32_t *apic = (uint32_t *)APIC_BASE;
     apic[0xf0 / 4] = 0x100 | SPURIOUS_VECTOR;
-    apic[0x3e0 / 4] = 0xb; /* divide by 1 */
+    apic[0x3e0 / 4] = 0xb;          /* divide by 1 */
     apic[0x320 / 4] = TIMER_VECTOR; /* one-shot */
 }
 

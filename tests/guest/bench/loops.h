@@ -7,7 +7,7 @@
 
 struct loop {
     const char *name;
-    void (*prepare)(void);           /* not timed */
+    void (*prepare)(void);            /* not timed */
     uint64_t (*run)(uint64_t rounds); /* timed; the result is the same on every correct machine */
 };
 

@@ -99,6 +99,32 @@ static void the_cycle_of_the_end_does_not_depend_on_the_slices(void **state)
     sim_destroy(cut);
 }
 
+/* Writes, calls and divides for a while; no interrupts, no clock. */
+GUEST_CODE(work_code, ".code32\n movl $0x6000, %esp\n movl $5000, %ecx\n xorl %eax, %eax\n"
+                      " 1: call 2f\n movl %eax, 0x3000(,%ecx,4)\n loop 1b\n"
+                      " movb $1, %al\n outb %al, $0xf4\n"
+                      " 2: leal 7(%eax,%ecx,2), %eax\n movl $17, %ebx\n xorl %edx, %edx\n divl %ebx\n"
+                      " addl %edx, %eax\n pushfl\n popl %esi\n ret\n.code64");
+
+static void engines_and_memory_models_agree_on_the_architectural_state(void **state)
+{
+    (void)state;
+    struct digest first = {0, 0};
+    for (unsigned i = 0; i < 8; i++) {
+        struct sim_config c;
+        sim_config_init(&c);
+        c.engine = i & 1 ? ENGINE_TIMED : ENGINE_FAST;
+        c.memory_model = i & 2 ? MODEL_TSO : MODEL_SC;
+        c.single_step_blocks = i & 4;
+        struct sim *s = guest_create(&c, work_code, work_code_end);
+        assert_int_equal(sim_run(s, FOREVER), SIM_STOP_DEBUG_EXIT);
+        struct digest d = sim_digest(s, VISIT_ARCH);
+        first = i == 0 ? d : first;
+        assert_true(digest_equal(d, first));
+        sim_destroy(s);
+    }
+}
+
 /* ---- two CPUs ---- */
 
 /* Copies an AP start-up routine to 0x8000, starts CPU 1 by INIT and SIPI, then counts at 0x3000 while CPU 1 counts at
@@ -387,6 +413,7 @@ int main(void)
         cmocka_unit_test(what_is_not_modelled_stops_with_its_bytes),
         cmocka_unit_test(a_run_ends_exactly_at_its_cycle_wherever_it_is_cut),
         cmocka_unit_test(the_cycle_of_the_end_does_not_depend_on_the_slices),
+        cmocka_unit_test(engines_and_memory_models_agree_on_the_architectural_state),
         cmocka_unit_test(two_cpus_advance_in_step),
         cmocka_unit_test(a_stall_holds_one_cpu_back_by_its_cycles),
         cmocka_unit_test(a_lost_start_up_message_leaves_the_second_cpu_waiting),

@@ -2,6 +2,8 @@
 
 #include "observe/symbols.h"
 
+#include "base/bits.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -30,16 +32,17 @@ struct outer {
 
 struct outer test_symbols_object;
 static struct symbols *symbols;
+static uint8_t *self; /* this program's file */
+static size_t self_size;
 
 static int open_self(void **state)
 {
     FILE *f = fopen("/proc/self/exe", "rb");
-    uint8_t *bytes = malloc(64u << 20);
-    size_t size = fread(bytes, 1, 64u << 20, f);
+    self = malloc(64u << 20);
+    self_size = fread(self, 1, 64u << 20, f);
     (void)state;
     fclose(f);
-    symbols = symbols_open("self", bytes, size, NULL);
-    free(bytes);
+    symbols = symbols_open("self", self, self_size, NULL);
     return symbols ? 0 : 1;
 }
 
@@ -47,6 +50,7 @@ static int close_self(void **state)
 {
     (void)state;
     symbols_close(symbols);
+    free(self);
     return 0;
 }
 
@@ -144,6 +148,52 @@ static void an_address_inside_a_function_finds_name_and_line(void **state)
     assert_false(symbols_cover(symbols, 1, &name, &offset));
 }
 
+/* The bytes of this program's section of a name, inside the copy of the file. */
+static uint8_t *section_of(uint8_t *file, const char *name, uint64_t *size)
+{
+    uint8_t *table = file + load_le64(file + 40), *names = table + 64u * load_le16(file + 62);
+    for (unsigned i = 0; i < load_le16(file + 60); i++) {
+        const uint8_t *header = table + 64u * i;
+        if (strcmp((const char *)file + load_le64(names + 24) + load_le32(header), name) == 0) {
+            *size = load_le64(header + 32);
+            return file + load_le64(header + 24);
+        }
+    }
+    fail_msg("no section %s", name);
+    return NULL;
+}
+
+/* Every 9 of a section in turn becomes 200; counts how often the member `high`, 9 bits wide, is refused. */
+static unsigned damage_widths(const char *section)
+{
+    uint64_t size;
+    unsigned refused = 0;
+    uint8_t *bytes = section_of(self, section, &size);
+    for (uint64_t i = 0; i < size; i++) {
+        if (bytes[i] != 9) {
+            continue;
+        }
+        bytes[i] = 200;
+        struct symbols *s = symbols_open("damaged", self, self_size, NULL);
+        struct place p, m;
+        if (symbols_variable(s, "test_symbols_object", &p)) {
+            bool found = place_member(&p, "high", &m);
+            assert_true(!found || m.bit_size <= 64);
+            refused += !found;
+        }
+        symbols_close(s);
+        bytes[i] = 9;
+    }
+    return refused;
+}
+
+/* A width that does not fit 64 bits would run over the buffer of who reads the field. */
+static void a_bit_field_wider_than_64_bits_is_not_found(void **state)
+{
+    (void)state;
+    assert_true(damage_widths(".debug_info") + damage_widths(".debug_abbrev") > 0);
+}
+
 static void damaged_files_open_or_do_not_but_do_no_harm(void **state)
 {
     FILE *f = fopen("/proc/self/exe", "rb");
@@ -171,6 +221,7 @@ int main(void)
         cmocka_unit_test(a_pointer_leads_to_its_type),
         cmocka_unit_test(enumerators_keep_their_sign),
         cmocka_unit_test(an_address_inside_a_function_finds_name_and_line),
+        cmocka_unit_test(a_bit_field_wider_than_64_bits_is_not_found),
         cmocka_unit_test(damaged_files_open_or_do_not_but_do_no_harm),
     };
     return cmocka_run_group_tests(tests, open_self, close_self);
