@@ -21,8 +21,8 @@ struct node {
     uint8_t rest[NODE_BYTES - sizeof(struct node *)];
 };
 
-#define ARRAY \
-    __attribute__((section(".arrays"), aligned(4096))) /* not cleared: each loop fills what it reads */
+/* Nobody clears these: each loop fills what it reads. */
+#define ARRAY __attribute__((section(".arrays"), aligned(4096)))
 
 ARRAY static uint64_t words[WORDS];
 ARRAY static struct node nodes[LARGE_NODES];
