@@ -42,11 +42,28 @@ static uint32_t timer_value(const struct acpi_pm *a, uint64_t now_cycles)
     return (uint32_t)(ticks & (UINT64_MAX >> (64 - timer_bits(a))));
 }
 
+/* How often the top bit has changed since the start. */
+static uint64_t flips_at(const struct acpi_pm *a, uint64_t now_cycles)
+{
+    return clock_ticks(now_cycles, ACPI_PM_HZ) >> (timer_bits(a) - 1);
+}
+
+/* TMR_STS is set by every change, enabled or not; without TMR_EN nobody sees it before the next access, so only with
+ * it there is an event. */
+static void note_flips(struct acpi_pm *a, uint64_t now_cycles)
+{
+    uint64_t flips = flips_at(a, now_cycles);
+    if (flips > a->flips_seen) {
+        a->pm1_status |= ACPI_PM1_TMR;
+    }
+    a->flips_seen = flips;
+}
+
 static void arm(struct acpi_pm *a, uint64_t now_cycles)
 {
-    uint64_t half = UINT64_C(1) << (timer_bits(a) - 1);
-    uint64_t next = (clock_ticks(now_cycles, ACPI_PM_HZ) / half + 1) * half;
-    event_arm(a->events, a->timer, clock_cycles(next, ACPI_PM_HZ));
+    uint64_t next = (flips_at(a, now_cycles) + 1) << (timer_bits(a) - 1);
+    bool wanted = a->pm1_enable & ACPI_PM1_TMR;
+    event_arm(a->events, a->timer, wanted ? clock_cycles(next, ACPI_PM_HZ) : EVENT_NEVER);
 }
 
 static void update_sci(struct acpi_pm *a, uint64_t now_cycles)
@@ -62,7 +79,7 @@ static void top_bit_changed(void *owner, unsigned argument, uint64_t due_cycles)
 {
     (void)argument;
     struct acpi_pm *a = owner;
-    a->pm1_status |= ACPI_PM1_TMR;
+    note_flips(a, due_cycles);
     arm(a, due_cycles);
     update_sci(a, due_cycles);
 }
@@ -137,7 +154,8 @@ static void write_pm(struct acpi_pm *a, unsigned offset, uint8_t value)
 
 static uint8_t read_byte(void *dev, const struct bus_cx *cx, uint16_t port)
 {
-    const struct acpi_pm *a = dev;
+    struct acpi_pm *a = dev;
+    note_flips(a, cx->now_cycles);
     unsigned pm = (unsigned)(port - a->config.base_port), gpe = (unsigned)(port - a->config.gpe0_port);
     if (port == ACPI_RESET_PORT) {
         return a->reset_register;
@@ -154,6 +172,7 @@ static uint8_t read_byte(void *dev, const struct bus_cx *cx, uint16_t port)
 static void write_byte(void *dev, const struct bus_cx *cx, uint16_t port, uint8_t value)
 {
     struct acpi_pm *a = dev;
+    note_flips(a, cx->now_cycles);
     unsigned pm = (unsigned)(port - a->config.base_port), gpe = (unsigned)(port - a->config.gpe0_port);
     if (port == ACPI_RESET_PORT) {
         write_reset(a, value, cx->now_cycles);
@@ -164,6 +183,7 @@ static void write_byte(void *dev, const struct bus_cx *cx, uint16_t port, uint8_
     } else if (gpe < ACPI_GPE0_PORTS) {
         a->gpe0_enable = with_byte(a->gpe0_enable, gpe & 1, value);
     }
+    arm(a, cx->now_cycles);
     update_sci(a, cx->now_cycles);
 }
 
@@ -203,6 +223,7 @@ void acpi_pm_reset(struct acpi_pm *a, uint64_t now_cycles)
 {
     a->pm1_status = a->pm1_enable = a->pm1_control = a->gpe0_status = a->gpe0_enable = 0;
     a->reset_register = 0;
+    a->flips_seen = flips_at(a, now_cycles);
     arm(a, now_cycles);
     update_sci(a, now_cycles);
 }
@@ -220,6 +241,7 @@ void acpi_pm_visit(struct acpi_pm *a, struct visitor *v)
     visit_u16(v, "pm1_status", &a->pm1_status);
     visit_u16(v, "pm1_enable", &a->pm1_enable);
     visit_u16(v, "pm1_control", &a->pm1_control);
+    visit_u64(v, "flips_seen", &a->flips_seen);
     visit_u16(v, "gpe0_status", &a->gpe0_status);
     visit_u16(v, "gpe0_enable", &a->gpe0_enable);
     visit_u8(v, "reset_register", &a->reset_register);

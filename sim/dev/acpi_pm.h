@@ -38,6 +38,7 @@ struct acpi_pm {
 
     /* state */
     uint16_t pm1_status, pm1_enable, pm1_control;
+    uint64_t flips_seen; /* changes of the timer's top bit that are in pm1_status */
     uint16_t gpe0_status, gpe0_enable;
     uint8_t reset_register;
     bool sci_level;

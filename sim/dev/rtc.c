@@ -223,18 +223,28 @@ static void arm(struct rtc *r, uint64_t now_cycles)
     uint64_t period = r->cmos[REG_B] & B_PIE ? period_ticks(r) : 0;
     uint64_t next_period = period ? moment_of(r, (periods_at(r, now_cycles) + 1) * period) : EVENT_NEVER;
     event_arm(r->events, r->periodic_timer, next_period);
-    event_arm(r->events, r->update_timer, r->counting ? moment_of(r, r->update_ticks) : EVENT_NEVER);
+    bool update_seen = r->counting && (r->cmos[REG_B] & (B_UIE | B_AIE));
+    event_arm(r->events, r->update_timer, update_seen ? moment_of(r, r->update_ticks) : EVENT_NEVER);
+}
+
+/* Updates whose moment has come. While no interrupt can come of them they wait here for the next access, so that an
+ * idle machine has nothing to wake for; with one enabled there is an event for each. */
+static void catch_up(struct rtc *r, uint64_t now_cycles)
+{
+    while (r->counting && moment_of(r, r->update_ticks) <= now_cycles) {
+        r->update_ticks += RTC_HZ;
+        if (!(r->cmos[REG_B] & B_SET)) {
+            next_second(r);
+            r->cmos[REG_C] |= (uint8_t)(C_UF | (alarm_matches(r) ? C_AF : 0));
+        }
+    }
 }
 
 static void update_event(void *owner, unsigned argument, uint64_t due_cycles)
 {
     (void)argument;
     struct rtc *r = owner;
-    r->update_ticks += RTC_HZ;
-    if (!(r->cmos[REG_B] & B_SET)) {
-        next_second(r);
-        r->cmos[REG_C] |= (uint8_t)(C_UF | (alarm_matches(r) ? C_AF : 0));
-    }
+    catch_up(r, due_cycles);
     note_periods(r, due_cycles);
     arm(r, due_cycles);
     update_irq(r, due_cycles);
@@ -244,6 +254,7 @@ static void periodic_event(void *owner, unsigned argument, uint64_t due_cycles)
 {
     (void)argument;
     struct rtc *r = owner;
+    catch_up(r, due_cycles);
     note_periods(r, due_cycles);
     arm(r, due_cycles);
     update_irq(r, due_cycles);
@@ -309,6 +320,7 @@ static void write_cmos(struct rtc *r, unsigned index, uint8_t value, uint64_t no
 static uint8_t read_byte(void *dev, const struct bus_cx *cx, uint16_t port)
 {
     struct rtc *r = dev;
+    catch_up(r, cx->now_cycles);
     if (port != RTC_PORT + 1) {
         return 0xff; /* the index cannot be read */
     }
@@ -322,6 +334,7 @@ static uint8_t read_byte(void *dev, const struct bus_cx *cx, uint16_t port)
 static void write_byte(void *dev, const struct bus_cx *cx, uint16_t port, uint8_t value)
 {
     struct rtc *r = dev;
+    catch_up(r, cx->now_cycles);
     if (port == RTC_PORT) {
         r->index = value;
     } else if (port == RTC_PORT + 1) {

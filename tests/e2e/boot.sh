@@ -12,6 +12,7 @@ for machine in "--cpus 1" "--cpus 2 --memory 64M" "--cpus 4 --board microvm" "--
 done
 expect_status "64 cpus come up" 33 "${boot[@]}" --cpus 64 --memory 1G --append "$storm"
 expect_status "64 GiB of RAM" 33 "${boot[@]}" --cpus 1 --memory 64G --append "$storm"
+expect_status "an idle guest that nothing can wake ends with 3" 3 "${boot[@]}"
 expect_status "a cycle limit ends with 4" 4 "${boot[@]}" --max-cycles 1000
 tail -1 "$work/out" | grep -qx 'stopped: cycle limit' && ok "the last line says so" || fail "the last line says so" "$(tail -1 "$work/out")"
 

@@ -7,7 +7,7 @@
  *
  *   SEED=n     the first case (default 1)
  *   CASES=n    how many (default: what the target says)
- *   SECONDS=n  go on until so much time has passed, instead of counting
+ *   FUZZ_SECONDS=n  go on until so much time has passed, instead of counting
  *
  * Whatever goes wrong (a sanitizer's report, a failed CHECK, a hang, a difference) names the case and the command that
  * runs it alone. Include once, in the file that holds main.
@@ -86,7 +86,7 @@ static inline void fuzz_begin(const char *target, uint64_t seed)
 /* Runs one target; the number of cases is the default. ONLY=target runs no other. */
 static inline void fuzz_run(const char *target, uint64_t cases, fuzz_case_fn *fn, void *arg)
 {
-    uint64_t seed = fuzz_number("SEED", 1), seconds = fuzz_number("SECONDS", 0);
+    uint64_t seed = fuzz_number("SEED", 1), seconds = fuzz_number("FUZZ_SECONDS", 0);
     const char *only = getenv("ONLY");
     time_t end = time(NULL) + (time_t)seconds;
     uint64_t done = 0;

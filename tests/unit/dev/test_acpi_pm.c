@@ -72,7 +72,19 @@ static void timer_counts_32_bits_when_the_board_says_so(void **state)
     make(true);
     assert_int_equal(in(PM + 8, 4, tick(0x1000005)), 0x1000005);
     assert_int_equal(in(PM + 9, 1, tick(0x1000005)), 0x00);
+    assert_int_equal(event_next(f.q), EVENT_NEVER); /* nobody listens: an idle machine has nothing to wake for */
+    out(PM + 2, 1, 2, tick(0x1000005));
     assert_int_equal(event_next(f.q), tick(UINT64_C(1) << 31));
+}
+
+static void timer_status_is_there_without_an_event(void **state)
+{
+    (void)state;
+    assert_int_equal(in(PM, 2, tick(0x800000) - 1) & 1, 0);
+    assert_int_equal(in(PM, 2, tick(0x800000)) & 1, 1);
+    out(PM, 2, 1, tick(0x800001));
+    assert_int_equal(in(PM, 2, tick(0xffffff)) & 1, 0);
+    assert_int_equal(in(PM, 2, tick(0x1000000)) & 1, 1);
 }
 
 static void timer_status_marks_every_change_of_the_top_bit(void **state)
@@ -196,7 +208,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(timer_counts_24_bits_and_wraps),
         T(timer_counts_32_bits_when_the_board_says_so),
-        T(timer_status_marks_every_change_of_the_top_bit),
+        T(timer_status_is_there_without_an_event),
+        cmocka_unit_test(timer_status_marks_every_change_of_the_top_bit),
         T(power_button_raises_sci_until_its_status_is_cleared),
         T(enable_register_keeps_known_bits_only),
         T(general_event_raises_sci),

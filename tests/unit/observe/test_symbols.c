@@ -163,13 +163,18 @@ static uint8_t *section_of(uint8_t *file, const char *name, uint64_t *size)
     return NULL;
 }
 
-/* Every 9 of a section in turn becomes 200; counts how often the member `high`, 9 bits wide, is refused. */
-static unsigned damage_widths(const char *section)
+#define STRUCT_ENTRY_BYTES 200u /* the debug information of struct outer, roughly */
+
+/* A width that does not fit 64 bits would run over the buffer of who reads the field. Every 9 among the members of the
+ * struct becomes 200 in turn; one of them is the width of `high`. */
+static void a_bit_field_wider_than_64_bits_is_not_found(void **state)
 {
-    uint64_t size;
+    struct place whole = object();
+    uint64_t size, first = dwarf_dieoffset(&whole.type);
+    uint8_t *bytes = section_of(self, ".debug_info", &size);
     unsigned refused = 0;
-    uint8_t *bytes = section_of(self, section, &size);
-    for (uint64_t i = 0; i < size; i++) {
+    (void)state;
+    for (uint64_t i = first; i < first + STRUCT_ENTRY_BYTES && i < size; i++) {
         if (bytes[i] != 9) {
             continue;
         }
@@ -184,14 +189,7 @@ static unsigned damage_widths(const char *section)
         symbols_close(s);
         bytes[i] = 9;
     }
-    return refused;
-}
-
-/* A width that does not fit 64 bits would run over the buffer of who reads the field. */
-static void a_bit_field_wider_than_64_bits_is_not_found(void **state)
-{
-    (void)state;
-    assert_true(damage_widths(".debug_info") + damage_widths(".debug_abbrev") > 0);
+    assert_true(refused > 0);
 }
 
 static void damaged_files_open_or_do_not_but_do_no_harm(void **state)
