@@ -209,7 +209,7 @@ int main(void)
         T(timer_counts_24_bits_and_wraps),
         T(timer_counts_32_bits_when_the_board_says_so),
         T(timer_status_is_there_without_an_event),
-        cmocka_unit_test(timer_status_marks_every_change_of_the_top_bit),
+        T(timer_status_marks_every_change_of_the_top_bit),
         T(power_button_raises_sci_until_its_status_is_cleared),
         T(enable_register_keeps_known_bits_only),
         T(general_event_raises_sci),
