@@ -139,7 +139,7 @@ PREFIX ?= /usr/local
 install: all
 	install -D -m 755 $(BUILD)/rel/orrery $(DESTDIR)$(PREFIX)/bin/orrery
 	install -d $(DESTDIR)$(PREFIX)/share/orrery
-	cp -r scenarios machines $(DESTDIR)$(PREFIX)/share/orrery/
+	cp -r scenarios $(DESTDIR)$(PREFIX)/share/orrery/
 
 clean:
 	rm -rf $(BUILD)

@@ -12,11 +12,11 @@ void check_set_context(check_context_fn *fn, void *arg);
 _Noreturn void check_failed(const char *file, int line, const char *expression, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
-#define CHECK(expression, ...)                                                                               \
-    do {                                                                                                     \
-        if (__builtin_expect(!(expression), 0)) {                                                            \
-            check_failed(__FILE__, __LINE__, #expression, __VA_ARGS__);                                      \
-        }                                                                                                    \
+#define CHECK(expression, ...)                                          \
+    do {                                                                \
+        if (__builtin_expect(!(expression), 0)) {                       \
+            check_failed(__FILE__, __LINE__, #expression, __VA_ARGS__); \
+        }                                                               \
     } while (0)
 
 #endif

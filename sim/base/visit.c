@@ -76,7 +76,8 @@ static void elements_from_le(void *elements, const uint8_t *bytes, unsigned size
 
 #define CHUNK_ELEMENTS 512u
 
-static void digest_array(struct visitor *v, const char *name, void *elements, unsigned size_bytes, size_t count)
+static void digest_array(struct visitor *v, const char *name, void *elements, unsigned size_bytes,
+                         size_t count)
 {
     (void)name;
     struct digest_visitor *d = (struct digest_visitor *)v;
@@ -156,7 +157,8 @@ static void load_array(struct visitor *v, const char *name, void *elements, unsi
     elements_from_le(elements, buffer_take(s->buffer, name, size_bytes * count), size_bytes, count);
 }
 
-static void compare_array(struct visitor *v, const char *name, void *elements, unsigned size_bytes, size_t count)
+static void compare_array(struct visitor *v, const char *name, void *elements, unsigned size_bytes,
+                          size_t count)
 {
     struct buffer_visitor *s = (struct buffer_visitor *)v;
     if (s->differs) {

@@ -56,7 +56,8 @@ static inline void visit_bool(struct visitor *v, const char *name, bool *p)
     *p = byte != 0;
 }
 
-static inline void visit_array(struct visitor *v, const char *name, void *elements, unsigned size_bytes, size_t count)
+static inline void visit_array(struct visitor *v, const char *name, void *elements, unsigned size_bytes,
+                               size_t count)
 {
     v->array(v, name, elements, size_bytes, count);
 }
@@ -105,8 +106,8 @@ void state_buffer_deinit(struct state_buffer *b);
 struct buffer_visitor {
     struct visitor base;
     struct state_buffer *buffer;
-    bool differs;        /* compare: a difference was found */
-    char where[192];     /* compare: path of the first one */
+    bool differs;    /* compare: a difference was found */
+    char where[192]; /* compare: path of the first one */
     char path[160];
     unsigned path_ends[16], depth;
 };

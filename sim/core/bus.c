@@ -23,7 +23,8 @@ void bus_add_mmio(struct bus *b, phys_t base, uint64_t size_bytes, const struct 
     CHECK(size_bytes > 0 && base.v + size_bytes > base.v, "%s: a range of nothing", ops->name);
     for (unsigned i = 0; i < b->ram.range_count; i++) {
         const struct ram_range *r = &b->ram.ranges[i];
-        CHECK(base.v >= r->base.v + r->size_bytes || r->base.v >= base.v + size_bytes, "%s lies in RAM", ops->name);
+        CHECK(base.v >= r->base.v + r->size_bytes || r->base.v >= base.v + size_bytes, "%s lies in RAM",
+              ops->name);
     }
     unsigned at = b->mmio_count;
     while (at > 0 && b->mmio[at - 1].base.v > base.v) {
@@ -94,7 +95,8 @@ void bus_write(struct bus *b, const struct bus_cx *cx, phys_t a, uint64_t value,
     }
     const struct mmio_range *range = bus_find_mmio(b, a);
     if (range && range->ops->mmio_write) {
-        range->ops->mmio_write(range->dev, cx, a.v - range->base.v, value & bits_size_mask(size_bytes), size_bytes);
+        range->ops->mmio_write(range->dev, cx, a.v - range->base.v, value & bits_size_mask(size_bytes),
+                               size_bytes);
     }
 }
 
@@ -105,7 +107,8 @@ uint64_t bus_port_read(struct bus *b, const struct bus_cx *cx, uint16_t port, un
     return d->ops && d->ops->port_read ? d->ops->port_read(d->dev, cx, port, size_bytes) & mask : mask;
 }
 
-void bus_port_write(struct bus *b, const struct bus_cx *cx, uint16_t port, uint64_t value, unsigned size_bytes)
+void bus_port_write(struct bus *b, const struct bus_cx *cx, uint16_t port, uint64_t value,
+                    unsigned size_bytes)
 {
     const struct port_device *d = &b->port_devices[b->port_map[port]];
     if (d->ops && d->ops->port_write) {

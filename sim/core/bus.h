@@ -9,7 +9,7 @@
 #include "core/device.h"
 #include "core/ram.h"
 
-#define BUS_MMIO_MAX 32u
+#define BUS_MMIO_MAX         32u
 #define BUS_PORT_DEVICES_MAX 64u
 
 struct mmio_range {
@@ -54,7 +54,8 @@ void bus_write(struct bus *b, const struct bus_cx *cx, phys_t a, uint64_t value,
 void bus_write_ram(struct bus *b, phys_t a, uint64_t value, unsigned size_bytes);
 
 uint64_t bus_port_read(struct bus *b, const struct bus_cx *cx, uint16_t port, unsigned size_bytes);
-void bus_port_write(struct bus *b, const struct bus_cx *cx, uint16_t port, uint64_t value, unsigned size_bytes);
+void bus_port_write(struct bus *b, const struct bus_cx *cx, uint16_t port, uint64_t value,
+                    unsigned size_bytes);
 
 /* Loader and debugger access to RAM, any length, no side effect but the bookkeeping. Fail when not all RAM. */
 bool bus_load(struct bus *b, phys_t a, const void *bytes, uint64_t size_bytes);

@@ -27,9 +27,11 @@ struct bus_cx {
 struct device_ops {
     const char *name;
     uint64_t (*port_read)(void *dev, const struct bus_cx *cx, uint16_t port, unsigned size_bytes);
-    void (*port_write)(void *dev, const struct bus_cx *cx, uint16_t port, uint64_t value, unsigned size_bytes);
+    void (*port_write)(void *dev, const struct bus_cx *cx, uint16_t port, uint64_t value,
+                       unsigned size_bytes);
     uint64_t (*mmio_read)(void *dev, const struct bus_cx *cx, uint64_t offset, unsigned size_bytes);
-    void (*mmio_write)(void *dev, const struct bus_cx *cx, uint64_t offset, uint64_t value, unsigned size_bytes);
+    void (*mmio_write)(void *dev, const struct bus_cx *cx, uint64_t offset, uint64_t value,
+                       unsigned size_bytes);
     void (*reset)(void *dev, uint64_t now_cycles); /* cold reset, and the board's reset line */
     void (*visit)(void *dev, struct visitor *v);
 };

@@ -82,7 +82,8 @@ void event_queue_destroy(struct event_queue *q)
     free(q);
 }
 
-unsigned event_timer_add(struct event_queue *q, const char *name, event_fn *fn, void *owner, unsigned argument)
+unsigned event_timer_add(struct event_queue *q, const char *name, event_fn *fn, void *owner,
+                         unsigned argument)
 {
     CHECK(q->timer_count < EVENT_TIMERS_MAX, "too many timers at %s", name);
     q->timers[q->timer_count] = (struct timer){.name = name, .fn = fn, .owner = owner, .argument = argument};

@@ -15,7 +15,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define EVENT_NEVER UINT64_MAX
+#define EVENT_NEVER      UINT64_MAX
 #define EVENT_TIMERS_MAX 1024u /* registering more is a CHECK */
 
 /* due_cycles is the moment the timer was armed for, not the moment it was noticed. */
@@ -27,7 +27,8 @@ struct event_queue *event_queue_create(void);
 void event_queue_destroy(struct event_queue *q);
 
 /* Registers a timer; returns its number. name must outlive the queue. */
-unsigned event_timer_add(struct event_queue *q, const char *name, event_fn *fn, void *owner, unsigned argument);
+unsigned event_timer_add(struct event_queue *q, const char *name, event_fn *fn, void *owner,
+                         unsigned argument);
 
 /* Arms (or re-arms) a timer. A moment before the one being fired is a CHECK. */
 void event_arm(struct event_queue *q, unsigned timer, uint64_t due_cycles);

@@ -18,7 +18,8 @@
 
 static void *reserve(uint64_t size_bytes)
 {
-    void *p = mmap(NULL, size_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void *p =
+        mmap(NULL, size_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     return p == MAP_FAILED ? NULL : p;
 }
 
@@ -32,7 +33,8 @@ bool ram_init(struct ram *r, const struct ram_range *ranges, unsigned count, str
     *r = (struct ram){.range_count = count};
     CHECK(count > 0 && count <= RAM_RANGES_MAX, "%u RAM ranges", count);
     for (unsigned i = 0; i < count; i++) {
-        CHECK(((ranges[i].base.v | ranges[i].size_bytes) & PAGE_MASK_BITS) == 0, "RAM range %u not aligned", i);
+        CHECK(((ranges[i].base.v | ranges[i].size_bytes) & PAGE_MASK_BITS) == 0, "RAM range %u not aligned",
+              i);
         CHECK(ranges[i].base.v >= r->end, "RAM range %u out of order", i);
         r->ranges[i] = ranges[i];
         r->end = ranges[i].base.v + ranges[i].size_bytes;
@@ -43,7 +45,8 @@ bool ram_init(struct ram *r, const struct ram_range *ranges, unsigned count, str
     r->digested = reserve(ram_pages(r));
     if (!r->base || !r->flags || !r->page_digests || !r->digested) {
         ram_deinit(r);
-        return error_set(e, "memory: the host refuses to reserve %llu MiB", (unsigned long long)(r->end >> 20));
+        return error_set(e, "memory: the host refuses to reserve %llu MiB",
+                         (unsigned long long)(r->end >> 20));
     }
     madvise(r->base, r->end, MADV_NOHUGEPAGE); /* a huge page would charge 2 MiB for one touched byte */
     return true;

@@ -29,11 +29,11 @@ struct ram_range {
 };
 
 struct ram {
-    uint8_t *base;       /* host address of physical address 0 */
-    uint64_t end;        /* first physical address above all RAM */
-    uint8_t *flags;      /* one byte a page, enum page_flags */
+    uint8_t *base;  /* host address of physical address 0 */
+    uint64_t end;   /* first physical address above all RAM */
+    uint8_t *flags; /* one byte a page, enum page_flags */
     struct digest *page_digests;
-    uint8_t *digested;   /* 1: page_digests entry is part of sum */
+    uint8_t *digested; /* 1: page_digests entry is part of sum */
     struct ram_range ranges[RAM_RANGES_MAX];
     unsigned range_count;
     uint64_t *dirty_pages; /* page numbers with PAGE_DIRTY, in order of becoming so */

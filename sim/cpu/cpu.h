@@ -38,14 +38,14 @@ struct segment {
     uint16_t attr;
 };
 
-#define SEG_TYPE  0x000fu
-#define SEG_S     0x0010u
-#define SEG_DPL   0x0060u
-#define SEG_P     0x0080u
-#define SEG_AVL   0x1000u
-#define SEG_L     0x2000u
-#define SEG_DB    0x4000u
-#define SEG_G     0x8000u
+#define SEG_TYPE 0x000fu
+#define SEG_S    0x0010u
+#define SEG_DPL  0x0060u
+#define SEG_P    0x0080u
+#define SEG_AVL  0x1000u
+#define SEG_L    0x2000u
+#define SEG_DB   0x4000u
+#define SEG_G    0x8000u
 
 struct table_reg {
     uint64_t base;
@@ -56,10 +56,10 @@ struct table_reg {
 struct fault {
     uint8_t vector;
     bool has_error;
-    bool soft;  /* INT n, INT3, INTO: rip pushed is the next instruction's */
+    bool soft; /* INT n, INT3, INTO: rip pushed is the next instruction's */
     uint32_t error;
-    uint64_t cr2;   /* #PF: the linear address */
-    uint64_t dr6;   /* #DB: bits to set */
+    uint64_t cr2; /* #PF: the linear address */
+    uint64_t dr6; /* #DB: bits to set */
 };
 
 /* What an instruction's execution leads to. */
@@ -73,11 +73,11 @@ enum flow {
 
 /* Why cpu_run came back. */
 enum cpu_stop {
-    CPU_STOP_DEADLINE,     /* the clock reached the deadline */
-    CPU_STOP_BREAK,        /* something outside must be looked at (event queue changed, request raised, halt) */
-    CPU_STOP_PROBE,        /* before the instruction at a probed address */
-    CPU_STOP_SHUTDOWN,     /* triple fault */
-    CPU_STOP_NOT_MODELLED  /* stop_text, rip and the bytes there say what */
+    CPU_STOP_DEADLINE, /* the clock reached the deadline */
+    CPU_STOP_BREAK,    /* something outside must be looked at (event queue changed, request raised, halt) */
+    CPU_STOP_PROBE,    /* before the instruction at a probed address */
+    CPU_STOP_SHUTDOWN, /* triple fault */
+    CPU_STOP_NOT_MODELLED /* stop_text, rip and the bytes there say what */
 };
 
 enum cpu_activity {
@@ -88,7 +88,12 @@ enum cpu_activity {
     CPU_SHUTDOWN
 };
 
-enum cpu_mode { MODE_REAL, MODE_PROT16, MODE_PROT32, MODE_LONG64 }; /* compatibility mode counts as PROT16/32 */
+enum cpu_mode {
+    MODE_REAL,
+    MODE_PROT16,
+    MODE_PROT32,
+    MODE_LONG64
+}; /* compatibility mode counts as PROT16/32 */
 
 /* Shadows: interrupts (and, for MOV SS, #DB) are held off until after the next instruction. */
 #define SHADOW_STI    1u
@@ -138,8 +143,8 @@ struct store_entry {
 
 struct store_queue {
     struct store_entry entries[STORE_QUEUE_MAX];
-    uint32_t head, count; /* ring */
-    uint32_t capacity;    /* 0: sequentially consistent, stores commit at once */
+    uint32_t head, count;  /* ring */
+    uint32_t capacity;     /* 0: sequentially consistent, stores commit at once */
     uint32_t drain_cycles; /* delay bound of the timed drain policy */
 };
 
@@ -168,18 +173,18 @@ struct cpu_msrs {
 
 struct cpu {
     /* ---- hot ---- */
-    uint64_t gpr[GPR_SLOTS];           /* architectural: the first GPR_COUNT */
-    struct host_entry *host;           /* host_tables[mode of the current privilege] */
+    uint64_t gpr[GPR_SLOTS]; /* architectural: the first GPR_COUNT */
+    struct host_entry *host; /* host_tables[mode of the current privilege] */
     /* The lazy status flags (flags.h) are kept apart from each other: neighbours would be stored as one vector, which
      * costs more. */
     uint64_t flag_zero;
-    int64_t left_cycles;               /* deadline_cycles - clock; blocks charge it on entry */
+    int64_t left_cycles; /* deadline_cycles - clock; blocks charge it on entry */
     uint64_t flag_carry;
-    uint64_t retired;                  /* instructions completed */
+    uint64_t retired; /* instructions completed */
     uint64_t flag_sign;
-    uint64_t rip;                      /* offset in CS of the instruction at the boundary */
-    bool chain_break;                  /* come back from cpu_run after this instruction */
-    bool chain_cut;                    /* leave the chain of blocks after this instruction, cpu_run goes on */
+    uint64_t rip;     /* offset in CS of the instruction at the boundary */
+    bool chain_break; /* come back from cpu_run after this instruction */
+    bool chain_cut;   /* leave the chain of blocks after this instruction, cpu_run goes on */
 
     /* ---- architectural ---- */
     uint64_t rflags; /* without RFLAGS_STATUS, which is lazy */
@@ -188,31 +193,31 @@ struct cpu {
     uint64_t cr0, cr2, cr3, cr4, efer, xcr0;
     uint64_t dr[4], dr6, dr7;
     uint8_t cpl;
-    uint8_t mode;                      /* enum cpu_mode, derived (cpu_update_mode) */
-    uint8_t mem_mode;                  /* enum mem_mode, derived */
+    uint8_t mode;     /* enum cpu_mode, derived (cpu_update_mode) */
+    uint8_t mem_mode; /* enum mem_mode, derived */
     struct x87_state x87;
     union xmm xmm[16];
     uint32_t mxcsr;
     struct cpu_msrs msrs;
-    struct rng random;                 /* RDRAND, RDSEED */
-    uint8_t activity;                  /* enum cpu_activity */
-    uint8_t shadow;                    /* SHADOW_* for the next instruction */
+    struct rng random; /* RDRAND, RDSEED */
+    uint8_t activity;  /* enum cpu_activity */
+    uint8_t shadow;    /* SHADOW_* for the next instruction */
     bool nmi_blocked, nmi_pending, init_pending;
-    uint16_t sipi_vector;              /* 0x100 | vector when one is pending, else 0 */
-    uint64_t pending_db;               /* DR6 bits of traps to report at the next boundary */
+    uint16_t sipi_vector; /* 0x100 | vector when one is pending, else 0 */
+    uint64_t pending_db;  /* DR6 bits of traps to report at the next boundary */
     bool monitor_armed;
     phys_t monitor_line;
 
     /* ---- machine level ---- */
-    uint64_t deadline_cycles;          /* clock = deadline_cycles - left_cycles at a boundary */
+    uint64_t deadline_cycles; /* clock = deadline_cycles - left_cycles at a boundary */
     struct tlb tlb;
     struct fetch_latch fetch;
     struct store_queue stores;
-    uint64_t stall_cycles;             /* added to the clock at the next boundary (exploration, tests) */
+    uint64_t stall_cycles; /* added to the clock at the next boundary (exploration, tests) */
 
     /* ---- results handed between the parts; meaningless at a boundary ---- */
     struct fault fault;
-    int64_t refund_cycles;             /* charged for this block beyond the current instruction */
+    int64_t refund_cycles; /* charged for this block beyond the current instruction */
     char stop_text[96];
 
     /* ---- wiring and accelerators: never visited ---- */
@@ -228,18 +233,20 @@ struct cpu {
     /* Every vCPU must drop its host-pointer write entries: a page's flags gained a bit. Wired by the machine. */
     void (*drop_all_write_pointers)(void *target);
     void *machine_target;
-    const struct op *link_from;        /* link that left the chain for want of a target (op.h) */
-    uint8_t exit_flow;                 /* enum flow that the chain of blocks ended with */
-    const struct insn *exit_insn;      /* the instruction that ended it, if one did; valid until the next one runs */
-    bool drain_limited;                /* left_cycles ends where the first queued store is due */
-    bool probe_passed;                 /* cpu_run stopped here for a probe: go on */
+    const struct op *link_from; /* link that left the chain for want of a target (op.h) */
+    uint8_t exit_flow;          /* enum flow that the chain of blocks ended with */
+    const struct insn
+        *exit_insn;     /* the instruction that ended it, if one did; valid until the next one runs */
+    bool drain_limited; /* left_cycles ends where the first queued store is due */
+    bool probe_passed;  /* cpu_run stopped here for a probe: go on */
     uint64_t probe_rip;
-    bool single_step_blocks; /* every block one instruction, plain execution functions: the oracle of the rest */
+    bool
+        single_step_blocks; /* every block one instruction, plain execution functions: the oracle of the rest */
     void (*step_hook)(struct cpu *cpu, void *target); /* when set: called before every instruction */
     void *step_hook_target;
-    const struct code_entry *code;     /* code_tables[user] */
-    const struct jump_entry *jumps;    /* jump_tables[user] */
-    uint32_t block_mode;               /* mode key of the blocks being run (block.h) */
+    const struct code_entry *code;  /* code_tables[user] */
+    const struct jump_entry *jumps; /* jump_tables[user] */
+    uint32_t block_mode;            /* mode key of the blocks being run (block.h) */
     struct host_entry host_tables[MEM_MODE_COUNT][HOST_ENTRIES];
     struct code_entry code_tables[2][CODE_ENTRIES];
     struct jump_entry jump_tables[2][JUMP_ENTRIES];
@@ -252,8 +259,8 @@ struct cpu_config {
     struct block_cache *blocks; /* shared by all vCPUs of a machine */
     const struct cost_table *costs;
     const struct cpuid_model *cpuid;
-    uint64_t seed;              /* of RDRAND */
-    uint32_t store_capacity;    /* 0 = sc; else tso, at most STORE_QUEUE_MAX */
+    uint64_t seed;           /* of RDRAND */
+    uint32_t store_capacity; /* 0 = sc; else tso, at most STORE_QUEUE_MAX */
     uint32_t drain_cycles;
 };
 

@@ -15,7 +15,6 @@
 #include "core/clock.h"
 #include "cpu/cpu.h"
 
-
 #define BASIC_MAX       0x16u
 #define BASIC_MAX_TCG72 0x0du
 #define HYPERVISOR_BASE 0x40000000u

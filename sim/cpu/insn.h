@@ -29,13 +29,13 @@
 #include "cpu/cpu.h"
 #include "cpu/mem.h"
 
-#define INSN_END        0x0001u /* ends a block: changes rip, mode, or what the next instruction may assume */
-#define INSN_CPL0       0x0002u /* #GP(0) unless CPL is 0 */
-#define INSN_LOCKABLE   0x0004u /* LOCK allowed with a memory destination; else #UD */
-#define INSN_PROTECTED  0x0008u /* #UD in real mode */
-#define INSN_REP        0x0010u /* a string instruction: REP prefixes repeat it */
-#define INSN_EXACT      0x0020u /* reads the clock or the outside: runs as a block of its own */
-#define INSN_SERIALISES 0x0040u /* drains the store queue first */
+#define INSN_END            0x0001u /* ends a block: changes rip, mode, or what the next instruction may assume */
+#define INSN_CPL0           0x0002u /* #GP(0) unless CPL is 0 */
+#define INSN_LOCKABLE       0x0004u /* LOCK allowed with a memory destination; else #UD */
+#define INSN_PROTECTED      0x0008u /* #UD in real mode */
+#define INSN_REP            0x0010u /* a string instruction: REP prefixes repeat it */
+#define INSN_EXACT          0x0020u /* reads the clock or the outside: runs as a block of its own */
+#define INSN_SERIALISES     0x0040u /* drains the store queue first */
 #define INSN_NO_MEMORY_COST 0x0080u /* its memory operand is not an access (LEA, NOP, INVLPG, prefetch) */
 
 enum insn_form { FORM_PLAIN, FORM_STRING, FORM_CONTROL, FORM_DEBUG, FORM_SEGMENT, FORM_FAR, FORM_COUNT };
@@ -57,14 +57,15 @@ enum operand_kind {
 };
 
 struct operand {
-    uint8_t kind;       /* enum operand_kind */
+    uint8_t kind; /* enum operand_kind */
     uint8_t reg;
     uint8_t size_bytes; /* 1, 2, 4, 8, 10, 16; 0 for sizes beyond (FXSAVE, XSAVE) and for LEA */
 };
 
-#define INSN_OPERANDS_MAX 4u /* explicit operands, and implicit ones where Zydis lists them before hidden ones */
-#define REG_NONE          0xffu
-#define REG_RIP           0xfeu
+#define INSN_OPERANDS_MAX \
+    4u /* explicit operands, and implicit ones where Zydis lists them before hidden ones */
+#define REG_NONE 0xffu
+#define REG_RIP  0xfeu
 
 #define PREFIX_LOCK  0x01u
 #define PREFIX_REP   0x02u /* F3: REP, REPE, or part of the opcode */
@@ -78,9 +79,9 @@ struct insn {
     uint8_t opcode;    /* last opcode byte; opcode_map: 0, 0x0f, 0x38, 0x3a */
     uint8_t opcode_map;
     uint8_t modrm;
-    uint8_t operand_size_bytes; /* effective: 1, 2, 4 or 8 */
-    uint8_t address_size_bytes; /* effective: 2, 4 or 8 */
-    uint8_t prefixes;           /* PREFIX_* */
+    uint8_t operand_size_bytes;  /* effective: 1, 2, 4 or 8 */
+    uint8_t address_size_bytes;  /* effective: 2, 4 or 8 */
+    uint8_t prefixes;            /* PREFIX_* */
     uint8_t mem_base, mem_index; /* gpr, REG_NONE or REG_RIP */
     uint8_t mem_scale;           /* 1, 2, 4, 8 */
     uint8_t mem_seg;             /* enum seg_reg in force, override included (also of string sources, XLAT) */
@@ -161,7 +162,8 @@ struct insn_rmw {
 };
 
 bool insn_rmw_begin(struct cpu *cpu, const struct insn *insn, unsigned n, struct insn_rmw *rmw);
-void insn_rmw_commit(struct cpu *cpu, const struct insn *insn, unsigned n, const struct insn_rmw *rmw, uint64_t value);
+void insn_rmw_commit(struct cpu *cpu, const struct insn *insn, unsigned n, const struct insn_rmw *rmw,
+                     uint64_t value);
 
 /* Bits of operand n: 8, 16, 32 or 64. */
 static inline unsigned insn_bits(const struct insn *insn, unsigned n)

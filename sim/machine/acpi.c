@@ -164,15 +164,15 @@ static uint64_t write_dsdt(struct tables *t, const struct sim_config *c)
 
 /* ---- FADT ---- */
 
-#define FADT_WBINVD           BIT(0)
-#define FADT_PROC_C1          BIT(2)
-#define FADT_SLP_BUTTON       BIT(5)
-#define FADT_TMR_VAL_EXT      BIT(8)
-#define FADT_RESET_REG_SUP    BIT(10)
-#define FADT_HW_REDUCED_ACPI  BIT(20)
-#define FADT_PWR_BUTTON       BIT(4)
-#define IAPC_LEGACY_DEVICES   BIT(0)
-#define IAPC_8042             BIT(1)
+#define FADT_WBINVD          BIT(0)
+#define FADT_PROC_C1         BIT(2)
+#define FADT_SLP_BUTTON      BIT(5)
+#define FADT_TMR_VAL_EXT     BIT(8)
+#define FADT_RESET_REG_SUP   BIT(10)
+#define FADT_HW_REDUCED_ACPI BIT(20)
+#define FADT_PWR_BUTTON      BIT(4)
+#define IAPC_LEGACY_DEVICES  BIT(0)
+#define IAPC_8042            BIT(1)
 
 static void fadt_ports_pc(struct aml *a)
 {

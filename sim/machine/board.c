@@ -12,13 +12,13 @@
 
 #include "machine/machine.h"
 
-#define HPET_TIMERS     3u
-#define HPET_ROUTES     0x00f00000u /* I/O APIC pins 20..23 */
-#define CMOS_EQUIPMENT  0x14u
-#define CMOS_BASE_KIB   0x15u
-#define CMOS_EXT_KIB    0x17u
-#define CMOS_ABOVE_16M  0x34u
-#define SECONDS_A_DAY   INT64_C(86400)
+#define HPET_TIMERS    3u
+#define HPET_ROUTES    0x00f00000u /* I/O APIC pins 20..23 */
+#define CMOS_EQUIPMENT 0x14u
+#define CMOS_BASE_KIB  0x15u
+#define CMOS_EXT_KIB   0x17u
+#define CMOS_ABOVE_16M 0x34u
+#define SECONDS_A_DAY  INT64_C(86400)
 
 /* ---- interrupt lines ---- */
 
@@ -108,15 +108,17 @@ static struct rtc_date date_of(int64_t seconds)
     int64_t day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
     int64_t month = month_from_march < 10 ? month_from_march + 3 : month_from_march - 9;
     int64_t year = year_of_era + era * 400 + (month <= 2);
-    return (struct rtc_date){(uint16_t)year,         (uint8_t)month,           (uint8_t)day,
-                             (uint8_t)(rest / 3600), (uint8_t)(rest / 60 % 60), (uint8_t)(rest % 60)};
+    return (struct rtc_date){
+        (uint16_t)year,      (uint8_t)month, (uint8_t)day, (uint8_t)(rest / 3600), (uint8_t)(rest / 60 % 60),
+        (uint8_t)(rest % 60)};
 }
 
 /* What a PC's firmware leaves in CMOS about memory. */
 static void fill_cmos(struct sim *s)
 {
     uint64_t extended_kib = (s->map.low_ram_end - BIOS_END) >> 10;
-    uint64_t above_16m = s->map.low_ram_end > (UINT64_C(16) << 20) ? (s->map.low_ram_end - (UINT64_C(16) << 20)) >> 16 : 0;
+    uint64_t above_16m =
+        s->map.low_ram_end > (UINT64_C(16) << 20) ? (s->map.low_ram_end - (UINT64_C(16) << 20)) >> 16 : 0;
     if (extended_kib > 0xffff) {
         extended_kib = 0xffff;
     }
@@ -168,9 +170,7 @@ static void init_common(struct sim *s)
 static void init_i8042(struct sim *s)
 {
     struct i8042_wiring wiring = {
-        .keyboard = isa(s, 1),
-        .mouse = isa(s, 12),
-        .request = requests(s), /* A20 is always open: no line */
+        .keyboard = isa(s, 1), .mouse = isa(s, 12), .request = requests(s), /* A20 is always open: no line */
     };
     i8042_init(&s->board.i8042, &wiring);
     bus_add_ports(&s->bus, I8042_DATA_PORT, 1, &i8042_ops, &s->board.i8042);
@@ -245,11 +245,11 @@ void board_init(struct sim *s)
 void board_visit(struct sim *s, struct visitor *v)
 {
     unsigned board = s->config.board == BOARD_PC ? ON_PC : ON_MICROVM;
-#define DEVICE(field, type, boards)                                                                          \
-    if (ON_##boards & board) {                                                                               \
-        visit_enter(v, #type, 0);                                                                            \
-        type##_visit(&s->board.field, v);                                                                    \
-        visit_leave(v);                                                                                      \
+#define DEVICE(field, type, boards)       \
+    if (ON_##boards & board) {            \
+        visit_enter(v, #type, 0);         \
+        type##_visit(&s->board.field, v); \
+        visit_leave(v);                   \
     }
 #include "machine/board.def"
 #undef DEVICE

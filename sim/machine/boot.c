@@ -39,24 +39,27 @@ struct loader {
     struct error *error;
 };
 
-/* RAM that the memory map reports as usable, so that an image cannot overwrite the firmware tables. */
-static bool usable(const struct memory_map *m, uint64_t base, uint64_t size)
+static bool overlaps(uint64_t base, uint64_t size, uint64_t from, uint64_t to)
 {
-    for (unsigned i = 0; i < m->count; i++) {
-        const struct memory_map_entry *r = &m->entries[i];
-        if (r->type == E820_RAM && base >= r->base && base - r->base <= r->size_bytes) {
-            return size <= r->size_bytes - (base - r->base);
-        }
-    }
-    return false;
+    return base < to && from < base + size;
 }
 
-static bool load_bytes(struct loader *l, const char *what, uint64_t at, const uint8_t *bytes, uint64_t file_bytes,
-                       uint64_t memory_bytes)
+/* RAM that holds nothing of the firmware. The upper half of the BIOS area is free: some linkers put the ELF header of
+ * an image for 1 MiB right below it. */
+static bool usable(const struct loader *l, uint64_t base, uint64_t size)
 {
-    if (!usable(l->map, at, memory_bytes)) {
-        return error_set(l->error, "%s: %s at 0x%llx (%llu bytes) does not fit usable RAM", l->image->kernel_name,
-                         what, (unsigned long long)at, (unsigned long long)memory_bytes);
+    return ram_contains(&l->bus->ram, phys(base), size) &&
+           !overlaps(base, size, BOOT_INFO_BASE, BIOS_BASE + BIOS_TABLES_BYTES) &&
+           !overlaps(base, size, l->map->acpi_base, l->map->low_ram_end);
+}
+
+static bool load_bytes(struct loader *l, const char *what, uint64_t at, const uint8_t *bytes,
+                       uint64_t file_bytes, uint64_t memory_bytes)
+{
+    if (!usable(l, at, memory_bytes)) {
+        return error_set(l->error, "%s: %s at 0x%llx (%llu bytes) does not fit usable RAM",
+                         l->image->kernel_name, what, (unsigned long long)at,
+                         (unsigned long long)memory_bytes);
     }
     bus_load(l->bus, phys(at), bytes, file_bytes);
     if (at < l->kernel_low) {
@@ -109,7 +112,8 @@ static bool put_command_line(struct loader *l)
     const char *text = l->image->command_line ? l->image->command_line : "";
     size_t length = strlen(text);
     if (length > COMMAND_MAX) {
-        return error_set(l->error, "kernel command line of %zu bytes: at most %u", length, (unsigned)COMMAND_MAX);
+        return error_set(l->error, "kernel command line of %zu bytes: at most %u", length,
+                         (unsigned)COMMAND_MAX);
     }
     memcpy(l->info + COMMAND_OFFSET, text, length + 1);
     return true;
@@ -127,8 +131,8 @@ static bool load_pvh(struct loader *l, const struct elf_image *elf, struct boot_
     }
     uint8_t *i = l->info;
     store_le32(i, HVM_START_MAGIC);
-    store_le32(i + 4, 1);                       /* version */
-    store_le32(i + 12, l->initrd_base != 0);    /* nr_modules */
+    store_le32(i + 4, 1);                    /* version */
+    store_le32(i + 12, l->initrd_base != 0); /* nr_modules */
     store_le64(i + 16, BOOT_INFO_BASE + MODULES_OFFSET);
     store_le64(i + 24, BOOT_INFO_BASE + COMMAND_OFFSET);
     store_le64(i + 32, RSDP_BASE);
@@ -218,7 +222,8 @@ static bool load_multiboot(struct loader *l, size_t header, struct boot_entry *o
     uint32_t flags = load_le32(image->kernel + header + 4), entry = 0;
     uint32_t known = (uint32_t)(MULTIBOOT_PAGE_ALIGN | MULTIBOOT_MEMORY_INFO);
     if ((flags & 0xffff) & ~known) {
-        return error_set(l->error, "%s: Multiboot flags 0x%x ask for what is not offered", image->kernel_name, flags);
+        return error_set(l->error, "%s: Multiboot flags 0x%x ask for what is not offered", image->kernel_name,
+                         flags);
     }
     if (flags & MULTIBOOT_ADDRESSES) {
         if (!load_by_addresses(l, header, &entry)) {
@@ -240,8 +245,8 @@ static bool load_multiboot(struct loader *l, size_t header, struct boot_entry *o
     return true;
 }
 
-bool boot_load(struct bus *bus, const struct memory_map *map, const struct sim_image *image, struct boot_entry *out,
-               struct error *e)
+bool boot_load(struct bus *bus, const struct memory_map *map, const struct sim_image *image,
+               struct boot_entry *out, struct error *e)
 {
     struct loader l = {.bus = bus, .map = map, .image = image, .kernel_low = UINT64_MAX, .error = e};
     struct elf_image elf;

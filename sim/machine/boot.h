@@ -14,7 +14,7 @@ struct boot_entry {
 
 /* Puts image, modules, command line and information structures into RAM. On failure RAM may be partly written;
  * the machine has not started. */
-bool boot_load(struct bus *bus, const struct memory_map *map, const struct sim_image *image, struct boot_entry *out,
-               struct error *e);
+bool boot_load(struct bus *bus, const struct memory_map *map, const struct sim_image *image,
+               struct boot_entry *out, struct error *e);
 
 #endif

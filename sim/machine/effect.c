@@ -11,8 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define REGISTER_RIP    16u
-#define REGISTER_RFLAGS 17u
+#define REGISTER_RIP      16u
+#define REGISTER_RFLAGS   17u
 #define VECTOR_NMI_EFFECT 256u
 /* What a driver may change in RFLAGS. */
 #define RFLAGS_WRITABLE (RFLAGS_STATUS | RFLAGS_DF | RFLAGS_IF | RFLAGS_TF | RFLAGS_AC)
@@ -35,8 +35,8 @@ static bool apply_serial(struct sim *s, const struct effect *f, struct error *e)
     }
     struct uart16550 *u = &s->board.uarts[f->arg[0]];
     if (f->byte_count > UART_HOST_BYTES - u->host_count) {
-        return error_set(e, "serial port %llu: %u bytes are already on its line", (unsigned long long)f->arg[0],
-                         u->host_count);
+        return error_set(e, "serial port %llu: %u bytes are already on its line",
+                         (unsigned long long)f->arg[0], u->host_count);
     }
     for (uint32_t i = 0; i < f->byte_count; i++) {
         uart_receive(u, f->bytes[i], s->now_cycles);
@@ -80,7 +80,8 @@ static bool apply_stall(struct sim *s, const struct effect *f, struct error *e)
 static bool apply_interrupt(struct sim *s, const struct effect *f, struct error *e)
 {
     if (f->arg[0] > VECTOR_NMI_EFFECT || f->arg[0] < 16) {
-        return error_set(e, "interrupt vector %llu: 16 to 255, or 256 for NMI", (unsigned long long)f->arg[0]);
+        return error_set(e, "interrupt vector %llu: 16 to 255, or 256 for NMI",
+                         (unsigned long long)f->arg[0]);
     }
     struct apic_message m = {.vector = (uint8_t)f->arg[0],
                              .delivery = f->arg[0] == VECTOR_NMI_EFFECT ? APIC_NMI : APIC_FIXED};
@@ -91,7 +92,8 @@ static bool apply_interrupt(struct sim *s, const struct effect *f, struct error 
 static bool apply_range(struct sim *s, const struct effect *f, struct error *e)
 {
     if (f->arg[2] > VECTOR_NMI_EFFECT || f->arg[2] < 16) {
-        return error_set(e, "interrupt vector %llu: 16 to 255, or 256 for NMI", (unsigned long long)f->arg[2]);
+        return error_set(e, "interrupt vector %llu: 16 to 255, or 256 for NMI",
+                         (unsigned long long)f->arg[2]);
     }
     s->ranges[f->cpu] = (struct interrupt_range){
         .armed = f->arg[0] <= f->arg[1],

@@ -58,7 +58,8 @@ static struct phdr phdr_read(const struct elf_file *f, uint64_t at)
                          load_le32(p + 12), load_le32(p + 16), load_le32(p + 20)};
 }
 
-static bool add_segment(const struct elf_file *f, const struct phdr *h, struct elf_image *out, struct error *e)
+static bool add_segment(const struct elf_file *f, const struct phdr *h, struct elf_image *out,
+                        struct error *e)
 {
     if (h->memsz == 0) {
         return true;

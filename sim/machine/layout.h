@@ -11,14 +11,15 @@
 #define HIGH_RAM_BASE UINT64_C(0x100000000)
 
 /* Below 1 MiB. */
-#define BOOT_INFO_BASE  UINT64_C(0x9e000) /* PVH or Multiboot information, reserved in the memory map */
-#define BOOT_INFO_BYTES UINT64_C(0x2000)
-#define BASE_RAM_END    BOOT_INFO_BASE
-#define VIDEO_BASE      UINT64_C(0xa0000)
-#define BIOS_BASE       UINT64_C(0xf0000) /* RSDP and MP floating pointer, where a scan finds them */
-#define BIOS_END        UINT64_C(0x100000)
-#define RSDP_BASE       BIOS_BASE
-#define MP_TABLE_BASE   (BIOS_BASE + 0x100)
+#define BOOT_INFO_BASE    UINT64_C(0x9e000) /* PVH or Multiboot information, reserved in the memory map */
+#define BOOT_INFO_BYTES   UINT64_C(0x2000)
+#define BASE_RAM_END      BOOT_INFO_BASE
+#define VIDEO_BASE        UINT64_C(0xa0000)
+#define BIOS_BASE         UINT64_C(0xf0000) /* RSDP and MP floating pointer, where a scan finds them */
+#define BIOS_END          UINT64_C(0x100000)
+#define BIOS_TABLES_BYTES UINT64_C(0x8000)
+#define RSDP_BASE         BIOS_BASE
+#define MP_TABLE_BASE     (BIOS_BASE + 0x100)
 
 /* ACPI tables: the last bytes of low RAM, reported as ACPI reclaimable. */
 #define ACPI_TABLES_BYTES UINT64_C(0x10000)
@@ -36,18 +37,18 @@
 #define GPE0_BYTES        4u
 #define RESET_PORT        0xcf9u
 
-#define COM1_PORT          0x3f8u
-#define COM2_PORT          0x2f8u
+#define COM1_PORT 0x3f8u
+#define COM2_PORT 0x2f8u
 
 /* ISA interrupts; on the I/O APIC they arrive at the pin of the same number, except the PIT at pin 2. */
-#define IRQ_PIT      0u
-#define IRQ_CASCADE  2u
-#define IRQ_COM2     3u
-#define IRQ_COM1     4u
-#define IRQ_RTC      8u
-#define IRQ_SCI      9u
-#define GSI_PIT      2u
-#define GSI_GED      9u /* microvm: the generic event device */
+#define IRQ_PIT     0u
+#define IRQ_CASCADE 2u
+#define IRQ_COM2    3u
+#define IRQ_COM1    4u
+#define IRQ_RTC     8u
+#define IRQ_SCI     9u
+#define GSI_PIT     2u
+#define GSI_GED     9u /* microvm: the generic event device */
 
 /* An I/O APIC ID above all local APIC IDs, as far as its four bits go. */
 #define IOAPIC_ID(cpus) ((uint8_t)((cpus) < 16 ? (cpus) : 0))

@@ -36,7 +36,7 @@ struct interrupt_range {
     bool armed;
     uint64_t first, last;
     uint16_t vector;
-    bool fired;           /* at fired_rip: the same instruction is not interrupted twice in a row */
+    bool fired; /* at fired_rip: the same instruction is not interrupted twice in a row */
     uint64_t fired_rip;
 };
 
@@ -60,15 +60,15 @@ struct sim {
     struct board board;
 
     /* the run */
-    uint64_t now_cycles;    /* the cut */
+    uint64_t now_cycles;           /* the cut */
     uint64_t phases[SIM_CPUS_MAX]; /* start phase of each vCPU, from the seed */
-    enum sim_stop ended;    /* SIM_RUNNING until the machine has ended for good */
+    enum sim_stop ended;           /* SIM_RUNNING until the machine has ended for good */
     bool stop_asked;
     enum machine_request request;
     uint32_t exit_value;
     unsigned stop_cpu;
     char stop_text[256];
-    struct cpu *running;    /* the vCPU inside cpu_run, or NULL */
+    struct cpu *running; /* the vCPU inside cpu_run, or NULL */
 
     /* observers and effects */
     sim_output_fn *on_output;

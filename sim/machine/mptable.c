@@ -10,18 +10,19 @@
 
 #include <string.h>
 
-#define MP_PROCESSOR      0u
-#define MP_BUS            1u
-#define MP_IOAPIC         2u
-#define MP_IO_INTERRUPT   3u
-#define MP_LOCAL          4u
-#define MP_INT            0u
-#define MP_NMI            1u
-#define MP_EXTINT         3u
-#define ISA_INTERRUPTS    16u
+#define MP_PROCESSOR        0u
+#define MP_BUS              1u
+#define MP_IOAPIC           2u
+#define MP_IO_INTERRUPT     3u
+#define MP_LOCAL            4u
+#define MP_INT              0u
+#define MP_NMI              1u
+#define MP_EXTINT           3u
+#define ISA_INTERRUPTS      16u
 #define PROCESSOR_SIGNATURE 0x00a60f12u
 
-static void interrupt(struct aml *a, unsigned entry, unsigned type, unsigned source_irq, unsigned to, unsigned pin)
+static void interrupt(struct aml *a, unsigned entry, unsigned type, unsigned source_irq, unsigned to,
+                      unsigned pin)
 {
     aml_u8(a, entry);
     aml_u8(a, type);

@@ -14,7 +14,8 @@ unsigned firmware_node_of_cpu(const struct sim_config *c, unsigned cpu)
 /* Offset, in RAM counted without the hole below 4 GiB, at which a node starts. */
 static uint64_t node_start(const struct sim_config *c, unsigned node)
 {
-    return node == c->numa_nodes ? c->memory_bytes : align_down(c->memory_bytes / c->numa_nodes * node, NODE_ALIGN);
+    return node == c->numa_nodes ? c->memory_bytes
+                                 : align_down(c->memory_bytes / c->numa_nodes * node, NODE_ALIGN);
 }
 
 unsigned firmware_node_memory(const struct sim_config *c, const struct memory_map *map, unsigned node,

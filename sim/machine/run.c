@@ -23,7 +23,8 @@ struct schedule {
 
 static struct schedule schedule_make(struct sim *s)
 {
-    struct schedule r = {.first_clock = EVENT_NEVER, .first_deadline = EVENT_NEVER, .drain_cycles = EVENT_NEVER};
+    struct schedule r = {
+        .first_clock = EVENT_NEVER, .first_deadline = EVENT_NEVER, .drain_cycles = EVENT_NEVER};
     for (unsigned i = 0; i < s->config.cpus; i++) {
         struct cpu *cpu = &s->cpus[i];
         uint64_t drain = mem_drain_next(cpu);
@@ -66,8 +67,9 @@ static void describe_cpu(struct sim *s, struct cpu *cpu, const char *what)
         }
     }
     s->stop_cpu = cpu->number;
-    snprintf(s->stop_text, sizeof s->stop_text, "%s at cpu %u, cycle %llu, rip 0x%llx, bytes%s", what, cpu->number,
-             (unsigned long long)cpu_now(cpu), (unsigned long long)cpu->rip, bytes[0] ? bytes : " unreadable");
+    snprintf(s->stop_text, sizeof s->stop_text, "%s at cpu %u, cycle %llu, rip 0x%llx, bytes%s", what,
+             cpu->number, (unsigned long long)cpu_now(cpu), (unsigned long long)cpu->rip,
+             bytes[0] ? bytes : " unreadable");
 }
 
 /* Runs the observers of a probed address; the vCPU stands before the instruction. */
@@ -90,7 +92,8 @@ static void run_cpu(struct sim *s, struct cpu *cpu, uint64_t deadline_cycles)
     case CPU_STOP_DEADLINE:
         break;
     case CPU_STOP_BREAK:
-        cpu_wake(cpu, cpu_now(cpu)); /* it may have halted with an interrupt already pending: no edge will come */
+        cpu_wake(cpu,
+                 cpu_now(cpu)); /* it may have halted with an interrupt already pending: no edge will come */
         break;
     case CPU_STOP_PROBE:
         s->now_cycles = cpu_now(cpu);
@@ -127,9 +130,25 @@ static void take_request(struct sim *s)
     }
 }
 
-/* All vCPUs wait and none of them takes maskable interrupts: only a message in flight could help. */
+/* True for an input that does not need RFLAGS.IF: NMI, INIT, SMI, not masked (bits as in LVT and redirection entry). */
+static bool wakes_the_deaf(uint64_t entry)
+{
+    enum apic_delivery mode = (enum apic_delivery)(entry >> 8 & 7);
+    return !(entry & IOAPIC_RTE_MASKED) && (mode == APIC_NMI || mode == APIC_INIT || mode == APIC_SMI);
+}
+
+/* All vCPUs wait and none of them takes maskable interrupts: only a message in flight could help, or a device whose
+ * interrupt the guest has made an NMI. (LINT0 of the bootstrap processor is the only local pin that is wired.) */
 static bool all_deaf(const struct sim *s)
 {
+    for (unsigned pin = 0; pin < IOAPIC_PINS; pin++) {
+        if (wakes_the_deaf(s->ioapic.rte[pin])) {
+            return false;
+        }
+    }
+    if (wakes_the_deaf(s->lapics[0].lvt[LVT_LINT0])) {
+        return false;
+    }
     for (unsigned i = 0; i < s->config.cpus; i++) {
         const struct cpu *cpu = &s->cpus[i];
         bool waits = cpu->activity == CPU_HALTED || cpu->activity == CPU_MWAIT;

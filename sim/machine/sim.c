@@ -16,13 +16,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RTC_START_2026 INT64_C(1767225600) /* 2026-01-01 00:00:00 UTC */
-#define PHASE_CYCLES   64u                 /* start phases are below this */
-#define STREAM_PHASE   1u                  /* random streams of the seed */
-#define STREAM_RDRAND  16u                 /* plus the vCPU number */
-#define STORE_DRAIN_CYCLES 40u             /* tso: a store waits at most this long; assumed */
-#define IPI_CYCLES     300u                /* uncalibrated */
-#define IOAPIC_CYCLES  300u                /* uncalibrated */
+#define RTC_START_2026         INT64_C(1767225600) /* 2026-01-01 00:00:00 UTC */
+#define PHASE_CYCLES           64u                 /* start phases are below this */
+#define STREAM_PHASE           1u                  /* random streams of the seed */
+#define STREAM_RDRAND          16u                 /* plus the vCPU number */
+#define STORE_DRAIN_CYCLES     40u                 /* tso: a store waits at most this long; assumed */
+#define IPI_CYCLES             300u                /* uncalibrated */
+#define IOAPIC_CYCLES          300u                /* uncalibrated */
 #define DEFAULT_STORE_CAPACITY STORE_QUEUE_MAX
 
 void sim_config_init(struct sim_config *c)
@@ -46,7 +46,8 @@ static bool config_check(const struct sim_config *c, struct error *e)
         return error_set(e, "%u cpus: 1 to %u", c->cpus, SIM_CPUS_MAX);
     }
     if (c->memory_bytes < SIM_MEMORY_MIN || c->memory_bytes > SIM_MEMORY_MAX || c->memory_bytes & 0xfffff) {
-        return error_set(e, "memory of %llu bytes: 16M to 64G in whole MiB", (unsigned long long)c->memory_bytes);
+        return error_set(e, "memory of %llu bytes: 16M to 64G in whole MiB",
+                         (unsigned long long)c->memory_bytes);
     }
     if (c->numa_nodes < 1 || c->numa_nodes > SIM_NODES_MAX || c->numa_nodes > c->cpus) {
         return error_set(e, "%u NUMA nodes: 1 to %u, and no more than cpus", c->numa_nodes, SIM_NODES_MAX);
@@ -185,7 +186,8 @@ const struct sim_config *sim_get_config(const struct sim *s)
 /* The state both boot protocols ask for: 32-bit protected mode, flat segments, paging and interrupts off. */
 static void enter_protected(struct cpu *cpu, const struct boot_entry *entry)
 {
-    const struct segment data = {.limit = UINT32_MAX, .selector = 0x10, .attr = SEG_P | SEG_S | 0x3u | SEG_DB | SEG_G};
+    const struct segment data = {
+        .limit = UINT32_MAX, .selector = 0x10, .attr = SEG_P | SEG_S | 0x3u | SEG_DB | SEG_G};
     for (unsigned i = 0; i < SEG_COUNT; i++) {
         cpu->seg[i] = data;
     }
@@ -355,7 +357,9 @@ void sim_get_regs(const struct sim *s, unsigned cpu, struct sim_regs *r)
         .gs_base = c->seg[SEG_GS].base,
         .kernel_gs_base = c->msrs.kernel_gs_base,
         .cpl = c->cpl,
-        .code_bits = c->mode == MODE_LONG64 ? 64 : c->mode == MODE_PROT32 ? 32 : 16,
+        .code_bits = c->mode == MODE_LONG64   ? 64
+                     : c->mode == MODE_PROT32 ? 32
+                                              : 16,
         .halted = c->activity != CPU_ACTIVE,
         .clock_cycles = cpu_now(c),
         .retired = c->retired,

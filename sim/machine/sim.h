@@ -18,30 +18,30 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define SIM_CPUS_MAX   64u
-#define SIM_MEMORY_MIN (UINT64_C(16) << 20)
-#define SIM_MEMORY_MAX (UINT64_C(64) << 30)
-#define SIM_NODES_MAX  8u
+#define SIM_CPUS_MAX     64u
+#define SIM_MEMORY_MIN   (UINT64_C(16) << 20)
+#define SIM_MEMORY_MAX   (UINT64_C(64) << 30)
+#define SIM_NODES_MAX    8u
 #define SIM_SERIAL_PORTS 2u
-#define SIM_TSC_HZ     UINT64_C(3000000000)
+#define SIM_TSC_HZ       UINT64_C(3000000000)
 
 enum sim_board { BOARD_PC, BOARD_MICROVM };
 enum sim_engine { ENGINE_FAST, ENGINE_TIMED };
 enum sim_memory_model { MODEL_DEFAULT, MODEL_SC, MODEL_TSO }; /* default: sc on fast, tso elsewhere */
 
 struct sim_config {
-    unsigned cpus;          /* 1..SIM_CPUS_MAX */
-    uint64_t memory_bytes;  /* multiple of 1 MiB, SIM_MEMORY_MIN..SIM_MEMORY_MAX */
+    unsigned cpus;               /* 1..SIM_CPUS_MAX */
+    uint64_t memory_bytes;       /* multiple of 1 MiB, SIM_MEMORY_MIN..SIM_MEMORY_MAX */
     uint64_t memory_limit_bytes; /* 0, or: the firmware's memory map reports no more usable RAM than this */
-    unsigned numa_nodes;    /* 1..SIM_NODES_MAX, at most cpus */
+    unsigned numa_nodes;         /* 1..SIM_NODES_MAX, at most cpus */
     enum sim_board board;
     enum sim_engine engine;
     enum sim_memory_model memory_model;
     unsigned store_capacity; /* of tso: 1..64; 0 takes 64 */
     uint64_t seed;
-    int64_t rtc_start;      /* seconds since 1970-01-01 00:00:00 UTC */
-    const char *cpu_model;  /* "orrery", "tcg72", followed by ",+feature,-feature"; NULL: "orrery" */
-    bool instant_serial;    /* the UARTs take no time for a character (board parameter) */
+    int64_t rtc_start;       /* seconds since 1970-01-01 00:00:00 UTC */
+    const char *cpu_model;   /* "orrery", "tcg72", followed by ",+feature,-feature"; NULL: "orrery" */
+    bool instant_serial;     /* the UARTs take no time for a character (board parameter) */
     bool single_step_blocks; /* oracle: no block longer than one instruction; same results, slower */
 };
 
@@ -71,11 +71,11 @@ bool sim_load(struct sim *s, const struct sim_image *image, struct error *e);
 /* ---- running ---- */
 
 enum sim_stop {
-    SIM_RUNNING,        /* never returned by sim_run */
-    SIM_STOP_CYCLES,    /* the cycle limit of this call was reached */
-    SIM_STOP_ASKED,     /* an observer called sim_stop_ask */
-    SIM_STOP_POWER_OFF, /* ACPI power-off */
-    SIM_STOP_RESET,     /* the guest asked for a reset: the run ends here */
+    SIM_RUNNING,         /* never returned by sim_run */
+    SIM_STOP_CYCLES,     /* the cycle limit of this call was reached */
+    SIM_STOP_ASKED,      /* an observer called sim_stop_ask */
+    SIM_STOP_POWER_OFF,  /* ACPI power-off */
+    SIM_STOP_RESET,      /* the guest asked for a reset: the run ends here */
     SIM_STOP_DEBUG_EXIT, /* port 0xf4; sim_exit_value */
     SIM_STOP_TRIPLE_FAULT,
     SIM_STOP_NO_PROGRESS, /* all vCPUs halted, nothing can wake them */
@@ -90,12 +90,12 @@ const char *sim_stop_name(enum sim_stop stop); /* "power-off", "debug-exit", ...
 /* Asks the running sim_run to return SIM_STOP_ASKED at the next boundary. For observers. */
 void sim_stop_ask(struct sim *s);
 
-uint32_t sim_exit_value(const struct sim *s);      /* of the debug exit */
-const char *sim_stop_text(const struct sim *s);    /* one line of detail: cpu, rip, bytes */
-unsigned sim_stop_cpu(const struct sim *s);        /* the vCPU a triple fault or a not-modelled stop came from */
+uint32_t sim_exit_value(const struct sim *s);   /* of the debug exit */
+const char *sim_stop_text(const struct sim *s); /* one line of detail: cpu, rip, bytes */
+unsigned sim_stop_cpu(const struct sim *s);     /* the vCPU a triple fault or a not-modelled stop came from */
 
-uint64_t sim_cycles(const struct sim *s);          /* the cut: no step with a smaller key is outstanding */
-uint64_t sim_instructions(const struct sim *s);    /* retired, over all vCPUs */
+uint64_t sim_cycles(const struct sim *s);       /* the cut: no step with a smaller key is outstanding */
+uint64_t sim_instructions(const struct sim *s); /* retired, over all vCPUs */
 
 /* Digest at the current cut (model.md, Identity); state-hash is the deepest the engine has. */
 struct digest sim_digest(struct sim *s, enum visit_level level);
@@ -110,7 +110,7 @@ bool sim_differs(struct sim *s, enum visit_level level, struct state_buffer *b, 
 
 struct sim_regs {
     uint64_t gpr[16], rip, rflags, cr0, cr2, cr3, cr4, efer, fs_base, gs_base, kernel_gs_base;
-    uint16_t selector[6]; /* ES CS SS DS FS GS */
+    uint16_t selector[6];   /* ES CS SS DS FS GS */
     uint8_t cpl, code_bits; /* 16, 32, 64 */
     bool halted;
     uint64_t clock_cycles, retired;
@@ -158,9 +158,9 @@ enum effect_kind {
 };
 
 struct effect {
-    uint64_t at_cycles; /* position: filled in by sim_effect */
+    uint64_t at_cycles;  /* position: filled in by sim_effect */
     uint64_t at_retired; /* retired instructions of vCPU cpu at that moment */
-    uint16_t kind;      /* enum effect_kind */
+    uint16_t kind;       /* enum effect_kind */
     uint16_t cpu;
     uint32_t byte_count;
     uint64_t arg[4];

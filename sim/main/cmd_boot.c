@@ -78,7 +78,8 @@ static enum sim_stop run_interactive(struct sim *s, const struct options *o, str
 static int report_end(struct sim *s, const struct options *o, const struct boot_files *f, enum sim_stop stop,
                       const struct command_line *line)
 {
-    int status = stop == SIM_STOP_DEBUG_EXIT ? (int)((sim_exit_value(s) << 1 | 1) & 0xff) : (int)finish_status(stop);
+    int status =
+        stop == SIM_STOP_DEBUG_EXIT ? (int)((sim_exit_value(s) << 1 | 1) & 0xff) : (int)finish_status(stop);
     fflush(stdout);
     if (stop != SIM_STOP_DEBUG_EXIT && status >= EXIT_GUEST_CRASH && stop != SIM_STOP_CYCLES) {
         struct symbols *symbols = symbols_open(o->kernel, f->kernel.bytes, f->kernel.size, NULL);
@@ -98,7 +99,8 @@ static int report_end(struct sim *s, const struct options *o, const struct boot_
     return status;
 }
 
-static int run(struct sim *s, const struct options *o, const struct boot_files *f, const struct command_line *line)
+static int run(struct sim *s, const struct options *o, const struct boot_files *f,
+               const struct command_line *line)
 {
     struct error e;
     struct console console;

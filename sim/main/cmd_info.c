@@ -22,7 +22,8 @@ int command_info(const struct command_line *line)
     printf("orrery: %s\n", ORRERY_VERSION);
     printf("boards: pc, microvm\nengines: fast, timed\nmemory-models: sc, tso\n");
     printf("cpus: 1 to %u\nmemory: %llu MiB to %llu GiB\nnuma-nodes: 1 to %u\n", SIM_CPUS_MAX,
-           (unsigned long long)(SIM_MEMORY_MIN >> 20), (unsigned long long)(SIM_MEMORY_MAX >> 30), SIM_NODES_MAX);
+           (unsigned long long)(SIM_MEMORY_MIN >> 20), (unsigned long long)(SIM_MEMORY_MAX >> 30),
+           SIM_NODES_MAX);
     printf("tsc-hz: %llu\n", (unsigned long long)SIM_TSC_HZ);
     printf("zydis: %u.%u\nmpfr: %s\nlua: %s\n", (unsigned)ZYDIS_VERSION_MAJOR(zydis),
            (unsigned)ZYDIS_VERSION_MINOR(zydis), mpfr_get_version(), LUA_VERSION_MAJOR "." LUA_VERSION_MINOR);

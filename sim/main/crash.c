@@ -20,8 +20,9 @@ static void print_registers(FILE *out, const struct sim_regs *r)
     }
     fprintf(out, "  rip %016llx  rfl %016llx  cr0 %016llx  cr2 %016llx\n", (unsigned long long)r->rip,
             (unsigned long long)r->rflags, (unsigned long long)r->cr0, (unsigned long long)r->cr2);
-    fprintf(out, "  cr3 %016llx  cr4 %016llx  cs %04x ss %04x  cpl %u  %u-bit code\n", (unsigned long long)r->cr3,
-            (unsigned long long)r->cr4, r->selector[1], r->selector[2], r->cpl, r->code_bits);
+    fprintf(out, "  cr3 %016llx  cr4 %016llx  cs %04x ss %04x  cpl %u  %u-bit code\n",
+            (unsigned long long)r->cr3, (unsigned long long)r->cr4, r->selector[1], r->selector[2], r->cpl,
+            r->code_bits);
 }
 
 static void print_frame(FILE *out, const struct symbols *symbols, unsigned depth, uint64_t address)
@@ -41,7 +42,8 @@ static void print_backtrace(FILE *out, const struct sim *s, const struct symbols
         if (!sim_read_linear(s, cpu, lin(frame), words, sizeof words) || load_le64(words + 8) == 0) {
             break;
         }
-        print_frame(out, symbols, depth, load_le64(words + 8) - 1); /* the call, not the instruction after it */
+        print_frame(out, symbols, depth,
+                    load_le64(words + 8) - 1); /* the call, not the instruction after it */
         if (load_le64(words) <= frame) {
             break;
         }

@@ -152,7 +152,8 @@ bool symbols_cover(const struct symbols *s, uint64_t address, const char **name,
         const struct symbol *sym = &s->by_address[low];
         bool covers = sym->size_bytes ? address - sym->address < sym->size_bytes : sym->untyped;
         if (covers) {
-            while (low > 0 && s->by_address[low - 1].address == sym->address && !s->by_address[low - 1].untyped) {
+            while (low > 0 && s->by_address[low - 1].address == sym->address &&
+                   !s->by_address[low - 1].untyped) {
                 sym = &s->by_address[--low]; /* of several at one address the first in the total order */
             }
             *name = sym->name;

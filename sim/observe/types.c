@@ -14,9 +14,9 @@
 #define POINTER_BYTES  8u
 #define DIMENSIONS_MAX 4u
 /* Beyond these the file is broken: */
-#define PEEL_MAX       64u  /* typedef, const, volatile in each other */
-#define NESTED_MAX     32u  /* arrays of arrays */
-#define ANONYMOUS_MAX  256u /* anonymous members looked into for one name */
+#define PEEL_MAX      64u  /* typedef, const, volatile in each other */
+#define NESTED_MAX    32u  /* arrays of arrays */
+#define ANONYMOUS_MAX 256u /* anonymous members looked into for one name */
 
 /* The next entry beside die, which lies behind it in any file that is whole: a broken one could lead in circles. */
 static bool next_sibling(Dwarf_Die *die)
@@ -264,8 +264,8 @@ static bool fixed_address(Dwarf_Die *die, uint64_t *address)
     Dwarf_Attribute attribute;
     Dwarf_Op *ops;
     size_t count;
-    if (!dwarf_attr_integrate(die, DW_AT_location, &attribute) || dwarf_getlocation(&attribute, &ops, &count) != 0 ||
-        count != 1 || ops[0].atom != DW_OP_addr) {
+    if (!dwarf_attr_integrate(die, DW_AT_location, &attribute) ||
+        dwarf_getlocation(&attribute, &ops, &count) != 0 || count != 1 || ops[0].atom != DW_OP_addr) {
         return false;
     }
     *address = ops[0].number;

@@ -24,8 +24,9 @@ struct image_file {
     size_t size;
 };
 
-static const char *const known_keys[] = {"cpus", "memory", "numa", "board",  "engine", "memory_model",
-                                         "cpu",  "seed",   "kernel", "initrd", "append", "memory_limit", NULL};
+static const char *const known_keys[] = {"cpus",         "memory",       "numa", "board",  "engine",
+                                         "memory_model", "cpu",          "seed", "kernel", "initrd",
+                                         "append",       "memory_limit", NULL};
 
 static void check_keys(lua_State *lua)
 {
@@ -109,7 +110,8 @@ static void read_config(lua_State *lua, const struct script_defaults *d, struct 
     field_memory(lua, "memory", &t.memory_bytes);
     field_memory(lua, "memory_limit", &c->memory_limit_bytes);
     t.board = field_word(lua, "board", "pc", "microvm", t.board == BOARD_MICROVM) ? BOARD_MICROVM : BOARD_PC;
-    t.engine = field_word(lua, "engine", "fast", "timed", t.engine == ENGINE_TIMED) ? ENGINE_TIMED : ENGINE_FAST;
+    t.engine =
+        field_word(lua, "engine", "fast", "timed", t.engine == ENGINE_TIMED) ? ENGINE_TIMED : ENGINE_FAST;
     int model = field_word(lua, "memory_model", "sc", "tso", -1);
     c->cpus = d->cpus ? c->cpus : t.cpus;
     c->numa_nodes = d->numa ? c->numa_nodes : t.numa_nodes;
@@ -176,7 +178,8 @@ static void load_images(lua_State *lua, struct lua_machine *m)
     const char *append = field(lua, "append") ? luaL_checkstring(lua, -1) : NULL;
     bool ok = kernel_name || error_set(&e, "machine: kernel is missing");
     ok = ok && (find_file(s, kernel_name, &kernel) || error_set(&e, "%s: cannot be read", kernel_name));
-    ok = ok && (!initrd_name || find_file(s, initrd_name, &initrd) || error_set(&e, "%s: cannot be read", initrd_name));
+    ok = ok && (!initrd_name || find_file(s, initrd_name, &initrd) ||
+                error_set(&e, "%s: cannot be read", initrd_name));
     if (ok) {
         struct sim_image image = {kernel_name, kernel.bytes, kernel.size, initrd_name ? initrd.bytes : NULL,
                                   initrd.size, append};

@@ -136,7 +136,8 @@ static int machine_wait_text(lua_State *lua)
         return 1;
     }
     lua_pushnil(lua);
-    lua_pushfstring(lua, "%s%s%s", sim_stop_name(stop), sim_stop_text(m->sim)[0] ? ": " : "", sim_stop_text(m->sim));
+    lua_pushfstring(lua, "%s%s%s", sim_stop_name(stop), sim_stop_text(m->sim)[0] ? ": " : "",
+                    sim_stop_text(m->sim));
     return 2;
 }
 

@@ -32,16 +32,16 @@ struct lua_machine {
     lua_State *lua;
     struct serial_text text[SIM_SERIAL_PORTS + 1];
     struct lua_probe probes[LUA_PROBES_MAX];
-    const char *awaited;  /* wait_text in progress */
+    const char *awaited; /* wait_text in progress */
     size_t awaited_size;
     unsigned awaited_port;
     bool found;
-    bool running;         /* inside sim_run: a probe's function cannot run the machine again */
-    bool probe_failed;    /* an error in a probe's function is on the Lua stack of the run */
+    bool running;      /* inside sim_run: a probe's function cannot run the machine again */
+    bool probe_failed; /* an error in a probe's function is on the Lua stack of the run */
     enum sim_stop last_stop;
-    bool crashed;         /* the kernel adapter saw a panic, on vCPU crash_cpu */
+    bool crashed; /* the kernel adapter saw a panic, on vCPU crash_cpu */
     unsigned crash_cpu;
-    bool echo;            /* port 0 also goes to standard output */
+    bool echo;                /* port 0 also goes to standard output */
     struct lua_machine *next; /* all machines of a scenario, newest first */
 };
 

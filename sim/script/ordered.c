@@ -2,6 +2,8 @@
 
 #include "script/ordered.h"
 
+#include "script/sort.h"
+
 #include <lauxlib.h>
 #include <stdbool.h>
 #include <string.h>
@@ -26,7 +28,8 @@ static void check_key(lua_State *lua, int index)
 {
     int type = lua_type(lua, index);
     if (type != LUA_TNUMBER && type != LUA_TSTRING) {
-        luaL_error(lua, "pairs: a key of type %s has no defined order; use numbers or strings", lua_typename(lua, type));
+        luaL_error(lua, "pairs: a key of type %s has no defined order; use numbers or strings",
+                   lua_typename(lua, type));
     }
 }
 
@@ -49,9 +52,7 @@ static void push_sorted_keys(lua_State *lua)
         lua_pushvalue(lua, -1);
         lua_rawseti(lua, keys, ++count);
     }
-    lua_getglobal(lua, "table");
-    lua_getfield(lua, -1, "sort");
-    lua_remove(lua, -2);
+    lua_pushcfunction(lua, sort_table);
     lua_pushvalue(lua, keys);
     lua_pushcfunction(lua, compare_keys);
     lua_call(lua, 2, 0);

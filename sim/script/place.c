@@ -8,8 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define PLACE_TYPE      "orrery.place"
-#define SYMBOLS_TYPE    "orrery.symbols"
+#define PLACE_TYPE       "orrery.place"
+#define SYMBOLS_TYPE     "orrery.symbols"
 #define STRING_MAX_BYTES 4096u
 
 struct guest {

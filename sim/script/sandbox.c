@@ -7,6 +7,7 @@
 #include "script/sandbox.h"
 
 #include "script/ordered.h"
+#include "script/sort.h"
 
 #include <lauxlib.h>
 #include <lualib.h>
@@ -52,6 +53,17 @@ static void count_instructions(lua_State *lua, lua_Debug *ar)
         luaL_error(lua, "the scenario used up its budget of %d million Lua instructions",
                    (int)(s->budget_instructions / 1000000));
     }
+}
+
+/* coroutine.create and wrap: the count hook starts afresh in each coroutine, so a new one is charged a whole period. */
+static int lua_counted_coroutine(lua_State *lua)
+{
+    count_instructions(lua, NULL);
+    int count = lua_gettop(lua);
+    lua_pushvalue(lua, lua_upvalueindex(1));
+    lua_insert(lua, 1);
+    lua_call(lua, count, LUA_MULTRET);
+    return lua_gettop(lua);
 }
 
 /* ---- strings without addresses ---- */
@@ -135,6 +147,10 @@ static int lua_random(lua_State *lua)
 {
     struct rng *r = &sandbox_of(lua)->random;
     int count = lua_gettop(lua);
+    if (count == 1 && lua_isinteger(lua, 1) && lua_tointeger(lua, 1) == 0) { /* random(0): any integer */
+        lua_pushinteger(lua, (lua_Integer)rng_next(r));
+        return 1;
+    }
     if (count == 0) {
         lua_pushnumber(lua, (lua_Number)(rng_next(r) >> 11) * (lua_Number)0x1p-53);
         return 1;
@@ -162,7 +178,8 @@ static int lua_setmetatable_safe(lua_State *lua)
         lua_getfield(lua, 2, "__gc");
         lua_getfield(lua, 2, "__mode");
         if (!lua_isnil(lua, -1) || !lua_isnil(lua, -2)) {
-            return luaL_error(lua, "setmetatable: __gc and __mode depend on the collector and are not offered");
+            return luaL_error(lua,
+                              "setmetatable: __gc and __mode depend on the collector and are not offered");
         }
         lua_pop(lua, 2);
     }
@@ -179,10 +196,15 @@ static int lua_load_text(lua_State *lua)
     size_t size;
     const char *text = luaL_checklstring(lua, 1, &size);
     const char *name = luaL_optstring(lua, 2, "=(load)");
+    bool has_environment = !lua_isnone(lua, 4);
     if (luaL_loadbufferx(lua, text, size, name, "t") != LUA_OK) {
         lua_pushnil(lua);
         lua_insert(lua, -2);
         return 2;
+    }
+    if (has_environment) {
+        lua_pushvalue(lua, 4);
+        lua_setupvalue(lua, -2, 1); /* _ENV */
     }
     return 1;
 }
@@ -191,7 +213,9 @@ static int lua_load_text(lua_State *lua)
 
 static bool module_name_ok(const char *name)
 {
-    return name[0] && strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-") == strlen(name) &&
+    return name[0] &&
+           strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-") ==
+               strlen(name) &&
            !strstr(name, "..");
 }
 
@@ -250,6 +274,14 @@ static void set_function(lua_State *lua, const char *name, lua_CFunction f)
     lua_setfield(lua, -2, name);
 }
 
+/* The function of that name becomes an upvalue of its replacement. */
+static void wrap_function(lua_State *lua, const char *name, lua_CFunction f)
+{
+    lua_getfield(lua, -1, name);
+    lua_pushcclosure(lua, f, 1);
+    lua_setfield(lua, -2, name);
+}
+
 static void remove_field(lua_State *lua, const char *name)
 {
     lua_pushnil(lua);
@@ -259,8 +291,12 @@ static void remove_field(lua_State *lua, const char *name)
 static int open_libraries(lua_State *lua)
 {
     static const luaL_Reg libraries[] = {
-        {LUA_GNAME, luaopen_base},          {LUA_TABLIBNAME, luaopen_table}, {LUA_STRLIBNAME, luaopen_string},
-        {LUA_MATHLIBNAME, luaopen_math},    {LUA_UTF8LIBNAME, luaopen_utf8}, {LUA_COLIBNAME, luaopen_coroutine},
+        {LUA_GNAME, luaopen_base},
+        {LUA_TABLIBNAME, luaopen_table},
+        {LUA_STRLIBNAME, luaopen_string},
+        {LUA_MATHLIBNAME, luaopen_math},
+        {LUA_UTF8LIBNAME, luaopen_utf8},
+        {LUA_COLIBNAME, luaopen_coroutine},
         {NULL, NULL},
     };
     static const char *const removed[] = {"dofile", "loadfile", "collectgarbage", "warn", "rawlen"};
@@ -282,6 +318,13 @@ static int open_libraries(lua_State *lua)
     lua_getfield(lua, -1, LUA_MATHLIBNAME);
     set_function(lua, "random", lua_random);
     set_function(lua, "randomseed", lua_randomseed);
+    lua_pop(lua, 1);
+    lua_getfield(lua, -1, LUA_TABLIBNAME);
+    set_function(lua, "sort", sort_table);
+    lua_pop(lua, 1);
+    lua_getfield(lua, -1, LUA_COLIBNAME);
+    wrap_function(lua, "create", lua_counted_coroutine);
+    wrap_function(lua, "wrap", lua_counted_coroutine);
     lua_pop(lua, 1);
     lua_getfield(lua, -1, LUA_STRLIBNAME);
     remove_field(lua, "dump");

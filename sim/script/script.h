@@ -16,9 +16,9 @@ struct script_options {
 };
 
 struct script_result {
-    unsigned passed, failed;          /* tests */
-    bool error;                       /* the scenario itself erred outside a test */
-    struct lua_machine *machines;     /* newest first; script_result_deinit frees them */
+    unsigned passed, failed;      /* tests */
+    bool error;                   /* the scenario itself erred outside a test */
+    struct lua_machine *machines; /* newest first; script_result_deinit frees them */
 };
 
 /* Runs to the end. False with a message only when Lua cannot start or the file is not Lua: a usage error. */

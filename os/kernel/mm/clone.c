@@ -62,7 +62,8 @@ static status_t clone_pages(struct clone_walk *walk)
     {
         const struct vm_area *area = list_entry(it, struct vm_area, link);
         if (status == STATUS_OK) {
-            status = pt_walk(&walk->parent->table, vaddr_make(area->start), vaddr_make(area->end), clone_leaf, walk);
+            status = pt_walk(&walk->parent->table, vaddr_make(area->start), vaddr_make(area->end), clone_leaf,
+                             walk);
         }
     }
     return status;

@@ -235,7 +235,7 @@ struct frame_manager *frame_manager_get(void);
 #define FRAME_CRITICAL 0x8u  /* may use the reserves below the marks */
 #define FRAME_HIGH     0x10u /* prefers the High zone (32-bit configurations) */
 #define FRAME_ALIGNED  0x20u /* run aligned to its length rounded up to a power of two */
-#define FRAME_NODE(node)                                                               \
+#define FRAME_NODE(node) \
     ((uint32_t)((node) + 1u) << 8) /* preferred node; default: that of the calling CPU \
                                     */
 #define FRAME_FLAGS_ALL 0xff3fu

@@ -20,8 +20,8 @@
 #include "sys/quiesce.h"
 #include "sys/stats.h"
 
-#define WRITE_MAX           4096u
-#define PIECE               CONSOLE_LINE
+#define WRITE_MAX 4096u
+#define PIECE     CONSOLE_LINE
 /* where memory goes that the program does not care to place */
 #define MAP_BASE            0x0000100000000000ull
 #define SHUTDOWN_GRACE_NS   100000000ull

@@ -215,6 +215,28 @@ static void short_buffer_is_a_check(void **state)
     assert_true(WIFSIGNALED(status) && WTERMSIG(status) == 6);
 }
 
+static void list_visit(uint32_t *count, uint64_t *entries, struct visitor *v)
+{
+    visit_u32(v, "count", count);
+    visit_array(v, "entries", entries, 8, *count);
+}
+
+static void compare_stops_at_a_difference_in_a_count(void **state)
+{
+    uint32_t one = 1, three = 3;
+    uint64_t entries[3] = {1, 2, 3};
+    struct state_buffer buffer = {0};
+    struct buffer_visitor v;
+    (void)state;
+    save_visitor_init(&v, VISIT_ARCH, &buffer);
+    list_visit(&one, entries, &v.base);
+    compare_visitor_init(&v, VISIT_ARCH, &buffer);
+    list_visit(&three, entries, &v.base); /* reads no entries behind the end of the buffer */
+    assert_true(v.differs);
+    assert_string_equal(v.where, "count[0]");
+    state_buffer_deinit(&buffer);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -227,6 +249,7 @@ int main(void)
         cmocka_unit_test(buffer_grows_and_is_written_anew_by_each_save),
         cmocka_unit_test(long_array_has_the_same_digest_as_its_bytes),
         cmocka_unit_test(compare_names_the_first_difference),
+        cmocka_unit_test(compare_stops_at_a_difference_in_a_count),
         cmocka_unit_test(short_buffer_is_a_check),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -72,7 +72,8 @@ static void timer_counts_32_bits_when_the_board_says_so(void **state)
     make(true);
     assert_int_equal(in(PM + 8, 4, tick(0x1000005)), 0x1000005);
     assert_int_equal(in(PM + 9, 1, tick(0x1000005)), 0x00);
-    assert_int_equal(event_next(f.q), EVENT_NEVER); /* nobody listens: an idle machine has nothing to wake for */
+    assert_int_equal(event_next(f.q),
+                     EVENT_NEVER); /* nobody listens: an idle machine has nothing to wake for */
     out(PM + 2, 1, 2, tick(0x1000005));
     assert_int_equal(event_next(f.q), tick(UINT64_C(1) << 31));
 }
@@ -82,7 +83,7 @@ static void timer_status_is_there_without_an_event(void **state)
     (void)state;
     assert_int_equal(in(PM, 2, tick(0x800000) - 1) & 1, 0);
     assert_int_equal(in(PM, 2, tick(0x800000)) & 1, 1);
-    out(PM, 2, 1, tick(0x800001));
+    out(PM, 1, 2, tick(0x800001));
     assert_int_equal(in(PM, 2, tick(0xffffff)) & 1, 0);
     assert_int_equal(in(PM, 2, tick(0x1000000)) & 1, 1);
 }

@@ -30,7 +30,8 @@ static void setup(struct fixture *f)
     assert_true(ram_init(&f->bus.ram, ranges, memory_map_ram(&f->map, ranges), &f->error));
 }
 
-static bool load(struct fixture *f, const uint8_t *kernel, size_t size, size_t initrd_size, const char *command)
+static bool load(struct fixture *f, const uint8_t *kernel, size_t size, size_t initrd_size,
+                 const char *command)
 {
     static const uint8_t initrd[70000] = {[0] = 0x11, [69999] = 0x22};
     struct sim_image image = {"test", kernel, size, initrd_size ? initrd : NULL, initrd_size, command};

@@ -77,9 +77,10 @@ static void disassemble(const char *directory, const char *name, const uint8_t *
     assert_non_null(out);
     assert_int_equal(fwrite(table, 1, load_le32(table + 4), out), load_le32(table + 4));
     fclose(out);
-    snprintf(command, sizeof command,
-             "cd %s && iasl -d %s.dat >%s.log 2>&1 && test -s %s.dsl && ! grep -Ei 'error|warning|invalid' %s.log", directory,
-             name, name, name, name);
+    snprintf(
+        command, sizeof command,
+        "cd %s && iasl -d %s.dat >%s.log 2>&1 && test -s %s.dsl && ! grep -Ei 'error|warning|invalid' %s.log",
+        directory, name, name, name, name);
     assert_int_equal(system(command), 0);
 }
 
@@ -127,7 +128,8 @@ static void iasl_reads_the_tables_of_64_cpus_on_8_nodes(void **state)
 
 static void dsdt_names_soft_off_as_sleep_type_5(void **state)
 {
-    static const uint8_t s5[] = {0x08, '\\', '_', 'S', '5', '_', 0x12, 0x08, 0x04, 0x0a, 0x05, 0x0a, 0x05, 0x00, 0x00};
+    static const uint8_t s5[] = {0x08, '\\', '_',  'S',  '5',  '_',  0x12, 0x08,
+                                 0x04, 0x0a, 0x05, 0x0a, 0x05, 0x00, 0x00};
     struct fixture f;
     (void)state;
     build(&f, BOARD_MICROVM, 1, 1, UINT64_C(64) << 20);

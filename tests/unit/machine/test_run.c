@@ -50,7 +50,8 @@ static void a_fault_without_an_idt_is_a_triple_fault(void **state)
 }
 
 /* IRET to virtual-8086 mode. */
-GUEST_CODE(unmodelled_code, ".code32\n movl $0x6000, %esp\n pushl $0x20002\n pushl $8\n pushl $0\n iret\n.code64");
+GUEST_CODE(unmodelled_code,
+           ".code32\n movl $0x6000, %esp\n pushl $0x20002\n pushl $8\n pushl $0\n iret\n.code64");
 
 static void what_is_not_modelled_stops_with_its_bytes(void **state)
 {
@@ -80,7 +81,8 @@ static void a_run_ends_exactly_at_its_cycle_wherever_it_is_cut(void **state)
     sim_destroy(cut);
 }
 
-GUEST_CODE(late_exit_code, ".code32\n movl $1000, %ecx\n 1: loop 1b\n movb $1, %al\n outb %al, $0xf4\n.code64");
+GUEST_CODE(late_exit_code,
+           ".code32\n movl $1000, %ecx\n 1: loop 1b\n movb $1, %al\n outb %al, $0xf4\n.code64");
 
 static void the_cycle_of_the_end_does_not_depend_on_the_slices(void **state)
 {
@@ -167,7 +169,7 @@ static void two_cpus_advance_in_step(void **state)
     assert_int_equal(r[1].code_bits, 16);
     assert_true(word_at(s, 0x3008) > 90000);
     uint64_t difference = r[0].clock_cycles > r[1].clock_cycles ? r[0].clock_cycles - r[1].clock_cycles
-                                                                 : r[1].clock_cycles - r[0].clock_cycles;
+                                                                : r[1].clock_cycles - r[0].clock_cycles;
     assert_true(difference <= 1);
     sim_destroy(s);
 }
@@ -219,18 +221,19 @@ static void a_late_start_up_message_starts_the_second_cpu_late(void **state)
 /* ---- interrupts at every instruction ---- */
 
 /* Enables the local APIC, a 32-bit IDT gate for vector 0x40 whose handler counts at 0x4000, then loops over 4 nops. */
-GUEST_CODE(range_code, ".code32\n"
-                       " movl $0x6000, %esp\n"
-                       " movl $(0x200000 + 2f - range_code), %eax\n"
-                       " movw %ax, 0x5200\n movw $8, 0x5202\n movw $0x8e00, 0x5204\n shrl $16, %eax\n movw %ax, 0x5206\n"
-                       " movw $0x7ff, 0x4ff0\n movl $0x5000, 0x4ff2\n lidt 0x4ff0\n"
-                       " movw $0x27, 0x4fe0\n movl $0x5f00, 0x4fe2\n"
-                       " movl $0x0000ffff, 0x5f08\n movl $0x00cf9b00, 0x5f0c\n"
-                       " movl $0x0000ffff, 0x5f10\n movl $0x00cf9300, 0x5f14\n lgdt 0x4fe0\n"
-                       " movl $0x1ff, 0xfee000f0\n sti\n"
-                       " 3: nop\n nop\n nop\n nop\n incl 0x4004\n jmp 3b\n"
-                       " 2: incl 0x4000\n movl $0, 0xfee000b0\n iret\n"
-                       ".code64");
+GUEST_CODE(range_code,
+           ".code32\n"
+           " movl $0x6000, %esp\n"
+           " movl $(0x200000 + 2f - range_code), %eax\n"
+           " movw %ax, 0x5200\n movw $8, 0x5202\n movw $0x8e00, 0x5204\n shrl $16, %eax\n movw %ax, 0x5206\n"
+           " movw $0x7ff, 0x4ff0\n movl $0x5000, 0x4ff2\n lidt 0x4ff0\n"
+           " movw $0x27, 0x4fe0\n movl $0x5f00, 0x4fe2\n"
+           " movl $0x0000ffff, 0x5f08\n movl $0x00cf9b00, 0x5f0c\n"
+           " movl $0x0000ffff, 0x5f10\n movl $0x00cf9300, 0x5f14\n lgdt 0x4fe0\n"
+           " movl $0x1ff, 0xfee000f0\n sti\n"
+           " 3: nop\n nop\n nop\n nop\n incl 0x4004\n jmp 3b\n"
+           " 2: incl 0x4000\n movl $0, 0xfee000b0\n iret\n"
+           ".code64");
 
 static void an_interrupt_comes_before_every_instruction_of_a_range(void **state)
 {
@@ -280,6 +283,31 @@ static void halting_with_an_interrupt_pending_wakes_at_once(void **state)
     struct sim *s = guest_create(NULL, halt_pending_code, halt_pending_code_end);
     assert_int_equal(sim_run(s, 100000), SIM_STOP_DEBUG_EXIT);
     assert_int_equal(sim_exit_value(s), 3);
+    sim_destroy(s);
+}
+
+/* The PIT's interrupt as an NMI through I/O APIC pin 2; the handler ends the run. */
+GUEST_CODE(nmi_timer_code, ".code32\n"
+                           " movl $0x6000, %esp\n"
+                           " movl $(0x200000 + 2f - nmi_timer_code), %eax\n"
+                           " movw %ax, 0x5010\n movw $8, 0x5012\n movw $0x8e00, 0x5014\n shrl $16, %eax\n"
+                           " movw %ax, 0x5016\n"
+                           " movw $0x7ff, 0x4ff0\n movl $0x5000, 0x4ff2\n lidt 0x4ff0\n"
+                           " movw $0x27, 0x4fe0\n movl $0x5f00, 0x4fe2\n"
+                           " movl $0x0000ffff, 0x5f08\n movl $0x00cf9b00, 0x5f0c\n lgdt 0x4fe0\n"
+                           " movl $0x1ff, 0xfee000f0\n"
+                           " movl $0x14, 0xfec00000\n movl $0x400, 0xfec00010\n"
+                           " movb $0x34, %al\n outb %al, $0x43\n movb $100, %al\n outb %al, $0x40\n"
+                           " movb $0, %al\n outb %al, $0x40\n"
+                           " cli\n hlt\n 1: jmp 1b\n"
+                           " 2: movb $7, %al\n outb %al, $0xf4\n.code64");
+
+static void a_timer_wired_as_nmi_wakes_a_cpu_that_takes_no_interrupts(void **state)
+{
+    (void)state;
+    struct sim *s = guest_create(NULL, nmi_timer_code, nmi_timer_code_end);
+    assert_int_equal(sim_run(s, FOREVER), SIM_STOP_DEBUG_EXIT);
+    assert_int_equal(sim_exit_value(s), 7);
     sim_destroy(s);
 }
 
@@ -420,6 +448,7 @@ int main(void)
         cmocka_unit_test(a_late_start_up_message_starts_the_second_cpu_late),
         cmocka_unit_test(an_interrupt_comes_before_every_instruction_of_a_range),
         cmocka_unit_test(halting_with_an_interrupt_pending_wakes_at_once),
+        cmocka_unit_test(a_timer_wired_as_nmi_wakes_a_cpu_that_takes_no_interrupts),
         cmocka_unit_test(a_probe_sees_every_execution_and_may_write_registers),
         cmocka_unit_test(a_probe_changes_no_hash),
         cmocka_unit_test(bad_effects_are_refused_and_not_logged),

@@ -170,7 +170,7 @@ static uint8_t *section_of(uint8_t *file, const char *name, uint64_t *size)
 static void a_bit_field_wider_than_64_bits_is_not_found(void **state)
 {
     struct place whole = object();
-    uint64_t size, first = dwarf_dieoffset(&whole.type);
+    uint64_t size = 0, first = dwarf_dieoffset(&whole.type);
     uint8_t *bytes = section_of(self, ".debug_info", &size);
     unsigned refused = 0;
     (void)state;

@@ -39,9 +39,10 @@ static void pairs_goes_through_numbers_then_strings_in_order(void **state)
 static void next_follows_the_same_order(void **state)
 {
     (void)state;
-    assert_string_equal(run("local t, o, k = {z=1, y=2, [3]=3}, {}, nil\n"
-                            "repeat k = next(t, k) o[#o+1] = tostring(k) until k == nil return table.concat(o, ' ')"),
-                        "3 y z nil");
+    assert_string_equal(
+        run("local t, o, k = {z=1, y=2, [3]=3}, {}, nil\n"
+            "repeat k = next(t, k) o[#o+1] = tostring(k) until k == nil return table.concat(o, ' ')"),
+        "3 y z nil");
 }
 
 static void a_key_removed_during_the_traversal_is_passed_over(void **state)
@@ -62,11 +63,47 @@ static void random_numbers_repeat(void **state)
 {
     char first[4096];
     (void)state;
-    snprintf(first, sizeof first, "%s", run("local o = {} for i = 1, 20 do o[i] = math.random(1000) end return table.concat(o, ' ')"));
-    assert_string_equal(run("local o = {} for i = 1, 20 do o[i] = math.random(1000) end return table.concat(o, ' ')"), first);
-    assert_string_equal(run("local lo, hi = 10, 0 for i = 1, 1000 do local v = math.random(3, 5) lo = math.min(lo, v) "
-                            "hi = math.max(hi, v) end return lo .. hi"),
-                        "35");
+    snprintf(first, sizeof first, "%s",
+             run("local o = {} for i = 1, 20 do o[i] = math.random(1000) end return table.concat(o, ' ')"));
+    assert_string_equal(
+        run("local o = {} for i = 1, 20 do o[i] = math.random(1000) end return table.concat(o, ' ')"), first);
+    assert_string_equal(
+        run("local lo, hi = 10, 0 for i = 1, 1000 do local v = math.random(3, 5) lo = math.min(lo, v) "
+            "hi = math.max(hi, v) end return lo .. hi"),
+        "35");
+}
+
+static void sorting_is_stable_and_asks_the_same_questions_every_time(void **state)
+{
+    char first[4096];
+    const char *text =
+        "local calls, t = {}, {}\n"
+        "for i = 1, 400 do t[i] = {key = (i * 7919) % 13, at = i} end\n"
+        "local h = 0\n"
+        "table.sort(t, function(a, b) h = (h * 31 + a.at * 7 + b.at) & 0xffffffff return a.key < b.key end)\n"
+        "for i = 2, 400 do assert(t[i-1].key < t[i].key or (t[i-1].key == t[i].key and t[i-1].at < t[i].at)) "
+        "end\n"
+        "local s = {'b', 'a', 'c'} table.sort(s) return h .. table.concat(s)";
+    (void)state;
+    snprintf(first, sizeof first, "%s", run(text));
+    assert_null(strstr(first, "error"));
+    assert_non_null(strstr(first, "abc"));
+    assert_string_equal(run(text), first);
+}
+
+static void many_short_coroutines_use_up_the_budget(void **state)
+{
+    (void)state;
+    assert_non_null(
+        strstr(run("while true do coroutine.wrap(function() for i = 1, 100 do end end)() end"), "budget"));
+}
+
+static void loaded_text_gets_its_environment(void **state)
+{
+    (void)state;
+    assert_string_equal(run("x = 1 return load('return x', 'c', 't', {x = 5})() .. load('return x')()"),
+                        "51");
+    assert_string_equal(run("return math.type(math.random(0))"), "integer");
 }
 
 static void no_string_shows_an_address(void **state)
@@ -100,7 +137,8 @@ static void an_endless_loop_runs_out_of_instructions(void **state)
 static void endless_memory_runs_out(void **state)
 {
     (void)state;
-    assert_non_null(strstr(run("local t = {} for i = 1, 1e9 do t[i] = ('x'):rep(1000000) .. i end"), "memory"));
+    assert_non_null(
+        strstr(run("local t = {} for i = 1, 1e9 do t[i] = ('x'):rep(1000000) .. i end"), "memory"));
 }
 
 int main(void)
@@ -111,6 +149,9 @@ int main(void)
         cmocka_unit_test(a_key_removed_during_the_traversal_is_passed_over),
         cmocka_unit_test(a_table_as_a_key_has_no_order_and_is_refused),
         cmocka_unit_test(random_numbers_repeat),
+        cmocka_unit_test(sorting_is_stable_and_asks_the_same_questions_every_time),
+        cmocka_unit_test(many_short_coroutines_use_up_the_budget),
+        cmocka_unit_test(loaded_text_gets_its_environment),
         cmocka_unit_test(no_string_shows_an_address),
         cmocka_unit_test(the_host_is_out_of_reach),
         cmocka_unit_test(an_endless_loop_runs_out_of_instructions),

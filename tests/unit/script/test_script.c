@@ -17,7 +17,8 @@
 
 static struct script_result run(const char *text, uint64_t instructions)
 {
-    struct script_options o = {.path = "x.lua", .text = text, .size = strlen(text), .instructions = instructions};
+    struct script_options o = {
+        .path = "x.lua", .text = text, .size = strlen(text), .instructions = instructions};
     struct script_result r;
     struct error e = {""};
     sim_config_init(&o.defaults.config);
@@ -58,7 +59,8 @@ static void a_loop_around_pcall_runs_out_of_instructions_all_the_same(void **sta
     struct script_result r = run("while true do pcall(function() while true do end end) end", 1000000);
     assert_true(r.error);
     script_result_deinit(&r);
-    r = run("while true do coroutine.resume(coroutine.create(function() while true do end end)) end", 1000000);
+    r = run("while true do coroutine.resume(coroutine.create(function() while true do end end)) end",
+            1000000);
     assert_true(r.error);
     script_result_deinit(&r);
 }
@@ -66,11 +68,12 @@ static void a_loop_around_pcall_runs_out_of_instructions_all_the_same(void **sta
 static void a_scenario_cannot_make_machines_without_end(void **state)
 {
     (void)state;
-    struct script_result r = run("local n = 0\n"
-                                 "repeat local ok, why = pcall(orrery.new_machine, { memory = '16M', kernel = 'none' }) n = n + 1\n"
-                                 "until why:find('at most') or n == 1000\n"
-                                 "describe('a', function() it('b', function() expect(n, 'machines'):to_be(65) end) end)",
-                                 0);
+    struct script_result r = run(
+        "local n = 0\n"
+        "repeat local ok, why = pcall(orrery.new_machine, { memory = '16M', kernel = 'none' }) n = n + 1\n"
+        "until why:find('at most') or n == 1000\n"
+        "describe('a', function() it('b', function() expect(n, 'machines'):to_be(65) end) end)",
+        0);
     assert_int_equal(r.passed, 1);
     script_result_deinit(&r);
 }
@@ -100,9 +103,11 @@ static void a_probe_cannot_run_its_own_machine(void **state)
     snprintf(text, sizeof text,
              "local m = orrery.new_machine { memory = '16M', kernel = '%s' }\n"
              "local message\n"
-             "m:probe(0x100021, function() local ok, why = pcall(m.run_until, m, 2000) message = message or why end)\n"
+             "m:probe(0x100021, function() local ok, why = pcall(m.run_until, m, 2000) message = message or "
+             "why end)\n"
              "m:run_until(1000)\n"
-             "describe('a', function() it('b', function() expect(message:find('cannot run') ~= nil, 'refused'):to_be(true) end) end)",
+             "describe('a', function() it('b', function() expect(message:find('cannot run') ~= nil, "
+             "'refused'):to_be(true) end) end)",
              path);
     struct script_result r = run(text, 0);
     unlink(path);
