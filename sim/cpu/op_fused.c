@@ -8,12 +8,17 @@
 #include "cpu/op_body.h"
 #include "cpu/op_table.h"
 
+/* The formatter never settles on the column of these backslashes. */
+/* clang-format off */
 /* Conditions by the low bits of the opcode; parity and overflow are not worth fusing. */
-#define EACH_CC(DO, ...)                                                                           \
-    DO(2, __VA_ARGS__)                                                                             \
-    DO(3, __VA_ARGS__)                                                                             \
-    DO(4, __VA_ARGS__) DO(5, __VA_ARGS__) DO(6, __VA_ARGS__) DO(7, __VA_ARGS__) DO(8, __VA_ARGS__) \
-        DO(9, __VA_ARGS__) DO(12, __VA_ARGS__) DO(13, __VA_ARGS__) DO(14, __VA_ARGS__) DO(15, __VA_ARGS__)
+#define EACH_CC(DO, ...)                                                                            \
+    DO(2, __VA_ARGS__)                                                                              \
+    DO(3, __VA_ARGS__)                                                                              \
+    DO(4, __VA_ARGS__)                                                                              \
+    DO(5, __VA_ARGS__)                                                                              \
+    DO(6, __VA_ARGS__) DO(7, __VA_ARGS__) DO(8, __VA_ARGS__) DO(9, __VA_ARGS__) DO(12, __VA_ARGS__) \
+        DO(13, __VA_ARGS__) DO(14, __VA_ARGS__) DO(15, __VA_ARGS__)
+/* clang-format on */
 
 /* The condition after a - b, without going through the flags. */
 static inline bool condition_of_difference(uint64_t a, uint64_t b, unsigned w, unsigned cc)
