@@ -71,11 +71,12 @@ NAMES := $(wildcard sim/*/names_*.def)
 define names_rule
 $(GEN)/$(1).inc: $(2) scripts/make-gperf
 	@mkdir -p $$(@D)
-	scripts/make-gperf $$< $(1) > $$@
-$(foreach m,rel dbg asan tiny,$(BUILD)/$(m)/$(dir $(2))lookup.o): $(GEN)/$(1).inc
+	scripts/make-gperf $(1) $(2) > $$@
+$(foreach m,rel dbg asan tiny,$(BUILD)/$(m)/$(3).o): $(GEN)/$(1).inc
 endef
-$(eval $(call names_rule,cpu_features,sim/cpu/cpuid.def))
-$(foreach n,$(NAMES),$(eval $(call names_rule,$(notdir $(n:.def=)),$(n))))
+$(eval $(call names_rule,cpu_features,sim/cpu/cpuid.def,sim/cpu/lookup))
+$(eval $(call names_rule,counters,sim/machine/counter.def sim/core/trace.def,sim/machine/counter))
+$(foreach n,$(NAMES),$(eval $(call names_rule,$(notdir $(n:.def=)),$(n),$(dir $(n))lookup)))
 
 # the Lua part of the scenario language, inside the binary
 $(GEN)/prelude.inc: scenarios/lib/prelude.lua scripts/embed

@@ -43,6 +43,12 @@ function Machine:state_hash() end
 ---@return string
 function Machine:arch_hash() end
 
+---a counter of the machine (orrery info lists them), of one vCPU or of all together
+---@param counter string
+---@param cpu? integer
+---@return integer
+function Machine:count(counter, cpu) end
+
 ---number of vCPUs
 ---@return integer
 function Machine:cpus() end

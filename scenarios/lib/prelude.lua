@@ -79,7 +79,9 @@ function orrery.machine(options)
         settings.append = options.append or adapter.append
     end
     local raw, sym = orrery.new_machine(settings)
-    local m = setmetatable({ raw = raw, sym = sym, counters = {}, driver_lines = {}, driver_seen = 0 }, Machine)
+    local m = setmetatable({ raw = raw, sym = sym, driver_lines = {}, driver_seen = 0 }, Machine)
+    -- own counters by name, and those of the machine: m.counters.page_walks
+    m.counters = setmetatable({}, { __index = function(_, name) return raw:count((name:gsub("_", "-"))) end })
     if adapter then
         m.kernel = adapter.view(m)
         if adapter.panic then m:on_entry(adapter.panic, function(cpu) m:guest_crashed(cpu) end) end
@@ -90,7 +92,7 @@ end
 
 -- A named counter (a histogram), made at the first use.
 function Machine:counter(name)
-    local c = self.counters[name]
+    local c = rawget(self.counters, name)
     if not c then
         c = orrery.histogram(name)
         self.counters[name] = c

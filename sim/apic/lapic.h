@@ -11,6 +11,7 @@
 #include "apic/apic_message.h"
 #include "core/device.h"
 #include "core/event.h"
+#include "core/trace.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -109,7 +110,8 @@ struct lapic {
     struct lapic_signals signals;
     struct apic_port port;
     struct event_queue *events;
-    unsigned timer; /* event number */
+    unsigned timer;      /* event number */
+    struct trace *trace; /* of the vCPU; NULL: untold */
 
     /* state */
     uint64_t apic_base;

@@ -204,6 +204,9 @@ static void icr_send(struct lapic *l, uint64_t now_cycles)
     if (!icr_is_sendable(&m, l->icr_lo)) {
         return;
     }
+    if (l->trace) {
+        trace_hit(l->trace, TRACE_IPI, now_cycles, m.vector, m.delivery, m.destination, m.shorthand);
+    }
     bool has_vector = m.delivery == APIC_FIXED || m.delivery == APIC_LOWEST_PRIORITY;
     if (has_vector && m.vector < 16) {
         lapic_error(l, LAPIC_ESR_SEND_ILLEGAL, now_cycles);

@@ -16,6 +16,7 @@
 #include "base/types.h"
 #include "base/visit.h"
 #include "core/bus.h"
+#include "core/trace.h"
 #include "cpu/regs.h"
 #include "cpu/x87.h"
 #include "cpu/xmm.h"
@@ -222,6 +223,7 @@ struct cpu {
 
     /* ---- wiring and accelerators: never visited ---- */
     unsigned number;
+    struct trace trace;
     struct bus *bus;
     struct lapic *lapic;
     struct block_cache *blocks;

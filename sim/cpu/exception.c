@@ -305,6 +305,16 @@ static void note_registers(struct cpu *cpu, const struct fault *f, enum event_so
     }
 }
 
+static void tell(struct cpu *cpu, const struct fault *f, enum event_source source, uint64_t return_rip)
+{
+    if (source == EVENT_EXTERNAL || source == EVENT_NMI) {
+        trace_hit(&cpu->trace, TRACE_INTERRUPT, cpu_now(cpu), f->vector, source == EVENT_NMI, return_rip, 0);
+    } else {
+        uint64_t address = f->vector == VECTOR_PF && source == EVENT_FAULT ? f->cr2 : 0;
+        trace_hit(&cpu->trace, TRACE_EXCEPTION, cpu_now(cpu), f->vector, f->error, address, return_rip);
+    }
+}
+
 static enum flow deliver_once(struct cpu *cpu, const struct fault *f, enum event_source source,
                               uint64_t return_rip)
 {
@@ -317,7 +327,11 @@ static enum flow deliver_once(struct cpu *cpu, const struct fault *f, enum event
         .return_rip = return_rip,
     };
     note_registers(cpu, f, source);
-    return (cpu->cr0 & CR0_PE) ? deliver_protected(cpu, &d) : deliver_real(cpu, &d);
+    enum flow flow = (cpu->cr0 & CR0_PE) ? deliver_protected(cpu, &d) : deliver_real(cpu, &d);
+    if (flow != FLOW_FAULT) {
+        tell(cpu, f, source, return_rip);
+    }
+    return flow;
 }
 
 /* The fault that follows when delivering first met cpu->fault. */

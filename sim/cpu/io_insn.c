@@ -81,7 +81,9 @@ static uint64_t port_read(struct cpu *cpu, uint16_t port, unsigned size_bytes)
     struct bus_cx cx = port_cx(cpu);
     port_breakpoints(cpu, port, size_bytes);
     cpu_request_break(cpu);
-    return bus_port_read(cpu->bus, &cx, port, size_bytes) & bits_size_mask(size_bytes);
+    uint64_t value = bus_port_read(cpu->bus, &cx, port, size_bytes) & bits_size_mask(size_bytes);
+    trace_hit(&cpu->trace, TRACE_PORT_READ, cx.now_cycles, port, size_bytes, value, 0);
+    return value;
 }
 
 static void port_write(struct cpu *cpu, uint16_t port, uint64_t value, unsigned size_bytes)
@@ -89,7 +91,9 @@ static void port_write(struct cpu *cpu, uint16_t port, uint64_t value, unsigned 
     struct bus_cx cx = port_cx(cpu);
     port_breakpoints(cpu, port, size_bytes);
     cpu_request_break(cpu);
-    bus_port_write(cpu->bus, &cx, port, value & bits_size_mask(size_bytes), size_bytes);
+    value &= bits_size_mask(size_bytes);
+    trace_hit(&cpu->trace, TRACE_PORT_WRITE, cx.now_cycles, port, size_bytes, value, 0);
+    bus_port_write(cpu->bus, &cx, port, value, size_bytes);
 }
 
 /* The port of IN and OUT: an immediate byte or DX. */

@@ -38,7 +38,9 @@ static uint64_t read_device(struct cpu *cpu, phys_t at, unsigned size_bytes)
     struct bus_cx cx = bus_context(cpu);
     store_queue_drain(cpu);
     cpu_request_break(cpu);
-    return bus_read(cpu->bus, &cx, at, size_bytes);
+    uint64_t value = bus_read(cpu->bus, &cx, at, size_bytes);
+    trace_hit(&cpu->trace, TRACE_MMIO_READ, cx.now_cycles, at.v, size_bytes, value, 0);
+    return value;
 }
 
 static void write_device(struct cpu *cpu, phys_t at, unsigned size_bytes, uint64_t value)
@@ -46,6 +48,7 @@ static void write_device(struct cpu *cpu, phys_t at, unsigned size_bytes, uint64
     struct bus_cx cx = bus_context(cpu);
     store_queue_drain(cpu);
     cpu_request_break(cpu);
+    trace_hit(&cpu->trace, TRACE_MMIO_WRITE, cx.now_cycles, at.v, size_bytes, value, 0);
     bus_write(cpu->bus, &cx, at, value, size_bytes);
 }
 

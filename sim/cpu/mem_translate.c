@@ -109,6 +109,7 @@ static bool translate_by_walk(struct cpu *cpu, const struct paging *p, lin_t a, 
         large_dropped = tlb_invalidate_fault(&cpu->tlb, a, pcid);
     }
     bool good = psc_walk(&cpu->tlb, p, &memory, a, pcid, access, &r);
+    trace_hit(&cpu->trace, TRACE_PAGE_WALK, cpu_now(cpu), a.v, access, good ? 0 : r.error, 0);
     large_dropped |= r.large_dropped;
     if (known) {
         large_dropped |= good && drop_other_size(cpu, a, pcid, r.page_shift);
@@ -218,14 +219,24 @@ bool mem_fetch(struct cpu *cpu, lin_t a, uint8_t *bytes, unsigned want_bytes, un
 /* ---- invalidation
  * ------------------------------------------------------------------------------------------------ */
 
+/* Kinds of invalidation that a trace tells of, behind those of INVPCID. */
+enum { INVALIDATION_INVLPG = 4, INVALIDATION_CR3, INVALIDATION_ALL };
+
+static void tell_invalidation(struct cpu *cpu, uint64_t address, unsigned kind)
+{
+    trace_hit(&cpu->trace, TRACE_TLB_INVALIDATION, cpu_now(cpu), address, kind, 0, 0);
+}
+
 void mem_invlpg(struct cpu *cpu, lin_t a)
 {
+    tell_invalidation(cpu, a.v, INVALIDATION_INVLPG);
     cpu->fetch.valid = false;
     drop_accelerators(cpu, a, tlb_invlpg(&cpu->tlb, a, mem_pcid(cpu)));
 }
 
 void mem_invpcid(struct cpu *cpu, enum invpcid_type type, uint16_t pcid, lin_t a)
 {
+    tell_invalidation(cpu, a.v, type);
     cpu->fetch.valid = false;
     switch (type) {
     case INVPCID_ADDRESS:
@@ -248,6 +259,7 @@ void mem_cr3_written(struct cpu *cpu, bool keep)
 {
     cpu->fetch.valid = false;
     if (!keep) {
+        tell_invalidation(cpu, 0, INVALIDATION_CR3);
         tlb_invalidate_pcid(&cpu->tlb, mem_pcid(cpu));
     }
     mem_drop_all(cpu);
@@ -255,6 +267,7 @@ void mem_cr3_written(struct cpu *cpu, bool keep)
 
 void mem_flush_all(struct cpu *cpu)
 {
+    tell_invalidation(cpu, 0, INVALIDATION_ALL);
     cpu->fetch.valid = false;
     tlb_invalidate_all(&cpu->tlb);
     mem_drop_all(cpu);

@@ -301,5 +301,10 @@ enum flow exec_wrmsr(struct cpu *cpu, const struct insn *insn)
 {
     (void)insn;
     uint64_t value = cpu->gpr[RDX] << 32 | (uint32_t)cpu->gpr[RAX];
-    return msr_write(cpu, (uint32_t)cpu->gpr[RCX], value);
+    uint32_t number = (uint32_t)cpu->gpr[RCX];
+    enum flow flow = msr_write(cpu, number, value);
+    if (flow == FLOW_NEXT) {
+        trace_hit(&cpu->trace, TRACE_MSR_WRITE, cpu_now(cpu), number, value, 0, 0);
+    }
+    return flow;
 }

@@ -31,6 +31,7 @@ static struct segment flat_segment(uint64_t selector, unsigned attr)
 static void enter_kernel(struct cpu *cpu, uint64_t selector, unsigned code_attr, uint64_t rip,
                          uint64_t rflags)
 {
+    trace_hit(&cpu->trace, TRACE_SYSCALL, cpu_now(cpu), cpu->gpr[RAX], cpu->rip, rip, 0);
     cpu->seg[SEG_CS] = flat_segment(selector & 0xfffc, code_attr);
     cpu->seg[SEG_SS] = flat_segment((selector & 0xfffc) + 8, ATTR_STACK(0));
     cpu_set_rflags(cpu, rflags);

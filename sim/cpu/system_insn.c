@@ -92,12 +92,18 @@ enum flow exec_mov_dr(struct cpu *cpu, const struct insn *insn)
 
 /* ---- waiting ---- */
 
+static enum flow wait_in(struct cpu *cpu, enum cpu_activity activity)
+{
+    trace_hit(&cpu->trace, TRACE_HALT, cpu_now(cpu), cpu->rip, 0, 0, 0);
+    cpu->activity = (uint8_t)activity;
+    cpu_request_break(cpu);
+    return FLOW_NEXT;
+}
+
 enum flow exec_hlt(struct cpu *cpu, const struct insn *insn)
 {
     (void)insn;
-    cpu->activity = CPU_HALTED;
-    cpu_request_break(cpu);
-    return FLOW_NEXT;
+    return wait_in(cpu, CPU_HALTED);
 }
 
 enum flow exec_monitor(struct cpu *cpu, const struct insn *insn)
@@ -125,11 +131,7 @@ enum flow exec_mwait(struct cpu *cpu, const struct insn *insn)
     if ((uint32_t)cpu->gpr[RCX] != 0) {
         return gp0(cpu);
     }
-    if (cpu->monitor_armed) {
-        cpu->activity = CPU_MWAIT;
-        cpu_request_break(cpu);
-    }
-    return FLOW_NEXT;
+    return cpu->monitor_armed ? wait_in(cpu, CPU_MWAIT) : FLOW_NEXT;
 }
 
 /* ---- TLB and caches ---- */

@@ -8,6 +8,7 @@
 
 #include "machine/machine.h"
 
+#include "base/check.h"
 #include "cpu/mem.h"
 
 #include <stdio.h>
@@ -214,9 +215,20 @@ static uint64_t cut(const struct sim *s)
     return clock != EVENT_NEVER && clock > s->now_cycles ? clock : s->now_cycles;
 }
 
+/* Where the run stands, for an internal error. */
+static void print_position(const void *sim)
+{
+    const struct sim *s = sim;
+    const struct cpu *cpu = s->running ? s->running : &s->cpus[0];
+    fprintf(stderr, "orrery: seed %llu, %s vCPU %u at cycle %llu, rip 0x%llx\n",
+            (unsigned long long)s->config.seed, s->running ? "in" : "outside of any; first", cpu->number,
+            (unsigned long long)cpu_now(cpu), (unsigned long long)cpu->rip);
+}
+
 enum sim_stop sim_run(struct sim *s, uint64_t until_cycles)
 {
     s->stop_asked = false;
+    check_set_context(CHECK_MACHINE, print_position, s);
     enum sim_stop stop = s->ended;
     while (stop == SIM_RUNNING) {
         stop = advance(s, until_cycles);
@@ -225,6 +237,7 @@ enum sim_stop sim_run(struct sim *s, uint64_t until_cycles)
             stop = SIM_STOP_ASKED;
         }
     }
+    check_set_context(CHECK_MACHINE, NULL, NULL);
     return stop;
 }
 
@@ -304,6 +317,7 @@ void machine_request_raised(void *target, enum machine_request request, uint32_t
     if (s->request == REQUEST_NONE) {
         s->request = request;
         s->exit_value = value;
+        s->stop_cpu = s->running ? s->running->number : 0;
     }
     if (s->running) {
         cpu_request_break(s->running);

@@ -110,6 +110,8 @@ static void init_cpus(struct sim *s)
         cpu_init(cpu, &config);
         cpu->drop_all_write_pointers = machine_drop_write_pointers;
         cpu->machine_target = s;
+        cpu->trace.cpu = i;
+        s->lapics[i].trace = &cpu->trace;
         cpu->single_step_blocks = s->config.single_step_blocks;
         cpu_reset(cpu);
         s->phases[i] = rng_below(&phases, PHASE_CYCLES);
@@ -414,15 +416,6 @@ unsigned sim_disassemble(const struct sim *s, unsigned cpu, lin_t a, char *text,
     }
     snprintf(text, size, "%s", d.text);
     return d.info.length;
-}
-
-void sim_get_statistics(const struct sim *s, struct sim_statistics *st)
-{
-    *st = (struct sim_statistics){
-        .touched_bytes = ram_touched_bytes(&s->bus.ram),
-        .events_fired = s->events_fired,
-        .messages = s->apic_bus.sequence,
-    };
 }
 
 void sim_on_output(struct sim *s, sim_output_fn *fn, void *arg)

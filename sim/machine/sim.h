@@ -13,6 +13,7 @@
 #include "base/status.h"
 #include "base/types.h"
 #include "base/visit.h"
+#include "core/trace.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -127,13 +128,27 @@ bool sim_translate(const struct sim *s, unsigned cpu, lin_t a, phys_t *out);
 /* Disassembles the instruction at a linear address into text; returns its length, 0 when unreadable. */
 unsigned sim_disassemble(const struct sim *s, unsigned cpu, lin_t a, char *text, size_t size);
 
-struct sim_statistics {
-    uint64_t touched_bytes; /* guest RAM that holds anything */
-    uint64_t events_fired;
-    uint64_t messages; /* deliveries between APICs */
+/* Counters: the rows of counter.def, then the trace points. The same in every build; part of no digest. */
+enum sim_counter {
+#define COUNTER(id, name, per_cpu, help) COUNTER_##id,
+#include "machine/counter.def"
+#undef COUNTER
+    COUNTER_TRACE_FIRST, /* + enum trace_point */
+    COUNTER_COUNT = COUNTER_TRACE_FIRST + TRACE_POINT_COUNT
 };
 
-void sim_get_statistics(const struct sim *s, struct sim_statistics *st);
+#define SIM_ALL_CPUS SIM_CPUS_MAX
+
+uint64_t sim_counter(const struct sim *s, enum sim_counter c,
+                     unsigned cpu); /* SIM_ALL_CPUS: the sum, or the clock */
+const char *sim_counter_name(enum sim_counter c);
+const char *sim_counter_help(enum sim_counter c);
+bool sim_counter_is_per_cpu(enum sim_counter c); /* else cpu must be SIM_ALL_CPUS */
+/* The counter of this name, or -1. Names of trace points: sim_counter_find(name) - COUNTER_TRACE_FIRST. */
+int sim_counter_find(const char *name);
+
+/* fn is called at every trace point whose bit is in wanted, as it happens; one observer, NULL takes it away. */
+void sim_on_trace(struct sim *s, uint32_t wanted, trace_fn *fn, void *target);
 
 /* Bytes that come out of a serial port or the debug console (port SIM_SERIAL_PORTS). An observer. */
 typedef void sim_output_fn(void *arg, unsigned port, uint8_t byte, uint64_t now_cycles);

@@ -5,11 +5,13 @@
 #include "main/console.h"
 #include "main/crash.h"
 #include "main/files.h"
+#include "observe/trace_text.h"
 
 #include <poll.h>
 #include <string.h>
 #include <unistd.h>
 
+#define GUEST_PASSED       16u
 #define INPUT_SLICE_CYCLES UINT64_C(3000000) /* between looks at the keyboard: 1 ms of guest time */
 
 struct boot_files {
@@ -75,13 +77,20 @@ static enum sim_stop run_interactive(struct sim *s, const struct options *o, str
     }
 }
 
+/* Our guests, like many, write 16 to the debug-exit port for success. */
+static bool is_crash(const struct sim *s, enum sim_stop stop)
+{
+    return stop == SIM_STOP_DEBUG_EXIT ? sim_exit_value(s) != GUEST_PASSED
+                                       : stop != SIM_STOP_CYCLES && finish_status(stop) >= EXIT_GUEST_CRASH;
+}
+
 static int report_end(struct sim *s, const struct options *o, const struct boot_files *f, enum sim_stop stop,
                       const struct command_line *line)
 {
     int status =
         stop == SIM_STOP_DEBUG_EXIT ? (int)((sim_exit_value(s) << 1 | 1) & 0xff) : (int)finish_status(stop);
     fflush(stdout);
-    if (stop != SIM_STOP_DEBUG_EXIT && status >= EXIT_GUEST_CRASH && stop != SIM_STOP_CYCLES) {
+    if (is_crash(s, stop)) {
         struct symbols *symbols = symbols_open(o->kernel, f->kernel.bytes, f->kernel.size, NULL);
         if (sim_stop_text(s)[0]) {
             fprintf(stderr, "orrery: %s\n", sim_stop_text(s));
@@ -108,8 +117,15 @@ static int run(struct sim *s, const struct options *o, const struct boot_files *
         return command_usage(&e);
     }
     sim_on_output(s, console_output, &console);
+    struct trace_text trace = {.out = stderr};
+    struct symbols *symbols =
+        o->trace ? symbols_open(o->kernel, f->kernel.bytes, f->kernel.size, NULL) : NULL;
+    trace.symbols = symbols;
+    sim_on_trace(s, o->trace, trace_text_write, &trace);
     bool interactive = console.out == stdout && isatty(STDIN_FILENO);
     enum sim_stop stop = interactive ? run_interactive(s, o, &console) : sim_run(s, o->max_cycles);
+    sim_on_trace(s, 0, NULL, NULL);
+    symbols_close(symbols);
     if (!console_close(&console, o, &e)) {
         return command_usage(&e);
     }

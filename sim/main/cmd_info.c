@@ -7,6 +7,15 @@
 #include <lua.h>
 #include <mpfr.h>
 
+static void print_counters(void)
+{
+    for (unsigned c = 0; c < COUNTER_COUNT; c++) {
+        const char *kind = c < COUNTER_TRACE_FIRST ? "counter" : "counter, trace point";
+        printf("%s %s: %s\n", kind, sim_counter_name((enum sim_counter)c),
+               sim_counter_help((enum sim_counter)c));
+    }
+}
+
 int command_info(const struct command_line *line)
 {
     struct options o;
@@ -27,5 +36,6 @@ int command_info(const struct command_line *line)
     printf("tsc-hz: %llu\n", (unsigned long long)SIM_TSC_HZ);
     printf("zydis: %u.%u\nmpfr: %s\nlua: %s\n", (unsigned)ZYDIS_VERSION_MAJOR(zydis),
            (unsigned)ZYDIS_VERSION_MINOR(zydis), mpfr_get_version(), LUA_VERSION_MAJOR "." LUA_VERSION_MINOR);
+    print_counters();
     return EXIT_PASSED;
 }

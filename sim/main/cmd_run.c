@@ -20,6 +20,7 @@ static void fill_defaults(struct script_defaults *d, const struct options *o)
         .memory_model = o->given_memory_model,
         .cpu = o->given_cpu,
         .echo = o->given_serial && o->serial == SERIAL_STDIO,
+        .trace = o->trace,
     };
     if (!o->given_engine) {
         d->config.engine = ENGINE_TIMED;

@@ -6,11 +6,19 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static void temporary_name(const struct options *o, char *name, size_t size)
 {
     snprintf(name, size, "%s.tmp", o->serial_file);
+}
+
+/* A terminal, a pipe, a device: written in place. */
+static bool is_special(const char *name)
+{
+    struct stat s;
+    return stat(name, &s) == 0 && !S_ISREG(s.st_mode);
 }
 
 bool console_open(struct console *c, const struct options *o, enum serial_kind fallback, struct error *e)
@@ -19,8 +27,9 @@ bool console_open(struct console *c, const struct options *o, enum serial_kind f
     *c = (struct console){.out = kind == SERIAL_STDIO ? stdout : NULL};
     if (kind == SERIAL_FILE) {
         char name[4096];
+        c->in_place = is_special(o->serial_file);
         temporary_name(o, name, sizeof name);
-        c->out = fopen(name, "wb");
+        c->out = fopen(c->in_place ? o->serial_file : name, "wb");
         c->own = true;
         return c->out || error_set(e, "%s: %s", o->serial_file, strerror(errno));
     }
@@ -34,8 +43,8 @@ bool console_close(struct console *c, const struct options *o, struct error *e)
     }
     char name[4096];
     temporary_name(o, name, sizeof name);
-    bool ok = fflush(c->out) == 0 && fsync(fileno(c->out)) == 0;
-    ok = fclose(c->out) == 0 && ok && rename(name, o->serial_file) == 0;
+    bool ok = fflush(c->out) == 0 && !ferror(c->out) && (c->in_place || fsync(fileno(c->out)) == 0);
+    ok = fclose(c->out) == 0 && ok && (c->in_place || rename(name, o->serial_file) == 0);
     c->out = NULL;
     return ok || error_set(e, "%s: %s", o->serial_file, strerror(errno));
 }

@@ -6,8 +6,9 @@
 #include "main/options.h"
 
 struct console {
-    FILE *out; /* NULL: nowhere */
-    bool own;  /* close it at the end */
+    FILE *out;     /* NULL: nowhere */
+    bool own;      /* close it at the end */
+    bool in_place; /* no temporary name: a device or a pipe */
 };
 
 /* Opens what the options ask for; fallback is what no --serial means. A file is written under a temporary name. */

@@ -43,15 +43,14 @@ static void print_hash(FILE *out, struct sim *s)
 
 static void print_stats(FILE *out, const struct sim *s)
 {
-    struct sim_statistics st;
-    sim_get_statistics(s, &st);
-    fprintf(out, "events: %llu\n", (unsigned long long)st.events_fired);
-    fprintf(out, "apic-messages: %llu\n", (unsigned long long)st.messages);
-    fprintf(out, "memory-touched-bytes: %llu\n", (unsigned long long)st.touched_bytes);
-    for (unsigned i = 0; i < sim_get_config(s)->cpus; i++) {
-        struct sim_regs r;
-        sim_get_regs(s, i, &r);
-        fprintf(out, "cpu%u-instructions: %llu\n", i, (unsigned long long)r.retired);
+    for (unsigned c = 0; c < COUNTER_COUNT; c++) {
+        enum sim_counter counter = (enum sim_counter)c;
+        fprintf(out, "%s: %llu\n", sim_counter_name(counter),
+                (unsigned long long)sim_counter(s, counter, SIM_ALL_CPUS));
+        for (unsigned i = 0; i < sim_get_config(s)->cpus && sim_counter_is_per_cpu(counter); i++) {
+            fprintf(out, "cpu%u-%s: %llu\n", i, sim_counter_name(counter),
+                    (unsigned long long)sim_counter(s, counter, i));
+        }
     }
 }
 

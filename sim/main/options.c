@@ -3,6 +3,7 @@
 #include "main/options.h"
 
 #include "main/lookup.h"
+#include "observe/trace_text.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -109,9 +110,11 @@ static bool parse_machine(struct options *o, enum option option, const char *tex
     }
 }
 
-static bool parse_other(struct options *o, enum option option, const char *text)
+static bool parse_other(struct options *o, enum option option, const char *text, struct error *e)
 {
     switch ((int)option) {
+    case OPTION_TRACE:
+        return trace_text_parse(text, &o->trace, e);
     case OPTION_KERNEL:
         o->kernel = text;
         return true;
@@ -147,6 +150,7 @@ static bool parse_other(struct options *o, enum option option, const char *text)
 bool options_parse(struct options *o, char group, int argc, char **argv, struct error *e)
 {
     *o = (struct options){.max_cycles = UINT64_MAX};
+    e->text[0] = 0;
     sim_config_init(&o->config);
     for (int i = 0; i < argc; i++) {
         if (argv[i][0] != '-') {
@@ -171,10 +175,10 @@ bool options_parse(struct options *o, char group, int argc, char **argv, struct 
         bool known;
         bool ok = parse_machine(o, (enum option)option, text, &known);
         if (!known) {
-            ok = parse_other(o, (enum option)option, text);
+            ok = parse_other(o, (enum option)option, text, e);
         }
         if (!ok) {
-            return error_set(e, "%s '%s': %s", row->word, text, row->help);
+            return e->text[0] ? false : error_set(e, "%s '%s': %s", row->word, text, row->help);
         }
     }
     return true;

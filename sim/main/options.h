@@ -22,6 +22,7 @@ struct options {
     enum serial_kind serial;
     const char *serial_file;
     bool given_serial, hash, stats, help;
+    uint32_t trace; /* bits of sim_on_trace */
 };
 
 /* Parses what follows the subcommand; group is its letter in names_options.def. False: the message is a usage error. */

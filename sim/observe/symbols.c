@@ -21,7 +21,8 @@ static void add_symbol(struct symbols *s, const GElf_Sym *sym, const char *name)
         s->by_address = realloc(s->by_address, s->capacity * sizeof *s->by_address);
         CHECK(s->by_address, "out of memory");
     }
-    s->by_address[s->count++] = (struct symbol){sym->st_value, sym->st_size, name, type == STT_NOTYPE};
+    s->by_address[s->count++] =
+        (struct symbol){sym->st_value, sym->st_size, name, type == STT_NOTYPE, sym->st_shndx == SHN_ABS};
 }
 
 static void read_symbol_table(struct symbols *s)
@@ -150,8 +151,8 @@ bool symbols_cover(const struct symbols *s, uint64_t address, const char **name,
     }
     while (low-- > 0) {
         const struct symbol *sym = &s->by_address[low];
-        bool covers = sym->size_bytes ? address - sym->address < sym->size_bytes : sym->untyped;
-        if (covers) {
+        uint64_t reach = sym->size_bytes ? sym->size_bytes : sym->untyped ? SYMBOL_REACH_BYTES : 0;
+        if (!sym->absolute && address - sym->address < reach) {
             while (low > 0 && s->by_address[low - 1].address == sym->address &&
                    !s->by_address[low - 1].untyped) {
                 sym = &s->by_address[--low]; /* of several at one address the first in the total order */

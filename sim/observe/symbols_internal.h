@@ -11,6 +11,7 @@ struct symbol {
     uint64_t address, size_bytes;
     const char *name; /* in the ELF file's string table */
     bool untyped;     /* a label of assembly code */
+    bool absolute;    /* a constant, no address: covers nothing */
 };
 
 /* An untyped label names at most this many bytes after it. */

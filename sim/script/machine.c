@@ -200,6 +200,18 @@ static int machine_arch_hash(lua_State *lua)
     return push_digest(lua, sim_digest(check_machine(lua)->sim, VISIT_ARCH));
 }
 
+static int machine_count(lua_State *lua)
+{
+    struct lua_machine *m = check_machine(lua);
+    int c = sim_counter_find(luaL_checkstring(lua, 2));
+    luaL_argcheck(lua, c >= 0, 2, "no such counter");
+    unsigned cpu = lua_isnoneornil(lua, 3) ? SIM_ALL_CPUS : check_cpu(lua, m, 3);
+    luaL_argcheck(lua, cpu == SIM_ALL_CPUS || sim_counter_is_per_cpu((enum sim_counter)c), 3,
+                  "a counter of the machine, not of its vCPUs");
+    lua_pushinteger(lua, (lua_Integer)sim_counter(m->sim, (enum sim_counter)c, cpu));
+    return 1;
+}
+
 static int machine_cpus(lua_State *lua)
 {
     lua_pushinteger(lua, (lua_Integer)sim_get_config(check_machine(lua)->sim)->cpus);

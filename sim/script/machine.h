@@ -2,10 +2,11 @@
 #define ORRERY_SCRIPT_MACHINE_H
 
 /* The machine in Lua: orrery.new_machine and the methods of binding.def. The friendlier layer (boot, command, expect)
- * is Lua: scenarios/lib/orrery.lua. */
+ * is Lua: scenarios/lib/prelude.lua. */
 
 #include "machine/sim.h"
 #include "observe/symbols.h"
+#include "observe/trace_text.h"
 
 #include <lua.h>
 
@@ -29,6 +30,7 @@ struct lua_probe {
 struct lua_machine {
     struct sim *sim;
     struct symbols *symbols;
+    struct trace_text trace;
     lua_State *lua;
     struct serial_text text[SIM_SERIAL_PORTS + 1];
     struct lua_probe probes[LUA_PROBES_MAX];
@@ -50,6 +52,7 @@ struct script_defaults {
     struct sim_config config;
     bool cpus, memory, numa, board, engine, memory_model, cpu; /* given on the command line: they win */
     bool echo;
+    uint32_t trace; /* trace points told on standard error (sim_on_trace) */
 };
 
 /* Registers machine and its metatable; defaults must outlive the state. */

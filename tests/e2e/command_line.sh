@@ -37,5 +37,14 @@ expect_one_line "a scenario that is not Lua" 2 "$orrery" run "$work/bad.lua"
 printf '\033Lua' >"$work/binary.lua"
 expect_one_line "a scenario of Lua byte code" 2 "$orrery" run "$work/binary.lua"
 expect_one_line "a serial file that cannot be made" 2 "$orrery" boot --kernel "$kernel" --serial "$work/no/such/file"
+expect_one_line "an item that is not traced" 2 "$orrery" boot --kernel "$kernel" --trace ipis,moons
+expect_one_line "a counter is no trace point" 2 "$orrery" boot --kernel "$kernel" --trace events
+if "$orrery" info >/dev/full 2>"$work/err"; then
+    fail "output that cannot be written is an error" "status 0"
+else
+    expect_same "output that cannot be written is an error" "$(wc -l <"$work/err")" 1
+fi
+expect_status "a serial device that is full" 2 "$orrery" boot --kernel "$kernel" --initrd "$initrd" --append '-- true' --serial /dev/full
+grep -q '^orrery: /dev/full: ' "$work/err" && ok "and says so" || fail "and says so" "$(cat "$work/err")"
 
 finish

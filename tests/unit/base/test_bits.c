@@ -108,7 +108,7 @@ static void error_is_formatted_truncated_and_false(void **state)
     assert_false(error_set(NULL, "nowhere"));
 }
 
-static void print_context(void *arg)
+static void print_context(const void *arg)
 {
     fprintf(stderr, "context %s\n", (const char *)arg);
     CHECK(false, "a second failure must not call the printer again");
@@ -123,7 +123,7 @@ static void failed_check_prints_place_and_context_and_aborts(void **state)
     if (child == 0) {
         static char where[] = "cycle 5";
         dup2(ends[1], STDERR_FILENO);
-        check_set_context(print_context, where);
+        check_set_context(CHECK_FRONT_END, print_context, where);
         CHECK(1 + 1 == 3, "number %d", 42);
         _exit(0);
     }
