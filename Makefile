@@ -75,6 +75,7 @@ $(GEN)/$(1).inc: $(2) scripts/make-gperf
 $(foreach m,rel dbg asan tiny,$(BUILD)/$(m)/$(3).o): $(GEN)/$(1).inc
 endef
 $(eval $(call names_rule,cpu_features,sim/cpu/cpuid.def,sim/cpu/lookup))
+$(eval $(call names_rule,parameters,sim/machine/config.def,sim/machine/config))
 $(eval $(call names_rule,counters,sim/machine/counter.def sim/core/trace.def,sim/machine/counter))
 $(foreach n,$(NAMES),$(eval $(call names_rule,$(notdir $(n:.def=)),$(n),$(dir $(n))lookup)))
 

@@ -82,6 +82,9 @@ struct sim {
     uint64_t events_fired;
 };
 
+/* config.c: are the values in bounds and do they fit together? */
+bool sim_config_check(const struct sim_config *c, struct error *e);
+
 /* hooks.c: called before every instruction of a vCPU that has a stall or a range armed. */
 void hooks_update(struct sim *s, unsigned cpu);
 

@@ -16,50 +16,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RTC_START_2026         INT64_C(1767225600) /* 2026-01-01 00:00:00 UTC */
-#define PHASE_CYCLES           64u                 /* start phases are below this */
-#define STREAM_PHASE           1u                  /* random streams of the seed */
-#define STREAM_RDRAND          16u                 /* plus the vCPU number */
-#define STORE_DRAIN_CYCLES     40u                 /* tso: a store waits at most this long; assumed */
-#define IPI_CYCLES             300u                /* uncalibrated */
-#define IOAPIC_CYCLES          300u                /* uncalibrated */
+#define PHASE_CYCLES           64u  /* start phases are below this */
+#define STREAM_PHASE           1u   /* random streams of the seed */
+#define STREAM_RDRAND          16u  /* plus the vCPU number */
+#define STORE_DRAIN_CYCLES     40u  /* tso: a store waits at most this long; assumed */
+#define IPI_CYCLES             300u /* uncalibrated */
+#define IOAPIC_CYCLES          300u /* uncalibrated */
 #define DEFAULT_STORE_CAPACITY STORE_QUEUE_MAX
-
-void sim_config_init(struct sim_config *c)
-{
-    *c = (struct sim_config){
-        .cpus = 1,
-        .memory_bytes = UINT64_C(256) << 20,
-        .numa_nodes = 1,
-        .board = BOARD_PC,
-        .engine = ENGINE_FAST,
-        .memory_model = MODEL_DEFAULT,
-        .seed = 1,
-        .rtc_start = RTC_START_2026,
-        .instant_serial = true,
-    };
-}
-
-static bool config_check(const struct sim_config *c, struct error *e)
-{
-    if (c->cpus < 1 || c->cpus > SIM_CPUS_MAX) {
-        return error_set(e, "%u cpus: 1 to %u", c->cpus, SIM_CPUS_MAX);
-    }
-    if (c->memory_bytes < SIM_MEMORY_MIN || c->memory_bytes > SIM_MEMORY_MAX || c->memory_bytes & 0xfffff) {
-        return error_set(e, "memory of %llu bytes: 16M to 64G in whole MiB",
-                         (unsigned long long)c->memory_bytes);
-    }
-    if (c->numa_nodes < 1 || c->numa_nodes > SIM_NODES_MAX || c->numa_nodes > c->cpus) {
-        return error_set(e, "%u NUMA nodes: 1 to %u, and no more than cpus", c->numa_nodes, SIM_NODES_MAX);
-    }
-    if (c->memory_bytes / c->numa_nodes < SIM_MEMORY_MIN) {
-        return error_set(e, "%u NUMA nodes need at least 16 MiB each", c->numa_nodes);
-    }
-    if (c->store_capacity > STORE_QUEUE_MAX) {
-        return error_set(e, "store buffer of %u entries: at most %u", c->store_capacity, STORE_QUEUE_MAX);
-    }
-    return true;
-}
 
 static uint32_t store_capacity(const struct sim_config *c)
 {
@@ -131,7 +94,7 @@ static void *allocate(size_t count, size_t size)
 
 struct sim *sim_create(const struct sim_config *c, struct error *e)
 {
-    if (!config_check(c, e)) {
+    if (!sim_config_check(c, e)) {
         return NULL;
     }
     struct sim *s = allocate(1, sizeof *s);

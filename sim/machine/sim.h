@@ -44,10 +44,32 @@ struct sim_config {
     const char *cpu_model;   /* "orrery", "tcg72", followed by ",+feature,-feature"; NULL: "orrery" */
     bool instant_serial;     /* the UARTs take no time for a character (board parameter) */
     bool single_step_blocks; /* oracle: no block longer than one instruction; same results, slower */
+    uint32_t given;          /* bit p: parameter p was set by sim_config_set; no part of the machine */
 };
 
-/* Defaults of design.md's table: 1 CPU, 256 MiB, board pc, fast, seed 1, 2026-01-01. */
+/* What people set: the rows of config.def. */
+enum sim_parameter {
+#define CONFIG(id, name, kind, argument, help) PARAMETER_##id,
+#include "machine/config.def"
+#undef CONFIG
+    PARAMETER_COUNT
+};
+
+/* The defaults: 1 CPU, 256 MiB, board pc, fast, seed 1, 2026-01-01. */
 void sim_config_init(struct sim_config *c);
+
+/* Sets a parameter from its text, which must outlive sim_create. False: the message is "name 'text': what it takes". Whether
+ * values are in bounds and fit together is sim_create's question. */
+bool sim_config_set(struct sim_config *c, enum sim_parameter p, const char *text, struct error *e);
+static inline bool sim_config_given(const struct sim_config *c, enum sim_parameter p)
+{
+    return c->given >> p & 1;
+}
+
+int sim_parameter_find(const char *name); /* or -1 */
+const char *sim_parameter_name(enum sim_parameter p);
+const char *sim_parameter_argument(enum sim_parameter p); /* for help texts: "N", "SIZE", "pc|microvm" */
+const char *sim_parameter_help(enum sim_parameter p);
 
 struct sim;
 

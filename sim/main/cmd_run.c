@@ -12,17 +12,10 @@ static void fill_defaults(struct script_defaults *d, const struct options *o)
 {
     *d = (struct script_defaults){
         .config = o->config,
-        .cpus = o->given_cpus,
-        .memory = o->given_memory,
-        .numa = o->given_numa,
-        .board = o->given_board,
-        .engine = o->given_engine,
-        .memory_model = o->given_memory_model,
-        .cpu = o->given_cpu,
         .echo = o->given_serial && o->serial == SERIAL_STDIO,
         .trace = o->trace,
     };
-    if (!o->given_engine) {
+    if (!sim_config_given(&o->config, PARAMETER_ENGINE)) {
         d->config.engine = ENGINE_TIMED;
     }
 }

@@ -7,7 +7,6 @@
 
 #include "names_commands.inc"
 #include "names_options.inc"
-#include "names_values.inc"
 
 int lookup_option(const char *word)
 {
@@ -18,11 +17,5 @@ int lookup_option(const char *word)
 int lookup_command(const char *word)
 {
     const struct names_commands_entry *found = names_commands_find(word, strlen(word));
-    return found ? found->value : -1;
-}
-
-int lookup_value(const char *word)
-{
-    const struct names_values_entry *found = names_values_find(word, strlen(word));
     return found ? found->value : -1;
 }

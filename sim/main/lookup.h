@@ -17,16 +17,8 @@ enum command {
     COMMAND_COUNT
 };
 
-enum value_word {
-#define NAME(word, value) value,
-#include "main/names_values.def"
-#undef NAME
-    VALUE_COUNT
-};
-
 /* Each returns the enum value, or -1. */
 int lookup_option(const char *word);
 int lookup_command(const char *word);
-int lookup_value(const char *word);
 
 #endif

@@ -28,89 +28,42 @@ static bool parse_number(const char *text, uint64_t *out)
     return text[0] >= '0' && text[0] <= '9' && *end == 0 && errno == 0;
 }
 
-bool options_size(const char *text, uint64_t *bytes)
-{
-    char *end;
-    errno = 0;
-    unsigned long long v = strtoull(text, &end, 0);
-    unsigned shift = *end == 'K' ? 10 : *end == 'M' ? 20 : *end == 'G' ? 30 : 0;
-    end += shift != 0;
-    *bytes = (uint64_t)v << shift;
-    return text[0] >= '0' && text[0] <= '9' && *end == 0 && errno == 0 && *bytes >> shift == v;
-}
-
-static bool parse_count(const char *text, unsigned *out)
-{
-    uint64_t v;
-    bool ok = parse_number(text, &v) && v <= 0xffff;
-    *out = ok ? (unsigned)v : 0;
-    return ok;
-}
-
-static bool one_of(const char *text, int a, int b, int *out)
-{
-    int v = lookup_value(text);
-    *out = v;
-    return v == a || v == b;
-}
-
 static void parse_serial(struct options *o, const char *text)
 {
-    int v = lookup_value(text);
     o->given_serial = true;
-    o->serial = v == VALUE_STDIO ? SERIAL_STDIO : v == VALUE_NONE ? SERIAL_NONE : SERIAL_FILE;
+    o->serial = strcmp(text, "stdio") == 0  ? SERIAL_STDIO
+                : strcmp(text, "none") == 0 ? SERIAL_NONE
+                                            : SERIAL_FILE;
     o->serial_file = o->serial == SERIAL_FILE ? text : NULL;
 }
 
-/* Options that describe the machine; *known tells whether the option was one. */
-static bool parse_machine(struct options *o, enum option option, const char *text, bool *known)
+/* What an argument is: a row of names_options.def or, else, a parameter of the machine. */
+struct known_option {
+    int option, parameter; /* -1: not one */
+    const char *argument;
+};
+
+static bool find_option(const char *word, char group, struct known_option *out)
 {
-    struct sim_config *c = &o->config;
-    int word = -1;
-    bool ok = true;
-    *known = true;
-    switch ((int)option) {
-    case OPTION_CPUS:
-        o->given_cpus = true;
-        return parse_count(text, &c->cpus);
-    case OPTION_MEMORY:
-        o->given_memory = true;
-        return options_size(text, &c->memory_bytes);
-    case OPTION_NUMA:
-        o->given_numa = true;
-        return parse_count(text, &c->numa_nodes);
-    case OPTION_BOARD:
-        o->given_board = true;
-        ok = one_of(text, VALUE_PC, VALUE_MICROVM, &word);
-        c->board = word == VALUE_MICROVM ? BOARD_MICROVM : BOARD_PC;
-        return ok;
-    case OPTION_ENGINE:
-        o->given_engine = true;
-        ok = one_of(text, VALUE_FAST, VALUE_TIMED, &word);
-        c->engine = word == VALUE_TIMED ? ENGINE_TIMED : ENGINE_FAST;
-        return ok;
-    case OPTION_MEMORY_MODEL:
-        o->given_memory_model = true;
-        ok = one_of(text, VALUE_SC, VALUE_TSO, &word);
-        c->memory_model = word == VALUE_TSO ? MODEL_TSO : MODEL_SC;
-        return ok;
-    case OPTION_CPU:
-        o->given_cpu = true;
-        c->cpu_model = text;
-        return true;
-    case OPTION_BLOCKS:
-        ok = one_of(text, VALUE_WHOLE, VALUE_SINGLE, &word);
-        c->single_step_blocks = word == VALUE_SINGLE;
-        return ok;
-    case OPTION_SEED:
-        return parse_number(text, &c->seed);
-    default:
-        *known = false;
-        return true;
+    *out = (struct known_option){lookup_option(word), -1, ""};
+    if (out->option >= 0) {
+        out->argument = option_rows[out->option].argument;
+        return strchr(option_rows[out->option].groups, group) != NULL;
     }
+    out->parameter = group != 'I' && strncmp(word, "--", 2) == 0 ? sim_parameter_find(word + 2) : -1;
+    if (out->parameter >= 0) {
+        out->argument = sim_parameter_argument((enum sim_parameter)out->parameter);
+    }
+    return out->parameter >= 0;
 }
 
-static bool parse_other(struct options *o, enum option option, const char *text, struct error *e)
+static bool set_parameter(struct options *o, enum sim_parameter p, const char *text, struct error *e)
+{
+    struct error why;
+    return sim_config_set(&o->config, p, text, &why) || error_set(e, "--%s", why.text);
+}
+
+static bool parse_own(struct options *o, enum option option, const char *text, struct error *e)
 {
     switch ((int)option) {
     case OPTION_TRACE:
@@ -160,25 +113,24 @@ bool options_parse(struct options *o, char group, int argc, char **argv, struct 
             o->scenario = argv[i];
             continue;
         }
-        int option = lookup_option(argv[i]);
-        if (option < 0 || !strchr(option_rows[option].groups, group)) {
+        struct known_option known;
+        if (!find_option(argv[i], group, &known)) {
             return error_set(e, "unknown option '%s'", argv[i]);
         }
-        const struct option_row *row = &option_rows[option];
-        const char *text = "";
-        if (row->argument[0]) {
+        const char *word = argv[i], *text = "";
+        if (known.argument[0]) {
             if (++i == argc) {
-                return error_set(e, "%s needs %s", row->word, row->argument);
+                return error_set(e, "%s needs %s", word, known.argument);
             }
             text = argv[i];
         }
-        bool known;
-        bool ok = parse_machine(o, (enum option)option, text, &known);
-        if (!known) {
-            ok = parse_other(o, (enum option)option, text, e);
-        }
-        if (!ok) {
-            return e->text[0] ? false : error_set(e, "%s '%s': %s", row->word, text, row->help);
+        if (known.parameter >= 0) {
+            if (!set_parameter(o, (enum sim_parameter)known.parameter, text, e)) {
+                return false;
+            }
+        } else if (!parse_own(o, (enum option)known.option, text, e)) {
+            return e->text[0] ? false
+                              : error_set(e, "%s '%s': %s", word, text, option_rows[known.option].help);
         }
     }
     return true;
@@ -210,7 +162,15 @@ void options_help(FILE *out, char group)
     for (unsigned i = 0; i < OPTION_COUNT; i++) {
         const struct option_row *row = &option_rows[i];
         if (strchr(row->groups, group)) {
-            fprintf(out, "  %-14s %-10s %s\n", row->word, row->argument, row->help);
+            fprintf(out, "  %-16s %-12s %s\n", row->word, row->argument, row->help);
+        }
+    }
+    if (group != 'I') {
+        fputs("\nThe machine:\n", out);
+        for (unsigned i = 0; i < PARAMETER_COUNT; i++) {
+            enum sim_parameter p = (enum sim_parameter)i;
+            fprintf(out, "  --%-14s %-12s %s\n", sim_parameter_name(p), sim_parameter_argument(p),
+                    sim_parameter_help(p));
         }
     }
 }

@@ -13,7 +13,6 @@ enum serial_kind { SERIAL_STDIO, SERIAL_NONE, SERIAL_FILE };
 
 struct options {
     struct sim_config config;
-    bool given_cpus, given_memory, given_numa, given_board, given_engine, given_memory_model, given_cpu;
     const char *kernel, *initrd, *append;
     const char *scenario; /* run: the positional argument */
     uint64_t max_cycles;  /* UINT64_MAX: none */
@@ -30,8 +29,5 @@ bool options_parse(struct options *o, char group, int argc, char **argv, struct 
 
 /* Writes the help text of a subcommand, or of the program (group 0). */
 void options_help(FILE *out, char group);
-
-/* Parses "64", "16M", "2G" (powers of two); false when it is no size. */
-bool options_size(const char *text, uint64_t *bytes);
 
 #endif

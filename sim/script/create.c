@@ -1,5 +1,5 @@
 /*
- * orrery.new_machine { cpus=, memory=, memory_limit=, numa=, board=, engine=, memory_model=, cpu=, seed=, kernel=, initrd=, append= }.
+ * orrery.new_machine { kernel=, initrd=, append=, and the parameters of machine/config.def with '_' for '-' }.
  * kernel and initrd are file names; relative ones are looked for beside the scenario and in the folders above it.
  * What the command line gave wins over the table. An unknown key is an error.
  */
@@ -24,23 +24,51 @@ struct image_file {
     size_t size;
 };
 
-static const char *const known_keys[] = {"cpus",         "memory",       "numa", "board",  "engine",
-                                         "memory_model", "cpu",          "seed", "kernel", "initrd",
-                                         "append",       "memory_limit", NULL};
+static const char *const image_keys[] = {"kernel", "initrd", "append"};
 
+#define IMAGE_KEYS (sizeof image_keys / sizeof image_keys[0])
+#define KEY_BYTES  32u
+
+/* The Lua name of a parameter: '_' for '-'. */
+static void lua_name(enum sim_parameter p, char *name)
+{
+    snprintf(name, KEY_BYTES, "%s", sim_parameter_name(p));
+    for (char *c = name; *c; c++) {
+        *c = *c == '-' ? '_' : *c;
+    }
+}
+
+static bool is_known(const char *key)
+{
+    for (unsigned i = 0; i < IMAGE_KEYS; i++) {
+        if (strcmp(image_keys[i], key) == 0) {
+            return true;
+        }
+    }
+    for (unsigned p = 0; p < PARAMETER_COUNT; p++) {
+        char name[KEY_BYTES];
+        lua_name((enum sim_parameter)p, name);
+        if (strcmp(name, key) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Of several unknown keys the first in byte order is told: the table's own order is no order. */
 static void check_keys(lua_State *lua)
 {
+    const char *unknown = NULL;
     lua_pushnil(lua);
     while (lua_next(lua, 1)) {
         lua_pop(lua, 1);
-        const char *key = lua_type(lua, -1) == LUA_TSTRING ? lua_tostring(lua, -1) : "?";
-        bool known = false;
-        for (const char *const *k = known_keys; *k; k++) {
-            known |= strcmp(*k, key) == 0;
+        const char *key = lua_type(lua, -1) == LUA_TSTRING ? lua_tostring(lua, -1) : "(not a name)";
+        if (!is_known(key) && (!unknown || strcmp(key, unknown) < 0)) {
+            unknown = key; /* the table keeps it alive */
         }
-        if (!known) {
-            luaL_error(lua, "machine: unknown option '%s'", key);
-        }
+    }
+    if (unknown) {
+        luaL_error(lua, "machine: unknown option '%s'", unknown);
     }
 }
 
@@ -54,79 +82,27 @@ static bool field(lua_State *lua, const char *name)
     return true;
 }
 
-static void field_unsigned(lua_State *lua, const char *name, unsigned *out)
-{
-    if (field(lua, name)) {
-        lua_Integer v = lua_tointeger(lua, -1);
-        if (!lua_isinteger(lua, -1) || v < 0 || v > 65535) {
-            luaL_error(lua, "machine: %s must be a small whole number", name);
-        }
-        *out = (unsigned)v;
-        lua_pop(lua, 1);
-    }
-}
-
-/* One of two words: returns 0 or 1. */
-static int field_word(lua_State *lua, const char *name, const char *zero, const char *one, int otherwise)
-{
-    if (!field(lua, name)) {
-        return otherwise;
-    }
-    const char *text = lua_type(lua, -1) == LUA_TSTRING ? lua_tostring(lua, -1) : "?";
-    int v = strcmp(text, zero) == 0 ? 0 : strcmp(text, one) == 0 ? 1 : -1;
-    if (v < 0) {
-        luaL_error(lua, "machine: %s must be '%s' or '%s'", name, zero, one);
-    }
-    lua_pop(lua, 1);
-    return v;
-}
-
-/* "256M", "2G" or a number of bytes. */
-static void field_memory(lua_State *lua, const char *name, uint64_t *out)
-{
-    if (!field(lua, name)) {
-        return;
-    }
-    if (lua_isinteger(lua, -1)) {
-        *out = (uint64_t)lua_tointeger(lua, -1);
-    } else {
-        char suffix = 0;
-        unsigned long long v = 0;
-        int got = lua_type(lua, -1) == LUA_TSTRING ? sscanf(lua_tostring(lua, -1), "%llu%c", &v, &suffix) : 0;
-        if (got != 2 || !strchr("KMG", suffix) || v > (1ull << 30)) {
-            luaL_error(lua, "machine: %s must be like '256M' or '2G'", name);
-        }
-        *out = (uint64_t)v << (suffix == 'K' ? 10 : suffix == 'M' ? 20 : 30);
-    }
-    lua_pop(lua, 1);
-}
-
+/* Texts stay on the stack: they must outlive sim_create. Every value is checked, also one that the command line
+ * overrules. */
 static void read_config(lua_State *lua, const struct script_defaults *d, struct sim_config *c)
 {
     *c = d->config;
-    struct sim_config t = d->config;
-    field_unsigned(lua, "cpus", &t.cpus);
-    field_unsigned(lua, "numa", &t.numa_nodes);
-    field_memory(lua, "memory", &t.memory_bytes);
-    field_memory(lua, "memory_limit", &c->memory_limit_bytes);
-    t.board = field_word(lua, "board", "pc", "microvm", t.board == BOARD_MICROVM) ? BOARD_MICROVM : BOARD_PC;
-    t.engine =
-        field_word(lua, "engine", "fast", "timed", t.engine == ENGINE_TIMED) ? ENGINE_TIMED : ENGINE_FAST;
-    int model = field_word(lua, "memory_model", "sc", "tso", -1);
-    c->cpus = d->cpus ? c->cpus : t.cpus;
-    c->numa_nodes = d->numa ? c->numa_nodes : t.numa_nodes;
-    c->memory_bytes = d->memory ? c->memory_bytes : t.memory_bytes;
-    c->board = d->board ? c->board : t.board;
-    c->engine = d->engine ? c->engine : t.engine;
-    if (!d->memory_model && model >= 0) {
-        c->memory_model = model ? MODEL_TSO : MODEL_SC;
-    }
-    if (!d->cpu && field(lua, "cpu")) {
-        c->cpu_model = luaL_checkstring(lua, -1); /* stays on the stack, so it lives long enough */
-    }
-    if (field(lua, "seed")) {
-        c->seed = (uint64_t)luaL_checkinteger(lua, -1);
-        lua_pop(lua, 1);
+    luaL_checkstack(lua, (int)PARAMETER_COUNT, NULL);
+    for (unsigned i = 0; i < PARAMETER_COUNT; i++) {
+        enum sim_parameter p = (enum sim_parameter)i;
+        struct sim_config overruled = d->config;
+        struct error e;
+        char name[KEY_BYTES];
+        lua_name(p, name);
+        if (!field(lua, name)) {
+            continue;
+        }
+        if (lua_type(lua, -1) != LUA_TSTRING && !lua_isinteger(lua, -1)) {
+            luaL_error(lua, "machine: %s must be a text or a whole number", name);
+        }
+        if (!sim_config_set(sim_config_given(&d->config, p) ? &overruled : c, p, lua_tostring(lua, -1), &e)) {
+            luaL_error(lua, "machine: %s", e.text);
+        }
     }
 }
 

@@ -49,8 +49,7 @@ struct lua_machine {
 
 /* What the front end decides: defaults from the command line. */
 struct script_defaults {
-    struct sim_config config;
-    bool cpus, memory, numa, board, engine, memory_model, cpu; /* given on the command line: they win */
+    struct sim_config config; /* what the command line gave (sim_config_given) wins */
     bool echo;
     uint32_t trace; /* trace points told on standard error (sim_on_trace) */
 };

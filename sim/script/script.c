@@ -39,7 +39,7 @@ static void push_args(lua_State *lua, const struct script_options *o)
         }
         lua_rawset(lua, -3);
     }
-    if (o->defaults.cpus) {
+    if (sim_config_given(&o->defaults.config, PARAMETER_CPUS)) {
         lua_pushinteger(lua, (lua_Integer)o->defaults.config.cpus);
         lua_setfield(lua, -2, "cpus");
     }

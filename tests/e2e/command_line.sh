@@ -46,5 +46,10 @@ else
 fi
 expect_status "a serial device that is full" 2 "$orrery" boot --kernel "$kernel" --initrd "$initrd" --append '-- true' --serial /dev/full
 grep -q '^orrery: /dev/full: ' "$work/err" && ok "and says so" || fail "and says so" "$(cat "$work/err")"
+for command in boot run info ''; do
+    expect_same "$command help fits in 80 columns" "none $("$orrery" $command --help | awk 'length > 80')" "none "
+done
+expect_one_line "a word that is no engine names the words" 2 "$orrery" boot --kernel "$kernel" --engine slow
+grep -q 'fast|timed' "$work/err" && ok "so it does" || fail "so it does" "$(cat "$work/err")"
 
 finish

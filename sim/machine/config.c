@@ -1,0 +1,193 @@
+/* The parameters of a machine: defaults, names, text to value, bounds. */
+
+#include "machine/machine.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "parameters.inc"
+
+#define RTC_START_2026  INT64_C(1767225600)    /* 2026-01-01 00:00:00 UTC */
+#define RTC_SECONDS_MAX UINT64_C(253402300799) /* the last of year 9999: what CMOS can show */
+
+enum parameter_kind { KIND_NUMBER, KIND_SIZE, KIND_TEXT, KIND_WORD };
+
+struct parameter_row {
+    const char *name, *argument, *help;
+    enum parameter_kind kind;
+};
+
+static const struct parameter_row rows[PARAMETER_COUNT] = {
+#define CONFIG(id, name, kind, argument, help) [PARAMETER_##id] = {name, argument, help, KIND_##kind},
+#include "machine/config.def"
+#undef CONFIG
+};
+
+void sim_config_init(struct sim_config *c)
+{
+    *c = (struct sim_config){
+        .cpus = 1,
+        .memory_bytes = UINT64_C(256) << 20,
+        .numa_nodes = 1,
+        .board = BOARD_PC,
+        .engine = ENGINE_FAST,
+        .memory_model = MODEL_DEFAULT,
+        .seed = 1,
+        .rtc_start = RTC_START_2026,
+        .instant_serial = true,
+    };
+}
+
+const char *sim_parameter_name(enum sim_parameter p)
+{
+    return rows[p].name;
+}
+
+const char *sim_parameter_argument(enum sim_parameter p)
+{
+    return rows[p].argument;
+}
+
+const char *sim_parameter_help(enum sim_parameter p)
+{
+    return rows[p].help;
+}
+
+int sim_parameter_find(const char *name)
+{
+    const struct parameters_entry *found = parameters_find(name, strlen(name));
+    return found ? found->value : -1;
+}
+
+/* ---- text to value ---- */
+
+static bool parse_number(const char *text, bool size, uint64_t *out)
+{
+    char *end;
+    errno = 0;
+    unsigned long long v = strtoull(text, &end, 0);
+    unsigned shift = !size ? 0 : *end == 'K' ? 10 : *end == 'M' ? 20 : *end == 'G' ? 30 : 0;
+    end += shift != 0;
+    *out = (uint64_t)v << shift;
+    return text[0] >= '0' && text[0] <= '9' && *end == 0 && errno == 0 && *out >> shift == v;
+}
+
+/* The place of a word in "one|two". */
+static bool parse_word(const char *text, const char *words, uint64_t *out)
+{
+    size_t length = strlen(text);
+    *out = 0;
+    for (;; (*out)++) {
+        size_t here = strcspn(words, "|");
+        if (here == length && memcmp(words, text, here) == 0) {
+            return true;
+        }
+        if (!words[here]) {
+            return false;
+        }
+        words += here + 1;
+    }
+}
+
+static bool parse(const struct parameter_row *row, const char *text, uint64_t *out)
+{
+    switch (row->kind) {
+    case KIND_NUMBER:
+        return parse_number(text, false, out);
+    case KIND_SIZE:
+        return parse_number(text, true, out);
+    case KIND_WORD:
+        return parse_word(text, row->argument, out);
+    case KIND_TEXT:
+        *out = 0;
+        return text[0] != 0;
+    }
+    return false;
+}
+
+static bool store_small(unsigned *field, uint64_t value)
+{
+    *field = (unsigned)value;
+    return value <= 0xffff;
+}
+
+static bool assign(struct sim_config *c, enum sim_parameter p, uint64_t value, const char *text)
+{
+    switch (p) {
+    case PARAMETER_CPUS:
+        return store_small(&c->cpus, value);
+    case PARAMETER_MEMORY:
+        c->memory_bytes = value;
+        return true;
+    case PARAMETER_MEMORY_LIMIT:
+        c->memory_limit_bytes = value;
+        return true;
+    case PARAMETER_NUMA:
+        return store_small(&c->numa_nodes, value);
+    case PARAMETER_BOARD:
+        c->board = (enum sim_board)value;
+        return true;
+    case PARAMETER_ENGINE:
+        c->engine = (enum sim_engine)value;
+        return true;
+    case PARAMETER_MEMORY_MODEL:
+        c->memory_model = value ? MODEL_TSO : MODEL_SC;
+        return true;
+    case PARAMETER_STORE_CAPACITY:
+        return store_small(&c->store_capacity, value) && value > 0;
+    case PARAMETER_CPU:
+        c->cpu_model = text;
+        return true;
+    case PARAMETER_SEED:
+        c->seed = value;
+        return true;
+    case PARAMETER_RTC:
+        c->rtc_start = (int64_t)value;
+        return value <= RTC_SECONDS_MAX;
+    case PARAMETER_SERIAL_TIMING:
+        c->instant_serial = value == 0;
+        return true;
+    case PARAMETER_BLOCKS:
+        c->single_step_blocks = value != 0;
+        return true;
+    case PARAMETER_COUNT:
+        break;
+    }
+    return false;
+}
+
+bool sim_config_set(struct sim_config *c, enum sim_parameter p, const char *text, struct error *e)
+{
+    uint64_t value;
+    const struct parameter_row *row = &rows[p];
+    if (!parse(row, text, &value) || !assign(c, p, value, text)) {
+        const char *words = row->kind == KIND_WORD ? row->argument : "";
+        return error_set(e, "%s '%s': %s%s%s", row->name, text, words, words[0] ? "; " : "", row->help);
+    }
+    c->given |= UINT32_C(1) << p;
+    return true;
+}
+
+/* ---- bounds ---- */
+
+bool sim_config_check(const struct sim_config *c, struct error *e)
+{
+    if (c->cpus < 1 || c->cpus > SIM_CPUS_MAX) {
+        return error_set(e, "%u cpus: 1 to %u", c->cpus, SIM_CPUS_MAX);
+    }
+    if (c->memory_bytes < SIM_MEMORY_MIN || c->memory_bytes > SIM_MEMORY_MAX || c->memory_bytes & 0xfffff) {
+        return error_set(e, "memory of %llu bytes: 16M to 64G in whole MiB",
+                         (unsigned long long)c->memory_bytes);
+    }
+    if (c->numa_nodes < 1 || c->numa_nodes > SIM_NODES_MAX || c->numa_nodes > c->cpus) {
+        return error_set(e, "%u NUMA nodes: 1 to %u, and no more than cpus", c->numa_nodes, SIM_NODES_MAX);
+    }
+    if (c->memory_bytes / c->numa_nodes < SIM_MEMORY_MIN) {
+        return error_set(e, "%u NUMA nodes need at least 16 MiB each", c->numa_nodes);
+    }
+    if (c->store_capacity > STORE_QUEUE_MAX) {
+        return error_set(e, "store buffer of %u entries: at most %u", c->store_capacity, STORE_QUEUE_MAX);
+    }
+    return true;
+}
