@@ -21,7 +21,7 @@ endif
 OPT ?= -O2
 
 WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes \
-        -Wswitch-enum -Werror
+        -Wswitch-enum -Wvla -Werror
 FLAGS_rel  := $(OPT) -g
 FLAGS_dbg  := -O0 -g
 FLAGS_asan := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer

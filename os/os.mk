@@ -5,7 +5,7 @@ OS_OUT := $(BUILD)/os
 OS_ROOT := $(dir $(lastword $(MAKEFILE_LIST)))
 
 OS_WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wswitch-enum \
-    -Wunused -Werror
+    -Wunused -Wvla -Werror
 OS_COMMON := -std=c17 -O2 -g -gdwarf-4 -ffreestanding -fno-pic -fno-pie -fno-stack-protector -fno-omit-frame-pointer \
     -fno-asynchronous-unwind-tables -fcf-protection=none -ffile-prefix-map=$(OS_ROOT)=os/ -ffile-prefix-map=$(CURDIR)=.
 OS_KERNEL_FLAGS := $(OS_COMMON) $(OS_WARNINGS) -mcmodel=kernel -mno-red-zone -mgeneral-regs-only -fno-strict-aliasing \
@@ -14,16 +14,16 @@ OS_USER_FLAGS := $(OS_COMMON) $(OS_WARNINGS) -I$(OS_ROOT)
 OS_LINK := -nostdlib -static -no-pie -Wl,--build-id=none -Wl,-z,max-page-size=4096 -Wl,-z,noexecstack \
     -Wl,--no-warn-rwx-segments
 
-OS_KERNEL_DIRS := boot kernel kernel/arch/x86_64 kernel/cap kernel/lib kernel/lib/builtins kernel/mm kernel/proc \
-    kernel/sched kernel/smp kernel/sys
-OS_KERNEL_SOURCES := $(sort $(foreach d,$(OS_KERNEL_DIRS),$(wildcard $(OS_ROOT)$(d)/*.c $(OS_ROOT)$(d)/*.S)))
+# Every folder below boot/ and kernel/ is the kernel's, but for test/, which only the test image has.
+OS_KERNEL_SOURCES := $(sort $(filter-out $(OS_ROOT)kernel/test/% %.ld.S,$(foreach d,boot kernel,$(foreach s,c S,\
+    $(wildcard $(addprefix $(OS_ROOT)$(d)/,*.$(s) */*.$(s) */*/*.$(s) */*/*/*.$(s)))))))
 OS_TEST_SOURCES := $(sort $(wildcard $(OS_ROOT)kernel/test/*.c))
-OS_KERNEL_SOURCES := $(filter-out %.ld.S,$(OS_KERNEL_SOURCES))
 OS_OBJECT = $(patsubst $(OS_ROOT)%,$(OS_OUT)/obj/%.o,$(1))
 OS_KERNEL_OBJECTS := $(call OS_OBJECT,$(OS_KERNEL_SOURCES))
 OS_TEST_OBJECTS := $(call OS_OBJECT,$(OS_TEST_SOURCES))
 
-OS_PROGRAMS := init forkstorm selftest
+# Each folder below programs/ is a program of that name.
+OS_PROGRAMS := $(notdir $(patsubst %/,%,$(sort $(dir $(wildcard $(OS_ROOT)programs/*/*.c)))))
 OS_LIB_SOURCES := $(sort $(wildcard $(OS_ROOT)lib/*.c $(OS_ROOT)lib/*.S)) $(OS_ROOT)kernel/lib/format.c \
     $(OS_ROOT)kernel/lib/status.c $(OS_ROOT)kernel/lib/builtins/string.c
 OS_LIB_OBJECTS := $(patsubst $(OS_ROOT)%,$(OS_OUT)/user/%.o,$(OS_LIB_SOURCES))

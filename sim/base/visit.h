@@ -16,7 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* How deep a digest or a save goes (model.md, Identity). A field is visited when v->level >= its level. */
+/* How deep a digest or a save goes (docs/model.md, Identity). A field is visited when v->level >= its level. */
 enum visit_level { VISIT_ARCH, VISIT_MACHINE, VISIT_MODEL };
 
 struct visitor {

@@ -7,7 +7,7 @@
  * A timer is registered once, at construction, in board order; its number is its identity for ever, in digests
  * and in snapshots. Each timer is armed for at most one moment. Events fire in the total order (due, timer
  * number), one at a time; a handler may arm any timer, itself included, for a moment >= its own due time.
- * An event due at t is recognised at the first step boundary whose clock is >= t (model.md, Steps).
+ * An event due at t is recognised at the first step boundary whose clock is >= t (docs/model.md, Steps).
  */
 
 #include "base/visit.h"

@@ -18,7 +18,7 @@ enum page_flags {
     PAGE_DIRTY = 1,   /* written since the last digest or snapshot */
     PAGE_CODE = 2,    /* the block cache holds code of this page: a write must tell it */
     PAGE_MONITOR = 4, /* a vCPU's MONITOR range lies in this page */
-    PAGE_WATCH = 8    /* an observer wants to see the accesses (read or write) to this page */
+    PAGE_WATCH = 8    /* no host pointers: every access takes the path on which one can be seen */
 };
 
 #define RAM_RANGES_MAX 16u

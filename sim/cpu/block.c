@@ -112,6 +112,7 @@ static void forget_in_cpus(struct block_cache *c)
     for (unsigned i = 0; i < c->cpu_count; i++) {
         memset(c->cpus[i]->jump_tables, 0, sizeof c->cpus[i]->jump_tables);
         c->cpus[i]->link_from = NULL;
+        c->cpus[i]->step_block = NULL;
         c->cpus[i]->chain_cut = true;
     }
 }
@@ -376,7 +377,7 @@ static void mark_page(struct block_cache *c, struct block *b)
     if (!(c->ram->flags[number] & PAGE_CODE)) {
         c->ram->flags[number] |= PAGE_CODE;
         for (unsigned i = 0; i < c->cpu_count; i++) {
-            cpu_drop_write_pointers(c->cpus[i]);
+            cpu_drop_write_page(c->cpus[i], phys(b->phys_page));
         }
     }
 }
@@ -392,7 +393,7 @@ static struct block *make(struct block_cache *c, const struct cpu *cpu, phys_t a
     if (!ram_contains(c->ram, phys(align_down(at.v, PAGE_SIZE_BYTES)), PAGE_SIZE_BYTES)) {
         return NULL;
     }
-    draft_block(c, cpu, at, max_insns, &d);
+    draft_block(c, cpu, at, max_insns < BLOCK_INSNS_MAX ? max_insns : BLOCK_INSNS_MAX, &d);
     if (d.count == 0) {
         return NULL;
     }

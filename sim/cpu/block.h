@@ -13,15 +13,19 @@
  *
  * A page that holds live blocks has PAGE_CODE, so that every store to it takes the slow path and comes to
  * block_cache_invalidate. The result of a run does not depend on what is cached.
+ *
+ * A step block is as long as a whole one, but each of its operations does all that its instruction does (none is
+ * fused, all flags are live), so that a slice may begin and end anywhere in it.
  */
 
 #include "cpu/insn.h"
 
 #define BLOCK_INSNS_MAX   48u
+#define BLOCK_STEP        63u /* as max_insns: a step block */
 #define BLOCK_CPUS_MAX    256u
 #define BLOCK_PROBES_MAX  256u
 #define BLOCK_MEMOS       256u
-#define BLOCK_ARENA_BYTES (UINT64_C(64) << 20)
+#define BLOCK_ARENA_BYTES (UINT64_C(48) << 20)
 
 struct op;
 
@@ -67,7 +71,7 @@ void block_cache_remove_cpu(struct block_cache *c, struct cpu *cpu);
 
 /* The block at rip, whose first byte is at `at`, for the current mode of cpu; made when there is none. It has
  * at most max_insns instructions (1 to BLOCK_INSNS_MAX); blocks cut short by this are kept apart from whole
- * ones. NULL when the code cannot be cached: not RAM, an instruction that crosses the page or does not
+ * ones. BLOCK_STEP asks for a step block. NULL when the code cannot be cached: not RAM, an instruction that crosses the page or does not
  * decode. Must not be called from within a chain of blocks. */
 struct block *block_find(struct block_cache *c, struct cpu *cpu, phys_t at, unsigned max_insns);
 

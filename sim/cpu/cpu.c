@@ -208,7 +208,7 @@ void cpu_update_mode(struct cpu *cpu)
     unsigned user = cpu->cpl == 3;
     cpu->mode = (uint8_t)current_mode(cpu);
     cpu->mem_mode = (uint8_t)current_mem_mode(cpu);
-    cpu->host = cpu->host_tables[cpu->mem_mode];
+    cpu->host = &cpu->host_tables[cpu->mem_mode];
     if (cpu->code != cpu->code_tables[user]) {
         cpu->code = cpu->code_tables[user];
         cpu->jumps = cpu->jump_tables[user];
@@ -223,7 +223,22 @@ void cpu_drop_write_pointers(struct cpu *cpu)
 {
     for (unsigned m = 0; m < MEM_MODE_COUNT; m++) {
         for (unsigned i = 0; i < HOST_ENTRIES; i++) {
-            cpu->host_tables[m][i].write_tag = HOST_TAG_NONE;
+            cpu->host_tables[m].write[i].tag = HOST_TAG_NONE;
+        }
+    }
+}
+
+void cpu_drop_write_page(struct cpu *cpu, phys_t page)
+{
+    uintptr_t host = (uintptr_t)ram_at(&cpu->bus->ram, page);
+    for (unsigned m = 0; m < MEM_MODE_COUNT; m++) {
+        uint64_t groups = cpu->tlb.host_groups[m];
+        for (; groups != 0; groups &= groups - 1) {
+            unsigned first = (unsigned)__builtin_ctzll(groups) * (HOST_ENTRIES / 64);
+            for (unsigned i = first; i < first + HOST_ENTRIES / 64; i++) {
+                struct host_entry *e = &cpu->host_tables[m].write[i];
+                e->tag = e->addend + e->tag == host ? HOST_TAG_NONE : e->tag;
+            }
         }
     }
 }

@@ -100,16 +100,20 @@ enum cpu_mode {
 #define SHADOW_STI    1u
 #define SHADOW_MOV_SS 2u
 
-/* A host-pointer entry: a pure accelerator of the TLB for one linear page in one privilege mode. A tag is the
- * linear page address, or HOST_TAG_NONE; host address = addend + linear address. */
+/* A host-pointer entry: a pure accelerator of the TLB for one linear page in one privilege mode. tag is the linear page
+ * address, or HOST_TAG_NONE; host address = addend + linear address. */
 struct host_entry {
-    uint64_t read_tag, write_tag;
+    uint64_t tag;
     uintptr_t addend;
-    uint64_t unused; /* 32 bytes, so that finding an entry is a shift and a mask */
 };
 
 #define HOST_TAG_NONE UINT64_C(1)
 #define HOST_ENTRIES  256u
+
+/* Reads and writes have entries of their own, so that a copy between pages of one slot does not evict its source. */
+struct host_table {
+    struct host_entry read[HOST_ENTRIES], write[HOST_ENTRIES];
+};
 
 /* A code entry: the same for instruction fetch, one linear page in one privilege (0 supervisor, 1 user). It lets a
  * jump into another page go on without a TLB lookup, so it must die whenever the TLB entry it came from does, as
@@ -175,7 +179,7 @@ struct cpu_msrs {
 struct cpu {
     /* ---- hot ---- */
     uint64_t gpr[GPR_SLOTS]; /* architectural: the first GPR_COUNT */
-    struct host_entry *host; /* host_tables[mode of the current privilege] */
+    struct host_table *host; /* host_tables[mode of the current privilege] */
     /* The lazy status flags (flags.h) are kept apart from each other: neighbours would be stored as one vector, which
      * costs more. */
     uint64_t flag_zero;
@@ -235,6 +239,10 @@ struct cpu {
     /* Every vCPU must drop its host-pointer write entries: a page's flags gained a bit. Wired by the machine. */
     void (*drop_all_write_pointers)(void *target);
     void *machine_target;
+    /* Where short slices go on: op step_number of the step block (block.h), while rip is step_rip. NULL: nowhere. */
+    const struct block *step_block;
+    uint64_t step_rip;
+    unsigned step_number;
     const struct op *link_from; /* link that left the chain for want of a target (op.h) */
     uint8_t exit_flow;          /* enum flow that the chain of blocks ended with */
     const struct insn
@@ -249,7 +257,7 @@ struct cpu {
     const struct code_entry *code;  /* code_tables[user] */
     const struct jump_entry *jumps; /* jump_tables[user] */
     uint32_t block_mode;            /* mode key of the blocks being run (block.h) */
-    struct host_entry host_tables[MEM_MODE_COUNT][HOST_ENTRIES];
+    struct host_table host_tables[MEM_MODE_COUNT];
     struct code_entry code_tables[2][CODE_ENTRIES];
     struct jump_entry jump_tables[2][JUMP_ENTRIES];
 };
@@ -306,6 +314,9 @@ void cpu_update_mode(struct cpu *cpu);
 
 /* Drops every host-pointer write entry (after ram_digest, or when a page's flags gained a bit). */
 void cpu_drop_write_pointers(struct cpu *cpu);
+
+/* Drops the host-pointer write entries of one page of RAM, whatever linear pages they are for. */
+void cpu_drop_write_page(struct cpu *cpu, phys_t page);
 
 /* Drops the code entries of a linear page (any privilege), or all: whenever a TLB entry goes, with its host entries. */
 void cpu_drop_code_page(struct cpu *cpu, uint64_t lin_page);

@@ -10,8 +10,8 @@
  * looked for before #PF, on scalars and on blocks up to 16 bytes. A block is chunks of up to 8 naturally
  * aligned bytes.
  *
- * The order of everything here: translate all pages of the access, then do it, then note what observers and
- * debug registers want to know, then fill the host-pointer entries that keep the next access out of this
+ * The order of everything here: translate all pages of the access, then do it, then note what the debug
+ * registers want to know, then fill the host-pointer entries that keep the next access out of this
  * file.
  */
 
@@ -288,22 +288,20 @@ static bool write_any(struct cpu *cpu, lin_t a, unsigned size_bytes, unsigned ac
 /* ---- scalars
  * ----------------------------------------------------------------------------------------------------- */
 
-bool mem_read(struct cpu *cpu, lin_t a, unsigned size_bytes, uint64_t *out)
+/* The slow way of a scalar: access is ACCESS_*, mode the table whose entry may be filled. */
+static bool read_scalar(struct cpu *cpu, enum mem_mode mode, lin_t a, unsigned size_bytes, unsigned access,
+                        uint64_t *out)
 {
-    unsigned access = mem_access(cpu, 0);
-    if (is_misaligned(cpu, a, size_bytes)) {
-        return fault_alignment(cpu);
-    }
+    struct place p;
     if (crosses_page(a, size_bytes)) {
         return read_any(cpu, a, size_bytes, access, out);
     }
-    struct place p;
     if (!mem_translate(cpu, a, access, &p)) {
         return false;
     }
     if (mem_is_ram(cpu, &p, size_bytes)) {
         *out = read_ram(cpu, &p, size_bytes);
-        mem_host_fill_read(cpu, a, &p);
+        mem_host_fill_read(cpu, mode, a, &p);
     } else {
         *out = read_device(cpu, p.at, size_bytes);
     }
@@ -311,22 +309,19 @@ bool mem_read(struct cpu *cpu, lin_t a, unsigned size_bytes, uint64_t *out)
     return true;
 }
 
-bool mem_write(struct cpu *cpu, lin_t a, unsigned size_bytes, uint64_t value)
+static bool write_scalar(struct cpu *cpu, enum mem_mode mode, lin_t a, unsigned size_bytes, unsigned access,
+                         uint64_t value)
 {
-    unsigned access = mem_access(cpu, ACCESS_WRITE);
-    if (is_misaligned(cpu, a, size_bytes)) {
-        return fault_alignment(cpu);
-    }
+    struct place p;
     if (crosses_page(a, size_bytes)) {
         return write_any(cpu, a, size_bytes, access, value);
     }
-    struct place p;
     if (!mem_translate(cpu, a, access, &p)) {
         return false;
     }
     if (mem_is_ram(cpu, &p, size_bytes)) {
         write_ram(cpu, &p, size_bytes, value);
-        mem_host_fill_write(cpu, a, &p);
+        mem_host_fill_write(cpu, mode, a, &p);
     } else {
         write_device(cpu, p.at, size_bytes, value);
     }
@@ -334,14 +329,50 @@ bool mem_write(struct cpu *cpu, lin_t a, unsigned size_bytes, uint64_t value)
     return true;
 }
 
+bool mem_read(struct cpu *cpu, lin_t a, unsigned size_bytes, uint64_t *out)
+{
+    const uint8_t *host = mem_host_read(cpu, a.v, size_bytes);
+    if (host != NULL) {
+        *out = load_le(host, size_bytes);
+        return true;
+    }
+    if (is_misaligned(cpu, a, size_bytes)) {
+        return fault_alignment(cpu);
+    }
+    return read_scalar(cpu, (enum mem_mode)cpu->mem_mode, a, size_bytes, mem_access(cpu, 0), out);
+}
+
+bool mem_write(struct cpu *cpu, lin_t a, unsigned size_bytes, uint64_t value)
+{
+    uint8_t *host = mem_host_write(cpu, a.v, size_bytes);
+    if (host != NULL) {
+        store_le(host, value, size_bytes);
+        return true;
+    }
+    if (is_misaligned(cpu, a, size_bytes)) {
+        return fault_alignment(cpu);
+    }
+    return write_scalar(cpu, (enum mem_mode)cpu->mem_mode, a, size_bytes, mem_access(cpu, ACCESS_WRITE), value);
+}
+
 bool mem_read_system(struct cpu *cpu, lin_t a, unsigned size_bytes, uint64_t *out)
 {
-    return read_any(cpu, a, size_bytes, 0, out);
+    const uint8_t *host = mem_host_read_system(cpu, a.v, size_bytes);
+    if (host != NULL) {
+        *out = load_le(host, size_bytes);
+        return true;
+    }
+    return read_scalar(cpu, MEM_SUPERVISOR, a, size_bytes, 0, out);
 }
 
 bool mem_write_system(struct cpu *cpu, lin_t a, unsigned size_bytes, uint64_t value)
 {
-    return write_any(cpu, a, size_bytes, ACCESS_WRITE, value);
+    uint8_t *host = mem_host_write_system(cpu, a.v, size_bytes);
+    if (host != NULL) {
+        store_le(host, value, size_bytes);
+        return true;
+    }
+    return write_scalar(cpu, MEM_SUPERVISOR, a, size_bytes, ACCESS_WRITE, value);
 }
 
 /* ---- blocks
@@ -418,7 +449,7 @@ void mem_rmw_commit(struct cpu *cpu, const struct mem_rmw *rmw, uint64_t value, 
     if (rmw->pieces[1].size_bytes == 0 && rmw->size_bytes <= 8) {
         write_place(cpu, &p, rmw->size_bytes, value);
         if (mem_is_ram(cpu, &p, rmw->size_bytes)) {
-            mem_host_fill_write(cpu, rmw->address, &p);
+            mem_host_fill_write(cpu, (enum mem_mode)cpu->mem_mode, rmw->address, &p);
         }
     } else {
         uint8_t bytes[16];

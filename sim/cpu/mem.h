@@ -101,20 +101,34 @@ bool mem_peek_translate(const struct cpu *cpu, lin_t a, phys_t *out);
 /* MONITOR: arms the cache line of a (a read access); a store to it by anyone wakes MWAIT. */
 bool mem_monitor(struct cpu *cpu, lin_t a);
 
-/* Fast paths for the hot handlers: a host address, or NULL when the slow path must be taken. The comparison
+/* Fast paths: the host address of an access within one page, or NULL when the slow path must be taken. The comparison
  * of the last byte's page covers page crossings. */
-static inline uint8_t *mem_host_read(const struct cpu *cpu, uint64_t a, unsigned size_bytes)
+static inline uint8_t *mem_host_at(const struct host_entry *entries, uint64_t a, unsigned size_bytes)
 {
-    const struct host_entry *e = &cpu->host[(a >> PAGE_SHIFT) % HOST_ENTRIES];
+    const struct host_entry *e = &entries[(a >> PAGE_SHIFT) % HOST_ENTRIES];
     uint64_t page = (a + size_bytes - 1) & ~(uint64_t)PAGE_MASK_BITS;
-    return __builtin_expect(e->read_tag == page, 1) ? (uint8_t *)(e->addend + a) : NULL;
+    return __builtin_expect(e->tag == page, 1) ? (uint8_t *)(e->addend + a) : NULL;
+}
+
+static inline const uint8_t *mem_host_read(const struct cpu *cpu, uint64_t a, unsigned size_bytes)
+{
+    return mem_host_at(cpu->host->read, a, size_bytes);
 }
 
 static inline uint8_t *mem_host_write(const struct cpu *cpu, uint64_t a, unsigned size_bytes)
 {
-    const struct host_entry *e = &cpu->host[(a >> PAGE_SHIFT) % HOST_ENTRIES];
-    uint64_t page = (a + size_bytes - 1) & ~(uint64_t)PAGE_MASK_BITS;
-    return __builtin_expect(e->write_tag == page, 1) ? (uint8_t *)(e->addend + a) : NULL;
+    return mem_host_at(cpu->host->write, a, size_bytes);
+}
+
+/* The same for implicit supervisor accesses, whatever the privilege. */
+static inline const uint8_t *mem_host_read_system(const struct cpu *cpu, uint64_t a, unsigned size_bytes)
+{
+    return mem_host_at(cpu->host_tables[MEM_SUPERVISOR].read, a, size_bytes);
+}
+
+static inline uint8_t *mem_host_write_system(const struct cpu *cpu, uint64_t a, unsigned size_bytes)
+{
+    return mem_host_at(cpu->host_tables[MEM_SUPERVISOR].write, a, size_bytes);
 }
 
 #endif

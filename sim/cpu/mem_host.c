@@ -32,9 +32,9 @@ static uint64_t page_of(uint64_t a)
     return a & ~(uint64_t)PAGE_MASK_BITS;
 }
 
-static struct host_entry *entry_of(struct cpu *cpu, unsigned mode, uint64_t lin_page)
+static unsigned slot_of(uint64_t lin_page)
 {
-    return &cpu->host_tables[mode][(lin_page >> PAGE_SHIFT) % HOST_ENTRIES];
+    return (unsigned)(lin_page >> PAGE_SHIFT) % HOST_ENTRIES;
 }
 
 static bool page_is_watched(const struct cpu *cpu, uint64_t lin_page)
@@ -47,9 +47,11 @@ static bool page_is_watched(const struct cpu *cpu, uint64_t lin_page)
     return false;
 }
 
-static bool fill_allowed(const struct cpu *cpu, lin_t a)
+/* Alignment is checked of explicit user accesses only. */
+static bool fill_allowed(const struct cpu *cpu, enum mem_mode mode, lin_t a)
 {
-    return !mem_checks_alignment(cpu) && !(mem_watches(cpu) && page_is_watched(cpu, page_of(a.v)));
+    bool checked = mode == MEM_USER && mem_checks_alignment(cpu);
+    return !checked && !(mem_watches(cpu) && page_is_watched(cpu, page_of(a.v)));
 }
 
 /* Under a store queue: no own store is queued to the page, and the page's bucket belongs to this linear page
@@ -67,61 +69,66 @@ static bool claim_alias(struct cpu *cpu, uint64_t lin_page, const struct place *
     return true;
 }
 
-/* The entry of the current mode that a page's pointer goes into. */
-static struct host_entry *claim_entry(struct cpu *cpu, uint64_t lin_page, const struct place *p)
+/* What the entry of a linear page holds; the group of its slot is marked as used. */
+static struct host_entry make_entry(struct cpu *cpu, enum mem_mode mode, uint64_t lin_page, const struct place *p)
 {
-    unsigned index = (unsigned)(lin_page >> PAGE_SHIFT) % HOST_ENTRIES;
-    struct host_entry *e = &cpu->host[index];
-    cpu->tlb.host_groups[cpu->mem_mode] |= BIT(index / GROUP_ENTRIES);
-    e->addend = (uintptr_t)ram_at(&cpu->bus->ram, phys(page_of(p->at.v))) - (uintptr_t)lin_page;
-    return e;
+    cpu->tlb.host_groups[mode] |= BIT(slot_of(lin_page) / GROUP_ENTRIES);
+    uintptr_t page = (uintptr_t)ram_at(&cpu->bus->ram, phys(page_of(p->at.v)));
+    return (struct host_entry){lin_page, page - (uintptr_t)lin_page};
 }
 
-void mem_host_fill_read(struct cpu *cpu, lin_t a, const struct place *p)
+void mem_host_fill_read(struct cpu *cpu, enum mem_mode mode, lin_t a, const struct place *p)
 {
     uint64_t lin_page = page_of(a.v);
-    if (!fill_allowed(cpu, a) || (cpu->bus->ram.flags[p->at.v >> PAGE_SHIFT] & PAGE_WATCH) ||
+    if (!fill_allowed(cpu, mode, a) || (cpu->bus->ram.flags[p->at.v >> PAGE_SHIFT] & PAGE_WATCH) ||
         (cpu->stores.capacity && !claim_alias(cpu, lin_page, p))) {
         return;
     }
-    struct host_entry *e = claim_entry(cpu, lin_page, p);
-    e->read_tag = lin_page;
-    if (e->write_tag != lin_page) {
-        e->write_tag = HOST_TAG_NONE;
-    }
+    cpu->host_tables[mode].read[slot_of(lin_page)] = make_entry(cpu, mode, lin_page, p);
 }
 
-void mem_host_fill_write(struct cpu *cpu, lin_t a, const struct place *p)
+void mem_host_fill_write(struct cpu *cpu, enum mem_mode mode, lin_t a, const struct place *p)
 {
-    if (cpu->stores.capacity || !(p->data & TLB_D) || !fill_allowed(cpu, a) ||
+    uint64_t lin_page = page_of(a.v);
+    if (cpu->stores.capacity || !(p->data & TLB_D) || !fill_allowed(cpu, mode, a) ||
         cpu->bus->ram.flags[p->at.v >> PAGE_SHIFT] != PAGE_DIRTY) {
         return;
     }
-    struct host_entry *e = claim_entry(cpu, page_of(a.v), p);
-    e->read_tag = page_of(a.v); /* who may write may read */
-    e->write_tag = page_of(a.v);
+    struct host_entry e = make_entry(cpu, mode, lin_page, p);
+    cpu->host_tables[mode].write[slot_of(lin_page)] = e;
+    cpu->host_tables[mode].read[slot_of(lin_page)] = e; /* who may write may read */
+}
+
+static void drop_if(struct host_entry *e, uint64_t lin_page)
+{
+    if (e->tag == lin_page) {
+        e->tag = HOST_TAG_NONE;
+    }
 }
 
 void mem_host_drop_reads(struct cpu *cpu, uint64_t lin_page)
 {
     for (unsigned mode = 0; mode < MEM_MODE_COUNT; mode++) {
-        struct host_entry *e = entry_of(cpu, mode, lin_page);
-        if (e->read_tag == lin_page) {
-            e->read_tag = HOST_TAG_NONE;
-        }
+        drop_if(&cpu->host_tables[mode].read[slot_of(lin_page)], lin_page);
     }
 }
 
 void mem_drop_page(struct cpu *cpu, uint64_t lin_page)
 {
     for (unsigned mode = 0; mode < MEM_MODE_COUNT; mode++) {
-        struct host_entry *e = entry_of(cpu, mode, lin_page);
-        if (e->read_tag == lin_page || e->write_tag == lin_page) {
-            e->read_tag = HOST_TAG_NONE;
-            e->write_tag = HOST_TAG_NONE;
-        }
+        drop_if(&cpu->host_tables[mode].read[slot_of(lin_page)], lin_page);
+        drop_if(&cpu->host_tables[mode].write[slot_of(lin_page)], lin_page);
     }
     cpu_drop_code_page(cpu, lin_page);
+}
+
+static void drop_in_range(struct host_entry *entries, uint64_t first, unsigned shift)
+{
+    for (unsigned i = 0; i < HOST_ENTRIES; i++) {
+        if (((entries[i].tag ^ first) >> shift) == 0) {
+            entries[i].tag = HOST_TAG_NONE;
+        }
+    }
 }
 
 void mem_drop_range(struct cpu *cpu, uint64_t first, unsigned shift)
@@ -131,13 +138,8 @@ void mem_drop_range(struct cpu *cpu, uint64_t first, unsigned shift)
         return;
     }
     for (unsigned mode = 0; mode < MEM_MODE_COUNT; mode++) {
-        for (unsigned i = 0; i < HOST_ENTRIES; i++) {
-            struct host_entry *e = &cpu->host_tables[mode][i];
-            if (((e->read_tag ^ first) >> shift) == 0 || ((e->write_tag ^ first) >> shift) == 0) {
-                e->read_tag = HOST_TAG_NONE;
-                e->write_tag = HOST_TAG_NONE;
-            }
-        }
+        drop_in_range(cpu->host_tables[mode].read, first, shift);
+        drop_in_range(cpu->host_tables[mode].write, first, shift);
     }
     cpu_drop_code(cpu);
 }
@@ -146,10 +148,10 @@ static void drop_table(struct cpu *cpu, unsigned mode)
 {
     uint64_t groups = cpu->tlb.host_groups[mode];
     for (; groups; groups &= groups - 1) {
-        struct host_entry *group = &cpu->host_tables[mode][(unsigned)__builtin_ctzll(groups) * GROUP_ENTRIES];
-        for (unsigned i = 0; i < GROUP_ENTRIES; i++) {
-            group[i].read_tag = HOST_TAG_NONE;
-            group[i].write_tag = HOST_TAG_NONE;
+        unsigned first = (unsigned)__builtin_ctzll(groups) * GROUP_ENTRIES;
+        for (unsigned i = first; i < first + GROUP_ENTRIES; i++) {
+            cpu->host_tables[mode].read[i].tag = HOST_TAG_NONE;
+            cpu->host_tables[mode].write[i].tag = HOST_TAG_NONE;
         }
     }
     cpu->tlb.host_groups[mode] = 0;

@@ -85,9 +85,10 @@ static inline bool mem_is_uncached(const struct cpu *cpu, uint64_t data)
     return (type == 0 || type == 7) && (cpu->cr0 & CR0_PG);
 }
 
-/* Host-pointer entries of the current mode, after an explicit access to RAM at a has gone the slow way. */
-void mem_host_fill_read(struct cpu *cpu, lin_t a, const struct place *p);
-void mem_host_fill_write(struct cpu *cpu, lin_t a, const struct place *p);
+/* Host-pointer entries of a mode, after an access of that mode to RAM at a has gone the slow way: an explicit one of
+ * the current mode, or an implicit one of MEM_SUPERVISOR. */
+void mem_host_fill_read(struct cpu *cpu, enum mem_mode mode, lin_t a, const struct place *p);
+void mem_host_fill_write(struct cpu *cpu, enum mem_mode mode, lin_t a, const struct place *p);
 
 /* Drops the host entries of a linear page in every mode; of it only the read tags; and its code entries
  * besides. */

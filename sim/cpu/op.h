@@ -82,10 +82,9 @@ static inline void op_refresh(struct cpu *cpu)
     cpu->gpr[GPR_GS] = cpu->seg[SEG_GS].base;
 }
 
-/* Runs a chain of blocks from b, whose cost has been charged. */
-static inline void op_run_chain(struct cpu *cpu, const struct block *b)
+/* Runs a chain of blocks from op, whose block has been charged from there on. */
+static inline void op_run_chain(struct cpu *cpu, const struct op *op)
 {
-    const struct op *op = b->ops;
     op_refresh(cpu);
     while (op != NULL) {
         op = op->run(cpu, op);
@@ -115,8 +114,8 @@ static inline unsigned op_jump_slot(uint64_t rip)
     return (unsigned)(rip ^ rip >> 10) % JUMP_ENTRIES;
 }
 
-/* The block at rip, if it is known and its page's translation stands; the fetch latch moves to that page. */
-static inline const struct block *op_jump_find(struct cpu *cpu, uint64_t rip)
+/* The block at rip, if it is known and its page's translation stands. */
+static inline const struct block *op_jump_find(const struct cpu *cpu, uint64_t rip)
 {
     const struct jump_entry *j = &cpu->jumps[op_jump_slot(rip)];
     const struct code_entry *e = &cpu->code[(rip >> PAGE_SHIFT) % CODE_ENTRIES];
@@ -124,13 +123,16 @@ static inline const struct block *op_jump_find(struct cpu *cpu, uint64_t rip)
     if (OP_UNLIKELY(j->rip != rip || e->tag != page) || j->block == NULL) {
         return NULL;
     }
-    if (OP_UNLIKELY(j->block->phys_page != e->phys_page)) {
-        return NULL;
-    }
+    return OP_UNLIKELY(j->block->phys_page != e->phys_page) ? NULL : j->block;
+}
+
+/* The fetch latch moves to the page of a block that was found and is going to be entered: not at a deadline, where
+ * nothing of it is fetched yet. */
+static inline void op_jump_latch(struct cpu *cpu, const struct block *to)
+{
     cpu->fetch.valid = true;
-    cpu->fetch.lin_page = page;
-    cpu->fetch.phys_page = e->phys_page;
-    return j->block;
+    cpu->fetch.lin_page = to->rip & ~(uint64_t)PAGE_MASK_BITS;
+    cpu->fetch.phys_page = to->phys_page;
 }
 
 /* Blocks lie before their operations. */
@@ -144,6 +146,8 @@ static inline struct block *op_block(const struct op *op)
 op_fn op_generic, op_generic_end;
 /* Leaves to the run loop at target. */
 op_fn op_leave;
+/* Leaves before the instruction of op, which stays where a step block goes on. */
+op_fn op_stop;
 /* A link that cannot be followed at once: the target is in another page, not known yet, or dearer than the
  * cycles that are left. */
 op_fn op_leave_link;

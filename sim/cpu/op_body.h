@@ -57,18 +57,18 @@ static inline void op_store(uint8_t *p, uint64_t v, unsigned w)
 
 /* Declares p, the host address of a guest access; what is not plain RAM in the TLB goes to `otherwise`. The
  * page of the last byte is compared, which covers page crossings. */
-#define OP_HOST(p, type, tag, address, w, otherwise)                                                \
-    uint64_t p##_address = (address);                                                               \
-    const struct host_entry *p##_entry = &cpu->host[(p##_address >> PAGE_SHIFT) % HOST_ENTRIES];    \
-    if (OP_UNLIKELY(p##_entry->tag != ((p##_address + (w) / 8 - 1) & ~(uint64_t)PAGE_MASK_BITS))) { \
-        OP_GOTO(otherwise);                                                                         \
-    }                                                                                               \
+#define OP_HOST(p, type, kind, address, w, otherwise)                                                  \
+    uint64_t p##_address = (address);                                                                  \
+    const struct host_entry *p##_entry = &cpu->host->kind[(p##_address >> PAGE_SHIFT) % HOST_ENTRIES]; \
+    if (OP_UNLIKELY(p##_entry->tag != ((p##_address + (w) / 8 - 1) & ~(uint64_t)PAGE_MASK_BITS))) {    \
+        OP_GOTO(otherwise);                                                                            \
+    }                                                                                                  \
     type p = (type)(p##_entry->addend + p##_address)
-#define OP_HOST_READ(p, address, w)  OP_HOST(p, const uint8_t *, read_tag, address, w, op_generic);
-#define OP_HOST_WRITE(p, address, w) OP_HOST(p, uint8_t *, write_tag, address, w, op_generic);
+#define OP_HOST_READ(p, address, w)  OP_HOST(p, const uint8_t *, read, address, w, op_generic);
+#define OP_HOST_WRITE(p, address, w) OP_HOST(p, uint8_t *, write, address, w, op_generic);
 /* In an operation that ends its block. */
-#define OP_HOST_READ_END(p, address, w)  OP_HOST(p, const uint8_t *, read_tag, address, w, op_generic_end);
-#define OP_HOST_WRITE_END(p, address, w) OP_HOST(p, uint8_t *, write_tag, address, w, op_generic_end);
+#define OP_HOST_READ_END(p, address, w)  OP_HOST(p, const uint8_t *, read, address, w, op_generic_end);
+#define OP_HOST_WRITE_END(p, address, w) OP_HOST(p, uint8_t *, write, address, w, op_generic_end);
 
 #define OP_HANDLER(name) static const struct op *name(struct cpu *cpu, const struct op *op)
 

@@ -53,7 +53,8 @@ const struct op *op_call(struct cpu *cpu, const struct op *op)
     int64_t left = cpu->left_cycles - to->cost_cycles;    \
     if (OP_UNLIKELY(left < 0)) {                          \
         OP_GOTO(op_generic_end);                          \
-    }
+    }                                                     \
+    op_jump_latch(cpu, to);
 
 const struct op *op_ret(struct cpu *cpu, const struct op *op)
 {

@@ -6,7 +6,8 @@
 #include "cpu/op.h"
 #include "cpu/pending.h"
 
-const struct block op_unlinked = {.cost_cycles = INT64_MAX};
+/* Dearer than any deadline is far, and no overflow when cycles are overdrawn. */
+const struct block op_unlinked = {.cost_cycles = INT64_C(1) << 62};
 
 /* Gives back what the block was charged for instruction `number` and all after it. */
 static void refund(struct cpu *cpu, const struct block *b, unsigned number)
@@ -70,6 +71,18 @@ const struct op *op_generic_end(struct cpu *cpu, const struct op *op)
     return leave_after(cpu, b, op, execute(cpu, b, op));
 }
 
+const struct op *op_stop(struct cpu *cpu, const struct op *op)
+{
+    const struct block *b = op_block(op);
+    refund(cpu, b, op->number);
+    cpu->rip = b->rip + b->cold[op->number].offset_bytes;
+    cpu->exit_flow = FLOW_JUMP;
+    cpu->step_block = b;
+    cpu->step_number = op->number;
+    cpu->step_rip = cpu->rip;
+    return NULL;
+}
+
 const struct op *op_leave(struct cpu *cpu, const struct op *op)
 {
     cpu->rip = op->target;
@@ -79,12 +92,12 @@ const struct op *op_leave(struct cpu *cpu, const struct op *op)
 
 const struct op *op_leave_link(struct cpu *cpu, const struct op *op)
 {
-    const struct block *to = op->link;
-    if (to == &op_unlinked) {
-        bool far = ((op->target ^ cpu->fetch.lin_page) & ~(uint64_t)PAGE_MASK_BITS) != 0;
-        to = far ? op_jump_find(cpu, op->target) : NULL;
+    const struct block *to = NULL;
+    if (op->link == &op_unlinked && ((op->target ^ cpu->fetch.lin_page) & ~(uint64_t)PAGE_MASK_BITS) != 0) {
+        to = op_jump_find(cpu, op->target);
     }
     if (to != NULL && to->cost_cycles <= cpu->left_cycles) {
+        op_jump_latch(cpu, to);
         OP_ENTER(to, cpu->left_cycles - to->cost_cycles);
     }
     cpu->link_from = op;

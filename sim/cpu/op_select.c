@@ -513,10 +513,12 @@ void op_build(struct block *b)
         build_generic(b);
         return;
     }
-    bool live = true;
+    bool step = b->mode >> 2 == BLOCK_STEP, live = true;
     for (unsigned i = (unsigned)b->count; i-- > 0;) {
-        live = build_one(b, i, live);
+        live = build_one(b, i, live) || step;
     }
     last->run = op_jmp;
-    fuse_last_pair(b);
+    if (!step) {
+        fuse_last_pair(b);
+    }
 }

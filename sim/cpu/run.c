@@ -21,6 +21,9 @@
 /* The furthest deadline, so that left_cycles cannot overflow. */
 #define FAR_CYCLES (UINT64_C(1) << 61)
 
+/* With fewer cycles left than this, whole blocks are not worth a look. */
+#define STEP_CYCLES 32
+
 /* What a part of the loop tells the loop. */
 enum step { STEP_ON, STEP_AGAIN, STEP_STOP };
 
@@ -289,8 +292,12 @@ static void remember(struct cpu *cpu, struct block *b)
     }
     cpu->jump_tables[user][op_jump_slot(b->rip)] = (struct jump_entry){b->rip, b};
     const struct op *from = cpu->link_from;
-    if (from != NULL && from->target == b->rip && op_block(from)->phys_page == b->phys_page) {
-        struct block *source = op_block(from);
+    if (from == NULL || from->target != b->rip) {
+        return;
+    }
+    struct block *source = op_block(from);
+    bool same_page = align_down(source->rip, PAGE_SIZE_BYTES) == align_down(b->rip, PAGE_SIZE_BYTES);
+    if (same_page && source->phys_page == b->phys_page) {
         block_link_to(source, &source->ops[from->number], b);
     }
 }
@@ -311,30 +318,62 @@ static enum flow enter(struct cpu *cpu, const struct block *b)
 {
     cpu->left_cycles -= b->cost_cycles;
     cpu->retired += b->count;
-    op_run_chain(cpu, b);
+    op_run_chain(cpu, b->ops);
     return (enum flow)cpu->exit_flow;
 }
 
-/* Fewer cycles are left than the block costs: as much of its beginning runs as they pay for, from a copy cut
- * short. */
-static enum flow run_short(struct cpu *cpu, const struct block *b)
+/* Runs a step block from operation `first` for as many instructions as begin while cycles are left. The rest of the
+ * block is charged on entry as always; the operation behind the last one is op_stop meanwhile, which gives back. */
+static enum flow run_steps(struct cpu *cpu, const struct block *b, unsigned first)
+{
+    const struct block_cold *cold = b->cold;
+    int64_t end = cold[first].refund_cycles - cpu->left_cycles; /* the next one begins at or past the limit */
+    unsigned stop = first + 1;
+    while (stop < b->count && cold[stop].refund_cycles > end) {
+        stop++;
+    }
+    cpu->step_block = NULL;
+    cpu->left_cycles -= cold[first].refund_cycles;
+    cpu->retired += b->count - first;
+    op_fn *run = b->ops[stop].run;
+    if (stop < b->count) {
+        b->ops[stop].run = op_stop;
+    }
+    op_run_chain(cpu, &b->ops[first]);
+    b->ops[stop].run = run;
+    return (enum flow)cpu->exit_flow;
+}
+
+/* Few cycles are left: instructions run one after the other until they are spent. */
+static enum flow run_short(struct cpu *cpu)
 {
     enum flow flow;
-    unsigned n = 0;
-    while (b->cost_cycles - b->cold[n + 1].refund_cycles <= cpu->left_cycles) {
-        n++;
-    }
-    if (n < 2) {
+    if (cpu->mode != MODE_LONG64) {
         return run_single(cpu);
     }
-    const struct block *cut = find_block(cpu, n, &flow);
-    return cut != NULL ? enter(cpu, cut) : run_single(cpu);
+    const struct block *b = find_block(cpu, BLOCK_STEP, &flow);
+    if (b != NULL) {
+        return run_steps(cpu, b, 0);
+    }
+    return flow == FLOW_FAULT ? flow : run_uncached(cpu);
+}
+
+/* The vCPU stands within a step block, whose page is still translated as it was. */
+static bool stands_in_step_block(const struct cpu *cpu)
+{
+    return cpu->step_block != NULL && cpu->rip == cpu->step_rip && cpu->left_cycles < STEP_CYCLES &&
+           cpu->mode == MODE_LONG64 && cpu->stores.count == 0 && cpu->fetch.valid &&
+           cpu->fetch.lin_page == align_down(cpu->rip, PAGE_SIZE_BYTES) &&
+           cpu->fetch.phys_page == cpu->step_block->phys_page;
 }
 
 static enum flow run_blocks(struct cpu *cpu)
 {
     if (code_store_queued(cpu)) {
         return run_single(cpu);
+    }
+    if (cpu->left_cycles < STEP_CYCLES) {
+        return run_short(cpu);
     }
     enum flow flow;
     const struct op *from = cpu->link_from;
@@ -346,18 +385,17 @@ static enum flow run_blocks(struct cpu *cpu)
     cpu->link_from = from == cpu->link_from ? from : NULL;
     remember(cpu, b);
     cpu->link_from = NULL;
-    return b->cost_cycles > cpu->left_cycles ? run_short(cpu, b) : enter(cpu, b);
+    return b->cost_cycles > cpu->left_cycles ? run_short(cpu) : enter(cpu, b);
 }
 
 /* ---- the loop ---- */
 
-/* True when the next boundary needs a look, or the next instruction has to be alone. */
+/* True when the next boundary needs a look, or the next instruction has to be alone; probes apart. */
 static bool is_special(const struct cpu *cpu)
 {
     bool events = cpu->init_pending || cpu->pending_db != 0 || (cpu->nmi_pending && !cpu->nmi_blocked);
     bool alone = cpu->shadow != 0 || (cpu->rflags & (RFLAGS_TF | RFLAGS_RF)) != 0 || (cpu->dr7 & 0xff) != 0;
-    return events || alone || cpu_interrupt_waits(cpu) || cpu->single_step_blocks || cpu->step_hook != NULL ||
-           block_cache_has_probes(cpu->blocks);
+    return events || alone || cpu_interrupt_waits(cpu) || cpu->single_step_blocks || cpu->step_hook != NULL;
 }
 
 /* True when the instruction at rip must be run alone (blocks may follow it). */
@@ -371,8 +409,15 @@ static bool must_be_alone(const struct cpu *cpu, bool probed)
 static enum step run_stretch(struct cpu *cpu, enum flow *flow, enum cpu_stop *stop)
 {
     if (!is_special(cpu)) {
-        *flow = run_blocks(cpu);
-        return STEP_ON;
+        if (stands_in_step_block(cpu)) { /* not at its beginning, so not at a probe */
+            cpu->probe_passed = false;
+            *flow = run_steps(cpu, cpu->step_block, cpu->step_number);
+            return STEP_ON;
+        }
+        if (!block_cache_has_probes(cpu->blocks)) {
+            *flow = run_blocks(cpu);
+            return STEP_ON;
+        }
     }
     enum step step = take_events(cpu, stop);
     if (step != STEP_ON) {

@@ -153,9 +153,12 @@ bool sim_effect(struct sim *s, const struct effect *effect, struct error *e)
     if (effect->byte_count > EFFECT_BYTES_MAX) {
         return error_set(e, "an effect of %u bytes: at most %u", effect->byte_count, EFFECT_BYTES_MAX);
     }
+    if (s->running) {
+        return error_set(e, "an effect inside an instruction of vCPU %u", s->running->number);
+    }
     struct effect f = *effect;
     f.at_cycles = s->now_cycles;
-    f.at_retired = s->cpus[f.cpu].retired;
+    f.position = sim_position(s);
     if (!apply(s, &f, e)) {
         return false;
     }

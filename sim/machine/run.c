@@ -1,5 +1,5 @@
 /*
- * The strict order of a machine: steps, store drains and events in key order (model.md, "Steps and their order").
+ * The strict order of a machine: steps, store drains and events in key order (docs/model.md).
  *
  * A step's key is (clock before it, vCPU number); the vCPU with the smallest key runs until its key would pass the
  * next one's, an event or a drain. At one moment the order is: events by timer number, drains by vCPU number, steps
@@ -12,6 +12,12 @@
 #include "cpu/mem.h"
 
 #include <stdio.h>
+#include <string.h>
+
+static uint64_t min64(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
 
 /* The two smallest keys among the active vCPUs. */
 struct schedule {
@@ -73,10 +79,46 @@ static void describe_cpu(struct sim *s, struct cpu *cpu, const char *what)
              bytes[0] ? bytes : " unreadable");
 }
 
+static void stand_at(struct sim *s, enum position_kind kind, unsigned cpu, uint64_t at)
+{
+    s->at = (struct position){(uint16_t)kind, (uint16_t)cpu, at};
+    s->stepped = NULL;
+}
+
+struct position sim_position(const struct sim *s)
+{
+    const struct cpu *cpu = s->stepped;
+    return cpu ? (struct position){POSITION_AFTER_STEP, (uint16_t)cpu->number, cpu_now(cpu)} : s->at;
+}
+
+/* Is the next step, of cpu, behind the place where a replay stops? */
+static bool target_is_next(const struct sim *s, const struct cpu *cpu)
+{
+    return s->target && s->target->kind == POSITION_BEFORE_STEP && s->target->cpu == cpu->number &&
+           s->target->at == cpu_now(cpu);
+}
+
+static bool target_is_here(const struct sim *s)
+{
+    struct position p = sim_position(s);
+    return s->target && p.kind == s->target->kind && p.at == s->target->at &&
+           (p.kind == POSITION_AFTER_EVENT || p.cpu == s->target->cpu);
+}
+
+/* How far cpu may run: not past a place at which a replay stops. */
+static uint64_t target_limit(const struct sim *s, const struct cpu *cpu, uint64_t limit)
+{
+    const struct position *t = s->target;
+    bool step =
+        t && (t->kind == POSITION_BEFORE_STEP || t->kind == POSITION_AFTER_STEP) && t->cpu == cpu->number;
+    return step && t->at > cpu_now(cpu) ? min64(limit, t->at) : limit;
+}
+
 /* Runs the observers of a probed address; the vCPU stands before the instruction. */
 static void fire_probes(struct sim *s, struct cpu *cpu)
 {
     uint64_t address = cpu->seg[SEG_CS].base + cpu->rip;
+    stand_at(s, POSITION_BEFORE_STEP, cpu->number, cpu_now(cpu));
     for (unsigned i = 0; i < PROBES_MAX; i++) {
         if (s->probes[i].used && s->probes[i].address.v == address) {
             s->probes[i].fn(s->probes[i].arg, cpu->number, cpu_now(cpu));
@@ -84,11 +126,12 @@ static void fire_probes(struct sim *s, struct cpu *cpu)
     }
 }
 
-static void run_cpu(struct sim *s, struct cpu *cpu, uint64_t deadline_cycles)
+static enum cpu_stop run_cpu(struct sim *s, struct cpu *cpu, uint64_t deadline_cycles)
 {
     s->running = cpu;
     enum cpu_stop stop = cpu_run(cpu, deadline_cycles);
     s->running = NULL;
+    s->stepped = cpu;
     switch (stop) {
     case CPU_STOP_DEADLINE:
         break;
@@ -111,6 +154,69 @@ static void run_cpu(struct sim *s, struct cpu *cpu, uint64_t deadline_cycles)
     }
     if (s->ended != SIM_RUNNING || s->request != REQUEST_NONE) {
         s->now_cycles = cpu_now(cpu); /* it ended here, wherever the slice began */
+    }
+    return stop;
+}
+
+/* An active vCPU in the order of the steps. */
+struct runner {
+    uint64_t clock;
+    struct cpu *cpu;
+};
+
+static bool goes_before(const struct runner *a, const struct runner *b)
+{
+    return a->clock != b->clock ? a->clock < b->clock : a->cpu->number < b->cpu->number;
+}
+
+/* Puts the first of count runners, whose clock has moved on, where it belongs. */
+static void sift(struct runner *runners, unsigned count)
+{
+    struct runner moved = runners[0];
+    unsigned at = 0;
+    while (at + 1 < count && goes_before(&runners[at + 1], &moved)) {
+        runners[at] = runners[at + 1];
+        at++;
+    }
+    runners[at] = moved;
+}
+
+/* The active vCPUs in order, when no store is queued anywhere and there are at least two, else 0. */
+static unsigned line_up(struct sim *s, struct runner *runners)
+{
+    unsigned count = 0;
+    for (unsigned i = s->config.cpus; i-- > 0;) {
+        struct cpu *cpu = &s->cpus[i];
+        if (cpu->stores.capacity != 0) {
+            return 0;
+        }
+        if (cpu->activity == CPU_ACTIVE) {
+            memmove(runners + 1, runners, count * sizeof *runners);
+            runners[0] = (struct runner){cpu_now(cpu), cpu};
+            sift(runners, ++count);
+        }
+    }
+    return count < 2 ? 0 : count;
+}
+
+/* Slices of several vCPUs in turns, as advance() would run them one by one, while nothing but their clocks changes:
+ * whatever wakes, halts or asks for something makes cpu_run return with another reason than its deadline. */
+static void take_turns(struct sim *s, uint64_t until_cycles)
+{
+    struct runner runners[SIM_CPUS_MAX];
+    unsigned count = line_up(s, runners);
+    enum cpu_stop stop = CPU_STOP_DEADLINE;
+    while (count != 0 && stop == CPU_STOP_DEADLINE && !s->stop_asked && s->request == REQUEST_NONE) {
+        struct runner *first = &runners[0];
+        uint64_t limit = min64(event_next(s->events), until_cycles);
+        if (first->clock >= limit) {
+            return;
+        }
+        s->now_cycles = first->clock > s->now_cycles ? first->clock : s->now_cycles;
+        uint64_t turn = runners[1].clock + (runners[1].cpu->number > first->cpu->number);
+        stop = run_cpu(s, first->cpu, min64(limit, turn));
+        first->clock = cpu_now(first->cpu);
+        sift(runners, count);
     }
 }
 
@@ -170,9 +276,17 @@ static uint64_t last_clock(const struct sim *s)
     return clock;
 }
 
-static uint64_t min64(uint64_t a, uint64_t b)
+static void run_first(struct sim *s, const struct schedule *next, uint64_t limit)
 {
-    return a < b ? a : b;
+    if (target_is_next(s, next->first)) {
+        stand_at(s, POSITION_BEFORE_STEP, next->first->number, next->first_clock);
+        return;
+    }
+    uint64_t own = min64(limit, min64(next->first_deadline, next->drain_cycles));
+    enum cpu_stop stop = run_cpu(s, next->first, target_limit(s, next->first, own));
+    if (stop == CPU_STOP_DEADLINE && next->first_deadline != EVENT_NEVER && !s->target) {
+        take_turns(s, limit);
+    }
 }
 
 /* One move of the strict order; returns what stops the run, or SIM_RUNNING. */
@@ -187,17 +301,21 @@ static enum sim_stop advance(struct sim *s, uint64_t until_cycles)
     }
     if (soonest >= until_cycles) {
         s->now_cycles = until_cycles;
+        if (s->moved) {
+            stand_at(s, POSITION_BEFORE_CYCLE, 0, until_cycles);
+        }
         return SIM_STOP_CYCLES;
     }
+    s->moved = true;
     s->now_cycles = soonest > s->now_cycles ? soonest : s->now_cycles;
     if (event <= soonest) {
         event_fire_one(s->events, soonest);
         s->events_fired++;
+        stand_at(s, POSITION_AFTER_EVENT, 0, s->events_fired);
     } else if (next.drain_cycles <= soonest) {
         mem_drain_due(next.draining, soonest);
     } else {
-        uint64_t limit = min64(min64(event, next.drain_cycles), min64(next.first_deadline, until_cycles));
-        run_cpu(s, next.first, limit);
+        run_first(s, &next, min64(event, until_cycles));
     }
     take_request(s);
     return s->ended;
@@ -228,10 +346,12 @@ static void print_position(const void *sim)
 enum sim_stop sim_run(struct sim *s, uint64_t until_cycles)
 {
     s->stop_asked = false;
+    s->moved = false;
     check_set_context(CHECK_MACHINE, print_position, s);
     enum sim_stop stop = s->ended;
     while (stop == SIM_RUNNING) {
         stop = advance(s, until_cycles);
+        s->stop_asked |= target_is_here(s);
         if (stop == SIM_RUNNING && s->stop_asked) {
             s->now_cycles = cut(s);
             stop = SIM_STOP_ASKED;

@@ -120,7 +120,7 @@ unsigned sim_stop_cpu(const struct sim *s);     /* the vCPU a triple fault or a 
 uint64_t sim_cycles(const struct sim *s);       /* the cut: no step with a smaller key is outstanding */
 uint64_t sim_instructions(const struct sim *s); /* retired, over all vCPUs */
 
-/* Digest at the current cut (model.md, Identity); state-hash is the deepest the engine has. */
+/* Digest at the current cut (docs/model.md, Identity); state-hash is the deepest the engine has. */
 struct digest sim_digest(struct sim *s, enum visit_level level);
 struct digest sim_state_hash(struct sim *s);
 
@@ -194,18 +194,39 @@ enum effect_kind {
     EFFECT_KIND_COUNT
 };
 
+/* A place in the order of a run (docs/model.md, Effects). */
+enum position_kind {
+    POSITION_BEFORE_CYCLE, /* nothing of cycle `at` or later has happened: a run's limit */
+    POSITION_BEFORE_STEP,  /* vCPU cpu is the next to step, its clock is `at`: a probe */
+    POSITION_AFTER_STEP,   /* vCPU cpu has just stepped, its clock is `at`: an observer asked to stop */
+    POSITION_AFTER_EVENT   /* the event with which `at` have fired has just fired: the same */
+};
+
+struct position {
+    uint16_t kind; /* enum position_kind */
+    uint16_t cpu;
+    uint64_t at;
+};
+
+struct position sim_position(const struct sim *s);
+
 struct effect {
-    uint64_t at_cycles;  /* position: filled in by sim_effect */
-    uint64_t at_retired; /* retired instructions of vCPU cpu at that moment */
-    uint16_t kind;       /* enum effect_kind */
+    struct position position; /* filled in by sim_effect, as is at_cycles */
+    uint64_t at_cycles;       /* the machine's clock there */
+    uint16_t kind;            /* enum effect_kind */
     uint16_t cpu;
     uint32_t byte_count;
     uint64_t arg[4];
     uint8_t bytes[EFFECT_BYTES_MAX];
 };
 
-/* Applies one at the current boundary and logs it. False: arguments out of range for this machine. */
+/* Applies one at the current boundary and logs it. False: arguments out of range for this machine, or an observer's call
+ * from inside an instruction. */
 bool sim_effect(struct sim *s, const struct effect *effect, struct error *e);
+
+/* Runs a machine that has the configuration and the image of the one that made the log, from its beginning, and applies
+ * every effect at its position. False: a position does not exist in this run; the message names the effect. */
+bool sim_replay(struct sim *s, const struct effect *log, size_t count, struct error *e);
 
 size_t sim_effect_count(const struct sim *s);
 const struct effect *sim_effect_get(const struct sim *s, size_t n);

@@ -7,8 +7,9 @@
  * Deviations: none of architecture; the sizes (tlb_size.h) are those of no particular processor. INVLPG drops
  * the tables of the current PCID only, as Intel words it.
  *
- * Round robin over the ways of a set, whether they are empty or not, is exactly "first filled, first out":
- * the way that is filled next is always the one filled longest ago.
+ * Round robin over the ways of a set, whether they are empty or not, is "first filled, first out": the way that
+ * is filled next is the one filled longest ago. An entry whose page is filled again (another permission, the dirty bit)
+ * keeps its way and its turn.
  */
 
 #include "mmu/tlb.h"

@@ -124,12 +124,12 @@ static inline void fixture_map(struct fixture *f, uint64_t a, uint64_t physical,
 /* A vCPU in 64-bit mode at CPL 0, with mode and table chosen as cpu_update_mode chooses them. */
 static inline void fixture_update(struct cpu *cpu)
 {
-    bool was_user = cpu->host == cpu->host_tables[MEM_USER];
+    bool was_user = cpu->host == &cpu->host_tables[MEM_USER];
     cpu->mode = MODE_LONG64;
     cpu->mem_mode = cpu->cpl == 3                    ? MEM_USER
                     : (cpu->rflags & RFLAGS_AC) != 0 ? MEM_SUPERVISOR_AC
                                                      : MEM_SUPERVISOR;
-    cpu->host = cpu->host_tables[cpu->mem_mode];
+    cpu->host = &cpu->host_tables[cpu->mem_mode];
     cpu->fetch.valid &= was_user == (cpu->cpl == 3);
     mem_mode_changed(cpu);
 }
@@ -178,32 +178,36 @@ static inline void fixture_deinit(struct fixture *f)
     bus_deinit(&f->bus);
 }
 
+static inline void fixture_check_host_entry(struct cpu *cpu, unsigned mode, bool write, const struct host_entry *e)
+{
+    unsigned page_shift;
+    const struct tlb_entry *t = tlb_lookup(&cpu->tlb, lin(e->tag), mem_pcid(cpu), &page_shift);
+    assert_non_null(t);
+    phys_t page = walk_physical(t->data, page_shift, lin(e->tag));
+    assert_ptr_equal((uint8_t *)(e->addend + e->tag), ram_at(&cpu->bus->ram, page));
+    struct paging p = mem_paging(cpu);
+    unsigned access = (write ? ACCESS_WRITE : 0) | (mode == MEM_USER ? ACCESS_USER : 0) |
+                      (mode == MEM_SUPERVISOR_AC ? ACCESS_AC : 0);
+    assert_true(walk_allows(&p, access, t->data));
+    assert_false(write && cpu->stores.capacity);
+    assert_false(write && !(t->data & TLB_D));
+    assert_false(write && cpu->bus->ram.flags[page.v >> PAGE_SHIFT] != PAGE_DIRTY);
+    assert_false(cpu->bus->ram.flags[page.v >> PAGE_SHIFT] & PAGE_WATCH);
+    assert_false(mem_store_pending(cpu, page));
+}
+
 /* Every host-pointer entry must be one that the TLB, the page's flags and the store queue allow. */
 static inline void fixture_check_host_entries(struct cpu *cpu)
 {
     for (unsigned mode = 0; mode < MEM_MODE_COUNT; mode++) {
         for (unsigned i = 0; i < HOST_ENTRIES; i++) {
-            const struct host_entry *e = &cpu->host_tables[mode][i];
-            const uint64_t tags[] = {e->read_tag, e->write_tag};
-            for (unsigned write = 0; write < 2; write++) {
-                if (tags[write] == HOST_TAG_NONE) {
-                    continue;
-                }
-                unsigned page_shift;
-                const struct tlb_entry *t =
-                    tlb_lookup(&cpu->tlb, lin(tags[write]), mem_pcid(cpu), &page_shift);
-                assert_non_null(t);
-                phys_t page = walk_physical(t->data, page_shift, lin(tags[write]));
-                assert_ptr_equal((uint8_t *)(e->addend + tags[write]), ram_at(&cpu->bus->ram, page));
-                struct paging p = mem_paging(cpu);
-                unsigned access = (write ? ACCESS_WRITE : 0) | (mode == MEM_USER ? ACCESS_USER : 0) |
-                                  (mode == MEM_SUPERVISOR_AC ? ACCESS_AC : 0);
-                assert_true(walk_allows(&p, access, t->data));
-                assert_false(write && cpu->stores.capacity);
-                assert_false(write && !(t->data & TLB_D));
-                assert_false(write && cpu->bus->ram.flags[page.v >> PAGE_SHIFT] != PAGE_DIRTY);
-                assert_false(cpu->bus->ram.flags[page.v >> PAGE_SHIFT] & PAGE_WATCH);
-                assert_false(mem_store_pending(cpu, page));
+            const struct host_entry *read = &cpu->host_tables[mode].read[i];
+            const struct host_entry *write = &cpu->host_tables[mode].write[i];
+            if (read->tag != HOST_TAG_NONE) {
+                fixture_check_host_entry(cpu, mode, false, read);
+            }
+            if (write->tag != HOST_TAG_NONE) {
+                fixture_check_host_entry(cpu, mode, true, write);
             }
         }
     }
