@@ -140,8 +140,10 @@ bench: all
 PREFIX ?= /usr/local
 install: all
 	install -D -m 755 $(BUILD)/rel/orrery $(DESTDIR)$(PREFIX)/bin/orrery
-	install -d $(DESTDIR)$(PREFIX)/share/orrery
-	cp -r scenarios $(DESTDIR)$(PREFIX)/share/orrery/
+	install -d $(DESTDIR)$(PREFIX)/share/orrery/build/os $(DESTDIR)$(PREFIX)/share/man/man1
+	cp -r scenarios docs $(DESTDIR)$(PREFIX)/share/orrery/
+	install -m 644 $(BUILD)/os/orrery.elf $(BUILD)/os/initrd.cpio $(DESTDIR)$(PREFIX)/share/orrery/build/os/
+	scripts/make-man > $(DESTDIR)$(PREFIX)/share/man/man1/orrery.1
 
 clean:
 	rm -rf $(BUILD)
