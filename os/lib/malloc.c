@@ -40,6 +40,7 @@ static bool grow(size_t bytes)
         return false;
     }
     struct block *block = (struct block *)(uintptr_t)address;
+    /* cppcheck-suppress nullPointerRedundantCheck ; sys_map gives no page at 0 */
     *block = (struct block){.bytes = total - sizeof(struct block)};
     insert(block);
     return true;

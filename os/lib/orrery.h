@@ -64,7 +64,6 @@ int split_words(char *line, char **words, int limit);
 /* ---- output ---- */
 
 int vsnprintf(char *buffer, size_t size, const char *format, va_list arguments);
-int snprintf(char *buffer, size_t size, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /* One piece on the console, at most 255 characters. */
 void print(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -44,15 +44,6 @@ int vsnprintf(char *buffer, size_t size, const char *format, va_list arguments)
     return kvsnprintf(buffer, size, format, arguments);
 }
 
-int snprintf(char *buffer, size_t size, const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    int length = kvsnprintf(buffer, size, format, arguments);
-    va_end(arguments);
-    return length;
-}
-
 void print(const char *format, ...)
 {
     char line[256];

@@ -69,23 +69,20 @@ def functions(path):
     is laid out and whatever attributes it has."""
     source = DIRECTIVE.sub(lambda d: re.sub(r"[^\n]", " ", d.group(0)), code(path))
     found, depth, head_at, open_at = [], 0, 0, 0
-    for brace in re.finditer(r"[{};]", source):
-        at = brace.start()
-        if brace.group(0) == "{":
-            if depth == 0:
-                open_at = at
-            depth += 1
-        elif brace.group(0) == "}":
-            depth -= 1
-            if depth == 0:
-                name = function_name(source[head_at:open_at])
-                if name:
-                    first = source.count("\n", 0, open_at)
-                    inner = source.count("\n", open_at, at) - 1
-                    found.append((name, first + 1, inner, source[open_at:at], source[head_at:open_at]))
-                    head_at = at + 1
-        if brace.group(0) in ";}" and depth == 0:
-            head_at = at + 1 if brace.group(0) == ";" or function_name(source[head_at:open_at]) else head_at
+    for mark in re.finditer(r"[{};]", source):
+        at = mark.start()
+        if mark.group(0) == ";":
+            head_at = at + 1 if depth == 0 else head_at
+            continue
+        depth += 1 if mark.group(0) == "{" else -1
+        if depth == 1 and mark.group(0) == "{":
+            open_at = at
+        elif depth == 0:
+            name = function_name(source[head_at:open_at])
+            if name:
+                found.append((name, source.count("\n", 0, open_at) + 1, source.count("\n", open_at, at) - 1,
+                              source[open_at:at], source[head_at:open_at]))
+                head_at = at + 1
     return found
 
 

@@ -254,37 +254,26 @@ void apic_bus_init(struct apic_bus *b, const struct apic_bus_config *config, str
     b->timer = event_timer_add(events, "apic bus", deliver_first, b, 0);
 }
 
-void apic_bus_reset(struct apic_bus *b, uint64_t now_cycles)
-{
-    (void)now_cycles;
-    b->count = b->waiter_count = b->last_lowest = 0;
-    memset(b->in_flight, 0, sizeof b->in_flight);
-    arm(b);
-}
-
 static void visit_queue(struct apic_bus *b, struct visitor *v)
 {
-    visit_u32(v, "count", &b->count);
-    CHECK(b->count <= APIC_BUS_QUEUE_MAX, "%u messages in flight", b->count);
+    visit_count(v, "count", &b->count, b->config.capacity);
     memset(b->in_flight, 0, sizeof b->in_flight);
     for (unsigned i = 0; i < b->count; i++) {
         struct apic_delivery_entry *e = &b->queue[i];
         visit_enter(v, "message", i);
         visit_u64(v, "due", &e->due_cycles);
         visit_u64(v, "sequence", &e->sequence);
-        visit_u32(v, "source", &e->source);
-        visit_u32(v, "lapic", &e->lapic);
+        visit_count(v, "source", &e->source, APIC_BUS_MSI);
+        visit_count(v, "lapic", &e->lapic, b->lapic_count - 1);
         apic_message_visit(&e->message, v);
         visit_leave(v);
-        CHECK(e->source <= APIC_BUS_MSI && e->lapic < b->lapic_count, "message %u of nobody", i);
         b->in_flight[e->source]++;
     }
 }
 
 static void visit_faults(struct apic_bus *b, struct visitor *v)
 {
-    visit_u32(v, "fault_count", &b->fault_count);
-    CHECK(b->fault_count <= APIC_BUS_FAULTS_MAX, "%u faults", b->fault_count);
+    visit_count(v, "fault_count", &b->fault_count, APIC_BUS_FAULTS_MAX);
     for (unsigned i = 0; i < b->fault_count; i++) {
         visit_enter(v, "fault", i);
         visit_u64(v, "sequence", &b->faults[i].sequence);
@@ -294,17 +283,30 @@ static void visit_faults(struct apic_bus *b, struct visitor *v)
     }
 }
 
+static bool source_exists(const struct apic_bus *b, unsigned source)
+{
+    return source < b->lapic_count ||
+           (source >= APIC_BUS_LAPICS_MAX && source - APIC_BUS_LAPICS_MAX < b->ioapic_count);
+}
+
+static void visit_waiters(struct apic_bus *b, struct visitor *v)
+{
+    visit_count(v, "waiter_count", &b->waiter_count, APIC_BUS_SOURCES_MAX);
+    for (unsigned i = 0; i < b->waiter_count; i++) {
+        visit_u32(v, "waiter", &b->waiters[i]);
+        visit_require(v, "waiter", source_exists(b, b->waiters[i]));
+    }
+}
+
 void apic_bus_visit(struct apic_bus *b, struct visitor *v)
 {
-    visit_u32(v, "last_lowest", &b->last_lowest);
+    visit_count(v, "last_lowest", &b->last_lowest, b->lapic_count - 1);
     if (v->level < VISIT_MACHINE) {
         return;
     }
     visit_queue(b, v);
     visit_u64(v, "sequence", &b->sequence);
-    visit_u32(v, "waiter_count", &b->waiter_count);
-    CHECK(b->waiter_count <= APIC_BUS_SOURCES_MAX, "%u waiters", b->waiter_count);
-    visit_array(v, "waiters", b->waiters, sizeof b->waiters[0], b->waiter_count);
+    visit_waiters(b, v);
     visit_faults(b, v);
 }
 
@@ -333,20 +335,14 @@ static void page_write(void *dev, const struct bus_cx *cx, uint64_t offset, uint
     }
 }
 
-static void reset_op(void *dev, uint64_t now_cycles)
-{
-    apic_bus_reset(dev, now_cycles);
-}
-
 static void visit_op(void *dev, struct visitor *v)
 {
     apic_bus_visit(dev, v);
 }
 
 const struct device_ops apic_bus_mmio_ops = {
-    .name = "lapic",
+    .name = "apic_bus",
     .mmio_read = page_read,
     .mmio_write = page_write,
-    .reset = reset_op,
     .visit = visit_op,
 };

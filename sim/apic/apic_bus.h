@@ -68,8 +68,6 @@ void apic_bus_init(struct apic_bus *b, const struct apic_bus_config *config, str
 void apic_bus_add_lapic(struct apic_bus *b, struct lapic *l);
 void apic_bus_add_ioapic(struct apic_bus *b, struct ioapic *io);
 
-void apic_bus_reset(struct apic_bus *b,
-                    uint64_t now_cycles); /* drops what is in flight; faults and sequence stay */
 void apic_bus_visit(struct apic_bus *b, struct visitor *v); /* the bus only, not the APICs */
 
 /* A message-signalled interrupt: a 32-bit write of data to FEEx_xxxx by a device. Returns false when the bus

@@ -45,13 +45,13 @@ static inline void apic_message_visit(struct apic_message *m, struct visitor *v)
     uint8_t delivery = (uint8_t)m->delivery, shorthand = (uint8_t)m->shorthand;
     visit_u32(v, "destination", &m->destination);
     visit_u8(v, "vector", &m->vector);
-    visit_u8(v, "delivery", &delivery);
-    visit_u8(v, "shorthand", &shorthand);
+    visit_choice(v, "delivery", &delivery, APIC_EXTINT);
+    visit_choice(v, "shorthand", &shorthand, APIC_TO_OTHERS);
     visit_bool(v, "logical", &m->logical);
     visit_bool(v, "level_triggered", &m->level_triggered);
     visit_bool(v, "wide", &m->wide);
-    m->delivery = (enum apic_delivery)(delivery & 7);
-    m->shorthand = (enum apic_shorthand)(shorthand & 3);
+    m->delivery = (enum apic_delivery)delivery;
+    m->shorthand = (enum apic_shorthand)shorthand;
 }
 
 enum apic_send_result {

@@ -194,11 +194,6 @@ void ioapic_visit(struct ioapic *io, struct visitor *v)
     visit_u32(v, "pins", &io->pins);
 }
 
-static void reset_op(void *dev, uint64_t now_cycles)
-{
-    ioapic_reset(dev, now_cycles);
-}
-
 static void visit_op(void *dev, struct visitor *v)
 {
     ioapic_visit(dev, v);
@@ -208,6 +203,5 @@ const struct device_ops ioapic_ops = {
     .name = "ioapic",
     .mmio_read = ioapic_mmio_read,
     .mmio_write = ioapic_mmio_write,
-    .reset = reset_op,
     .visit = visit_op,
 };

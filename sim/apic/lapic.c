@@ -402,7 +402,8 @@ void lapic_visit(struct lapic *l, struct visitor *v)
     visit_u32(v, "timer_divide", &l->timer_divide);
     visit_u64(v, "tsc_deadline", &l->tsc_deadline);
     visit_u64(v, "tsc_offset", &l->tsc_offset);
-    visit_array(v, "lint", l->lint, 1, 2);
+    visit_bool(v, "lint0", &l->lint[0]);
+    visit_bool(v, "lint1", &l->lint[1]);
     visit_bool(v, "extint_latched", &l->extint_latched);
     if (v->level >= VISIT_MACHINE) {
         visit_bool(v, "icr_waiting", &l->icr_waiting);

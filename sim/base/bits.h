@@ -34,6 +34,11 @@ static inline uint64_t bits_size_mask(unsigned size_bytes)
     return bits_mask(8 * size_bytes);
 }
 
+static inline uint64_t least_of(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
 static inline uint64_t align_down(uint64_t v, uint64_t power_of_two)
 {
     return v & ~(power_of_two - 1);

@@ -120,7 +120,7 @@ void state_buffer_deinit(struct state_buffer *b)
     *b = (struct state_buffer){0};
 }
 
-static uint8_t *buffer_grow(struct state_buffer *b, size_t size)
+uint8_t *state_buffer_extend(struct state_buffer *b, size_t size)
 {
     if (b->size + size > b->capacity) {
         size_t capacity = b->capacity ? b->capacity * 2 : 4096;
@@ -136,25 +136,37 @@ static uint8_t *buffer_grow(struct state_buffer *b, size_t size)
     return at;
 }
 
-static const uint8_t *buffer_take(struct state_buffer *b, const char *name, size_t size)
+const uint8_t *state_buffer_take(struct state_buffer *b, size_t size)
 {
-    CHECK(b->size - b->position >= size, "state ends inside %s", name);
+    if (b->size - b->position < size) {
+        return NULL;
+    }
     const uint8_t *at = b->bytes + b->position;
     b->position += size;
     return at;
+}
+
+static void tell_where(struct visitor *v, const char *name)
+{
+    struct buffer_visitor *s = (struct buffer_visitor *)v;
+    snprintf(s->where, sizeof s->where, "%.100s%.40s", s->path, name);
 }
 
 static void save_array(struct visitor *v, const char *name, void *elements, unsigned size_bytes, size_t count)
 {
     (void)name;
     struct buffer_visitor *s = (struct buffer_visitor *)v;
-    elements_to_le(buffer_grow(s->buffer, size_bytes * count), elements, size_bytes, count);
+    elements_to_le(state_buffer_extend(s->buffer, size_bytes * count), elements, size_bytes, count);
 }
 
 static void load_array(struct visitor *v, const char *name, void *elements, unsigned size_bytes, size_t count)
 {
     struct buffer_visitor *s = (struct buffer_visitor *)v;
-    elements_from_le(elements, buffer_take(s->buffer, name, size_bytes * count), size_bytes, count);
+    const uint8_t *bytes = v->failed ? NULL : state_buffer_take(s->buffer, size_bytes * count);
+    visit_require(v, name, bytes != NULL);
+    if (bytes) {
+        elements_from_le(elements, bytes, size_bytes, count);
+    }
 }
 
 static void compare_array(struct visitor *v, const char *name, void *elements, unsigned size_bytes,
@@ -164,8 +176,12 @@ static void compare_array(struct visitor *v, const char *name, void *elements, u
     if (s->differs) {
         return; /* behind a difference in a count the two no longer run in step */
     }
-    const uint8_t *expected = buffer_take(s->buffer, name, size_bytes * count);
+    const uint8_t *expected = state_buffer_take(s->buffer, size_bytes * count);
     uint8_t actual[8];
+    if (!expected) {
+        s->differs = true;
+        tell_where(v, name);
+    }
     for (size_t i = 0; i < count && !s->differs; i++) {
         elements_to_le(actual, (const uint8_t *)elements + i * size_bytes, size_bytes, 1);
         if (memcmp(actual, expected + i * size_bytes, size_bytes) != 0) {
@@ -175,7 +191,7 @@ static void compare_array(struct visitor *v, const char *name, void *elements, u
     }
 }
 
-static void compare_enter(struct visitor *v, const char *name, unsigned index)
+static void path_enter(struct visitor *v, const char *name, unsigned index)
 {
     struct buffer_visitor *s = (struct buffer_visitor *)v;
     CHECK(s->depth < sizeof s->path_ends / sizeof s->path_ends[0], "state nested too deeply at %s", name);
@@ -184,7 +200,7 @@ static void compare_enter(struct visitor *v, const char *name, unsigned index)
     snprintf(s->path + end, sizeof s->path - end, "%s%u.", name, index);
 }
 
-static void compare_leave(struct visitor *v)
+static void path_leave(struct visitor *v)
 {
     struct buffer_visitor *s = (struct buffer_visitor *)v;
     CHECK(s->depth > 0, "visit_leave without visit_enter");
@@ -199,14 +215,22 @@ void save_visitor_init(struct buffer_visitor *s, enum visit_level level, struct 
 
 void load_visitor_init(struct buffer_visitor *s, enum visit_level level, struct state_buffer *buffer)
 {
-    *s = (struct buffer_visitor){.base = {.level = level, .array = load_array}, .buffer = buffer};
+    *s = (struct buffer_visitor){
+        .base = {.level = level,
+                 .loading = true,
+                 .array = load_array,
+                 .enter = path_enter,
+                 .leave = path_leave,
+                 .refused = tell_where},
+        .buffer = buffer,
+    };
     buffer->position = 0;
 }
 
 void compare_visitor_init(struct buffer_visitor *s, enum visit_level level, struct state_buffer *buffer)
 {
     *s = (struct buffer_visitor){
-        .base = {.level = level, .array = compare_array, .enter = compare_enter, .leave = compare_leave},
+        .base = {.level = level, .array = compare_array, .enter = path_enter, .leave = path_leave},
         .buffer = buffer,
     };
     buffer->position = 0;

@@ -9,7 +9,10 @@
  * and from that list come the digests, snapshots (save and load) and the name of the first field that differs.
  * Values are serialised little-endian and without padding, so the bytes are the same on every host.
  * Order of the calls is the serialisation format. Host pointers, caches of other state and statistics of the
- * host are never visited.
+ * host are never visited; what is derived from state is derived again when v->loading.
+ *
+ * What is loaded is not trusted: a function that uses a value to index or to count says what it must be
+ * (visit_count, visit_require). A visitor that has failed goes on without changing anything more.
  */
 
 #include <stdbool.h>
@@ -21,12 +24,26 @@ enum visit_level { VISIT_ARCH, VISIT_MACHINE, VISIT_MODEL };
 
 struct visitor {
     enum visit_level level;
+    bool loading; /* values are overwritten */
+    bool failed;  /* a value cannot be what it must be, or the state ends too early */
     /* Handles count elements of size_bytes (1, 2, 4 or 8) each; may change them (load). */
     void (*array)(struct visitor *v, const char *name, void *elements, unsigned size_bytes, size_t count);
     /* Names a nested part, e.g. "cpu" 2 "lapic"; visit_leave ends it. May be NULL. */
     void (*enter)(struct visitor *v, const char *name, unsigned index);
     void (*leave)(struct visitor *v);
+    /* The first failure, by name. May be NULL. */
+    void (*refused)(struct visitor *v, const char *name);
 };
+
+static inline void visit_require(struct visitor *v, const char *name, bool good)
+{
+    if (!good && !v->failed) {
+        v->failed = true;
+        if (v->refused) {
+            v->refused(v, name);
+        }
+    }
+}
 
 static inline void visit_u8(struct visitor *v, const char *name, uint8_t *p)
 {
@@ -53,7 +70,24 @@ static inline void visit_bool(struct visitor *v, const char *name, bool *p)
 {
     uint8_t byte = *p;
     v->array(v, name, &byte, 1, 1);
+    visit_require(v, name, byte <= 1);
     *p = byte != 0;
+}
+
+/* A number of at most max: a count or an index. One that is too large fails and becomes 0. */
+static inline void visit_count(struct visitor *v, const char *name, uint32_t *p, uint32_t max)
+{
+    v->array(v, name, p, 4, 1);
+    visit_require(v, name, *p <= max);
+    *p = *p <= max ? *p : 0;
+}
+
+/* The same for a byte, mostly an enumeration. */
+static inline void visit_choice(struct visitor *v, const char *name, uint8_t *p, uint8_t max)
+{
+    v->array(v, name, p, 1, 1);
+    visit_require(v, name, *p <= max);
+    *p = *p <= max ? *p : 0;
 }
 
 static inline void visit_array(struct visitor *v, const char *name, void *elements, unsigned size_bytes,
@@ -103,20 +137,26 @@ struct state_buffer {
 
 void state_buffer_deinit(struct state_buffer *b);
 
+/* Room for size bytes at the end, to be filled in. */
+uint8_t *state_buffer_extend(struct state_buffer *b, size_t size);
+
+/* The next size bytes from the position on, or NULL when there are fewer. */
+const uint8_t *state_buffer_take(struct state_buffer *b, size_t size);
+
 struct buffer_visitor {
     struct visitor base;
     struct state_buffer *buffer;
-    bool differs;    /* compare: a difference was found */
-    char where[192]; /* compare: path of the first one */
+    bool differs;    /* compare: a difference was found, or the buffer ended */
+    char where[192]; /* path of the first difference or failure */
     char path[160];
     unsigned path_ends[16], depth;
 };
 
-/* Appends what is visited to buffer. */
+/* Writes what is visited to buffer, which it empties first. */
 void save_visitor_init(struct buffer_visitor *s, enum visit_level level, struct state_buffer *buffer);
-/* Overwrites what is visited from buffer, reading from position 0; a CHECK fails when it is too short. */
+/* Overwrites what is visited from buffer, reading from position 0; fails when it is too short. */
 void load_visitor_init(struct buffer_visitor *s, enum visit_level level, struct state_buffer *buffer);
-/* Compares with buffer; differs and where tell the first difference by name. */
+/* Compares with buffer from position 0 on; differs and where tell the first difference by name. */
 void compare_visitor_init(struct buffer_visitor *s, enum visit_level level, struct state_buffer *buffer);
 
 #endif

@@ -9,12 +9,28 @@
 
 void bus_init(struct bus *b)
 {
-    *b = (struct bus){.port_device_count = 1};
+    *b = (struct bus){.device_count = 1};
 }
 
 void bus_deinit(struct bus *b)
 {
     ram_deinit(&b->ram);
+}
+
+/* Number of the device, which is entered when it is new. */
+static unsigned device_number(struct bus *b, const struct device_ops *ops, void *dev)
+{
+    unsigned alike = 0;
+    for (unsigned i = 1; i < b->device_count; i++) {
+        if (b->devices[i].dev == dev && b->devices[i].ops == ops) {
+            return i;
+        }
+        alike += b->devices[i].ops == ops;
+    }
+    CHECK(b->device_count < BUS_DEVICES_MAX, "too many devices at %s", ops->name);
+    CHECK(!ops->visit == ops->stateless, "%s: state is visited or declared absent", ops->name);
+    b->devices[b->device_count] = (struct bus_device){ops, dev, alike};
+    return b->device_count++;
 }
 
 void bus_add_mmio(struct bus *b, phys_t base, uint64_t size_bytes, const struct device_ops *ops, void *dev)
@@ -31,6 +47,7 @@ void bus_add_mmio(struct bus *b, phys_t base, uint64_t size_bytes, const struct 
         b->mmio[at] = b->mmio[at - 1];
         at--;
     }
+    device_number(b, ops, dev);
     b->mmio[at] = (struct mmio_range){base, size_bytes, ops, dev};
     b->mmio_count++;
     CHECK(at == 0 || b->mmio[at - 1].base.v + b->mmio[at - 1].size_bytes <= base.v, "%s overlaps", ops->name);
@@ -39,13 +56,23 @@ void bus_add_mmio(struct bus *b, phys_t base, uint64_t size_bytes, const struct 
 
 void bus_add_ports(struct bus *b, uint16_t first, unsigned count, const struct device_ops *ops, void *dev)
 {
-    CHECK(b->port_device_count < BUS_PORT_DEVICES_MAX, "too many port ranges at %s", ops->name);
     CHECK(first + count <= 65536, "%s: ports out of range", ops->name);
-    unsigned slot = b->port_device_count++;
-    b->port_devices[slot] = (struct port_device){ops, dev};
+    unsigned number = device_number(b, ops, dev);
     for (unsigned i = 0; i < count; i++) {
         CHECK(b->port_map[first + i] == 0, "%s: port 0x%x is taken", ops->name, first + i);
-        b->port_map[first + i] = (uint8_t)slot;
+        b->port_map[first + i] = (uint8_t)number;
+    }
+}
+
+void bus_visit(struct bus *b, struct visitor *v)
+{
+    for (unsigned i = 1; i < b->device_count; i++) {
+        const struct bus_device *d = &b->devices[i];
+        if (d->ops->visit) {
+            visit_enter(v, d->ops->name, d->index);
+            d->ops->visit(d->dev, v);
+            visit_leave(v);
+        }
     }
 }
 
@@ -102,7 +129,7 @@ void bus_write(struct bus *b, const struct bus_cx *cx, phys_t a, uint64_t value,
 
 uint64_t bus_port_read(struct bus *b, const struct bus_cx *cx, uint16_t port, unsigned size_bytes)
 {
-    const struct port_device *d = &b->port_devices[b->port_map[port]];
+    const struct bus_device *d = &b->devices[b->port_map[port]];
     uint64_t mask = bits_size_mask(size_bytes);
     return d->ops && d->ops->port_read ? d->ops->port_read(d->dev, cx, port, size_bytes) & mask : mask;
 }
@@ -110,7 +137,7 @@ uint64_t bus_port_read(struct bus *b, const struct bus_cx *cx, uint16_t port, un
 void bus_port_write(struct bus *b, const struct bus_cx *cx, uint16_t port, uint64_t value,
                     unsigned size_bytes)
 {
-    const struct port_device *d = &b->port_devices[b->port_map[port]];
+    const struct bus_device *d = &b->devices[b->port_map[port]];
     if (d->ops && d->ops->port_write) {
         d->ops->port_write(d->dev, cx, port, value & bits_size_mask(size_bytes), size_bytes);
     }

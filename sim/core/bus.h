@@ -9,8 +9,8 @@
 #include "core/device.h"
 #include "core/ram.h"
 
-#define BUS_MMIO_MAX         32u
-#define BUS_PORT_DEVICES_MAX 64u
+#define BUS_MMIO_MAX    32u
+#define BUS_DEVICES_MAX 64u
 
 struct mmio_range {
     phys_t base;
@@ -19,18 +19,20 @@ struct mmio_range {
     void *dev;
 };
 
-struct port_device {
+/* A device that claimed something, once, however many ranges it has. */
+struct bus_device {
     const struct device_ops *ops;
     void *dev;
+    unsigned index; /* among those with the same ops: uart 0, uart 1 */
 };
 
 struct bus {
     struct ram ram;
     struct mmio_range mmio[BUS_MMIO_MAX]; /* ascending, disjoint, outside RAM */
     unsigned mmio_count;
-    struct port_device port_devices[BUS_PORT_DEVICES_MAX]; /* entry 0 is the empty slot */
-    unsigned port_device_count;
-    uint8_t port_map[65536];
+    struct bus_device devices[BUS_DEVICES_MAX]; /* entry 0 is nobody; in the order of their first claims */
+    unsigned device_count;
+    uint8_t port_map[65536]; /* index of devices */
     /* Called after bytes of a page with PAGE_CODE, PAGE_MONITOR or PAGE_WATCH changed; may be NULL. */
     void (*on_special_write)(void *target, phys_t a, unsigned size_bytes);
     void *on_special_write_target;
@@ -39,9 +41,13 @@ struct bus {
 void bus_init(struct bus *b); /* RAM is initialised apart, by ram_init(&b->ram, ...) */
 void bus_deinit(struct bus *b);
 
-/* Claims a range. An overlap with another one or with RAM is a CHECK. */
+/* Claims a range, and makes the device known to bus_visit. An overlap with another range or with RAM is a CHECK, as is a
+ * device that neither visits its state nor declares that it has none. */
 void bus_add_mmio(struct bus *b, phys_t base, uint64_t size_bytes, const struct device_ops *ops, void *dev);
 void bus_add_ports(struct bus *b, uint16_t first, unsigned count, const struct device_ops *ops, void *dev);
+
+/* The state of every device on the bus, under its name and number. RAM is not visited (ram_digest). */
+void bus_visit(struct bus *b, struct visitor *v);
 
 /* The MMIO range that holds a, or NULL. */
 const struct mmio_range *bus_find_mmio(const struct bus *b, phys_t a);

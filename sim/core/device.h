@@ -3,8 +3,9 @@
 
 /*
  * The device contract. A device is a struct of its own and one const struct device_ops; the board (machine/)
- * creates it, gives it its wiring (event queue, output lines, address ranges) and resets it. Devices know no
- * CPU, no other device and no board. All times are absolute cycles of the machine's clock (core/clock.h).
+ * creates it and gives it its wiring (event queue, output lines, address ranges). Devices know no CPU, no other device
+ * and no board. A reset of the machine ends its run, so the only reset of a device is its creation. All times are
+ * absolute cycles of the machine's clock (core/clock.h).
  */
 
 #include "base/visit.h"
@@ -32,8 +33,8 @@ struct device_ops {
     uint64_t (*mmio_read)(void *dev, const struct bus_cx *cx, uint64_t offset, unsigned size_bytes);
     void (*mmio_write)(void *dev, const struct bus_cx *cx, uint64_t offset, uint64_t value,
                        unsigned size_bytes);
-    void (*reset)(void *dev, uint64_t now_cycles); /* cold reset, and the board's reset line */
-    void (*visit)(void *dev, struct visitor *v);
+    void (*visit)(void *dev, struct visitor *v); /* its state (base/visit.h), unless: */
+    bool stateless;
 };
 
 /* An output line: set(target, line, level) at time now_cycles. The wirer decides what line means. */

@@ -23,7 +23,6 @@ struct event_queue {
     unsigned heap[EVENT_TIMERS_MAX];
     unsigned timer_count, heap_count;
     uint64_t firing_cycles;
-    uint64_t generation;
 };
 
 static bool before(const struct event_queue *q, unsigned a, unsigned b)
@@ -40,9 +39,13 @@ static void heap_put(struct event_queue *q, unsigned index, unsigned timer)
 static void sift_up(struct event_queue *q, unsigned index)
 {
     unsigned timer = q->heap[index];
-    while (index > 0 && before(q, timer, q->heap[(index - 1) / 2])) {
-        heap_put(q, index, q->heap[(index - 1) / 2]);
-        index = (index - 1) / 2;
+    while (index > 0) {
+        unsigned parent = (index - 1) / 2;
+        if (!before(q, timer, q->heap[parent])) {
+            break;
+        }
+        heap_put(q, index, q->heap[parent]);
+        index = parent;
     }
     heap_put(q, index, timer);
 }
@@ -107,7 +110,6 @@ void event_arm(struct event_queue *q, unsigned timer, uint64_t due_cycles)
     CHECK(timer < q->timer_count, "timer %u is not registered", timer);
     CHECK(due_cycles >= q->firing_cycles, "%s armed for cycle %llu, in the past", q->timers[timer].name,
           (unsigned long long)due_cycles);
-    uint64_t head = event_next(q);
     if (q->due[timer] != EVENT_NEVER) {
         heap_remove(q, timer);
     }
@@ -116,7 +118,6 @@ void event_arm(struct event_queue *q, unsigned timer, uint64_t due_cycles)
         q->heap[q->heap_count] = timer;
         sift_up(q, q->heap_count++);
     }
-    q->generation += event_next(q) != head;
 }
 
 void event_cancel(struct event_queue *q, unsigned timer)
@@ -142,16 +143,21 @@ bool event_fire_one(struct event_queue *q, uint64_t now_cycles)
     }
     unsigned timer = q->heap[0];
     heap_remove(q, timer);
-    q->generation++;
     q->firing_cycles = due;
     const struct timer *t = &q->timers[timer];
     t->fn(t->owner, t->argument, due);
     return true;
 }
 
-uint64_t event_generation(const struct event_queue *q)
+static void make_heap(struct event_queue *q)
 {
-    return q->generation;
+    q->heap_count = 0;
+    for (unsigned i = 0; i < q->timer_count; i++) {
+        if (q->due[i] != EVENT_NEVER) {
+            q->heap[q->heap_count] = i;
+            sift_up(q, q->heap_count++);
+        }
+    }
 }
 
 void event_queue_visit(struct event_queue *q, struct visitor *v)
@@ -161,12 +167,10 @@ void event_queue_visit(struct event_queue *q, struct visitor *v)
     }
     visit_array(v, "due", q->due, 8, q->timer_count);
     visit_u64(v, "firing", &q->firing_cycles);
-    q->generation++; /* a load may have changed the head */
-    q->heap_count = 0;
     for (unsigned i = 0; i < q->timer_count; i++) {
-        if (q->due[i] != EVENT_NEVER) {
-            q->heap[q->heap_count] = i;
-            sift_up(q, q->heap_count++);
-        }
+        visit_require(v, q->timers[i].name, q->due[i] >= q->firing_cycles);
+    }
+    if (v->loading) {
+        make_heap(q);
     }
 }

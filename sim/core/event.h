@@ -43,9 +43,6 @@ uint64_t event_next(const struct event_queue *q);
 /* Fires the one first event if it is due at or before now_cycles; returns whether it did. */
 bool event_fire_one(struct event_queue *q, uint64_t now_cycles);
 
-/* Counts every change of the queue's head: a running slice compares it to know that its deadline moved. */
-uint64_t event_generation(const struct event_queue *q);
-
 /* VISIT_MACHINE: due times by timer number. */
 void event_queue_visit(struct event_queue *q, struct visitor *v);
 

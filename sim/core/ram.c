@@ -16,6 +16,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#define SAVED_PAGE_BYTES (8 + (size_t)PAGE_SIZE_BYTES) /* number, contents */
+
 static void *reserve(uint64_t size_bytes)
 {
     void *p =
@@ -133,11 +135,91 @@ struct digest ram_digest(struct ram *r)
     return r->sum;
 }
 
+static bool page_touched(const struct ram *r, uint64_t page)
+{
+    return r->digested[page] || (r->flags[page] & PAGE_DIRTY);
+}
+
+static bool page_saved(const struct ram *r, uint64_t page)
+{
+    return page_touched(r, page) && !page_is_zero(r->base + (page << PAGE_SHIFT));
+}
+
+void ram_save(const struct ram *r, struct state_buffer *b)
+{
+    size_t count_at = b->size;
+    uint64_t count = 0;
+    state_buffer_extend(b, 8);
+    for (uint64_t page = 0; page < ram_pages(r); page++) {
+        if (page_saved(r, page)) {
+            uint8_t *out = state_buffer_extend(b, SAVED_PAGE_BYTES);
+            store_le64(out, page);
+            memcpy(out + 8, r->base + (page << PAGE_SHIFT), PAGE_SIZE_BYTES);
+            count++;
+        }
+    }
+    store_le64(b->bytes + count_at, count);
+}
+
+/* The saved pages at the buffer's position, or NULL: each is RAM, and they ascend. */
+static const uint8_t *saved_pages(const struct ram *r, struct state_buffer *b, uint64_t *count)
+{
+    const uint8_t *head = state_buffer_take(b, 8);
+    *count = head ? load_le64(head) : 0;
+    size_t left = b->size - b->position;
+    bool fits = head && left % SAVED_PAGE_BYTES == 0 && *count == left / SAVED_PAGE_BYTES;
+    const uint8_t *pages = fits ? state_buffer_take(b, left) : NULL;
+    uint64_t next = 0;
+    for (uint64_t i = 0; pages && i < *count; i++) {
+        uint64_t page = load_le64(pages + i * SAVED_PAGE_BYTES);
+        bool good = page >= next && page < ram_pages(r) &&
+                    ram_contains(r, phys(page << PAGE_SHIFT), PAGE_SIZE_BYTES);
+        if (!good) {
+            return NULL;
+        }
+        next = page + 1;
+    }
+    return pages;
+}
+
+static void page_set(struct ram *r, uint64_t page, const uint8_t *contents)
+{
+    uint8_t *at = r->base + (page << PAGE_SHIFT);
+    if (contents ? memcmp(at, contents, PAGE_SIZE_BYTES) == 0 : page_is_zero(at)) {
+        return;
+    }
+    ram_note_write(r, phys(page << PAGE_SHIFT));
+    if (contents) {
+        memcpy(at, contents, PAGE_SIZE_BYTES);
+    } else {
+        memset(at, 0, PAGE_SIZE_BYTES);
+    }
+}
+
+bool ram_load(struct ram *r, struct state_buffer *b)
+{
+    uint64_t count, next = 0;
+    const uint8_t *pages = saved_pages(r, b, &count);
+    if (!pages) {
+        return false;
+    }
+    for (uint64_t page = 0; page < ram_pages(r); page++) {
+        const uint8_t *saved = pages + next * SAVED_PAGE_BYTES;
+        if (next < count && load_le64(saved) == page) {
+            page_set(r, page, saved + 8);
+            next++;
+        } else if (page_touched(r, page)) {
+            page_set(r, page, NULL);
+        }
+    }
+    return true;
+}
+
 uint64_t ram_touched_bytes(const struct ram *r)
 {
     uint64_t pages = 0;
     for (uint64_t page = 0; page < ram_pages(r); page++) {
-        pages += r->digested[page] || (r->flags[page] & PAGE_DIRTY);
+        pages += page_touched(r, page);
     }
     return pages << PAGE_SHIFT;
 }

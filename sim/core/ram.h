@@ -69,6 +69,13 @@ static inline void ram_note_write(struct ram *r, phys_t a)
  * caller must drop all host-pointer write entries of all vCPUs (cpu_drop_write_pointers). */
 struct digest ram_digest(struct ram *r);
 
+/* Appends every page that is not zero: their number, then (page number, contents) of each, ascending. */
+void ram_save(const struct ram *r, struct state_buffer *b);
+
+/* The contents that ram_save wrote, up to the end of the buffer, through all bookkeeping but without telling of special pages: nothing may be cached of
+ * any page. False, and nothing is changed, when the bytes are not what ram_save writes for such RAM. */
+bool ram_load(struct ram *r, struct state_buffer *b);
+
 /* Bytes of host memory in touched pages, for statistics only. */
 uint64_t ram_touched_bytes(const struct ram *r);
 

@@ -15,7 +15,7 @@ static uint64_t shld(struct cpu *cpu, uint64_t a, uint64_t b, unsigned n, unsign
     u128_t v = w == 16 ? (u128_t)a << 32 | b << 16 | b : (u128_t)a << w | b;
     unsigned total = w == 16 ? 48 : 2 * w;
     uint64_t r = sem_mask((uint64_t)(v << n >> (total - w)), w);
-    bool cf = (v >> (total - n) & 1) != 0;
+    bool cf = n <= w && (v >> (total - n) & 1) != 0; /* undefined beyond: as the reference silicon has it */
     flags_set_carry(cpu, cf, cf != (r >> (w - 1) & 1), true);
     flags_result(cpu, r, w);
     return r;
@@ -25,7 +25,7 @@ static uint64_t shrd(struct cpu *cpu, uint64_t a, uint64_t b, unsigned n, unsign
 {
     u128_t v = w == 16 ? (u128_t)b << 32 | b << 16 | a : (u128_t)b << w | a;
     uint64_t r = sem_mask((uint64_t)(v >> n), w);
-    bool cf = (v >> (n - 1) & 1) != 0;
+    bool cf = n <= w && (v >> (n - 1) & 1) != 0;
     flags_set_carry(cpu, cf, ((r ^ r << 1) >> (w - 1) & 1) != 0, true);
     flags_result(cpu, r, w);
     return r;

@@ -4,6 +4,7 @@
  */
 
 #include "cpu/block.h"
+#include "base/alloc.h"
 #include "base/check.h"
 #include "cpu/op.h"
 
@@ -11,9 +12,13 @@
 
 #define HASH_BUCKETS (UINT32_C(1) << 15)
 
+/* Stores that a page keeps PAGE_CODE for after its last block died: it may be patched again. */
+#define IDLE_STORES 16u
+
 struct code_page {
     struct block *blocks;
-    uint64_t lines; /* bit n: live code in bytes 64 n .. 64 n + 63 */
+    uint64_t lines;       /* bit n: live code in bytes 64 n .. 64 n + 63 */
+    uint32_t idle_stores; /* while there are no blocks */
 };
 
 struct block_cache {
@@ -30,20 +35,13 @@ struct block_cache {
     struct insn_memo memos[BLOCK_MEMOS];
 };
 
-static void *allocate(size_t count, size_t size)
-{
-    void *p = calloc(count, size);
-    CHECK(p != NULL, "out of host memory");
-    return p;
-}
-
 struct block_cache *block_cache_create(struct ram *ram)
 {
-    struct block_cache *c = allocate(1, sizeof *c);
+    struct block_cache *c = alloc_zeroed(1, sizeof *c);
     c->ram = ram;
-    c->pages = allocate((size_t)(ram->end >> PAGE_SHIFT) + 1, sizeof *c->pages);
-    c->hash = allocate(HASH_BUCKETS, sizeof *c->hash);
-    c->arena = allocate(1, BLOCK_ARENA_BYTES);
+    c->pages = alloc_zeroed((size_t)(ram->end >> PAGE_SHIFT) + 1, sizeof *c->pages);
+    c->hash = alloc_zeroed(HASH_BUCKETS, sizeof(struct block *));
+    c->arena = alloc_zeroed(1, BLOCK_ARENA_BYTES);
     return c;
 }
 
@@ -117,6 +115,22 @@ static void forget_in_cpus(struct block_cache *c)
     }
 }
 
+/* The same for one block. A chain that runs in it sees that it is dead (op_generic.c). */
+static void forget_block_in_cpus(struct block_cache *c, const struct block *b)
+{
+    unsigned slot = op_jump_slot(b->rip);
+    for (unsigned i = 0; i < c->cpu_count; i++) {
+        struct cpu *cpu = c->cpus[i];
+        for (unsigned user = 0; user < 2; user++) {
+            if (cpu->jump_tables[user][slot].block == b) {
+                cpu->jump_tables[user][slot] = (struct jump_entry){0, NULL};
+            }
+        }
+        cpu->link_from = NULL;
+        cpu->step_block = NULL;
+    }
+}
+
 static uint32_t hash_of(phys_t at, uint64_t rip, uint32_t mode)
 {
     uint64_t h = (at.v ^ rip << 20 ^ (uint64_t)mode << 58) * UINT64_C(0x9e3779b97f4a7c15);
@@ -132,14 +146,15 @@ static void unhash(struct block_cache *c, struct block *b)
     *p = b->hash_next;
 }
 
+/* The block stays in the hash table, so that it may be revived. */
 static void kill(struct block_cache *c, struct block *b)
 {
-    unhash(c, b);
     unlink_one(&b->out[0]);
     unlink_one(&b->out[1]);
     while (b->incoming != NULL) {
         unlink_one(b->incoming);
     }
+    forget_block_in_cpus(c, b);
     b->dead = true;
     c->statistics.live--;
 }
@@ -150,10 +165,9 @@ static uint64_t line_mask(uint64_t offset, uint64_t size_bytes)
     return bits_mask((unsigned)(last - first + 1)) << first;
 }
 
-/* Kills the blocks of a page that overlap size_bytes from a; true if there was one. */
-static bool kill_overlapping(struct block_cache *c, struct code_page *page, uint64_t a, uint64_t size_bytes)
+/* Kills the blocks of a page that overlap size_bytes from a. */
+static void kill_overlapping(struct block_cache *c, struct code_page *page, uint64_t a, uint64_t size_bytes)
 {
-    bool killed = false;
     struct block **p = &page->blocks;
     page->lines = 0;
     while (*p != NULL) {
@@ -161,27 +175,24 @@ static bool kill_overlapping(struct block_cache *c, struct code_page *page, uint
         if (b->at.v < a + size_bytes && a < b->at.v + b->size_bytes) {
             *p = b->page_next;
             kill(c, b);
-            killed = true;
         } else {
             page->lines |= line_mask(b->at.v & PAGE_MASK_BITS, b->size_bytes);
             p = &b->page_next;
         }
     }
-    return killed;
 }
 
 /* The part of an invalidation within one page. */
 static void invalidate_in_page(struct block_cache *c, uint64_t a, uint64_t size_bytes)
 {
     struct code_page *page = &c->pages[a >> PAGE_SHIFT];
-    if (!(page->lines & line_mask(a & PAGE_MASK_BITS, size_bytes))) {
-        return;
-    }
-    if (kill_overlapping(c, page, a, size_bytes)) {
-        forget_in_cpus(c);
-    }
     if (page->blocks == NULL) {
-        c->ram->flags[a >> PAGE_SHIFT] &= (uint8_t)~PAGE_CODE;
+        if (++page->idle_stores >= IDLE_STORES) {
+            c->ram->flags[a >> PAGE_SHIFT] &= (uint8_t)~PAGE_CODE;
+        }
+    } else if (page->lines & line_mask(a & PAGE_MASK_BITS, size_bytes)) {
+        kill_overlapping(c, page, a, size_bytes);
+        page->idle_stores = 0;
     }
 }
 
@@ -200,7 +211,7 @@ void block_cache_flush(struct block_cache *c)
 {
     for (uint32_t h = 0; h < HASH_BUCKETS; h++) {
         for (const struct block *b = c->hash[h]; b != NULL; b = b->hash_next) {
-            c->pages[b->phys_page >> PAGE_SHIFT] = (struct code_page){NULL, 0};
+            c->pages[b->phys_page >> PAGE_SHIFT] = (struct code_page){NULL, 0, 0};
             c->ram->flags[b->phys_page >> PAGE_SHIFT] &= (uint8_t)~PAGE_CODE;
         }
         c->hash[h] = NULL;
@@ -412,12 +423,64 @@ static struct block *make(struct block_cache *c, const struct cpu *cpu, phys_t a
     return b;
 }
 
+/* ---- finding ---- */
+
+/* Are the bytes of a block what they were, but for immediates? */
+static bool same_but_immediates(const struct block *b, const uint8_t *bytes)
+{
+    for (unsigned i = 0; i < b->count; i++) {
+        const struct insn *in = &b->insns[i];
+        if (memcmp(in->bytes, bytes, in->length - in->imm_bytes) != 0) {
+            return false;
+        }
+        bytes += in->length;
+    }
+    return true;
+}
+
+/* Takes over immediates that have changed; true if there was one. */
+static bool take_immediates(struct block *b, const uint8_t *bytes)
+{
+    bool changed = false;
+    for (unsigned i = 0; i < b->count; i++) {
+        struct insn *in = &b->insns[i];
+        if (memcmp(in->bytes, bytes, in->length) != 0) {
+            memcpy(in->bytes, bytes, in->length);
+            in->imm = insn_immediate(in, bytes);
+            changed = true;
+        }
+        bytes += in->length;
+    }
+    return changed;
+}
+
+/* A dead block whose code is still, or again, at its place lives on. False: it does not, and is forgotten. */
+static bool revive(struct block_cache *c, struct block *b)
+{
+    const uint8_t *bytes = ram_at(c->ram, b->at);
+    if (!same_but_immediates(b, bytes)) {
+        unhash(c, b);
+        return false;
+    }
+    if (take_immediates(b, bytes)) {
+        memset(b->ops, 0, (b->count + 1) * sizeof *b->ops);
+        op_build(b);
+    }
+    b->dead = false;
+    mark_page(c, b);
+    c->statistics.live++;
+    return true;
+}
+
 struct block *block_find(struct block_cache *c, struct cpu *cpu, phys_t at, unsigned max_insns)
 {
     uint32_t mode = mode_key(cpu, max_insns);
     for (struct block *b = c->hash[hash_of(at, cpu->rip, mode)]; b != NULL; b = b->hash_next) {
         if (b->at.v == at.v && b->rip == cpu->rip && b->mode == mode) {
-            return b;
+            if (!b->dead || revive(c, b)) {
+                return b;
+            }
+            break;
         }
     }
     return make(c, cpu, at, max_insns);

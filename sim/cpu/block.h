@@ -7,12 +7,13 @@
  * A block is a run of instructions within one page, entered at the first and left after the last or before
  * any other. Its key is (physical address of the first byte, rip, mode). It lies in an arena; when the arena
  * is full everything is forgotten at once. Dead blocks (their bytes were written) stay readable until then,
- * so that a block may kill itself.
+ * so that a block may kill itself, and come back to life when they are looked for and their bytes are the same
+ * again, or others in an immediate only: code that is patched over and over is not decoded each time.
  *
  *   struct block | op 0 | op 1 | ... | exit op | cold 0 ... | insn 0 ...          one allocation
  *
  * A page that holds live blocks has PAGE_CODE, so that every store to it takes the slow path and comes to
- * block_cache_invalidate. The result of a run does not depend on what is cached.
+ * block_cache_invalidate; it keeps the flag for a few stores after the last of them died. The result of a run does not depend on what is cached.
  *
  * A step block is as long as a whole one, but each of its operations does all that its instruction does (none is
  * fused, all flags are live), so that a slice may begin and end anywhere in it.
@@ -56,7 +57,7 @@ struct block {
     struct block_link out[2]; /* of the last two ops */
     struct block_link *incoming;
     const struct block_cold *cold; /* count + 1 entries; the last is the end of the block */
-    const struct insn *insns;
+    struct insn *insns;
     struct op *ops;
 };
 

@@ -4,6 +4,7 @@
  */
 
 #include "cpu/int_insn.h"
+#include "cpu/mem_internal.h"
 #include "cpu/segment.h"
 
 bool branch_check(struct cpu *cpu, uint64_t target)
@@ -50,11 +51,27 @@ enum flow exec_jcc(struct cpu *cpu, const struct insn *insn)
     return flags_condition(cpu, insn->opcode & 15) ? branch_to(cpu, relative_target(cpu, insn)) : FLOW_NEXT;
 }
 
+/* The stack is looked at before the target is. */
+static bool probe_push(struct cpu *cpu, unsigned size_bytes)
+{
+    struct stack_frame f = frame_current(cpu);
+    lin_t a;
+    frame_adjust(&f, -(int64_t)size_bytes);
+    if (!segment_linear(cpu, SEG_SS, f.rsp & bits_size_mask(f.width_bytes), size_bytes, true, &a)) {
+        return false;
+    }
+    if (mem_checks_alignment(cpu) && a.v % size_bytes != 0) {
+        cpu_fault_code(cpu, VECTOR_AC, 0);
+        return false;
+    }
+    return mem_probe_write(cpu, a, size_bytes);
+}
+
 enum flow exec_call(struct cpu *cpu, const struct insn *insn)
 {
     uint64_t target, next = insn_next_rip(cpu, insn);
     unsigned size = insn->operand_size_bytes;
-    if (!near_target(cpu, insn, &target) || !branch_check(cpu, target) ||
+    if (!near_target(cpu, insn, &target) || !probe_push(cpu, size) || !branch_check(cpu, target) ||
         !stack_push(cpu, next & bits_size_mask(size), size)) {
         return FLOW_FAULT;
     }
@@ -97,14 +114,21 @@ enum flow exec_loop(struct cpu *cpu, const struct insn *insn)
     return loop(cpu, insn, true);
 }
 
+/* The reference silicon lets a repeat prefix choose the condition, whatever the opcode says. */
+static bool loop_condition(const struct cpu *cpu, const struct insn *insn, bool equal)
+{
+    bool wants = insn->prefixes & PREFIX_REP ? true : insn->prefixes & PREFIX_REPNE ? false : equal;
+    return flags_zf(cpu) == wants;
+}
+
 enum flow exec_loope(struct cpu *cpu, const struct insn *insn)
 {
-    return loop(cpu, insn, flags_zf(cpu));
+    return loop(cpu, insn, loop_condition(cpu, insn, true));
 }
 
 enum flow exec_loopne(struct cpu *cpu, const struct insn *insn)
 {
-    return loop(cpu, insn, !flags_zf(cpu));
+    return loop(cpu, insn, loop_condition(cpu, insn, false));
 }
 
 enum flow exec_jcxz(struct cpu *cpu, const struct insn *insn)

@@ -72,14 +72,16 @@ enum flow control_write_cr0(struct cpu *cpu, uint64_t value)
     return FLOW_NEXT;
 }
 
+/* Bits 7..1 are RAZ: ignored. LMA must be written as it stands. */
 enum flow control_write_efer(struct cpu *cpu, uint64_t value)
 {
     const uint64_t writable = EFER_SCE | EFER_LME | EFER_NXE;
-    bool lme_changes = ((value ^ cpu->efer) & EFER_LME) != 0;
-    if ((value & ~(writable | EFER_LMA)) || (lme_changes && (cpu->cr0 & CR0_PG))) {
+    const uint64_t ignored = UINT64_C(0xfe);
+    uint64_t changed = value ^ cpu->efer;
+    bool lme_changes = (changed & EFER_LME) != 0;
+    if ((value & ~(writable | ignored | EFER_LMA)) || (changed & EFER_LMA) || (lme_changes && (cpu->cr0 & CR0_PG))) {
         return gp0(cpu);
     }
-    uint64_t changed = value ^ cpu->efer;
     cpu->efer = (value & writable) | (cpu->efer & EFER_LMA);
     if (changed & EFER_NXE) {
         mem_flush_all(cpu);

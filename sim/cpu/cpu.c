@@ -318,7 +318,7 @@ static void visit_control(struct cpu *cpu, struct visitor *v)
     visit_array(v, "dr", cpu->dr, 8, 4);
     visit_u64(v, "dr6", &cpu->dr6);
     visit_u64(v, "dr7", &cpu->dr7);
-    visit_u8(v, "cpl", &cpu->cpl);
+    visit_choice(v, "cpl", &cpu->cpl, 3);
 }
 
 static void visit_msrs(struct cpu *cpu, struct visitor *v)
@@ -331,8 +331,8 @@ static void visit_msrs(struct cpu *cpu, struct visitor *v)
 
 static void visit_pending(struct cpu *cpu, struct visitor *v)
 {
-    visit_u8(v, "activity", &cpu->activity);
-    visit_u8(v, "shadow", &cpu->shadow);
+    visit_choice(v, "activity", &cpu->activity, CPU_SHUTDOWN);
+    visit_choice(v, "shadow", &cpu->shadow, SHADOW_STI | SHADOW_MOV_SS);
     visit_bool(v, "nmi_blocked", &cpu->nmi_blocked);
     visit_bool(v, "nmi_pending", &cpu->nmi_pending);
     visit_bool(v, "init_pending", &cpu->init_pending);
@@ -342,34 +342,49 @@ static void visit_pending(struct cpu *cpu, struct visitor *v)
     visit_u64(v, "monitor_line", &cpu->monitor_line.v);
 }
 
-static void visit_machine(struct cpu *cpu, struct visitor *v)
+static void visit_clock(struct cpu *cpu, struct visitor *v)
 {
     uint64_t now = cpu_now(cpu);
     visit_u64(v, "clock", &now);
     visit_u64(v, "retired", &cpu->retired);
     visit_u64(v, "stall", &cpu->stall_cycles);
-    cpu_set_clock(cpu, now);
+    if (v->loading) {
+        cpu_set_clock(cpu, now);
+    }
 }
 
-/* A visitor may have changed everything: what is derived is derived again. */
+static void visit_rflags(struct cpu *cpu, struct visitor *v)
+{
+    uint64_t rflags = cpu_rflags(cpu);
+    visit_u64(v, "rflags", &rflags);
+    if (v->loading) {
+        flags_set(cpu, rflags);
+        cpu->rflags = (rflags & ~RFLAGS_STATUS) | RFLAGS_ONE;
+    }
+}
+
+/* What hangs on state that was loaded; the fetch latch is state, and as good as it was when it was saved. */
 static void derive(struct cpu *cpu)
 {
-    bool latched = cpu->fetch.valid;
+    struct fetch_latch latch = cpu->fetch;
+    struct ram *ram = &cpu->bus->ram;
     cpu_update_mode(cpu);
+    cpu->fetch = latch;
     mem_drop_host_entries(cpu);
     cpu_drop_code(cpu);
-    cpu->fetch.valid = latched;
+    cpu->step_block = NULL;
+    cpu->link_from = NULL;
+    cpu->exit_insn = NULL;
+    if (cpu->monitor_armed && ram_contains(ram, cpu->monitor_line, 1)) {
+        ram->flags[cpu->monitor_line.v >> PAGE_SHIFT] |= PAGE_MONITOR;
+    }
 }
 
 void cpu_visit(struct cpu *cpu, struct visitor *v)
 {
-    uint64_t rflags = cpu_rflags(cpu);
-    visit_enter(v, "cpu", cpu->number);
     visit_array(v, "gpr", cpu->gpr, 8, GPR_COUNT);
     visit_u64(v, "rip", &cpu->rip);
-    visit_u64(v, "rflags", &rflags);
-    flags_set(cpu, rflags);
-    cpu->rflags = (rflags & ~RFLAGS_STATUS) | RFLAGS_ONE;
+    visit_rflags(cpu, v);
     visit_segments(cpu, v);
     visit_control(cpu, v);
     x87_visit(&cpu->x87, v);
@@ -379,8 +394,9 @@ void cpu_visit(struct cpu *cpu, struct visitor *v)
     visit_pending(cpu, v);
     mem_visit(cpu, v);
     if (v->level >= VISIT_MACHINE) {
-        visit_machine(cpu, v);
+        visit_clock(cpu, v);
     }
-    visit_leave(v);
-    derive(cpu);
+    if (v->loading) {
+        derive(cpu);
+    }
 }

@@ -128,7 +128,7 @@ struct code_entry {
 /* Target of an indirect or page-crossing jump: the block to go on with, if the page's code entry still stands. */
 struct jump_entry {
     uint64_t rip;
-    const struct block *block;
+    struct block *block;
 };
 
 #define JUMP_ENTRIES 1024u

@@ -160,8 +160,10 @@ static struct cpuid_values leaf_5(const struct cpu *cpu)
 static struct cpuid_values leaf_7(const struct cpu *cpu, uint32_t subleaf)
 {
     const uint32_t *w = cpu->cpuid->words;
-    return subleaf ? (struct cpuid_values){0}
-                   : (struct cpuid_values){0, w[CPUID_WORD_7_EBX], w[CPUID_WORD_7_ECX], 0};
+    if (subleaf != 0) {
+        return (struct cpuid_values){0};
+    }
+    return (struct cpuid_values){0, w[CPUID_WORD_7_EBX], w[CPUID_WORD_7_ECX], 0};
 }
 
 /* Extended topology: one thread a core, all cores in one package. */

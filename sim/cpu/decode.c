@@ -4,7 +4,7 @@
  * Source: Zydis 4.0; APM vol. 3, "Instruction Encoding". What Zydis knows and this CPU does not report by
  * CPUID (AVX, 3DNow!, virtualisation, ...) is no instruction here; what CPUID does report and no row names is
  * "not modelled". AMD's ruling on the operand-size prefix of near branches in 64-bit mode holds: the operand
- * is 16 bits.
+ * is 16 bits. A few encodings mean something else to the processor than to Zydis: decode_reserved, decode_again.
  */
 
 #include "cpu/insn.h"
@@ -156,13 +156,13 @@ static void decode_prefixes(struct insn *out, const ZydisDecodedInstruction *z, 
     }
 }
 
-/* Near branches under AMD's ruling (see the head of the file). */
+/* Near branches under AMD's ruling (see the head of the file). REX.W overrules the prefix. */
 static void decode_amd_branch(struct insn *out, const ZydisDecodedInstruction *z)
 {
     bool near =
         z->meta.branch_type == ZYDIS_BRANCH_TYPE_SHORT || z->meta.branch_type == ZYDIS_BRANCH_TYPE_NEAR;
     if (near && z->machine_mode == ZYDIS_MACHINE_MODE_LONG_64 &&
-        (z->attributes & ZYDIS_ATTRIB_HAS_OPERANDSIZE)) {
+        (z->attributes & ZYDIS_ATTRIB_HAS_OPERANDSIZE) && !z->raw.rex.W) {
         out->operand_size_bytes = 2;
         out->op[0].size_bytes = 2;
     }
@@ -202,12 +202,21 @@ static enum insn_form decode_form(const struct insn *in, const ZydisDecodedInstr
     return loads_segment ? FORM_SEGMENT : FORM_PLAIN;
 }
 
+/* VEX encodings are BMI1's and BMI2's only, and protected mode's. (Zydis also knows the POPCNT, LZCNT and TZCNT of
+ * another processor's vector extension.) */
+static bool encoding_is_present(const ZydisDecodedInstruction *z, unsigned mode)
+{
+    return z->encoding == ZYDIS_INSTRUCTION_ENCODING_LEGACY ||
+           (mode != MODE_REAL &&
+            (z->meta.isa_ext == ZYDIS_ISA_EXT_BMI1 || z->meta.isa_ext == ZYDIS_ISA_EXT_BMI2));
+}
+
 /* True for extensions that CPUID reports, so that an instruction of theirs without a row is legal and
  * unbuilt. */
 static bool extension_is_present(const ZydisDecodedInstruction *z)
 {
     if (z->encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY) {
-        return z->meta.isa_ext == ZYDIS_ISA_EXT_BMI1 || z->meta.isa_ext == ZYDIS_ISA_EXT_BMI2;
+        return true; /* encoding_is_present */
     }
     switch ((unsigned)z->meta.isa_ext) {
     case ZYDIS_ISA_EXT_BASE:
@@ -294,18 +303,107 @@ static enum decode_result decode_failure(ZyanStatus status)
     return status == ZYDIS_STATUS_INSTRUCTION_TOO_LONG ? DECODE_LONG : DECODE_UD;
 }
 
+static bool is_legacy_prefix(uint8_t byte)
+{
+    return (byte & 0xe7) == 0x26 || (byte >= 0x64 && byte <= 0x67) || byte == 0xf0 || byte == 0xf2 ||
+           byte == 0xf3;
+}
+
+/* Where the immediate is, when it is the only one, at the end, and an operand as it stands (insn_immediate). */
+static void decode_immediate(struct insn *out, const ZydisDecodedInstruction *z)
+{
+    bool operand = false;
+    for (unsigned i = 0; i < out->operand_count; i++) {
+        operand = operand || out->op[i].kind == OPERAND_IMM || out->op[i].kind == OPERAND_REL;
+    }
+    unsigned size_bytes = z->raw.imm[0].size / 8u;
+    if (operand && size_bytes != 0 && z->raw.imm[1].size == 0 &&
+        z->raw.imm[0].offset + size_bytes == z->length) {
+        out->imm_bytes = (uint8_t)size_bytes;
+        out->imm_signed = z->raw.imm[0].is_signed;
+        out->imm_bytes = insn_immediate(out, out->bytes) == out->imm ? out->imm_bytes : 0;
+    }
+}
+
+/* Encodings that the processor does not read as Zydis does, before decoding: bytes of the same length that Zydis reads
+ * the right way. 0F 0D with a memory operand is PREFETCH whatever its reg field (APM vol. 3, "PREFETCH": reserved
+ * encodings are aliases), with a register it is undefined. 0F B9 and 0F FF (UD1, UD0) have no
+ * operands. F3 REX.B 90 is an exchange with R8, not PAUSE. */
+static bool decode_reserved(unsigned mode, uint8_t *bytes, unsigned size_bytes)
+{
+    unsigned n = 0;
+    while (n < size_bytes && is_legacy_prefix(bytes[n])) {
+        n++;
+    }
+    unsigned prefixes = n;
+    bool rex = mode == MODE_LONG64 && n < size_bytes && (bytes[n] & 0xf0) == 0x40;
+    bool rex_b = rex && (bytes[n] & 1);
+    n += rex;
+    if (n < size_bytes && bytes[n] == 0x90 && rex_b) {
+        for (unsigned i = 0; i < prefixes; i++) {
+            bytes[i] = bytes[i] == 0xf3 ? 0x3e : bytes[i]; /* a segment override, which means nothing here */
+        }
+    }
+    if (n + 1 < size_bytes && bytes[n] == 0x0f && (bytes[n + 1] == 0xff || bytes[n + 1] == 0xb9)) {
+        return false;
+    }
+    if (n + 2 >= size_bytes || bytes[n] != 0x0f || bytes[n + 1] != 0x0d) {
+        return true;
+    }
+    if (bytes[n + 2] >> 6 == 3) {
+        return false;
+    }
+    if ((bytes[n + 2] >> 3 & 7) > 1) {
+        bytes[n + 2] &= 0xc7;
+    }
+    return true;
+}
+
+/* Zydis takes an address of 32 bits that has no base, only a displacement, for one with the base R13 when REX.B or
+ * VEX.B is set. The bit counts for the length of the instruction nowhere: true when it was cleared, decode again. */
+static bool decode_again(const ZydisDecodedInstruction *z, uint8_t *bytes)
+{
+    bool no_base =
+        z->raw.modrm.mod == 0 && (z->raw.modrm.rm == 5 || (z->raw.modrm.rm == 4 && z->raw.sib.base == 5));
+    if (z->machine_mode != ZYDIS_MACHINE_MODE_LONG_64 || z->address_width != 32 || !no_base ||
+        !(z->attributes & ZYDIS_ATTRIB_HAS_MODRM)) {
+        return false;
+    }
+    if (z->encoding == ZYDIS_INSTRUCTION_ENCODING_VEX) { /* the bit is inverted */
+        bool vex_b = z->raw.vex.size == 3 && !z->raw.vex.B;
+        bytes[z->raw.vex.offset + 1] |= vex_b ? 0x20 : 0;
+        return vex_b;
+    }
+    bool rex_b = z->encoding == ZYDIS_INSTRUCTION_ENCODING_LEGACY && z->raw.rex.B;
+    bytes[z->raw.rex.offset] &= rex_b ? 0xfe : 0xff;
+    return rex_b;
+}
+
 enum decode_result insn_decode(unsigned mode, const uint8_t *bytes, unsigned size_bytes, struct insn *out)
 {
     ZydisDecoder decoder = decoder_for(mode);
     ZydisDecodedInstruction z;
     ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
-    ZyanStatus status = ZydisDecoderDecodeFull(&decoder, bytes, size_bytes, &z, operands);
+    uint8_t copy[ZYDIS_MAX_INSTRUCTION_LENGTH];
+    size_bytes = size_bytes < sizeof copy ? size_bytes : (unsigned)sizeof copy;
+    memcpy(copy, bytes, size_bytes);
+    if (!decode_reserved(mode, copy, size_bytes)) {
+        return DECODE_UD;
+    }
+    ZyanStatus status = ZydisDecoderDecodeFull(&decoder, copy, size_bytes, &z, operands);
+    if (ZYAN_SUCCESS(status) && decode_again(&z, copy)) {
+        status = ZydisDecoderDecodeFull(&decoder, copy, size_bytes, &z, operands);
+    }
     if (ZYAN_FAILED(status)) {
         return decode_failure(status);
+    }
+    if (!encoding_is_present(&z, mode)) {
+        return DECODE_UD;
     }
     memset(out, 0, sizeof *out);
     decode_fill(out, &z, operands);
     memcpy(out->bytes, bytes, z.length);
+    decode_immediate(out, &z);
     out->row = (uint16_t)insn_row_find(out->mnemonic, decode_form(out, &z));
     if (out->row == INSN_ROW_NONE && !extension_is_present(&z)) {
         return DECODE_UD;

@@ -187,8 +187,34 @@ static bool entry_stack(struct cpu *cpu, unsigned ist, struct entry *e)
     return true;
 }
 
+/* The whole frame of long mode at once, where the stack's page has a host pointer. False: nothing was done. */
+static bool entry_push_fast(struct cpu *cpu, const struct delivery *d, struct entry *e)
+{
+    unsigned size_bytes = d->has_error ? 48 : 40;
+    uint64_t low = e->stack.rsp - size_bytes;
+    uint8_t *host =
+        e->stack.system ? mem_host_write_system(cpu, low, size_bytes) : mem_host_write(cpu, low, size_bytes);
+    if (host == NULL) {
+        return false;
+    }
+    if (d->has_error) {
+        store_le64(host, d->error);
+        host += 8;
+    }
+    store_le64(host, d->return_rip);
+    store_le64(host + 8, cpu->seg[SEG_CS].selector);
+    store_le64(host + 16, d->flags_image);
+    store_le64(host + 24, cpu->gpr[RSP]);
+    store_le64(host + 32, cpu->seg[SEG_SS].selector);
+    e->stack.rsp = low;
+    return true;
+}
+
 static bool entry_push(struct cpu *cpu, const struct delivery *d, struct entry *e, unsigned size_bytes)
 {
+    if (in_long_mode(cpu) && entry_push_fast(cpu, d, e)) {
+        return true;
+    }
     if (e->set_ss || in_long_mode(cpu)) {
         if (!frame_push(cpu, &e->stack, cpu->seg[SEG_SS].selector, size_bytes) ||
             !frame_push(cpu, &e->stack, cpu->gpr[RSP], size_bytes)) {
@@ -210,7 +236,7 @@ static void entry_commit(struct cpu *cpu, const struct entry *e, uint64_t clear_
         cpu->seg[SEG_SS] = e->stack.ss;
     }
     cpu->cpl = (uint8_t)e->level;
-    cpu_set_rflags(cpu, cpu_rflags(cpu) & ~clear_flags);
+    cpu->rflags &= ~clear_flags; /* none of them is a status flag */
     cpu_update_mode(cpu);
 }
 

@@ -35,8 +35,8 @@ static bool far_pointer(struct cpu *cpu, const struct insn *insn, uint16_t *sele
     unsigned offset_bytes = insn->operand_size_bytes == 2 ? 2 : 4;
     uint64_t value;
     lin_t a;
-    if (!insn_address(cpu, insn, offset_bytes + 2, false, &a) || !mem_read(cpu, a, offset_bytes, offset) ||
-        !mem_read(cpu, lin(a.v + offset_bytes), 2, &value)) {
+    if (!insn_address(cpu, insn, offset_bytes, false, &a) || !mem_read(cpu, a, offset_bytes, offset) ||
+        !insn_address_part(cpu, insn, offset_bytes, 2, false, &a) || !mem_read(cpu, a, 2, &value)) {
         return false;
     }
     *selector = (uint16_t)value;
@@ -79,8 +79,15 @@ static enum flow far_direct(struct cpu *cpu, const struct insn *insn, enum far_k
                             uint64_t offset, const struct descriptor *d)
 {
     struct far_target t = {.level = cpu->cpl, .rip = offset, .stack = frame_current(cpu)};
-    if (!segment_read_code(cpu, selector, d, &t.cs) ||
-        (kind == FAR_CALL && !push_return(cpu, insn, &t, insn->operand_size_bytes)) ||
+    if (!segment_read_code(cpu, selector, d, &t.cs)) {
+        return FLOW_FAULT;
+    }
+    if (cpu->mode == MODE_LONG64 && !(t.cs.attr & SEG_L)) { /* the stack is used as the callee will */
+        t.stack = frame_inner(&cpu->seg[SEG_SS], (uint32_t)cpu->gpr[RSP], false);
+        t.stack.system = false;
+        t.stack.error = 0;
+    }
+    if ((kind == FAR_CALL && !push_return(cpu, insn, &t, insn->operand_size_bytes)) ||
         !segment_check_rip(cpu, &t.cs, t.rip)) {
         return FLOW_FAULT;
     }
@@ -286,17 +293,34 @@ static enum flow ret_protected(struct cpu *cpu, struct far_target *t, uint16_t s
     return FLOW_JUMP;
 }
 
+/* Reads a word of the stack above its top, without popping. The reference silicon reads CS before the offset and SS
+ * before RSP, which decides about the address of a page fault. */
+static bool peek_slot(struct cpu *cpu, uint64_t above_bytes, uint64_t *out, unsigned size_bytes)
+{
+    struct stack_frame f = frame_current(cpu);
+    frame_adjust(&f, (int64_t)above_bytes);
+    return frame_pop(cpu, &f, size_bytes, out);
+}
+
 enum flow exec_ret_far(struct cpu *cpu, const struct insn *insn)
 {
     unsigned size_bytes = insn->operand_size_bytes;
     unsigned drop_bytes = insn->op[0].kind == OPERAND_IMM ? (uint16_t)insn->imm : 0;
     struct far_target t = {.stack = frame_current(cpu)};
     uint64_t selector;
-    if (!frame_pop(cpu, &t.stack, size_bytes, &t.rip) || !frame_pop(cpu, &t.stack, size_bytes, &selector)) {
+    if (!peek_slot(cpu, size_bytes, &selector, size_bytes) || !frame_pop(cpu, &t.stack, size_bytes, &t.rip) ||
+        !frame_pop(cpu, &t.stack, size_bytes, &selector)) {
         return FLOW_FAULT;
     }
     if (cpu->mode == MODE_REAL) {
         return ret_real(cpu, &t, (uint16_t)selector, drop_bytes);
+    }
+    /* The outer stack is read before the selector is checked. */
+    uint64_t outer = 2 * size_bytes + drop_bytes;
+    uint64_t word;
+    if ((selector & SELECTOR_RPL) != cpu->cpl && (!peek_slot(cpu, outer + size_bytes, &word, size_bytes) ||
+                                                  !peek_slot(cpu, outer, &word, size_bytes))) {
+        return FLOW_FAULT;
     }
     return ret_protected(cpu, &t, (uint16_t)selector, drop_bytes, size_bytes);
 }

@@ -90,7 +90,16 @@ struct insn {
     int64_t disp;
     uint64_t imm, imm2;
     uint8_t bytes[15];
+    uint8_t imm_bytes; /* the last bytes of the instruction that are imm and nothing else; 0: not so simple */
+    bool imm_signed;   /* they are sign-extended */
 };
+
+/* The immediate, or displacement of a branch, of an instruction like insn (whose imm_bytes is not 0) at bytes. */
+static inline uint64_t insn_immediate(const struct insn *insn, const uint8_t *bytes)
+{
+    uint64_t raw = load_le(bytes + insn->length - insn->imm_bytes, insn->imm_bytes);
+    return insn->imm_signed ? bits_sext(raw, 8u * insn->imm_bytes) : raw;
+}
 
 /* Executes one instruction (or one iteration, FLOW_REPEAT). On entry cpu->rip is the instruction's own offset and
  * cpu_now() its time. Contract: read and compute, do every access that can fault, commit last; never count
@@ -148,6 +157,11 @@ uint64_t insn_offset(const struct cpu *cpu, const struct insn *insn);
 
 /* Linear address of the memory operand for an access of size_bytes, with all segment checks; false: cpu->fault. */
 bool insn_address(struct cpu *cpu, const struct insn *insn, unsigned size_bytes, bool write, lin_t *out);
+
+/* The same for size_bytes that lie from_bytes into the operand, for instructions that access theirs in parts: each part
+ * has its own checks, and its offset wraps at the address size. */
+bool insn_address_part(struct cpu *cpu, const struct insn *insn, unsigned from_bytes, unsigned size_bytes,
+                       bool write, lin_t *out);
 
 /* Reads operand n (GPR, HIGH8, MEM, IMM) zero-extended; false: cpu->fault. */
 bool insn_read(struct cpu *cpu, const struct insn *insn, unsigned n, uint64_t *out);

@@ -71,14 +71,9 @@ static void port_breakpoints(struct cpu *cpu, uint16_t port, unsigned size_bytes
     }
 }
 
-static struct bus_cx port_cx(const struct cpu *cpu)
-{
-    return (struct bus_cx){.now_cycles = cpu_now(cpu), .cpu = cpu->number};
-}
-
 static uint64_t port_read(struct cpu *cpu, uint16_t port, unsigned size_bytes)
 {
-    struct bus_cx cx = port_cx(cpu);
+    struct bus_cx cx = mem_bus_context(cpu);
     port_breakpoints(cpu, port, size_bytes);
     cpu_request_break(cpu);
     uint64_t value = bus_port_read(cpu->bus, &cx, port, size_bytes) & bits_size_mask(size_bytes);
@@ -88,7 +83,7 @@ static uint64_t port_read(struct cpu *cpu, uint16_t port, unsigned size_bytes)
 
 static void port_write(struct cpu *cpu, uint16_t port, uint64_t value, unsigned size_bytes)
 {
-    struct bus_cx cx = port_cx(cpu);
+    struct bus_cx cx = mem_bus_context(cpu);
     port_breakpoints(cpu, port, size_bytes);
     cpu_request_break(cpu);
     value &= bits_size_mask(size_bytes);
@@ -166,11 +161,13 @@ enum flow exec_ins(struct cpu *cpu, const struct insn *insn)
     unsigned size_bytes = io_size_bytes(insn);
     uint16_t port = (uint16_t)cpu->gpr[RDX];
     lin_t a;
+    if (!port_allowed(cpu, port, size_bytes)) { /* even when nothing is to be done */
+        return FLOW_FAULT;
+    }
     if (count_is_zero(cpu, insn)) {
         return FLOW_NEXT;
     }
-    if (!port_allowed(cpu, port, size_bytes) ||
-        !segment_linear(cpu, SEG_ES, gpr_read(cpu, RDI, insn->address_size_bytes), size_bytes, true, &a) ||
+    if (!segment_linear(cpu, SEG_ES, gpr_read(cpu, RDI, insn->address_size_bytes), size_bytes, true, &a) ||
         !mem_probe_write(cpu, a, size_bytes)) {
         return FLOW_FAULT;
     }
@@ -189,11 +186,13 @@ enum flow exec_outs(struct cpu *cpu, const struct insn *insn)
     uint64_t offset = gpr_read(cpu, RSI, insn->address_size_bytes);
     uint64_t value;
     lin_t a;
+    if (!port_allowed(cpu, port, size_bytes)) {
+        return FLOW_FAULT;
+    }
     if (count_is_zero(cpu, insn)) {
         return FLOW_NEXT;
     }
-    if (!port_allowed(cpu, port, size_bytes) ||
-        !segment_linear(cpu, (enum seg_reg)insn->mem_seg, offset, size_bytes, false, &a) ||
+    if (!segment_linear(cpu, (enum seg_reg)insn->mem_seg, offset, size_bytes, false, &a) ||
         !mem_read(cpu, a, size_bytes, &value)) {
         return FLOW_FAULT;
     }

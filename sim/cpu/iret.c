@@ -6,6 +6,7 @@
  * Deviations: task returns (NT = 1 in legacy mode) and returns to virtual-8086 mode are not modelled.
  */
 
+#include "cpu/flags.h"
 #include "cpu/mem.h"
 #include "cpu/segment.h"
 #include "cpu/sys_insn.h"
@@ -13,6 +14,8 @@
 /* The popped frame. */
 struct iret_frame {
     uint64_t rip, cs, flags;
+    uint64_t rsp, ss; /* when whole */
+    bool whole;       /* all five words were read at once */
     struct segment code;
     struct stack_frame stack; /* after the pops so far */
 };
@@ -40,18 +43,39 @@ static uint64_t iret_flags(const struct cpu *cpu, uint64_t popped, unsigned size
     return (cpu_rflags(cpu) & ~mask) | (popped & mask);
 }
 
+/* The frame of 64-bit mode at once, where the stack's page has a host pointer. False: nothing was read. */
+static bool pop_frame_fast(struct cpu *cpu, struct iret_frame *f)
+{
+    const uint8_t *host = mem_host_read(cpu, cpu->gpr[RSP], 40);
+    if (host == NULL) {
+        return false;
+    }
+    f->rip = load_le64(host);
+    f->cs = load_le64(host + 8);
+    f->flags = load_le64(host + 16);
+    f->rsp = load_le64(host + 24);
+    f->ss = load_le64(host + 32);
+    return true;
+}
+
 static bool pop_frame(struct cpu *cpu, struct iret_frame *f, unsigned size_bytes)
 {
     f->stack = frame_current(cpu);
+    f->whole = size_bytes == 8 && pop_frame_fast(cpu, f);
+    if (f->whole) {
+        return true;
+    }
     return frame_pop(cpu, &f->stack, size_bytes, &f->rip) && frame_pop(cpu, &f->stack, size_bytes, &f->cs) &&
            frame_pop(cpu, &f->stack, size_bytes, &f->flags);
 }
 
+/* The caller derives the mode at its end. */
 static void iret_commit(struct cpu *cpu, const struct iret_frame *f, uint64_t rflags)
 {
     cpu->seg[SEG_CS] = f->code;
     cpu->rip = f->rip;
-    cpu_set_rflags(cpu, rflags);
+    flags_set(cpu, rflags);
+    cpu->rflags = (rflags & ~RFLAGS_STATUS) | RFLAGS_ONE;
     cpu->nmi_blocked = false;
 }
 
@@ -87,14 +111,12 @@ static bool return_stack(struct cpu *cpu, uint16_t selector, const struct segmen
     return segment_read_stack(cpu, selector, level, VECTOR_GP, out);
 }
 
-bool far_return_stack(struct cpu *cpu, struct stack_frame *from, const struct segment *code,
-                      unsigned size_bytes, struct stack_frame *to)
+/* The outer stack of a return whose frame held rsp and selector. */
+static bool outer_stack(struct cpu *cpu, uint64_t rsp, uint16_t selector, const struct segment *code,
+                        struct stack_frame *to)
 {
-    uint64_t rsp;
-    uint64_t selector;
     struct segment ss;
-    if (!frame_pop(cpu, from, size_bytes, &rsp) || !frame_pop(cpu, from, size_bytes, &selector) ||
-        !return_stack(cpu, (uint16_t)selector, code, &ss)) {
+    if (!return_stack(cpu, selector, code, &ss)) {
         return false;
     }
     bool long64 = in_long_mode(cpu) && (code->attr & SEG_L);
@@ -103,6 +125,21 @@ bool far_return_stack(struct cpu *cpu, struct stack_frame *from, const struct se
     uint64_t mask = to->width_bytes == 2 ? 0xffff : ~UINT64_C(0);
     to->rsp = (to->rsp & ~mask) | (rsp & mask & (long64 ? ~UINT64_C(0) : UINT32_MAX));
     return true;
+}
+
+bool far_return_stack(struct cpu *cpu, struct stack_frame *from, const struct segment *code,
+                      unsigned size_bytes, struct stack_frame *to)
+{
+    uint64_t rsp;
+    uint64_t selector;
+    return frame_pop(cpu, from, size_bytes, &rsp) && frame_pop(cpu, from, size_bytes, &selector) &&
+           outer_stack(cpu, rsp, (uint16_t)selector, code, to);
+}
+
+static bool iret_stack(struct cpu *cpu, struct iret_frame *f, unsigned size_bytes, struct stack_frame *to)
+{
+    return f->whole ? outer_stack(cpu, f->rsp, (uint16_t)f->ss, &f->code, to)
+                    : far_return_stack(cpu, &f->stack, &f->code, size_bytes, to);
 }
 
 static enum flow iret_protected(struct cpu *cpu, unsigned size_bytes)
@@ -121,8 +158,7 @@ static enum flow iret_protected(struct cpu *cpu, unsigned size_bytes)
     unsigned level = f.code.selector & SELECTOR_RPL;
     bool pops_stack = from64 || level != cpu->cpl;
     struct stack_frame to = f.stack;
-    if ((pops_stack && !far_return_stack(cpu, &f.stack, &f.code, size_bytes, &to)) ||
-        !segment_check_rip(cpu, &f.code, f.rip)) {
+    if ((pops_stack && !iret_stack(cpu, &f, size_bytes, &to)) || !segment_check_rip(cpu, &f.code, f.rip)) {
         return FLOW_FAULT;
     }
     uint64_t rflags = iret_flags(cpu, f.flags, size_bytes); /* by the privilege before */

@@ -28,14 +28,9 @@
 /* ---- one piece within a page
  * ------------------------------------------------------------------------------------- */
 
-static struct bus_cx bus_context(const struct cpu *cpu)
-{
-    return (struct bus_cx){.now_cycles = cpu_now(cpu), .cpu = cpu->number};
-}
-
 static uint64_t read_device(struct cpu *cpu, phys_t at, unsigned size_bytes)
 {
-    struct bus_cx cx = bus_context(cpu);
+    struct bus_cx cx = mem_bus_context(cpu);
     store_queue_drain(cpu);
     cpu_request_break(cpu);
     uint64_t value = bus_read(cpu->bus, &cx, at, size_bytes);
@@ -45,7 +40,7 @@ static uint64_t read_device(struct cpu *cpu, phys_t at, unsigned size_bytes)
 
 static void write_device(struct cpu *cpu, phys_t at, unsigned size_bytes, uint64_t value)
 {
-    struct bus_cx cx = bus_context(cpu);
+    struct bus_cx cx = mem_bus_context(cpu);
     store_queue_drain(cpu);
     cpu_request_break(cpu);
     trace_hit(&cpu->trace, TRACE_MMIO_WRITE, cx.now_cycles, at.v, size_bytes, value, 0);
@@ -352,7 +347,8 @@ bool mem_write(struct cpu *cpu, lin_t a, unsigned size_bytes, uint64_t value)
     if (is_misaligned(cpu, a, size_bytes)) {
         return fault_alignment(cpu);
     }
-    return write_scalar(cpu, (enum mem_mode)cpu->mem_mode, a, size_bytes, mem_access(cpu, ACCESS_WRITE), value);
+    return write_scalar(cpu, (enum mem_mode)cpu->mem_mode, a, size_bytes, mem_access(cpu, ACCESS_WRITE),
+                        value);
 }
 
 bool mem_read_system(struct cpu *cpu, lin_t a, unsigned size_bytes, uint64_t *out)
@@ -492,11 +488,6 @@ void mem_drain_due(struct cpu *cpu, uint64_t now_cycles)
     while (mem_drain_next(cpu) <= now_cycles && cpu->stores.count) {
         store_queue_drain_one(cpu);
     }
-}
-
-uint64_t mem_drain_next(const struct cpu *cpu)
-{
-    return cpu->stores.count ? cpu->stores.entries[cpu->stores.head].due_cycles : EVENT_NEVER;
 }
 
 bool mem_monitor(struct cpu *cpu, lin_t a)

@@ -11,6 +11,7 @@
  * supervisor accesses (descriptor tables, TSS, IDT, interrupt frames pushed to an inner level).
  */
 
+#include "core/event.h"
 #include "cpu/cpu.h"
 
 /* size_bytes: 1, 2, 4 or 8. */
@@ -61,12 +62,16 @@ bool mem_fetch_translate(struct cpu *cpu, lin_t a, phys_t *out);
  * them, and must not enter a cache that others share. */
 bool mem_store_pending(const struct cpu *cpu, phys_t page);
 
-/* Store commit stage: drain everything; the first entry (exploration); drain what is due at now; moment the
- * first entry is due (or EVENT_NEVER). */
+/* Store commit stage: drain everything; the first entry (exploration); drain what is due at now. */
 void mem_drain(struct cpu *cpu);
 void mem_drain_one(struct cpu *cpu);
 void mem_drain_due(struct cpu *cpu, uint64_t now_cycles);
-uint64_t mem_drain_next(const struct cpu *cpu);
+
+/* Moment the first entry is due (or EVENT_NEVER). */
+static inline uint64_t mem_drain_next(const struct cpu *cpu)
+{
+    return cpu->stores.count ? cpu->stores.entries[cpu->stores.head].due_cycles : EVENT_NEVER;
+}
 
 /* TLB maintenance by instructions: each also drops host-pointer entries and the fetch latch. */
 void mem_invlpg(struct cpu *cpu, lin_t a);
@@ -100,6 +105,12 @@ bool mem_peek_translate(const struct cpu *cpu, lin_t a, phys_t *out);
 
 /* MONITOR: arms the cache line of a (a read access); a store to it by anyone wakes MWAIT. */
 bool mem_monitor(struct cpu *cpu, lin_t a);
+
+/* Who asks the bus, and when. */
+static inline struct bus_cx mem_bus_context(const struct cpu *cpu)
+{
+    return (struct bus_cx){.now_cycles = cpu_now(cpu), .cpu = cpu->number};
+}
 
 /* Fast paths: the host address of an access within one page, or NULL when the slow path must be taken. The comparison
  * of the last byte's page covers page crossings. */

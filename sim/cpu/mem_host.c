@@ -70,7 +70,8 @@ static bool claim_alias(struct cpu *cpu, uint64_t lin_page, const struct place *
 }
 
 /* What the entry of a linear page holds; the group of its slot is marked as used. */
-static struct host_entry make_entry(struct cpu *cpu, enum mem_mode mode, uint64_t lin_page, const struct place *p)
+static struct host_entry make_entry(struct cpu *cpu, enum mem_mode mode, uint64_t lin_page,
+                                    const struct place *p)
 {
     cpu->tlb.host_groups[mode] |= BIT(slot_of(lin_page) / GROUP_ENTRIES);
     uintptr_t page = (uintptr_t)ram_at(&cpu->bus->ram, phys(page_of(p->at.v)));

@@ -27,25 +27,20 @@ static bool fault_general(struct cpu *cpu)
 /* ---- memory as the page walker sees it
  * ------------------------------------------------------------------------- */
 
-static struct bus_cx bus_context(const struct cpu *cpu)
-{
-    return (struct bus_cx){.now_cycles = cpu_now(cpu), .cpu = cpu->number};
-}
-
 static uint64_t walker_read(void *target, phys_t a, unsigned size_bytes)
 {
     struct cpu *cpu = target;
     if (ram_contains(&cpu->bus->ram, a, size_bytes)) {
         return store_queue_load(cpu, a, size_bytes);
     }
-    struct bus_cx cx = bus_context(cpu);
+    struct bus_cx cx = mem_bus_context(cpu);
     return bus_read(cpu->bus, &cx, a, size_bytes);
 }
 
 static bool walker_update(void *target, phys_t a, unsigned size_bytes, uint64_t expected, uint64_t value)
 {
     struct cpu *cpu = target;
-    struct bus_cx cx = bus_context(cpu);
+    struct bus_cx cx = mem_bus_context(cpu);
     store_queue_drain(cpu);
     if (bus_read(cpu->bus, &cx, a, size_bytes) != expected) {
         return false;
@@ -192,7 +187,7 @@ bool mem_fetch_translate(struct cpu *cpu, lin_t a, phys_t *out)
 
 static void fetch_from_device(struct cpu *cpu, phys_t at, uint8_t *bytes, unsigned size_bytes)
 {
-    struct bus_cx cx = bus_context(cpu);
+    struct bus_cx cx = mem_bus_context(cpu);
     store_queue_drain(cpu);
     for (unsigned i = 0; i < size_bytes; i++) {
         bytes[i] = (uint8_t)bus_read(cpu->bus, &cx, phys(at.v + i), 1);
@@ -307,14 +302,30 @@ void mem_init(struct cpu *cpu)
     mem_drop_all(cpu);
 }
 
+/* TLB_RAM is what host pointers rest on. */
+static void require_ram(const struct cpu *cpu, struct visitor *v)
+{
+    for (unsigned i = 0; i < TLB_ENTRIES; i++) {
+        struct tlb_view e;
+        bool ram = tlb_view_entry(&cpu->tlb, i, &e) && e.bank < TLB_PAGE_BANKS && (e.data & TLB_RAM);
+        phys_t first = phys(e.data & TLB_ADDRESS);
+        visit_require(v, "tlb", !ram || ram_contains(&cpu->bus->ram, first, BIT(e.page_shift)));
+    }
+}
+
 void mem_visit(struct cpu *cpu, struct visitor *v)
 {
+    struct fetch_latch *latch = &cpu->fetch;
     tlb_visit(&cpu->tlb, v);
     if (v->level >= VISIT_MACHINE) {
-        visit_bool(v, "fetch_valid", &cpu->fetch.valid);
-        visit_u64(v, "fetch_lin_page", &cpu->fetch.lin_page);
-        visit_u64(v, "fetch_phys_page", &cpu->fetch.phys_page);
+        visit_bool(v, "fetch_valid", &latch->valid);
+        visit_u64(v, "fetch_lin_page", &latch->lin_page);
+        visit_u64(v, "fetch_phys_page", &latch->phys_page);
     }
     store_queue_visit(cpu, v);
-    mem_drop_all(cpu);
+    if (v->loading) {
+        require_ram(cpu, v);
+        visit_require(v, "fetch", ((latch->lin_page | latch->phys_page) & PAGE_MASK_BITS) == 0);
+        mem_drop_all(cpu);
+    }
 }

@@ -56,11 +56,9 @@ enum flow exec_cmpxchg8b(struct cpu *cpu, const struct insn *insn)
 enum flow exec_cmpxchg16b(struct cpu *cpu, const struct insn *insn)
 {
     struct mem_rmw rmw;
-    lin_t a;
-    if (!insn_address(cpu, insn, 16, true, &a)) {
-        return FLOW_FAULT;
-    }
-    if (a.v % 16 != 0) {
+    bool no_base = cpu->mode == MODE_LONG64 && insn->mem_seg < SEG_FS;
+    uint64_t base = no_base ? 0 : cpu->seg[insn->mem_seg].base;
+    if ((base + insn_offset(cpu, insn)) % 16 != 0) { /* before the address's own validity, which may be #SS */
         return cpu_fault_code(cpu, VECTOR_GP, 0);
     }
     if (!pair_begin(cpu, insn, 16, &rmw)) {
@@ -143,8 +141,8 @@ enum flow exec_bound(struct cpu *cpu, const struct insn *insn)
     unsigned size = insn->op[0].size_bytes;
     lin_t a;
     uint64_t low, high;
-    if (!insn_address(cpu, insn, 2 * size, false, &a) || !mem_read(cpu, a, size, &low) ||
-        !mem_read(cpu, lin(a.v + size), size, &high)) {
+    if (!insn_address(cpu, insn, size, false, &a) || !mem_read(cpu, a, size, &low) ||
+        !insn_address_part(cpu, insn, size, size, false, &a) || !mem_read(cpu, a, size, &high)) {
         return FLOW_FAULT;
     }
     int64_t index = (int64_t)bits_sext(cpu->gpr[insn->op[0].reg], 8 * size);

@@ -159,7 +159,7 @@ struct msr_row {
     msr_read_fn *read; /* NULL: a field */
     msr_write_fn *write;
     size_t offset; /* of the field in struct cpu_msrs */
-    uint64_t reset, writable, unbuilt;
+    uint64_t reset, writable, unbuilt, ignored;
     msr_check_fn *check;
 };
 
@@ -173,10 +173,19 @@ static const struct msr_row msr_rows[] = {
      .writable = (writable_),                                                            \
      .unbuilt = (unbuilt_),                                                              \
      .check = (check_)},
+#define MSR_LOW(number_, name_, feature_, field_)   \
+    {.number = (number_),                           \
+     .feature = (feature_),                         \
+     .name = #name_,                                \
+     .offset = offsetof(struct cpu_msrs, field_),   \
+     .writable = UINT32_MAX,                        \
+     .ignored = ~(uint64_t)UINT32_MAX,              \
+     .check = any_value},
 #define MSR_HOOK(number_, name_, feature_, read_, write_) \
     {.number = (number_), .feature = (feature_), .name = #name_, .read = (read_), .write = (write_)},
 #include "cpu/msr.def"
 #undef MSR_FIELD
+#undef MSR_LOW
 #undef MSR_HOOK
 };
 
@@ -259,6 +268,7 @@ enum flow msr_read(struct cpu *cpu, uint32_t number, uint64_t *value)
 static enum flow write_field(struct cpu *cpu, const struct msr_row *row, uint64_t value)
 {
     uint64_t *field = msr_field(cpu, row);
+    value &= ~row->ignored;
     if ((value & ~(row->writable | row->unbuilt)) || !row->check(value)) {
         return cpu_fault_code(cpu, VECTOR_GP, 0);
     }

@@ -115,7 +115,7 @@ static inline unsigned op_jump_slot(uint64_t rip)
 }
 
 /* The block at rip, if it is known and its page's translation stands. */
-static inline const struct block *op_jump_find(const struct cpu *cpu, uint64_t rip)
+static inline struct block *op_jump_find(const struct cpu *cpu, uint64_t rip)
 {
     const struct jump_entry *j = &cpu->jumps[op_jump_slot(rip)];
     const struct code_entry *e = &cpu->code[(rip >> PAGE_SHIFT) % CODE_ENTRIES];

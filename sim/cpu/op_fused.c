@@ -142,6 +142,24 @@ EACH_CC(ONE_REG, inc, sem_inc, 64)
 EACH_CC(ONE_REG, dec, sem_dec, 32)
 EACH_CC(ONE_REG, dec, sem_dec, 64)
 
+/* A load into a register whose value is compared at once: op is the load, op + 1 the fused comparison. */
+#define LOAD_COMPARE(cc, ea, w)                                          \
+    OP_HANDLER(op_load_##ea##w##_cmp_##cc)                               \
+    {                                                                    \
+        OP_HOST_READ(p, op_address_##ea(cpu, op), w)                     \
+        uint64_t v = op_load(p, w);                                      \
+        op_set_reg(cpu, op->dst, v, w);                                  \
+        op++;                                                            \
+        uint64_t a = op->dst == op[-1].dst ? v : op_reg(cpu, op->dst, w); \
+        uint64_t b = op->src == op[-1].dst ? v : op_reg(cpu, op->src, w); \
+        sem_sub(cpu, a, b, w, true);                                     \
+        JUMP(BY_DIFFERENCE(cc, w))                                       \
+    }
+EACH_CC(LOAD_COMPARE, b, 32)
+EACH_CC(LOAD_COMPARE, x, 32)
+EACH_CC(LOAD_COMPARE, b, 64)
+EACH_CC(LOAD_COMPARE, x, 64)
+
 /* A row: handlers by condition. */
 #define ENTRY(cc, name) [cc] = op_##name##_##cc,
 #define ROW(name)            \
@@ -182,4 +200,14 @@ op_fn *op_find_fused_unary(enum op_unary unary, enum op_width w, unsigned cc)
         [UNARY_DEC] = {[WIDTH_32] = ROW(dec_r32), [WIDTH_64] = ROW(dec_r64)},
     };
     return table[unary][w][cc];
+}
+
+op_fn *op_find_load_compare(bool index, enum op_width w, unsigned cc)
+{
+#define LOAD_ENTRY(cc, ea, w) [cc] = op_load_##ea##w##_cmp_##cc,
+    static op_fn *const table[2][2][16] = {
+        {{EACH_CC(LOAD_ENTRY, b, 32)}, {EACH_CC(LOAD_ENTRY, x, 32)}},
+        {{EACH_CC(LOAD_ENTRY, b, 64)}, {EACH_CC(LOAD_ENTRY, x, 64)}},
+    };
+    return table[w == WIDTH_64][index][cc];
 }

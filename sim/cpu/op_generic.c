@@ -16,12 +16,41 @@ static void refund(struct cpu *cpu, const struct block *b, unsigned number)
     cpu->retired -= b->count - number;
 }
 
-/* The run loop has to look: asked for, an interrupt came up, or a first store was queued and sets a new
- * limit. */
-static bool must_leave(const struct cpu *cpu)
+static bool is_step_block(const struct block *b)
+{
+    return b->mode >> 2 == BLOCK_STEP;
+}
+
+/* The next short slice begins at op of a step block, whose rip is given. */
+static void stand_at(struct cpu *cpu, const struct op *op, uint64_t rip)
+{
+    cpu->step_block = op_block(op);
+    cpu->step_number = op->number;
+    cpu->step_rip = rip;
+}
+
+/* The boundary before op of a step block that is left in sequence: the link at its end, once it is known, leads on. */
+static void go_to_step(struct cpu *cpu, const struct op *op)
+{
+    const struct block *b = op_block(op);
+    if (b->dead) {
+        return;
+    }
+    if (op->number < b->count) {
+        stand_at(cpu, op, cpu->rip);
+    } else if (op->link != &op_unlinked) {
+        stand_at(cpu, op->link->ops, op->target);
+    } else {
+        cpu->link_from = op;
+    }
+}
+
+/* The run loop has to look: asked for, an interrupt came up, a first store was queued and sets a new limit, or the
+ * block wrote over itself. */
+static bool must_leave(const struct cpu *cpu, const struct block *b)
 {
     bool queued = cpu->stores.count != 0 && !cpu->drain_limited;
-    return cpu->chain_break || cpu->chain_cut || queued || cpu_interrupt_waits(cpu);
+    return cpu->chain_break || cpu->chain_cut || b->dead || queued || cpu_interrupt_waits(cpu);
 }
 
 /* Executes the instruction of op with the clock at its beginning. */
@@ -45,6 +74,9 @@ static const struct op *leave_after(struct cpu *cpu, const struct block *b, cons
     cpu->exit_insn = &b->insns[op->number];
     if (flow == FLOW_NEXT) {
         cpu->rip = insn_next_rip(cpu, &b->insns[op->number]);
+        if (is_step_block(b)) {
+            go_to_step(cpu, op + 1);
+        }
     }
     if (flow == FLOW_REPEAT) {
         /* The iteration is paid for, the instruction not yet counted. It ends its block. */
@@ -59,7 +91,7 @@ const struct op *op_generic(struct cpu *cpu, const struct op *op)
 {
     const struct block *b = op_block(op);
     enum flow flow = execute(cpu, b, op);
-    if (__builtin_expect(flow != FLOW_NEXT || must_leave(cpu), 0)) {
+    if (__builtin_expect(flow != FLOW_NEXT || must_leave(cpu, b), 0)) {
         return leave_after(cpu, b, op, flow);
     }
     OP_NEXT;
@@ -77,9 +109,7 @@ const struct op *op_stop(struct cpu *cpu, const struct op *op)
     refund(cpu, b, op->number);
     cpu->rip = b->rip + b->cold[op->number].offset_bytes;
     cpu->exit_flow = FLOW_JUMP;
-    cpu->step_block = b;
-    cpu->step_number = op->number;
-    cpu->step_rip = cpu->rip;
+    stand_at(cpu, op, cpu->rip);
     return NULL;
 }
 
@@ -92,10 +122,14 @@ const struct op *op_leave(struct cpu *cpu, const struct op *op)
 
 const struct op *op_leave_link(struct cpu *cpu, const struct op *op)
 {
-    const struct block *to = NULL;
-    if (op->link == &op_unlinked && ((op->target ^ cpu->fetch.lin_page) & ~(uint64_t)PAGE_MASK_BITS) != 0) {
-        to = op_jump_find(cpu, op->target);
+    if (op->link != &op_unlinked) {
+        if (is_step_block(op->link)) {
+            stand_at(cpu, op->link->ops, op->target);
+        }
+        return op_leave(cpu, op);
     }
+    bool far = ((op->target ^ cpu->fetch.lin_page) & ~(uint64_t)PAGE_MASK_BITS) != 0;
+    const struct block *to = far ? op_jump_find(cpu, op->target) : NULL;
     if (to != NULL && to->cost_cycles <= cpu->left_cycles) {
         op_jump_latch(cpu, to);
         OP_ENTER(to, cpu->left_cycles - to->cost_cycles);

@@ -452,15 +452,46 @@ static op_fn *choose_fused(const struct insn *in, unsigned cc)
     return NULL;
 }
 
+/* The load before a fused CMP of registers (n), when that compares what it loads. */
+static void fuse_load(struct op *op, const struct op *n, const struct insn *compare, unsigned cc)
+{
+    enum op_width w = width_of(compare->op[0].size_bytes);
+    bool registers = compare->mnemonic == ZYDIS_MNEMONIC_CMP && two_operands(compare, 0, 1).shape == SHAPE_RR;
+    if (!registers || (w != WIDTH_32 && w != WIDTH_64) || (n->dst != op->dst && n->src != op->dst)) {
+        return;
+    }
+    for (unsigned index = 0; index < 2; index++) {
+        op_fn *run = op_find_load_compare(index != 0, w, cc);
+        if (op->run == op_find_mov(index != 0 ? SHAPE_RM_X : SHAPE_RM_B, w) && run != NULL) {
+            op->run = run;
+        }
+    }
+}
+
 static void fuse_last_pair(struct block *b)
 {
     unsigned n = (unsigned)b->count;
     if (n < 2 || !is_jcc(&b->insns[n - 1]) || b->ops[n - 1].run == op_generic_end) {
         return;
     }
-    op_fn *run = choose_fused(&b->insns[n - 2], b->insns[n - 1].opcode & 15);
+    unsigned cc = b->insns[n - 1].opcode & 15;
+    op_fn *run = choose_fused(&b->insns[n - 2], cc);
     if (run != NULL && b->ops[n - 2].run != op_generic) {
         b->ops[n - 2].run = run;
+        if (n > 2) {
+            fuse_load(&b->ops[n - 3], &b->ops[n - 2], &b->insns[n - 2], cc);
+        }
+    }
+}
+
+/* Pairs within the block. The pair of the last two, if it was fused, is no candidate: its handler is another. */
+static void fuse_pairs(struct block *b)
+{
+    for (unsigned i = 0; i + 1 < b->count; i++) {
+        op_fn *run = op_find_pair(&b->ops[i]);
+        if (run != NULL) {
+            b->ops[i++].run = run;
+        }
     }
 }
 
@@ -520,5 +551,6 @@ void op_build(struct block *b)
     last->run = op_jmp;
     if (!step) {
         fuse_last_pair(b);
+        fuse_pairs(b);
     }
 }

@@ -14,11 +14,6 @@ static inline uint64_t elements_in_page(uint64_t a, unsigned size_bytes)
     return (PAGE_SIZE_BYTES - (a & PAGE_MASK_BITS)) / size_bytes;
 }
 
-static inline uint64_t least(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
-}
-
 /* Iterations that may run: the first is paid for, each further one needs its cost. */
 static inline uint64_t affordable(const struct cpu *cpu, int64_t cost)
 {
@@ -69,43 +64,43 @@ static inline int64_t iteration_cost(const struct op *op)
     return op_block(op)->cold[op->number].refund_cycles;
 }
 
-#define REP_MOVS(size)                                                                 \
-    OP_HANDLER(op_rep_movs##size)                                                      \
-    {                                                                                  \
-        uint64_t from = cpu->gpr[RSI], to = cpu->gpr[RDI];                             \
-        int64_t cost = iteration_cost(op);                                             \
-        uint64_t n = least(cpu->gpr[RCX], affordable(cpu, cost));                      \
-        n = least(n, least(elements_in_page(from, size), elements_in_page(to, size))); \
-        if (n == 0 || (cpu->rflags & RFLAGS_DF)) {                                     \
-            OP_GOTO(op_generic_end);                                                   \
-        }                                                                              \
-        OP_HOST_READ_END(source, from, 8)                                              \
-        OP_HOST_WRITE_END(target, to, 8)                                               \
-        copy_elements(target, source, n, size);                                        \
-        cpu->gpr[RSI] += n * size;                                                     \
-        cpu->gpr[RDI] += n * size;                                                     \
-        if (!finish_bulk(cpu, op, n, cost)) {                                          \
-            return NULL;                                                               \
-        }                                                                              \
-        OP_ENTER_LINK(op + 1);                                                         \
+#define REP_MOVS(size)                                                                       \
+    OP_HANDLER(op_rep_movs##size)                                                            \
+    {                                                                                        \
+        uint64_t from = cpu->gpr[RSI], to = cpu->gpr[RDI];                                   \
+        int64_t cost = iteration_cost(op);                                                   \
+        uint64_t n = least_of(cpu->gpr[RCX], affordable(cpu, cost));                         \
+        n = least_of(n, least_of(elements_in_page(from, size), elements_in_page(to, size))); \
+        if (n == 0 || (cpu->rflags & RFLAGS_DF)) {                                           \
+            OP_GOTO(op_generic_end);                                                         \
+        }                                                                                    \
+        OP_HOST_READ_END(source, from, 8)                                                    \
+        OP_HOST_WRITE_END(target, to, 8)                                                     \
+        copy_elements(target, source, n, size);                                              \
+        cpu->gpr[RSI] += n * size;                                                           \
+        cpu->gpr[RDI] += n * size;                                                           \
+        if (!finish_bulk(cpu, op, n, cost)) {                                                \
+            return NULL;                                                                     \
+        }                                                                                    \
+        OP_ENTER_LINK(op + 1);                                                               \
     }
-#define REP_STOS(size)                                            \
-    OP_HANDLER(op_rep_stos##size)                                 \
-    {                                                             \
-        uint64_t to = cpu->gpr[RDI];                              \
-        int64_t cost = iteration_cost(op);                        \
-        uint64_t n = least(cpu->gpr[RCX], affordable(cpu, cost)); \
-        n = least(n, elements_in_page(to, size));                 \
-        if (n == 0 || (cpu->rflags & RFLAGS_DF)) {                \
-            OP_GOTO(op_generic_end);                              \
-        }                                                         \
-        OP_HOST_WRITE_END(target, to, 8)                          \
-        fill_elements(target, cpu->gpr[RAX], n, size);            \
-        cpu->gpr[RDI] += n * size;                                \
-        if (!finish_bulk(cpu, op, n, cost)) {                     \
-            return NULL;                                          \
-        }                                                         \
-        OP_ENTER_LINK(op + 1);                                    \
+#define REP_STOS(size)                                               \
+    OP_HANDLER(op_rep_stos##size)                                    \
+    {                                                                \
+        uint64_t to = cpu->gpr[RDI];                                 \
+        int64_t cost = iteration_cost(op);                           \
+        uint64_t n = least_of(cpu->gpr[RCX], affordable(cpu, cost)); \
+        n = least_of(n, elements_in_page(to, size));                 \
+        if (n == 0 || (cpu->rflags & RFLAGS_DF)) {                   \
+            OP_GOTO(op_generic_end);                                 \
+        }                                                            \
+        OP_HOST_WRITE_END(target, to, 8)                             \
+        fill_elements(target, cpu->gpr[RAX], n, size);               \
+        cpu->gpr[RDI] += n * size;                                   \
+        if (!finish_bulk(cpu, op, n, cost)) {                        \
+            return NULL;                                             \
+        }                                                            \
+        OP_ENTER_LINK(op + 1);                                       \
     }
 
 REP_MOVS(1)

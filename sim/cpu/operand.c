@@ -26,6 +26,13 @@ bool insn_address(struct cpu *cpu, const struct insn *insn, unsigned size_bytes,
     return segment_linear(cpu, (enum seg_reg)insn->mem_seg, insn_offset(cpu, insn), size_bytes, write, out);
 }
 
+bool insn_address_part(struct cpu *cpu, const struct insn *insn, unsigned from_bytes, unsigned size_bytes,
+                       bool write, lin_t *out)
+{
+    uint64_t offset = (insn_offset(cpu, insn) + from_bytes) & bits_size_mask(insn->address_size_bytes);
+    return segment_linear(cpu, (enum seg_reg)insn->mem_seg, offset, size_bytes, write, out);
+}
+
 bool insn_read(struct cpu *cpu, const struct insn *insn, unsigned n, uint64_t *out)
 {
     const struct operand *op = &insn->op[n];

@@ -282,24 +282,39 @@ static enum flow run_single(struct cpu *cpu)
     return flow == FLOW_FAULT ? flow : run_uncached(cpu);
 }
 
-/* Remembers a block as the target of jumps from other pages and of indirect ones, and of the link just left
- * by. */
-static void remember(struct cpu *cpu, struct block *b)
+/* The link just left by, if any, goes straight to b from now on: whole blocks to whole ones, step blocks to step
+ * blocks. */
+static void link_to(struct cpu *cpu, struct block *b)
 {
-    unsigned user = cpu->cpl == 3;
-    if (cpu->mode != MODE_LONG64) {
-        return;
-    }
-    cpu->jump_tables[user][op_jump_slot(b->rip)] = (struct jump_entry){b->rip, b};
     const struct op *from = cpu->link_from;
-    if (from == NULL || from->target != b->rip) {
+    cpu->link_from = NULL;
+    if (from == NULL || from->target != b->rip || cpu->mode != MODE_LONG64) {
         return;
     }
     struct block *source = op_block(from);
     bool same_page = align_down(source->rip, PAGE_SIZE_BYTES) == align_down(b->rip, PAGE_SIZE_BYTES);
-    if (same_page && source->phys_page == b->phys_page) {
+    if (same_page && source->phys_page == b->phys_page && source->mode == b->mode) {
         block_link_to(source, &source->ops[from->number], b);
     }
+}
+
+/* The whole block at rip: through the table of jumps, or found and entered there. NULL as find_block. */
+static struct block *next_block(struct cpu *cpu, enum flow *flow)
+{
+    if (cpu->mode != MODE_LONG64) {
+        return find_block(cpu, BLOCK_INSNS_MAX, flow);
+    }
+    /* A page that holds a block has no queued store here (code_store_queued). */
+    struct block *known = op_jump_find(cpu, cpu->rip);
+    if (known != NULL) {
+        op_jump_latch(cpu, known);
+        return known;
+    }
+    struct block *b = find_block(cpu, BLOCK_INSNS_MAX, flow);
+    if (b != NULL) {
+        cpu->jump_tables[cpu->cpl == 3][op_jump_slot(b->rip)] = (struct jump_entry){b->rip, b};
+    }
+    return b;
 }
 
 /* While a store to some page of code is queued, blocks must not lead into that page unseen. */
@@ -351,20 +366,23 @@ static enum flow run_short(struct cpu *cpu)
     if (cpu->mode != MODE_LONG64) {
         return run_single(cpu);
     }
-    const struct block *b = find_block(cpu, BLOCK_STEP, &flow);
+    struct block *b = find_block(cpu, BLOCK_STEP, &flow);
     if (b != NULL) {
+        link_to(cpu, b);
         return run_steps(cpu, b, 0);
     }
     return flow == FLOW_FAULT ? flow : run_uncached(cpu);
 }
 
-/* The vCPU stands within a step block, whose page is still translated as it was. */
-static bool stands_in_step_block(const struct cpu *cpu)
+/* The vCPU stands at an operation of a step block, whose page is still translated as it was. At its beginning, a probe
+ * may stand as well. */
+static inline bool stands_in_step_block(const struct cpu *cpu)
 {
-    return cpu->step_block != NULL && cpu->rip == cpu->step_rip && cpu->left_cycles < STEP_CYCLES &&
-           cpu->mode == MODE_LONG64 && cpu->stores.count == 0 && cpu->fetch.valid &&
-           cpu->fetch.lin_page == align_down(cpu->rip, PAGE_SIZE_BYTES) &&
-           cpu->fetch.phys_page == cpu->step_block->phys_page;
+    return cpu->step_block != NULL && cpu->rip == cpu->step_rip && cpu->mode == MODE_LONG64 &&
+           cpu->fetch.valid && cpu->fetch.lin_page == align_down(cpu->rip, PAGE_SIZE_BYTES) &&
+           cpu->fetch.phys_page == cpu->step_block->phys_page &&
+           (cpu->step_number != 0 || !block_cache_has_probes(cpu->blocks)) &&
+           (cpu->stores.count == 0 || !code_store_queued(cpu));
 }
 
 static enum flow run_blocks(struct cpu *cpu)
@@ -376,26 +394,24 @@ static enum flow run_blocks(struct cpu *cpu)
         return run_short(cpu);
     }
     enum flow flow;
-    const struct op *from = cpu->link_from;
-    struct block *b = find_block(cpu, BLOCK_INSNS_MAX, &flow);
+    struct block *b = next_block(cpu, &flow);
     if (b == NULL) {
         return flow == FLOW_FAULT ? flow : run_uncached(cpu);
     }
-    /* Making the block may have emptied the arena, and with it the link. */
-    cpu->link_from = from == cpu->link_from ? from : NULL;
-    remember(cpu, b);
-    cpu->link_from = NULL;
+    link_to(cpu, b);
     return b->cost_cycles > cpu->left_cycles ? run_short(cpu) : enter(cpu, b);
 }
 
 /* ---- the loop ---- */
 
-/* True when the next boundary needs a look, or the next instruction has to be alone; probes apart. */
-static bool is_special(const struct cpu *cpu)
+/* True when the next boundary needs a look, or the next instruction has to be alone; probes apart. Without branches:
+ * vCPUs that take turns ask before every instruction. */
+static inline bool is_special(const struct cpu *cpu)
 {
-    bool events = cpu->init_pending || cpu->pending_db != 0 || (cpu->nmi_pending && !cpu->nmi_blocked);
-    bool alone = cpu->shadow != 0 || (cpu->rflags & (RFLAGS_TF | RFLAGS_RF)) != 0 || (cpu->dr7 & 0xff) != 0;
-    return events || alone || cpu_interrupt_waits(cpu) || cpu->single_step_blocks || cpu->step_hook != NULL;
+    unsigned events = cpu->init_pending | (cpu->pending_db != 0) | (cpu->nmi_pending & !cpu->nmi_blocked);
+    unsigned alone = cpu->shadow | ((cpu->rflags & (RFLAGS_TF | RFLAGS_RF)) != 0) | ((cpu->dr7 & 0xff) != 0) |
+                     cpu->single_step_blocks;
+    return (events | alone | (cpu->step_hook != NULL) | cpu_interrupt_waits(cpu)) != 0;
 }
 
 /* True when the instruction at rip must be run alone (blocks may follow it). */
@@ -409,7 +425,7 @@ static bool must_be_alone(const struct cpu *cpu, bool probed)
 static enum step run_stretch(struct cpu *cpu, enum flow *flow, enum cpu_stop *stop)
 {
     if (!is_special(cpu)) {
-        if (stands_in_step_block(cpu)) { /* not at its beginning, so not at a probe */
+        if (cpu->left_cycles < STEP_CYCLES && stands_in_step_block(cpu)) {
             cpu->probe_passed = false;
             *flow = run_steps(cpu, cpu->step_block, cpu->step_number);
             return STEP_ON;
@@ -457,21 +473,55 @@ static bool time_is_up(struct cpu *cpu, uint64_t deadline)
     return cpu_now(cpu) >= deadline;
 }
 
+/* A short slice that goes on where the last one stopped, before anything else is looked at: what vCPUs that take turns
+ * spend their time with. False: nothing was done. */
+static inline bool step_on(struct cpu *cpu, uint64_t deadline, enum flow *flow)
+{
+    uint64_t now = cpu_now(cpu);
+    if (deadline - now - 1 >= STEP_CYCLES || cpu->stall_cycles != 0 || is_special(cpu) ||
+        !stands_in_step_block(cpu)) {
+        return false;
+    }
+    set_limit(cpu, deadline);
+    if (cpu->left_cycles <= 0) {
+        return false;
+    }
+    cpu->chain_cut = false;
+    cpu->probe_passed = false;
+    *flow = run_steps(cpu, cpu->step_block, cpu->step_number);
+    return true;
+}
+
+/* After step_on: is this the end of the slice, and nothing else? */
+static inline bool stepped_to_the_end(const struct cpu *cpu, enum flow flow, uint64_t deadline)
+{
+    return (flow == FLOW_NEXT || flow == FLOW_JUMP) && cpu_now(cpu) >= deadline && !cpu->chain_break &&
+           cpu->activity == CPU_ACTIVE && cpu->stall_cycles == 0 && mem_drain_next(cpu) > cpu_now(cpu);
+}
+
 enum cpu_stop cpu_run(struct cpu *cpu, uint64_t deadline_cycles)
 {
     enum cpu_stop stop = CPU_STOP_BREAK;
+    enum flow flow = FLOW_NEXT;
     cpu->chain_break = false;
-    cpu->link_from = NULL;
     if (cpu->activity != CPU_ACTIVE) {
         return cpu->activity == CPU_SHUTDOWN ? CPU_STOP_SHUTDOWN : CPU_STOP_BREAK;
     }
+    bool ran = step_on(cpu, deadline_cycles, &flow);
+    if (ran && stepped_to_the_end(cpu, flow, deadline_cycles)) {
+        return CPU_STOP_DEADLINE;
+    }
     for (;;) {
-        enum flow flow = FLOW_NEXT;
-        cpu->chain_cut = false;
-        if (time_is_up(cpu, deadline_cycles)) {
-            return CPU_STOP_DEADLINE;
+        enum step step = STEP_ON;
+        if (!ran) {
+            cpu->chain_cut = false;
+            flow = FLOW_NEXT;
+            if (time_is_up(cpu, deadline_cycles)) {
+                return CPU_STOP_DEADLINE;
+            }
+            step = run_stretch(cpu, &flow, &stop);
         }
-        enum step step = run_stretch(cpu, &flow, &stop);
+        ran = false;
         if (step == STEP_ON) {
             step = finish(cpu, flow, &stop);
         }

@@ -58,7 +58,7 @@ EXEC_CONVERT(cvtsd2ss, u32, 1, KEPT, fp_f64_to_f32(&e, s->u64[i]))
         return FLOW_NEXT;                                                                      \
     }
 
-#define SIMD_TYPE_OF(lane) __typeof__(((union xmm *)0)->lane[0])
+#define SIMD_TYPE_OF(lane) __typeof__((union xmm){0}.lane[0])
 
 EXEC_FROM_GPR(cvtsi2ss, u32, f32)
 EXEC_FROM_GPR(cvtsi2sd, u64, f64)

@@ -25,17 +25,19 @@ enum flow simd_unavailable(struct cpu *cpu, bool needs_osfxsr)
     return cpu_fault(cpu, VECTOR_MF);
 }
 
-/* The linear address of the memory operand, checked for alignment where the instruction asks for it. */
+/* The linear address of the memory operand, checked for alignment where the instruction asks for it: #GP, even for an
+ * address that is not canonical either and in SS, where that would be #SS. */
 static enum flow address(struct cpu *cpu, const struct insn *insn, unsigned size_bytes, bool write,
                          bool aligned, lin_t *out)
 {
-    if (!insn_address(cpu, insn, size_bytes, write, out)) {
-        return FLOW_FAULT;
-    }
-    if (aligned && size_bytes == ALIGNED_BYTES && out->v % ALIGNED_BYTES != 0) {
+    bool valid = insn_address(cpu, insn, size_bytes, write, out);
+    bool no_base = cpu->mode == MODE_LONG64 && insn->mem_seg < SEG_FS;
+    uint64_t base = no_base ? 0 : cpu->seg[insn->mem_seg].base;
+    uint64_t a = valid ? out->v : base + insn_offset(cpu, insn);
+    if (aligned && size_bytes == ALIGNED_BYTES && a % ALIGNED_BYTES != 0) {
         return cpu_fault_code(cpu, VECTOR_GP, 0);
     }
-    return FLOW_NEXT;
+    return valid ? FLOW_NEXT : FLOW_FAULT;
 }
 
 enum flow simd_load(struct cpu *cpu, const struct insn *insn, unsigned n, bool aligned, union xmm *out)

@@ -9,7 +9,7 @@
  * implementation).
  */
 #include "base/check.h"
-#include "cpu/mem.h"
+#include "cpu/mem_internal.h"
 #include "cpu/segment.h"
 #include "cpu/simd_exec.h"
 #include "cpu/simd_lanes.h"
@@ -171,23 +171,34 @@ enum flow exec_movnti(struct cpu *cpu, const struct insn *insn)
     return insn_read(cpu, insn, 1, &v) && insn_write(cpu, insn, 0, v) ? FLOW_NEXT : FLOW_FAULT;
 }
 
-/* Stores the bytes of value whose bit of mask is set at [seg:rDI]; checks the whole span before the first
- * store. */
-static enum flow store_masked(struct cpu *cpu, const struct insn *insn, const uint8_t *value, uint32_t mask)
+/* The address of eight bytes at [seg:rDI + at], which can be stored to, or false. */
+static bool masked_target(struct cpu *cpu, const struct insn *insn, unsigned at, lin_t *out)
 {
-    if (mask == 0) {
-        return FLOW_NEXT;
+    uint64_t offset = (cpu->gpr[RDI] + at) & bits_size_mask(insn->address_size_bytes);
+    if (!segment_linear(cpu, (enum seg_reg)insn->mem_seg, offset, 8, true, out)) {
+        return false;
     }
-    unsigned first = (unsigned)__builtin_ctz(mask), end = 32 - (unsigned)__builtin_clz(mask);
-    uint64_t offset = (cpu->gpr[RDI] + first) & bits_size_mask(insn->address_size_bytes);
-    lin_t a;
-    if (!segment_linear(cpu, (enum seg_reg)insn->mem_seg, offset, end - first, true, &a) ||
-        !mem_probe_write(cpu, a, end - first)) {
-        return FLOW_FAULT;
+    if (mem_checks_alignment(cpu) && out->v % 8 != 0) {
+        cpu_fault_code(cpu, VECTOR_AC, 0);
+        return false;
     }
-    for (unsigned i = first; i < end; i++) {
+    return mem_probe_write(cpu, *out, 8);
+}
+
+/* Stores the bytes of value whose bit of mask is set at [seg:rDI]. The reference silicon checks all of the operand, as
+ * one or two stores of eight bytes, whatever the mask. */
+static enum flow store_masked(struct cpu *cpu, const struct insn *insn, const uint8_t *value, uint32_t mask,
+                              unsigned size_bytes)
+{
+    lin_t a[2];
+    for (unsigned i = 0; i < size_bytes / 8; i++) {
+        if (!masked_target(cpu, insn, 8 * i, &a[i])) {
+            return FLOW_FAULT;
+        }
+    }
+    for (unsigned i = 0; i < size_bytes; i++) {
         if ((mask >> i) & 1) {
-            bool done = mem_write(cpu, lin(a.v + (i - first)), 1, value[i]);
+            bool done = mem_write(cpu, lin(a[i / 8].v + i % 8), 1, value[i]);
             CHECK(done, "byte %u of a masked store faults after its probe", i);
         }
     }
@@ -197,7 +208,8 @@ static enum flow store_masked(struct cpu *cpu, const struct insn *insn, const ui
 enum flow exec_maskmovdqu(struct cpu *cpu, const struct insn *insn)
 {
     SIMD_TRY(simd_check_x(cpu));
-    return store_masked(cpu, insn, simd_target_x(cpu, insn)->u8, simd_signs_b_x(&cpu->xmm[insn->op[1].reg]));
+    return store_masked(cpu, insn, simd_target_x(cpu, insn)->u8, simd_signs_b_x(&cpu->xmm[insn->op[1].reg]),
+                        16);
 }
 
 enum flow exec_maskmovq(struct cpu *cpu, const struct insn *insn)
@@ -205,9 +217,8 @@ enum flow exec_maskmovq(struct cpu *cpu, const struct insn *insn)
     union mmx mask;
     SIMD_TRY(simd_source_m(cpu, insn, &mask));
     union mmx value = simd_target_m(cpu, insn);
-    SIMD_TRY(store_masked(cpu, insn, value.u8, simd_signs_b_m(&mask)));
-    x87_mmx_begin(&cpu->x87);
-    return FLOW_NEXT;
+    x87_mmx_begin(&cpu->x87); /* the reference silicon does so even when the store faults */
+    return store_masked(cpu, insn, value.u8, simd_signs_b_m(&mask), 8);
 }
 
 enum flow exec_ldmxcsr(struct cpu *cpu, const struct insn *insn)

@@ -4,6 +4,7 @@
  */
 
 #include "cpu/int_insn.h"
+#include "cpu/mem_internal.h"
 #include "cpu/segment.h"
 
 enum flow exec_push(struct cpu *cpu, const struct insn *insn)
@@ -141,8 +142,14 @@ static bool enter_frame(struct cpu *cpu, unsigned size, unsigned levels, uint64_
         return false;
     }
     stack_adjust(cpu, -(int64_t)bytes);
-    return segment_linear(cpu, SEG_SS, cpu->gpr[RSP] & bits_size_mask(width), size, true, &a) &&
-           mem_probe_write(cpu, a, size);
+    if (!segment_linear(cpu, SEG_SS, cpu->gpr[RSP] & bits_size_mask(width), size, true, &a)) {
+        return false;
+    }
+    if (mem_checks_alignment(cpu) && a.v % size != 0) {
+        cpu_fault_code(cpu, VECTOR_AC, 0);
+        return false;
+    }
+    return mem_probe_write(cpu, a, size);
 }
 
 enum flow exec_enter(struct cpu *cpu, const struct insn *insn)

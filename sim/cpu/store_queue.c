@@ -159,15 +159,20 @@ void store_queue_clear(struct cpu *cpu)
     memset(cpu->tlb.granules, 0, sizeof cpu->tlb.granules);
 }
 
-/* Moves the oldest entry to slot 0, so that equal queues are equal bytes. */
-static void normalise(struct store_queue *q)
+static bool is_store(const struct cpu *cpu, const struct store_entry *e)
 {
-    struct store_entry sorted[STORE_QUEUE_MAX];
-    for (unsigned i = 0; i < q->count; i++) {
-        sorted[i] = *store_queue_entry(q, i);
-    }
-    memcpy(q->entries, sorted, q->count * sizeof *sorted);
-    q->head = 0;
+    bool size = e->size_bytes == 1 || e->size_bytes == 2 || e->size_bytes == 4 || e->size_bytes == 8;
+    return size && (e->address.v & PAGE_MASK_BITS) + e->size_bytes <= PAGE_SIZE_BYTES &&
+           ram_contains(&cpu->bus->ram, e->address, e->size_bytes);
+}
+
+static void visit_entry(const struct cpu *cpu, struct store_entry *e, struct visitor *v)
+{
+    visit_u64(v, "address", &e->address.v);
+    visit_u64(v, "value", &e->value);
+    visit_u64(v, "due", &e->due_cycles);
+    visit_u8(v, "size", &e->size_bytes);
+    visit_require(v, "store", is_store(cpu, e));
 }
 
 void store_queue_visit(struct cpu *cpu, struct visitor *v)
@@ -176,18 +181,16 @@ void store_queue_visit(struct cpu *cpu, struct visitor *v)
     if (v->level < VISIT_MACHINE) {
         return;
     }
-    normalise(q);
     uint32_t count = q->count;
-    visit_u32(v, "count", &count);
-    CHECK(count <= STORE_QUEUE_MAX, "%u queued stores", count);
-    store_queue_clear(cpu);
-    q->count = count;
+    visit_count(v, "stores", &count, q->capacity);
+    if (v->loading) {
+        store_queue_clear(cpu);
+    }
     for (unsigned i = 0; i < count; i++) {
-        struct store_entry *e = &q->entries[i];
-        visit_u64(v, "address", &e->address.v);
-        visit_u64(v, "value", &e->value);
-        visit_u64(v, "due", &e->due_cycles);
-        visit_u8(v, "size", &e->size_bytes);
-        count_in(cpu, e);
+        visit_entry(cpu, store_queue_entry(q, i), v);
+        if (v->loading && !v->failed) {
+            count_in(cpu, &q->entries[i]);
+            q->count++;
+        }
     }
 }

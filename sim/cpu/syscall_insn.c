@@ -106,10 +106,13 @@ enum flow exec_sysexit(struct cpu *cpu, const struct insn *insn)
 {
     (void)insn;
     uint64_t selector = cpu->msrs.sysenter_cs;
+    if (cpu->mode == MODE_REAL || cpu->cpl != 0) { /* comes first on the reference silicon, in long mode too */
+        return cpu_fault_code(cpu, VECTOR_GP, 0);
+    }
     if (in_long_mode(cpu)) {
         return cpu_fault(cpu, VECTOR_UD);
     }
-    if (cpu->mode == MODE_REAL || SELECTOR_NULL(selector) || cpu->cpl != 0) {
+    if (SELECTOR_NULL(selector)) {
         return cpu_fault_code(cpu, VECTOR_GP, 0);
     }
     cpu->seg[SEG_CS] = flat_segment((selector + 16) | 3, ATTR_CODE32(3u));

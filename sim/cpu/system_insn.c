@@ -73,11 +73,14 @@ enum flow exec_mov_dr(struct cpu *cpu, const struct insn *insn)
     unsigned number = write ? insn->op[0].reg : insn->op[1].reg;
     unsigned gpr = write ? insn->op[1].reg : insn->op[0].reg;
     unsigned size_bytes = cpu->mode == MODE_LONG64 ? 8 : 4;
-    if (number > 7 || ((number == 4 || number == 5) && (cpu->cr4 & CR4_DE))) {
+    if (number > 7) {
         return ud(cpu);
     }
     if (cpu->cpl != 0) {
         return gp0(cpu);
+    }
+    if ((number == 4 || number == 5) && (cpu->cr4 & CR4_DE)) {
+        return ud(cpu);
     }
     if (cpu->dr7 & DR7_GD) {
         return general_detect(cpu);

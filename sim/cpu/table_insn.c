@@ -305,14 +305,16 @@ enum flow exec_verw(struct cpu *cpu, const struct insn *insn)
 /* Raises the RPL of the first selector to that of the second. */
 enum flow exec_arpl(struct cpu *cpu, const struct insn *insn)
 {
-    struct insn_rmw rmw;
+    uint64_t old;
     uint16_t source = (uint16_t)cpu->gpr[insn->op[1].reg];
-    if (!insn_rmw_begin(cpu, insn, 0, &rmw)) {
+    if (!insn_read(cpu, insn, 0, &old)) {
         return FLOW_FAULT;
     }
-    bool raise = (rmw.old & SELECTOR_RPL) < (source & SELECTOR_RPL);
-    uint64_t value = raise ? (rmw.old & ~(uint64_t)SELECTOR_RPL) | (source & SELECTOR_RPL) : rmw.old;
-    insn_rmw_commit(cpu, insn, 0, &rmw, value);
+    bool raise = (old & SELECTOR_RPL) < (source & SELECTOR_RPL);
+    uint64_t value = (old & ~(uint64_t)SELECTOR_RPL) | (source & SELECTOR_RPL);
+    if (raise && !insn_write(cpu, insn, 0, value)) {
+        return FLOW_FAULT;
+    }
     set_zf(cpu, raise);
     return FLOW_NEXT;
 }
@@ -325,8 +327,9 @@ static enum flow load_far_pointer(struct cpu *cpu, const struct insn *insn, enum
     uint64_t offset;
     uint64_t selector;
     lin_t a;
-    if (!insn_address(cpu, insn, offset_bytes + 2, false, &a) || !mem_read(cpu, a, offset_bytes, &offset) ||
-        !mem_read(cpu, lin(a.v + offset_bytes), 2, &selector) || !segment_load(cpu, s, (uint16_t)selector)) {
+    if (!insn_address(cpu, insn, offset_bytes, false, &a) || !mem_read(cpu, a, offset_bytes, &offset) ||
+        !insn_address_part(cpu, insn, offset_bytes, 2, false, &a) || !mem_read(cpu, a, 2, &selector) ||
+        !segment_load(cpu, s, (uint16_t)selector)) {
         return FLOW_FAULT;
     }
     gpr_write(cpu, insn->op[0].reg, offset, insn->operand_size_bytes);

@@ -13,7 +13,7 @@
 #include "cpu/x87_insn.h"
 
 #include "base/check.h"
-#include "cpu/mem.h"
+#include "cpu/mem_internal.h"
 
 enum flow x87_check_available(struct cpu *cpu)
 {
@@ -73,16 +73,47 @@ static bool write_memory(struct cpu *cpu, const struct insn *insn, unsigned size
     return insn_address(cpu, insn, size_bytes, true, &a) && mem_write(cpu, a, size_bytes, value);
 }
 
+/* Ten bytes are accessed as eight and two. */
 static bool read_ten(struct cpu *cpu, const struct insn *insn, uint8_t *out)
 {
+    lin_t low, high;
+    uint64_t significand;
+    uint64_t sign_exponent;
+    if (!insn_address(cpu, insn, 8, false, &low) || !mem_read(cpu, low, 8, &significand) ||
+        !insn_address_part(cpu, insn, 8, 2, false, &high) || !mem_read(cpu, high, 2, &sign_exponent)) {
+        return false;
+    }
+    store_le64(out, significand);
+    store_le16(out + 8, (uint16_t)sign_exponent);
+    return true;
+}
+
+static bool probe_part(struct cpu *cpu, const struct insn *insn, unsigned from_bytes, unsigned size_bytes,
+                       lin_t *out)
+{
+    if (!insn_address_part(cpu, insn, from_bytes, size_bytes, true, out)) {
+        return false;
+    }
+    if (mem_checks_alignment(cpu) && out->v % size_bytes != 0) {
+        cpu_fault_code(cpu, VECTOR_AC, 0);
+        return false;
+    }
+    return mem_probe_write(cpu, *out, size_bytes);
+}
+
+/* An unmasked exception keeps the store from being made, not the destination from being checked. */
+static bool check_memory(struct cpu *cpu, const struct insn *insn, unsigned size_bytes)
+{
     lin_t a;
-    return insn_address(cpu, insn, 10, false, &a) && mem_read_bytes(cpu, a, out, 10);
+    return size_bytes == 10 ? probe_part(cpu, insn, 0, 8, &a) && probe_part(cpu, insn, 8, 2, &a)
+                            : probe_part(cpu, insn, 0, size_bytes, &a);
 }
 
 static bool write_ten(struct cpu *cpu, const struct insn *insn, const uint8_t *bytes)
 {
-    lin_t a;
-    return insn_address(cpu, insn, 10, true, &a) && mem_write_bytes(cpu, a, bytes, 10);
+    lin_t low, high;
+    return probe_part(cpu, insn, 0, 8, &low) && probe_part(cpu, insn, 8, 2, &high) &&
+           mem_write_bytes(cpu, low, bytes, 8) && mem_write_bytes(cpu, high, bytes + 8, 2);
 }
 
 /* The source of D8, DA, DC, DE with a memory operand: f32, i32, f64, i16. */
@@ -254,7 +285,7 @@ static bool store_integer(struct cpu *cpu, const struct insn *insn, struct x87_s
     unsigned size_bytes = insn->opcode == 0xdd || reg == 7 ? 8 : insn->opcode == 0xdb ? 4 : 2;
     uint64_t v;
     bool stored = x87_store_integer(x, 8 * size_bytes, reg == 1, reg != 2, &v);
-    return !stored || write_memory(cpu, insn, size_bytes, v);
+    return stored ? write_memory(cpu, insn, size_bytes, v) : check_memory(cpu, insn, size_bytes);
 }
 
 /* D9 f32, DD f64; /3 pops. */
@@ -264,9 +295,9 @@ static bool store_float(struct cpu *cpu, const struct insn *insn, struct x87_sta
     uint32_t v32;
     uint64_t v64;
     if (insn->opcode == 0xd9) {
-        return !x87_store_f32(x, pop, &v32) || write_memory(cpu, insn, 4, v32);
+        return x87_store_f32(x, pop, &v32) ? write_memory(cpu, insn, 4, v32) : check_memory(cpu, insn, 4);
     }
-    return !x87_store_f64(x, pop, &v64) || write_memory(cpu, insn, 8, v64);
+    return x87_store_f64(x, pop, &v64) ? write_memory(cpu, insn, 8, v64) : check_memory(cpu, insn, 8);
 }
 
 /* DB /7 FSTP f80, DF /6 FBSTP. */
@@ -282,7 +313,7 @@ static bool store_ten(struct cpu *cpu, const struct insn *insn, struct x87_state
     } else {
         stored = x87_store_decimal(x, bytes);
     }
-    return !stored || write_ten(cpu, insn, bytes);
+    return stored ? write_ten(cpu, insn, bytes) : check_memory(cpu, insn, 10);
 }
 
 static bool store_memory(struct cpu *cpu, const struct insn *insn, struct x87_state *x)
@@ -306,8 +337,10 @@ enum flow exec_x87_store(struct cpu *cpu, const struct insn *insn)
         if (!store_memory(cpu, insn, &x)) {
             return FLOW_FAULT;
         }
+    } else if (insn->opcode == 0xd9) {
+        x87_store_register_unchecked(&x, x87_rm(insn));
     } else {
-        /* DD D0+i is FST; DD D8+i and its aliases D9 D8+i, DF D0+i, DF D8+i are FSTP. */
+        /* DD D0+i is FST; DD D8+i and its aliases DF D0+i, DF D8+i are FSTP. */
         x87_store_register(&x, x87_rm(insn), !(insn->opcode == 0xdd && x87_reg(insn) == 2));
     }
     return commit(cpu, &x);

@@ -7,7 +7,7 @@
  */
 
 #include "base/bits.h"
-#include "cpu/mem.h"
+#include "cpu/mem_internal.h"
 #include "cpu/x87_image.h"
 #include "cpu/x87_insn.h"
 
@@ -88,16 +88,33 @@ static struct x87_env_form env_form(const struct cpu *cpu, const struct insn *in
                                  .real = cpu->mode == MODE_REAL || (cpu->rflags & RFLAGS_VM)};
 }
 
+/* The reference silicon accesses the first word and then the last byte of an area before the rest, which decides about
+ * the address of a page fault. The alignment that is checked is the word's. */
+static bool env_address(struct cpu *cpu, const struct insn *insn, unsigned size_bytes, bool write, lin_t *out)
+{
+    unsigned word_bytes = insn->operand_size_bytes == 2 ? 2 : 4;
+    bool (*probe)(struct cpu *, lin_t, unsigned) = write ? mem_probe_write : mem_probe_read;
+    if (!insn_address(cpu, insn, word_bytes, write, out)) {
+        return false;
+    }
+    if (mem_checks_alignment(cpu) && out->v % word_bytes != 0) {
+        cpu_fault_code(cpu, VECTOR_AC, 0);
+        return false;
+    }
+    return probe(cpu, *out, word_bytes) && insn_address(cpu, insn, size_bytes, write, out) &&
+           probe(cpu, lin(out->v + size_bytes - 1), 1);
+}
+
 static bool write_block(struct cpu *cpu, const struct insn *insn, const uint8_t *bytes, unsigned size_bytes)
 {
     lin_t a;
-    return insn_address(cpu, insn, size_bytes, true, &a) && mem_write_bytes(cpu, a, bytes, size_bytes);
+    return env_address(cpu, insn, size_bytes, true, &a) && mem_write_bytes(cpu, a, bytes, size_bytes);
 }
 
 static bool read_block(struct cpu *cpu, const struct insn *insn, uint8_t *bytes, unsigned size_bytes)
 {
     lin_t a;
-    return insn_address(cpu, insn, size_bytes, false, &a) && mem_read_bytes(cpu, a, bytes, size_bytes);
+    return env_address(cpu, insn, size_bytes, false, &a) && mem_read_bytes(cpu, a, bytes, size_bytes);
 }
 
 enum flow exec_fnstenv(struct cpu *cpu, const struct insn *insn)
@@ -174,18 +191,43 @@ static struct fx_state fx_state_of(struct cpu *cpu, const struct insn *insn)
                              .wide = cpu->mode == MODE_LONG64 && (insn->prefixes & PREFIX_REX_W)};
 }
 
-/* The linear address of an area that must lie on a boundary of align bytes; else #GP(0). */
-static bool area_address(struct cpu *cpu, const struct insn *insn, unsigned size_bytes, unsigned align,
-                         bool write, lin_t *out)
+static bool refuse_area(struct cpu *cpu, enum vector vector)
 {
-    if (!insn_address(cpu, insn, size_bytes, write, out)) {
+    cpu_fault_code(cpu, vector, 0);
+    return false;
+}
+
+/* The linear address of an FXSAVE area. One that is not on a boundary of 16 bytes is #GP(0); #AC where alignment is
+ * checked and not even the words are aligned. The reference silicon accesses the last byte first. */
+static bool fx_address(struct cpu *cpu, const struct insn *insn, bool write, lin_t *out)
+{
+    if (!insn_address(cpu, insn, FX_AREA_BYTES, write, out)) {
         return false;
     }
-    if (out->v & (align - 1)) {
-        cpu_fault_code(cpu, VECTOR_GP, 0);
+    if (out->v % 16 != 0) {
+        return refuse_area(cpu, mem_checks_alignment(cpu) && out->v % 4 != 0 ? VECTOR_AC : VECTOR_GP);
+    }
+    lin_t last = lin(out->v + FX_AREA_BYTES - 1);
+    return write ? mem_probe_write(cpu, last, 1) && mem_probe_write(cpu, *out, FX_AREA_BYTES)
+                 : mem_probe_read(cpu, last, 1);
+}
+
+/* The linear address of an XSAVE area: on a boundary of 64 bytes, else #GP(0), which comes before the address's own
+ * validity. The reference silicon accesses the first byte before the rest, then the last one (a store)
+ * or the header (a load). */
+static bool xsave_address(struct cpu *cpu, const struct insn *insn, bool write, lin_t *out)
+{
+    uint64_t base = cpu->mode == MODE_LONG64 && insn->mem_seg < SEG_FS ? 0 : cpu->seg[insn->mem_seg].base;
+    if ((base + insn_offset(cpu, insn)) % 64 != 0) {
+        return refuse_area(cpu, VECTOR_GP);
+    }
+    if (!insn_address(cpu, insn, XSAVE_AREA_MIN_BYTES, write, out)) {
         return false;
     }
-    return true;
+    bool (*probe)(struct cpu *, lin_t, unsigned) = write ? mem_probe_write : mem_probe_read;
+    unsigned second = write ? XSAVE_AREA_MIN_BYTES - 1 : XSAVE_HEADER_OFFSET;
+    return probe(cpu, *out, 1) && probe(cpu, lin(out->v + second), 1) &&
+           probe(cpu, *out, XSAVE_AREA_MIN_BYTES);
 }
 
 enum flow exec_fxsave(struct cpu *cpu, const struct insn *insn)
@@ -197,7 +239,7 @@ enum flow exec_fxsave(struct cpu *cpu, const struct insn *insn)
     if (flow != FLOW_NEXT) {
         return flow;
     }
-    if (!area_address(cpu, insn, FX_AREA_BYTES, 16, true, &a) || !mem_probe_write(cpu, a, FX_AREA_BYTES)) {
+    if (!fx_address(cpu, insn, true, &a)) {
         return FLOW_FAULT;
     }
     fx_build_x87(&s, area);
@@ -223,7 +265,7 @@ enum flow exec_fxrstor(struct cpu *cpu, const struct insn *insn)
     if (flow != FLOW_NEXT) {
         return flow;
     }
-    if (!area_address(cpu, insn, FX_AREA_BYTES, 16, false, &a) ||
+    if (!fx_address(cpu, insn, false, &a) ||
         !mem_read_bytes(cpu, a, area, FX_AREA_BYTES)) {
         return FLOW_FAULT;
     }
@@ -293,8 +335,7 @@ static enum flow save(struct cpu *cpu, const struct insn *insn, enum xsave_kind 
     if (flow != FLOW_NEXT) {
         return flow;
     }
-    if (!area_address(cpu, insn, XSAVE_AREA_MIN_BYTES, 64, true, &a) ||
-        !mem_probe_write(cpu, a, XSAVE_AREA_MIN_BYTES) ||
+    if (!xsave_address(cpu, insn, true, &a) ||
         !mem_read(cpu, lin(a.v + XSAVE_HEADER_OFFSET), 8, &old)) {
         return FLOW_FAULT;
     }
@@ -326,7 +367,7 @@ enum flow exec_xrstor(struct cpu *cpu, const struct insn *insn)
     if (flow != FLOW_NEXT) {
         return flow;
     }
-    if (!area_address(cpu, insn, XSAVE_AREA_MIN_BYTES, 64, false, &a) ||
+    if (!xsave_address(cpu, insn, false, &a) ||
         !mem_read_bytes(cpu, a, area, XSAVE_AREA_MIN_BYTES)) {
         return FLOW_FAULT;
     }

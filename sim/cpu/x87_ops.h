@@ -38,6 +38,8 @@ bool x87_store_f80(struct x87_state *x, struct f80 *out); /* always pops */
 bool x87_store_integer(struct x87_state *x, unsigned width, bool truncate, bool pop, uint64_t *out);
 bool x87_store_decimal(struct x87_state *x, uint8_t decimal[10]); /* always pops */
 void x87_store_register(struct x87_state *x, unsigned i, bool pop);
+/* D9 D8+i (FSTPNCE): the same with a pop, but an empty ST(0) is no exception: it only pops. */
+void x87_store_register_unchecked(struct x87_state *x, unsigned i);
 
 /* ST(target) = ST(target) op source. */
 void x87_arithmetic(struct x87_state *x, enum x87_op op, unsigned target, struct x87_operand source,

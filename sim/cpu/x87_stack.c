@@ -339,6 +339,15 @@ void x87_store_register(struct x87_state *x, unsigned i, bool pop)
     }
 }
 
+void x87_store_register_unchecked(struct x87_state *x, unsigned i)
+{
+    x87_set_c1(x, false);
+    if (!x87_st_operand(x, 0).empty) {
+        x87_set(x, i, x87_st(x, 0));
+    }
+    x87_pop(x);
+}
+
 /* ---- moves ---- */
 
 void x87_exchange(struct x87_state *x, unsigned i)

@@ -45,4 +45,5 @@ const struct device_ops acpi_ged_ops = {
     .name = "acpi_ged",
     .mmio_read = ged_read,
     .mmio_write = ged_write,
+    .stateless = true,
 };

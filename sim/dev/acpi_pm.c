@@ -248,11 +248,6 @@ void acpi_pm_visit(struct acpi_pm *a, struct visitor *v)
     visit_bool(v, "sci_level", &a->sci_level);
 }
 
-static void reset_op(void *dev, uint64_t now_cycles)
-{
-    acpi_pm_reset(dev, now_cycles);
-}
-
 static void visit_op(void *dev, struct visitor *v)
 {
     acpi_pm_visit(dev, v);
@@ -262,6 +257,5 @@ const struct device_ops acpi_pm_ops = {
     .name = "acpi_pm",
     .port_read = acpi_port_read,
     .port_write = acpi_port_write,
-    .reset = reset_op,
     .visit = visit_op,
 };

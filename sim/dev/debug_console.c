@@ -34,4 +34,5 @@ const struct device_ops debug_console_ops = {
     .name = "debug_console",
     .port_read = debug_console_read,
     .port_write = debug_console_write,
+    .stateless = true,
 };

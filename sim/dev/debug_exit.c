@@ -34,4 +34,5 @@ const struct device_ops debug_exit_ops = {
     .name = "debug_exit",
     .port_read = debug_exit_read,
     .port_write = debug_exit_write,
+    .stateless = true,
 };

@@ -340,11 +340,6 @@ void hpet_visit(struct hpet *h, struct visitor *v)
     }
 }
 
-static void reset_op(void *dev, uint64_t now_cycles)
-{
-    hpet_reset(dev, now_cycles);
-}
-
 static void visit_op(void *dev, struct visitor *v)
 {
     hpet_visit(dev, v);
@@ -354,6 +349,5 @@ const struct device_ops hpet_ops = {
     .name = "hpet",
     .mmio_read = hpet_mmio_read,
     .mmio_write = hpet_mmio_write,
-    .reset = reset_op,
     .visit = visit_op,
 };

@@ -261,11 +261,6 @@ static void i8042_port_write(void *dev, const struct bus_cx *cx, uint16_t port, 
     byte_ports_write(write_byte, dev, cx, port, value, size_bytes);
 }
 
-static void reset_op(void *dev, uint64_t now_cycles)
-{
-    i8042_reset(dev, now_cycles);
-}
-
 static void visit_op(void *dev, struct visitor *v)
 {
     i8042_visit(dev, v);
@@ -275,6 +270,5 @@ const struct device_ops i8042_ops = {
     .name = "i8042",
     .port_read = i8042_port_read,
     .port_write = i8042_port_write,
-    .reset = reset_op,
     .visit = visit_op,
 };

@@ -75,11 +75,6 @@ void legacy_ports_visit(struct legacy_ports *l, struct visitor *v)
     visit_u32(v, "config_address", &l->config_address);
 }
 
-static void reset_op(void *dev, uint64_t now_cycles)
-{
-    legacy_ports_reset(dev, now_cycles);
-}
-
 static void visit_op(void *dev, struct visitor *v)
 {
     legacy_ports_visit(dev, v);
@@ -89,6 +84,5 @@ const struct device_ops legacy_ports_ops = {
     .name = "legacy_ports",
     .port_read = legacy_read,
     .port_write = legacy_write,
-    .reset = reset_op,
     .visit = visit_op,
 };

@@ -360,8 +360,8 @@ static void visit_chip(struct pic_chip *c, struct visitor *v)
     visit_u8(v, "base", &c->base);
     visit_u8(v, "icw3", &c->icw3);
     visit_u8(v, "icw4", &c->icw4);
-    visit_u8(v, "init_step", &c->init_step);
-    visit_u8(v, "lowest", &c->lowest);
+    visit_choice(v, "init_step", &c->init_step, 4);
+    visit_choice(v, "lowest", &c->lowest, 7);
     visit_bool(v, "ltim", &c->ltim);
     visit_bool(v, "single", &c->single);
     visit_bool(v, "needs_icw4", &c->needs_icw4);
@@ -394,11 +394,6 @@ static void pic_port_write(void *dev, const struct bus_cx *cx, uint16_t port, ui
     byte_ports_write(write_byte, dev, cx, port, value, size_bytes);
 }
 
-static void reset_op(void *dev, uint64_t now_cycles)
-{
-    pic_reset(dev, now_cycles);
-}
-
 static void visit_op(void *dev, struct visitor *v)
 {
     pic_visit(dev, v);
@@ -408,6 +403,5 @@ const struct device_ops pic_ops = {
     .name = "pic",
     .port_read = pic_port_read,
     .port_write = pic_port_write,
-    .reset = reset_op,
     .visit = visit_op,
 };

@@ -416,8 +416,8 @@ void pit_init(struct pit *p, struct event_queue *events, const struct irq_line *
 
 static void visit_channel(struct pit_channel *c, struct visitor *v)
 {
-    visit_u8(v, "mode", &c->mode);
-    visit_u8(v, "access", &c->access);
+    visit_choice(v, "mode", &c->mode, 5);
+    visit_choice(v, "access", &c->access, 3);
     visit_bool(v, "bcd", &c->bcd);
     visit_bool(v, "gate", &c->gate);
     visit_bool(v, "write_high", &c->write_high);
@@ -453,11 +453,6 @@ void pit_visit(struct pit *p, struct visitor *v)
     visit_bool(v, "out0_level", &p->out0_level);
 }
 
-static void reset_op(void *dev, uint64_t now_cycles)
-{
-    pit_reset(dev, now_cycles);
-}
-
 static void visit_op(void *dev, struct visitor *v)
 {
     pit_visit(dev, v);
@@ -467,6 +462,5 @@ const struct device_ops pit_ops = {
     .name = "pit",
     .port_read = pit_port_read,
     .port_write = pit_port_write,
-    .reset = reset_op,
     .visit = visit_op,
 };

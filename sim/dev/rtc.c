@@ -406,11 +406,6 @@ static void rtc_port_write(void *dev, const struct bus_cx *cx, uint16_t port, ui
     byte_ports_write(write_byte, dev, cx, port, value, size_bytes);
 }
 
-static void reset_op(void *dev, uint64_t now_cycles)
-{
-    rtc_reset(dev, now_cycles);
-}
-
 static void visit_op(void *dev, struct visitor *v)
 {
     rtc_visit(dev, v);
@@ -420,6 +415,5 @@ const struct device_ops rtc_ops = {
     .name = "rtc",
     .port_read = rtc_port_read,
     .port_write = rtc_port_write,
-    .reset = reset_op,
     .visit = visit_op,
 };

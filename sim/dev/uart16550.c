@@ -487,10 +487,8 @@ void uart16550_init(struct uart16550 *u, const struct uart16550_config *config, 
 /* The position and fill of a ring; a loaded one is kept in bounds. */
 static void visit_ring(uint32_t *first, uint32_t *count, uint32_t capacity, struct visitor *v)
 {
-    visit_u32(v, "first", first);
-    visit_u32(v, "count", count);
-    *first %= capacity;
-    *count = *count > capacity ? capacity : *count;
+    visit_count(v, "first", first, capacity - 1);
+    visit_count(v, "count", count, capacity);
 }
 
 static void visit_host_queue(struct uart16550 *u, struct visitor *v)
@@ -546,20 +544,14 @@ static void uart_port_write(void *dev, const struct bus_cx *cx, uint16_t port, u
     byte_ports_write(write_byte, dev, cx, port, value, size_bytes);
 }
 
-static void reset_op(void *dev, uint64_t now_cycles)
-{
-    uart16550_reset(dev, now_cycles);
-}
-
 static void visit_op(void *dev, struct visitor *v)
 {
     uart16550_visit(dev, v);
 }
 
 const struct device_ops uart16550_ops = {
-    .name = "uart16550",
+    .name = "uart",
     .port_read = uart_port_read,
     .port_write = uart_port_write,
-    .reset = reset_op,
     .visit = visit_op,
 };

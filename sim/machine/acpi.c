@@ -395,8 +395,8 @@ static uint64_t write_rsdt(struct tables *t)
 static void write_rsdp(struct bus *bus, uint64_t rsdt, uint64_t xsdt)
 {
     uint8_t r[36] = {0};
-    memcpy(r, "RSD PTR ", 8);
-    memcpy(r + 9, "ORRERY", 6);
+    memcpy(r, "RSD PTR ", 8);   // NOLINT(bugprone-not-null-terminated-result): fields of a fixed width
+    memcpy(r + 9, "ORRERY", 6); // NOLINT(bugprone-not-null-terminated-result)
     r[15] = 2;
     store_le32(r + 16, (uint32_t)rsdt);
     store_le32(r + 20, sizeof r);

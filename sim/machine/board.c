@@ -238,20 +238,8 @@ void board_init(struct sim *s)
     }
 }
 
-#define ON_PC      1u
-#define ON_MICROVM 2u
-#define ON_BOTH    3u
-
+/* What is the board's own; its devices are on the bus. */
 void board_visit(struct sim *s, struct visitor *v)
 {
-    unsigned board = s->config.board == BOARD_PC ? ON_PC : ON_MICROVM;
-#define DEVICE(field, type, boards)       \
-    if (ON_##boards & board) {            \
-        visit_enter(v, #type, 0);         \
-        type##_visit(&s->board.field, v); \
-        visit_leave(v);                   \
-    }
-#include "machine/board.def"
-#undef DEVICE
     visit_bool(v, "hpet_legacy", &s->board.hpet_legacy);
 }

@@ -1,7 +1,7 @@
 #ifndef ORRERY_MACHINE_BOARD_H
 #define ORRERY_MACHINE_BOARD_H
 
-/* The devices of a board and their wiring; board.def tells which board has which. */
+/* The devices of a board and their wiring. A device is part of the machine's state from its first claim on the bus on. */
 
 #include "dev/acpi_ged.h"
 #include "dev/acpi_pm.h"

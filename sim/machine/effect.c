@@ -77,11 +77,16 @@ static bool apply_stall(struct sim *s, const struct effect *f, struct error *e)
     return true;
 }
 
+static bool vector_exists(uint64_t vector, struct error *e)
+{
+    return (vector >= 16 && vector <= VECTOR_NMI_EFFECT) ||
+           error_set(e, "interrupt vector %llu: 16 to 255, or 256 for NMI", (unsigned long long)vector);
+}
+
 static bool apply_interrupt(struct sim *s, const struct effect *f, struct error *e)
 {
-    if (f->arg[0] > VECTOR_NMI_EFFECT || f->arg[0] < 16) {
-        return error_set(e, "interrupt vector %llu: 16 to 255, or 256 for NMI",
-                         (unsigned long long)f->arg[0]);
+    if (!vector_exists(f->arg[0], e)) {
+        return false;
     }
     struct apic_message m = {.vector = (uint8_t)f->arg[0],
                              .delivery = f->arg[0] == VECTOR_NMI_EFFECT ? APIC_NMI : APIC_FIXED};
@@ -91,9 +96,8 @@ static bool apply_interrupt(struct sim *s, const struct effect *f, struct error 
 
 static bool apply_range(struct sim *s, const struct effect *f, struct error *e)
 {
-    if (f->arg[2] > VECTOR_NMI_EFFECT || f->arg[2] < 16) {
-        return error_set(e, "interrupt vector %llu: 16 to 255, or 256 for NMI",
-                         (unsigned long long)f->arg[2]);
+    if (!vector_exists(f->arg[2], e)) {
+        return false;
     }
     s->ranges[f->cpu] = (struct interrupt_range){
         .armed = f->arg[0] <= f->arg[1],

@@ -69,6 +69,7 @@ struct sim {
     unsigned stop_cpu;
     char stop_text[256];
     struct cpu *running;           /* the vCPU inside cpu_run, or NULL */
+    uint64_t wakes; /* by machine_wake, so far: the order has new members; not part of the state */
     struct position at;            /* where the order stands, unless: */
     struct cpu *stepped;           /* the vCPU that stepped last, when that was the last thing to happen */
     bool moved;                    /* sim_run has done something */
@@ -91,6 +92,9 @@ bool sim_config_check(const struct sim_config *c, struct error *e);
 
 /* hooks.c: called before every instruction of a vCPU that has a stall or a range armed. */
 void hooks_update(struct sim *s, unsigned cpu);
+
+/* state.c: the one list of the machine's state, RAM apart. */
+void machine_visit(struct sim *s, struct visitor *v);
 
 /* Wakes a vCPU that waits, if it now has a reason. */
 void machine_wake(struct sim *s, unsigned cpu, uint64_t now_cycles);

@@ -12,12 +12,6 @@
 #include "cpu/mem.h"
 
 #include <stdio.h>
-#include <string.h>
-
-static uint64_t min64(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
-}
 
 /* The two smallest keys among the active vCPUs. */
 struct schedule {
@@ -111,7 +105,7 @@ static uint64_t target_limit(const struct sim *s, const struct cpu *cpu, uint64_
     const struct position *t = s->target;
     bool step =
         t && (t->kind == POSITION_BEFORE_STEP || t->kind == POSITION_AFTER_STEP) && t->cpu == cpu->number;
-    return step && t->at > cpu_now(cpu) ? min64(limit, t->at) : limit;
+    return step && t->at > cpu_now(cpu) ? least_of(limit, t->at) : limit;
 }
 
 /* Runs the observers of a probed address; the vCPU stands before the instruction. */
@@ -162,61 +156,109 @@ static enum cpu_stop run_cpu(struct sim *s, struct cpu *cpu, uint64_t deadline_c
 struct runner {
     uint64_t clock;
     struct cpu *cpu;
+    unsigned number;
 };
 
-static bool goes_before(const struct runner *a, const struct runner *b)
+/* The active vCPUs in order, the first at head. A ring, because the first mostly becomes the last. */
+struct line {
+    struct runner runners[SIM_CPUS_MAX];
+    unsigned head, count;
+    struct cpu *draining; /* of all vCPUs, the one whose drain comes first, at drain_cycles; or NULL */
+    uint64_t drain_cycles;
+};
+
+static inline struct runner *line_at(struct line *l, unsigned n)
 {
-    return a->clock != b->clock ? a->clock < b->clock : a->cpu->number < b->cpu->number;
+    return &l->runners[(l->head + n) % SIM_CPUS_MAX];
 }
 
-/* Puts the first of count runners, whose clock has moved on, where it belongs. */
-static void sift(struct runner *runners, unsigned count)
+static inline bool goes_before(const struct runner *a, const struct runner *b)
 {
-    struct runner moved = runners[0];
-    unsigned at = 0;
-    while (at + 1 < count && goes_before(&runners[at + 1], &moved)) {
-        runners[at] = runners[at + 1];
-        at++;
+    return a->clock != b->clock ? a->clock < b->clock : a->number < b->number;
+}
+
+/* Puts a vCPU where it belongs, from the end. */
+static inline void line_add(struct line *l, struct cpu *cpu)
+{
+    struct runner r = {cpu_now(cpu), cpu, cpu->number};
+    unsigned at = l->count++;
+    while (at > 0 && goes_before(&r, line_at(l, at - 1))) {
+        *line_at(l, at) = *line_at(l, at - 1);
+        at--;
     }
-    runners[at] = moved;
+    *line_at(l, at) = r;
 }
 
-/* The active vCPUs in order, when no store is queued anywhere and there are at least two, else 0. */
-static unsigned line_up(struct sim *s, struct runner *runners)
+static inline struct cpu *line_take(struct line *l)
 {
-    unsigned count = 0;
-    for (unsigned i = s->config.cpus; i-- > 0;) {
-        struct cpu *cpu = &s->cpus[i];
-        if (cpu->stores.capacity != 0) {
-            return 0;
-        }
-        if (cpu->activity == CPU_ACTIVE) {
-            memmove(runners + 1, runners, count * sizeof *runners);
-            runners[0] = (struct runner){cpu_now(cpu), cpu};
-            sift(runners, ++count);
+    struct cpu *first = line_at(l, 0)->cpu;
+    l->head = (l->head + 1) % SIM_CPUS_MAX;
+    l->count--;
+    return first;
+}
+
+static void line_find_drain(struct line *l, struct sim *s)
+{
+    l->draining = NULL;
+    l->drain_cycles = EVENT_NEVER;
+    for (unsigned i = 0; i < s->config.cpus; i++) {
+        uint64_t due = mem_drain_next(&s->cpus[i]);
+        if (due < l->drain_cycles) {
+            l->drain_cycles = due;
+            l->draining = &s->cpus[i];
         }
     }
-    return count < 2 ? 0 : count;
 }
 
-/* Slices of several vCPUs in turns, as advance() would run them one by one, while nothing but their clocks changes:
- * whatever wakes, halts or asks for something makes cpu_run return with another reason than its deadline. */
+static void line_up(struct line *l, struct sim *s)
+{
+    l->head = l->count = 0;
+    for (unsigned i = 0; i < s->config.cpus; i++) {
+        if (s->cpus[i].activity == CPU_ACTIVE) {
+            line_add(l, &s->cpus[i]);
+        }
+    }
+    line_find_drain(l, s);
+}
+
+/* The first vCPU runs until its turn is over, at limit at the latest. */
+static inline enum cpu_stop line_run_first(struct line *l, struct sim *s, uint64_t limit)
+{
+    const struct runner *first = line_at(l, 0), *second = line_at(l, 1);
+    uint64_t turn = second->clock + (second->number > first->number);
+    struct cpu *cpu = line_take(l);
+    enum cpu_stop stop = run_cpu(s, cpu, least_of(limit, turn));
+    line_add(l, cpu);
+    if (cpu->stores.count != 0 || cpu == l->draining) {
+        line_find_drain(l, s);
+    }
+    return stop;
+}
+
+/* Slices of several vCPUs in turns, and drains, as advance() would take them one by one, while nothing changes but
+ * clocks and stores: whatever wakes, halts or asks for something makes cpu_run return with another reason than its
+ * deadline; a drain that wakes somebody changes s->wakes. */
 static void take_turns(struct sim *s, uint64_t until_cycles)
 {
-    struct runner runners[SIM_CPUS_MAX];
-    unsigned count = line_up(s, runners);
+    struct line line;
+    line_up(&line, s);
     enum cpu_stop stop = CPU_STOP_DEADLINE;
-    while (count != 0 && stop == CPU_STOP_DEADLINE && !s->stop_asked && s->request == REQUEST_NONE) {
-        struct runner *first = &runners[0];
-        uint64_t limit = min64(event_next(s->events), until_cycles);
-        if (first->clock >= limit) {
+    uint64_t wakes = s->wakes;
+    while (line.count >= 2 && stop == CPU_STOP_DEADLINE && !s->stop_asked && s->request == REQUEST_NONE &&
+           s->wakes == wakes) {
+        uint64_t clock = line_at(&line, 0)->clock;
+        uint64_t limit = least_of(event_next(s->events), until_cycles),
+                 soonest = least_of(clock, line.drain_cycles);
+        if (soonest >= limit) {
             return;
         }
-        s->now_cycles = first->clock > s->now_cycles ? first->clock : s->now_cycles;
-        uint64_t turn = runners[1].clock + (runners[1].cpu->number > first->cpu->number);
-        stop = run_cpu(s, first->cpu, min64(limit, turn));
-        first->clock = cpu_now(first->cpu);
-        sift(runners, count);
+        s->now_cycles = soonest > s->now_cycles ? soonest : s->now_cycles;
+        if (line.drain_cycles <= clock) {
+            mem_drain_due(line.draining, soonest);
+            line_find_drain(&line, s);
+        } else {
+            stop = line_run_first(&line, s, least_of(limit, line.drain_cycles));
+        }
     }
 }
 
@@ -282,7 +324,7 @@ static void run_first(struct sim *s, const struct schedule *next, uint64_t limit
         stand_at(s, POSITION_BEFORE_STEP, next->first->number, next->first_clock);
         return;
     }
-    uint64_t own = min64(limit, min64(next->first_deadline, next->drain_cycles));
+    uint64_t own = least_of(limit, least_of(next->first_deadline, next->drain_cycles));
     enum cpu_stop stop = run_cpu(s, next->first, target_limit(s, next->first, own));
     if (stop == CPU_STOP_DEADLINE && next->first_deadline != EVENT_NEVER && !s->target) {
         take_turns(s, limit);
@@ -294,7 +336,7 @@ static enum sim_stop advance(struct sim *s, uint64_t until_cycles)
 {
     struct schedule next = schedule_make(s);
     uint64_t event = event_next(s->events);
-    uint64_t soonest = min64(min64(event, next.drain_cycles), next.first_clock);
+    uint64_t soonest = least_of(least_of(event, next.drain_cycles), next.first_clock);
     if (!next.first && next.drain_cycles == EVENT_NEVER && (event == EVENT_NEVER || all_deaf(s))) {
         s->now_cycles = last_clock(s);
         return SIM_STOP_NO_PROGRESS;
@@ -315,7 +357,7 @@ static enum sim_stop advance(struct sim *s, uint64_t until_cycles)
     } else if (next.drain_cycles <= soonest) {
         mem_drain_due(next.draining, soonest);
     } else {
-        run_first(s, &next, min64(event, until_cycles));
+        run_first(s, &next, least_of(event, until_cycles));
     }
     take_request(s);
     return s->ended;
@@ -327,7 +369,7 @@ static uint64_t cut(const struct sim *s)
     uint64_t clock = EVENT_NEVER;
     for (unsigned i = 0; i < s->config.cpus; i++) {
         if (s->cpus[i].activity == CPU_ACTIVE) {
-            clock = min64(clock, cpu_now(&s->cpus[i]));
+            clock = least_of(clock, cpu_now(&s->cpus[i]));
         }
     }
     return clock != EVENT_NEVER && clock > s->now_cycles ? clock : s->now_cycles;
@@ -376,8 +418,11 @@ void machine_wake(struct sim *s, unsigned cpu, uint64_t now_cycles)
     struct cpu *c = &s->cpus[cpu];
     if (c->activity == CPU_ACTIVE) {
         cpu_request_break(c);
-    } else if (cpu_wake(c, now_cycles) && s->running) {
-        cpu_request_break(s->running); /* the order has a new member */
+    } else if (cpu_wake(c, now_cycles)) {
+        s->wakes++;
+        if (s->running) {
+            cpu_request_break(s->running); /* the order has a new member */
+        }
     }
 }
 
@@ -450,9 +495,6 @@ void machine_special_write(void *target, phys_t a, unsigned size_bytes)
     uint8_t flags = s->bus.ram.flags[a.v >> PAGE_SHIFT];
     if (flags & PAGE_CODE) {
         block_cache_invalidate(s->blocks, a, size_bytes);
-        if (s->running) {
-            cpu_request_break(s->running);
-        }
     }
     if (!(flags & PAGE_MONITOR)) {
         return;

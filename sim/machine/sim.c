@@ -4,6 +4,7 @@
 
 #include "machine/machine.h"
 
+#include "base/alloc.h"
 #include "base/check.h"
 #include "cpu/cpuid.h"
 #include "cpu/mem.h"
@@ -85,19 +86,12 @@ static void init_cpus(struct sim *s)
     }
 }
 
-static void *allocate(size_t count, size_t size)
-{
-    void *p = calloc(count, size);
-    CHECK(p, "out of memory");
-    return p;
-}
-
 struct sim *sim_create(const struct sim_config *c, struct error *e)
 {
     if (!sim_config_check(c, e)) {
         return NULL;
     }
-    struct sim *s = allocate(1, sizeof *s);
+    struct sim *s = alloc_zeroed(1, sizeof *s);
     s->config = *c;
     s->cpu_model = strdup(c->cpu_model ? c->cpu_model : "orrery");
     s->config.cpu_model = s->cpu_model;
@@ -113,8 +107,8 @@ struct sim *sim_create(const struct sim_config *c, struct error *e)
     s->bus.on_special_write_target = s;
     s->events = event_queue_create();
     s->blocks = block_cache_create(&s->bus.ram);
-    s->lapics = allocate(c->cpus, sizeof *s->lapics);
-    s->cpus = allocate(c->cpus, sizeof *s->cpus);
+    s->lapics = alloc_zeroed(c->cpus, sizeof *s->lapics);
+    s->cpus = alloc_zeroed(c->cpus, sizeof *s->cpus);
     init_apics(s);
     init_cpus(s);
     board_init(s);
@@ -222,87 +216,6 @@ uint64_t sim_instructions(const struct sim *s)
         sum += s->cpus[i].retired;
     }
     return sum;
-}
-
-/* ---- digests ---- */
-
-/* Hooks that are armed decide the future, so they belong to the machine's state. */
-static void visit_hooks(struct sim *s, struct visitor *v)
-{
-    if (v->level < VISIT_MACHINE) {
-        return;
-    }
-    uint32_t count = s->stall_count;
-    visit_u32(v, "stalls", &count);
-    s->stall_count = count;
-    for (unsigned i = 0; i < s->stall_count; i++) {
-        visit_u32(v, "stall_cpu", &s->stalls[i].cpu);
-        visit_u64(v, "stall_step", &s->stalls[i].step);
-        visit_u64(v, "stall_cycles", &s->stalls[i].cycles);
-    }
-    for (unsigned i = 0; i < s->config.cpus; i++) {
-        struct interrupt_range *r = &s->ranges[i];
-        visit_bool(v, "range_armed", &r->armed);
-        visit_u64(v, "range_first", &r->first);
-        visit_u64(v, "range_last", &r->last);
-        visit_u16(v, "range_vector", &r->vector);
-        visit_bool(v, "range_fired", &r->fired);
-        visit_u64(v, "range_fired_rip", &r->fired_rip);
-    }
-}
-
-static void visit_all(struct sim *s, struct visitor *v)
-{
-    for (unsigned i = 0; i < s->config.cpus; i++) {
-        visit_enter(v, "cpu", i);
-        cpu_visit(&s->cpus[i], v);
-        visit_leave(v);
-        visit_enter(v, "lapic", i);
-        lapic_visit(&s->lapics[i], v);
-        visit_leave(v);
-    }
-    visit_enter(v, "ioapic", 0);
-    ioapic_visit(&s->ioapic, v);
-    visit_leave(v);
-    visit_enter(v, "apic_bus", 0);
-    apic_bus_visit(&s->apic_bus, v);
-    visit_leave(v);
-    board_visit(s, v);
-    event_queue_visit(s->events, v);
-    visit_hooks(s, v);
-}
-
-struct digest sim_digest(struct sim *s, enum visit_level level)
-{
-    struct digest ram = ram_digest(&s->bus.ram);
-    machine_drop_write_pointers(s);
-    struct digest_visitor *d = digest_visitor_create(level);
-    struct visitor *v = digest_visitor_base(d);
-    visit_u64(v, "ram_hi", &ram.hi);
-    visit_u64(v, "ram_lo", &ram.lo);
-    visit_all(s, v);
-    return digest_visitor_finish(d);
-}
-
-struct digest sim_state_hash(struct sim *s)
-{
-    return sim_digest(s, VISIT_MACHINE);
-}
-
-void sim_save(struct sim *s, enum visit_level level, struct state_buffer *b)
-{
-    struct buffer_visitor v;
-    save_visitor_init(&v, level, b);
-    visit_all(s, &v.base);
-}
-
-bool sim_differs(struct sim *s, enum visit_level level, struct state_buffer *b, char *where, size_t size)
-{
-    struct buffer_visitor v;
-    compare_visitor_init(&v, level, b);
-    visit_all(s, &v.base);
-    snprintf(where, size, "%s", v.where);
-    return v.differs;
 }
 
 /* ---- looking ---- */

@@ -129,6 +129,14 @@ struct digest sim_state_hash(struct sim *s);
 void sim_save(struct sim *s, enum visit_level level, struct state_buffer *b);
 bool sim_differs(struct sim *s, enum visit_level level, struct state_buffer *b, char *where, size_t size);
 
+/* A snapshot: everything that a machine of the same configuration needs to go on as this one does, RAM included, with a
+ * checksum. What front ends have attached (probes, observers, the log of effects) is not in it. */
+void sim_snapshot(struct sim *s, struct state_buffer *b);
+
+/* Makes the machine what the snapshot says; its log of effects begins anew. False: the snapshot is damaged, of another
+ * version or of another machine, or this one is inside an instruction; it is then as it was. */
+bool sim_restore(struct sim *s, const struct state_buffer *b, struct error *e);
+
 /* ---- looking ---- */
 
 struct sim_regs {

@@ -151,14 +151,19 @@ static void help_commands(FILE *out)
 
 void options_help(FILE *out, char group)
 {
+    static const char *const synopses[] = {
+#define NAME(word, value, synopsis, help) [value] = synopsis,
+#include "main/names_commands.def"
+#undef NAME
+    };
     if (!group) {
         help_commands(out);
         return;
     }
     fprintf(out, "usage: orrery %s\n\n",
-            group == 'B'   ? "boot --kernel FILE [OPTION]..."
-            : group == 'R' ? "run SCENARIO.lua [OPTION]..."
-                           : "info");
+            synopses[group == 'B'   ? COMMAND_BOOT
+                     : group == 'R' ? COMMAND_RUN
+                                    : COMMAND_INFO]);
     for (unsigned i = 0; i < OPTION_COUNT; i++) {
         const struct option_row *row = &option_rows[i];
         if (strchr(row->groups, group)) {

@@ -242,6 +242,13 @@ void tlb_visit(struct tlb *t, struct visitor *v)
         return;
     }
     visit_array(v, "tlb", &t->entries[0].key, 8, 2 * (size_t)TLB_ENTRIES);
-    visit_array(v, "tlb_next", t->next_way, 1, TLB_SETS);
-    memset(t->used_sets, 0xff, sizeof t->used_sets); /* what was loaded may be anywhere */
+    for (enum tlb_bank bank = TLB_BANK_4K; bank < TLB_BANK_COUNT; bank++) {
+        const struct tlb_bank_shape *b = &tlb_banks[bank];
+        for (unsigned set = 0; set < b->sets; set++) {
+            visit_choice(v, "tlb_next", &t->next_way[b->first_set + set], (uint8_t)(b->ways - 1u));
+        }
+    }
+    if (v->loading) {
+        memset(t->used_sets, 0xff, sizeof t->used_sets); /* what was loaded may be anywhere */
+    }
 }

@@ -202,7 +202,7 @@ int machine_create(lua_State *lua)
     load_images(lua, m);
     m->trace = (struct trace_text){stderr, m->symbols};
     sim_on_trace(m->sim, d->trace, trace_text_write, &m->trace);
-    *(struct lua_machine **)lua_newuserdatauv(lua, sizeof m, 0) = m;
+    *(struct lua_machine **)lua_newuserdatauv(lua, sizeof(struct lua_machine *), 0) = m;
     luaL_setmetatable(lua, MACHINE_TYPE);
     place_push_symbols(lua, m->sim, m->symbols);
     return 2;

@@ -20,7 +20,7 @@
 struct sandbox *sandbox_of(lua_State *lua)
 {
     struct sandbox *s;
-    memcpy(&s, lua_getextraspace(lua), sizeof s);
+    memcpy(&s, lua_getextraspace(lua), sizeof(struct sandbox *));
     return s;
 }
 
@@ -353,7 +353,7 @@ bool sandbox_init(struct sandbox *s, const char *scenario, uint64_t seed, struct
     if (!s->lua) {
         return error_set(e, "no memory for Lua");
     }
-    memcpy(lua_getextraspace(s->lua), &s, sizeof s);
+    memcpy(lua_getextraspace(s->lua), &s, sizeof(struct sandbox *));
     lua_sethook(s->lua, count_instructions, LUA_MASKCOUNT, HOOK_INSTRUCTIONS);
     lua_pushcfunction(s->lua, open_libraries);
     if (lua_pcall(s->lua, 0, 0, 0) != LUA_OK) {

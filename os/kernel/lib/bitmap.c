@@ -5,7 +5,7 @@
 /* Bits [from, from+count) of one word, count 1..64. */
 static uint64_t word_mask(size_t from, size_t count)
 {
-    return (~0ull >> (64 - count)) << from;
+    return (~0ull >> (64 - count)) << from; /* cppcheck-suppress shiftTooManyBits ; count is 1 to 64 */
 }
 
 void bitmap_set_range(uint64_t *map, size_t first, size_t count)

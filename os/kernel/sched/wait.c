@@ -34,17 +34,6 @@ void wait_queue_leave(struct wait_queue *queue, struct waiter *waiter)
     sched_cancel_wait();
 }
 
-void wait_queue_wake_one(struct wait_queue *queue)
-{
-    uint64_t flags = spin_lock_irqsave(&queue->lock);
-    struct list *node = list_pop_front(&queue->waiters);
-    if (node != NULL) {
-        sched_wake(list_entry(node, struct waiter, node)->thread);
-    }
-    spin_unlock_irqrestore(&queue->lock, flags);
-    sched_switch_if_needed();
-}
-
 void wait_queue_wake_all(struct wait_queue *queue)
 {
     uint64_t flags = spin_lock_irqsave(&queue->lock);

@@ -50,7 +50,6 @@ bool wait_queue_sleep(struct waiter *waiter, uint64_t deadline_cycles);
 void wait_queue_leave(struct wait_queue *queue, struct waiter *waiter);
 
 /* Any context, interrupts on or off. */
-void wait_queue_wake_one(struct wait_queue *queue);
 void wait_queue_wake_all(struct wait_queue *queue);
 
 #endif

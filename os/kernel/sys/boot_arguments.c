@@ -16,11 +16,6 @@ void boot_arguments_set(const char *text, uint64_t bytes)
     line[length] = '\0';
 }
 
-const char *boot_arguments(void)
-{
-    return line;
-}
-
 bool boot_argument(const char *name, char *buffer, uint64_t bytes)
 {
     size_t name_length = strlen(name);

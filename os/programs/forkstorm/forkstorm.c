@@ -104,6 +104,7 @@ static bool run_tree(unsigned processes, unsigned depth, uint64_t mark, bool roo
         unsigned rest = depth > 1 ? processes - children : 0;
         for (unsigned i = 0; i < children; i++) {
             unsigned share = rest / children + (i < rest % children);
+            /* cppcheck-suppress unknownEvaluationOrder ; one side effect */
             slots[i] = (struct slot){.serial = serial++, .started = cycles()};
             slots[i].pid = sys_fork();
             if (slots[i].pid == 0) {

@@ -284,16 +284,6 @@ static void io_apic_keeps_its_message_while_the_bus_is_full(void **state)
     assert_arrival(4, 0, 'i', 0x61, 110 + IOLAT);
 }
 
-static void reset_drops_what_is_in_flight(void **state)
-{
-    (void)state;
-    ipi(0, 2, 0x4400, 10);
-    apic_bus_mmio_ops.reset(&f.bus, 20);
-    run_until(f.q, 500);
-    assert_int_equal(f.count, 0);
-    assert_int_equal(lapic_read(&f.l[0], LAPIC_ICR_LO, 500) & LAPIC_ICR_PENDING, 0);
-}
-
 static void faults_delay_or_lose_the_named_delivery(void **state)
 {
     (void)state;
@@ -486,7 +476,6 @@ int main(void)
         T(messages_of_one_moment_arrive_in_the_order_sent),
         S(full_bus_makes_the_sender_wait_and_nothing_is_lost),
         S(io_apic_keeps_its_message_while_the_bus_is_full),
-        T(reset_drops_what_is_in_flight),
         T(faults_delay_or_lose_the_named_delivery),
         T(fault_for_a_delivery_that_has_passed_is_refused),
         T(msi_is_decoded_from_address_and_data),

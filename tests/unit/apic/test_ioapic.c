@@ -259,7 +259,7 @@ static void state_moves_and_reset_keeps_the_lines(void **state)
     ioapic_init(&other, &f.io.config);
     assert_state_moves(&ioapic_ops, &f.io, &other);
     assert_int_equal(other.rte[5], f.io.rte[5]);
-    ioapic_ops.reset(&f.io, 9);
+    ioapic_reset(&f.io, 9);
     assert_int_equal(f.io.rte[5], IOAPIC_RTE_MASKED);
     wr(0x10 + 10, 0x8051);
     assert_int_equal(f.sends, 2);

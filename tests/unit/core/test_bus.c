@@ -56,9 +56,10 @@ static const struct device_ops probe_ops = {
     .port_write = probe_port_write,
     .mmio_read = probe_mmio_read,
     .mmio_write = probe_mmio_write,
+    .stateless = true,
 };
 
-static const struct device_ops mute_ops = {.name = "mute"};
+static const struct device_ops mute_ops = {.name = "mute", .stateless = true};
 
 static struct bus b;
 static struct probe p[3];

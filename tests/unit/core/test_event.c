@@ -133,25 +133,6 @@ static void handler_may_arm_itself_for_the_same_moment(void **state)
     assert_false(event_fire_one(f.q, 10));
 }
 
-static void generation_counts_changes_of_the_head(void **state)
-{
-    (void)state;
-    uint64_t g = event_generation(f.q);
-    event_arm(f.q, 1, 100);
-    assert_int_not_equal(event_generation(f.q), g);
-    g = event_generation(f.q);
-    event_arm(f.q, 2, 200);
-    assert_int_equal(event_generation(f.q), g);
-    event_arm(f.q, 3, 50);
-    assert_int_not_equal(event_generation(f.q), g);
-    g = event_generation(f.q);
-    event_cancel(f.q, 3);
-    assert_int_not_equal(event_generation(f.q), g);
-    g = event_generation(f.q);
-    event_fire_one(f.q, 100);
-    assert_int_not_equal(event_generation(f.q), g);
-}
-
 static void arming_in_the_past_of_the_fired_event_is_a_check(void **state)
 {
     (void)state;
@@ -214,7 +195,6 @@ int main(void)
         T(arming_again_moves_the_one_event),
         T(cancelled_event_does_not_fire),
         T(handler_may_arm_itself_for_the_same_moment),
-        T(generation_counts_changes_of_the_head),
         T(arming_in_the_past_of_the_fired_event_is_a_check),
         T(state_moves_to_a_queue_with_the_same_timers),
         T(arch_level_sees_nothing_of_the_queue),

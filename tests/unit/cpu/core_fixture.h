@@ -62,6 +62,7 @@ static inline struct digest core_digest(struct sys *s)
 {
     struct digest_visitor *d = digest_visitor_create(VISIT_MACHINE);
     struct digest ram = ram_digest(&s->bus.ram);
+    cpu_drop_write_pointers(&s->cpu);
     cpu_visit(&s->cpu, digest_visitor_base(d));
     visit_u64(digest_visitor_base(d), "ram.hi", &ram.hi);
     visit_u64(digest_visitor_base(d), "ram.lo", &ram.lo);

@@ -62,7 +62,7 @@ static inline void fixture_device_write(void *dev, const struct bus_cx *cx, uint
 }
 
 static const struct device_ops fixture_device = {
-    .name = "test", .mmio_read = fixture_device_read, .mmio_write = fixture_device_write};
+    .name = "test", .mmio_read = fixture_device_read, .mmio_write = fixture_device_write, .stateless = true};
 
 static inline void fixture_special(void *target, phys_t a, unsigned size_bytes)
 {
@@ -178,7 +178,8 @@ static inline void fixture_deinit(struct fixture *f)
     bus_deinit(&f->bus);
 }
 
-static inline void fixture_check_host_entry(struct cpu *cpu, unsigned mode, bool write, const struct host_entry *e)
+static inline void fixture_check_host_entry(struct cpu *cpu, unsigned mode, bool write,
+                                            const struct host_entry *e)
 {
     unsigned page_shift;
     const struct tlb_entry *t = tlb_lookup(&cpu->tlb, lin(e->tag), mem_pcid(cpu), &page_shift);

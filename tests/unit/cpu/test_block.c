@@ -79,21 +79,101 @@ static void code_written_each_time_round_runs_as_written(void **state)
     assert_int_equal(s->cpu.gpr[RAX], sum);
 }
 
-static void page_is_free_for_fast_stores_when_its_last_block_is_dropped(void **state)
+static bool has_code_flag(const struct sys *s)
+{
+    return (s->bus.ram.flags[PROGRAM_AT >> 12] & PAGE_CODE) != 0;
+}
+
+static void page_is_free_for_fast_stores_some_stores_after_its_last_block_died(void **state)
 {
     struct sys *s = *state;
     PROGRAM(s, "\x90\xf4");
     core_run(s, 100);
-    assert_true((s->bus.ram.flags[PROGRAM_AT >> 12] & PAGE_CODE) != 0);
+    assert_true(has_code_flag(s));
     assert_int_equal(live(s), 2); /* HLT is a block of its own */
     block_cache_invalidate(s->blocks, phys(PROGRAM_AT + 2), 100);
     assert_int_equal(live(s), 2);
     block_cache_invalidate(s->blocks, phys(PROGRAM_AT + 1), 1);
     assert_int_equal(live(s), 1);
-    assert_true((s->bus.ram.flags[PROGRAM_AT >> 12] & PAGE_CODE) != 0);
+    assert_true(has_code_flag(s));
     block_cache_invalidate(s->blocks, phys(PROGRAM_AT), 1);
     assert_int_equal(live(s), 0);
-    assert_false((s->bus.ram.flags[PROGRAM_AT >> 12] & PAGE_CODE) != 0);
+    unsigned stores = 0;
+    for (; has_code_flag(s); stores++) {
+        block_cache_invalidate(s->blocks, phys(PROGRAM_AT + 64), 8);
+    }
+    assert_in_range(stores, 2, 100);
+}
+
+/* Runs the function of put_function through a call, round after round with another immediate. */
+static void code_patched_in_an_immediate_is_not_decoded_again(void **state)
+{
+    struct sys *s = *state;
+    core_load(s, PROGRAM_AT, "\xe8\x7b\x00\x00\x00\xf4", 6);
+    uint64_t before = 0;
+    for (uint32_t round = 0; round < 50; round++) {
+        put_function(s, 0x80000000u + round * 0x01010101u);
+        s->cpu.rip = PROGRAM_AT;
+        s->cpu.activity = CPU_ACTIVE;
+        core_run(s, 1000);
+        assert_int_equal(s->cpu.gpr[RAX], 0x80000000u + round * 0x01010101u);
+        before = round == 0 ? made(s) : before;
+    }
+    assert_int_equal(made(s), before);
+}
+
+/* Each row patches one program into the next; it is what the bytes say that runs. */
+static void patches_of_any_kind_run_as_written(void **state)
+{
+    static const struct {
+        const char *bytes;
+        uint64_t rax;
+    } rows[] = {
+        {"\x48\x83\xc0\x05\x90\xf4", 105},          /* add rax, 5; nop */
+        {"\x48\x83\xc0\xff\x90\xf4", 99},           /* its immediate is sign-extended */
+        {"\x48\x83\xe8\xff\x90\xf4", 101},          /* sub: another opcode in ModRM */
+        {"\x48\x83\xc0\xff\x90\xf4", 99},           /* as it was two patches ago */
+        {"\x66\x05\x34\x12\x90\xf4", 0x1234 + 100}, /* add ax, imm16: other lengths */
+        {"\xeb\x01\xf4\xb0\x07\xf4", 7},            /* jmp over a HLT; mov al, 7 */
+        {"\xeb\x00\xf4\xb0\x07\xf4", 100},          /* jmp to the HLT: a displacement changed */
+        {"\xeb\x01\xf4\xb0\x09\xf4", 9},            /* and back; and the target's immediate */
+        {"\x48\xb8\x01\x00\x00\x00\x00\x00\x00\x80\xf4", BIT(63) | 1}, /* mov rax, imm64 */
+        {"\x48\xb8\x02\x00\x00\x00\x01\x00\x00\x40\xf4", BIT(62) | BIT(32) | 2},
+        {"\xc8\x10\x00\x00\x90\xf4", 100}, /* enter 16, 0: two immediates */
+        {"\xc8\x20\x00\x00\x90\xf4", 100},
+    };
+    struct sys *s = *state;
+    for (unsigned i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        for (unsigned twice = 0; twice < 2; twice++) {
+            core_load(s, PROGRAM_AT, rows[i].bytes, i == 8 || i == 9 ? 11 : 6);
+            s->cpu.gpr[RAX] = 100;
+            s->cpu.gpr[RSP] = STACK_AT;
+            s->cpu.rip = PROGRAM_AT;
+            s->cpu.activity = CPU_ACTIVE;
+            core_run(s, 1000);
+            assert_int_equal(s->cpu.gpr[RAX], rows[i].rax);
+            assert_true(i < 10 || s->cpu.gpr[RSP] == STACK_AT - 8 - (i == 10 ? 16 : 32));
+        }
+    }
+}
+
+/* A link into a block that died and came back with another target must not lead to the old one. */
+static void a_revived_block_is_linked_anew(void **state)
+{
+    struct sys *s = *state;
+    core_load(s, PROGRAM_AT, "\x90\xeb\x10", 3);        /* nop; jmp 0x13 */
+    core_load(s, PROGRAM_AT + 0x13, "\xb0\x01\xf4", 3); /* mov al, 1; hlt */
+    core_load(s, PROGRAM_AT + 0x23, "\xb0\x02\xf4", 3); /* mov al, 2; hlt */
+    for (unsigned round = 0; round < 12; round++) {
+        bool second = (round / 3 & 1) != 0;
+        if (round % 3 == 0) {
+            core_load(s, PROGRAM_AT + 2, second ? "\x20" : "\x10", 1);
+        }
+        s->cpu.rip = PROGRAM_AT;
+        s->cpu.activity = CPU_ACTIVE;
+        core_run(s, 1000);
+        assert_int_equal(s->cpu.gpr[RAX] & 0xff, second ? 2 : 1);
+    }
 }
 
 static void write_pointers_to_a_page_die_when_it_gets_code(void **state)
@@ -366,7 +446,10 @@ int main(void)
         CORE_TEST(store_into_an_earlier_block_is_seen_when_it_runs_again),
         CORE_TEST(stores_beside_code_do_not_drop_it),
         CORE_TEST(code_written_each_time_round_runs_as_written),
-        CORE_TEST(page_is_free_for_fast_stores_when_its_last_block_is_dropped),
+        CORE_TEST(page_is_free_for_fast_stores_some_stores_after_its_last_block_died),
+        CORE_TEST(code_patched_in_an_immediate_is_not_decoded_again),
+        CORE_TEST(patches_of_any_kind_run_as_written),
+        CORE_TEST(a_revived_block_is_linked_anew),
         CORE_TEST(write_pointers_to_a_page_die_when_it_gets_code),
         CORE_TEST(same_physical_code_at_two_addresses_is_two_blocks),
         CORE_TEST(jump_into_a_remapped_page_sees_the_new_page_after_invlpg),

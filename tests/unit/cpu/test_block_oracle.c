@@ -133,6 +133,16 @@ static void compare(struct sys *blocks, struct sys *oracle, unsigned program, co
     assert_true(digest_equal(a, b));
 }
 
+static void reset_both(struct sys *blocks, struct sys *oracle)
+{
+    struct sys *both[] = {blocks, oracle};
+    for (unsigned i = 0; i < 2; i++) {
+        cpu_reset(&both[i]->cpu);
+        enter_long(both[i]);
+        map_small_pages(both[i]);
+    }
+}
+
 static void run_both(void **state, const uint64_t *slices, unsigned slice_count,
                      const struct cost_table *costs, uint64_t seed)
 {
@@ -159,12 +169,7 @@ static void run_both(void **state, const uint64_t *slices, unsigned slice_count,
         run_sliced(oracle, 0);
         compare(blocks, oracle, i, &p);
         if (blocks->cpu.activity == CPU_SHUTDOWN) {
-            cpu_reset(&blocks->cpu);
-            cpu_reset(&oracle->cpu);
-            enter_long(blocks);
-            enter_long(oracle);
-            map_small_pages(blocks);
-            map_small_pages(oracle);
+            reset_both(blocks, oracle);
         }
     }
     sys_teardown(&other);
@@ -198,6 +203,46 @@ static void random_programs_end_alike_with_unequal_costs(void **state)
     run_both(state, slices, 3, &cost_flat, 3);
 }
 
+/* Bytes of the program change between its runs, and back: what was decoded before must not show. */
+static void random_programs_end_alike_when_they_are_patched(void **state)
+{
+    struct sys *blocks = *state;
+    void *other;
+    assert_int_equal(core_setup(&other), 0);
+    struct sys *oracle = other;
+    struct program p;
+    struct rng r;
+    rng_init(&r, 5, 0);
+    oracle->cpu.single_step_blocks = true;
+    map_small_pages(blocks);
+    map_small_pages(oracle);
+    for (unsigned i = 0; i < PROGRAMS; i++) {
+        uint8_t kept = 0;
+        unsigned where = 0;
+        make_program(&r, &p);
+        for (unsigned run = 0; run < 6; run++) {
+            load_program(blocks, &p, PROGRAM_AT);
+            load_program(oracle, &p, PROGRAM_AT);
+            block_cache_flush(oracle->blocks);
+            run_sliced(blocks, run % 2 != 0 ? 7 : 0);
+            run_sliced(oracle, 0);
+            compare(blocks, oracle, i, &p);
+            if (run % 3 == 2) {
+                p.bytes[where] = kept;
+            } else {
+                where = gen_below(&r, p.size < 400 ? p.size : 400);
+                kept = p.bytes[where];
+                p.bytes[where] = (uint8_t)rng_next(&r);
+            }
+            if (blocks->cpu.activity == CPU_SHUTDOWN) {
+                break;
+            }
+        }
+        reset_both(blocks, oracle);
+    }
+    sys_teardown(&other);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -205,6 +250,7 @@ int main(void)
         CORE_TEST(random_programs_end_alike_when_time_is_sliced),
         CORE_TEST(random_programs_end_alike_with_a_store_queue),
         CORE_TEST(random_programs_end_alike_with_unequal_costs),
+        CORE_TEST(random_programs_end_alike_when_they_are_patched),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

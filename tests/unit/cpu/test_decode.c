@@ -181,6 +181,48 @@ static void every_row_has_a_function_and_its_own_place(void **state)
     }
 }
 
+static void only_a_single_immediate_at_the_end_is_marked(void **state)
+{
+    (void)state;
+    assert_int_equal(DECODE(MODE_LONG64, "\xb8\x01\x02\x03\x04").imm_bytes, 4);       /* mov eax, imm32 */
+    assert_int_equal(DECODE(MODE_LONG64, "\x48\xb8\1\2\3\4\5\6\7\x88").imm_bytes, 8); /* mov rax, imm64 */
+    assert_int_equal(DECODE(MODE_LONG64, "\x48\x83\xc0\xff").imm_bytes, 1);           /* add rax, -1 */
+    assert_int_equal(DECODE(MODE_LONG64, "\xe9\x01\x02\x03\x84").imm_bytes, 4);       /* jmp */
+    assert_int_equal(DECODE(MODE_LONG64, "\xc8\x10\x00\x00").imm_bytes, 0);           /* enter 16, 0 */
+    assert_int_equal(DECODE(MODE_LONG64, "\x8b\x05\x10\x00\x00\x00").imm_bytes, 0);   /* mov eax, [rip + n] */
+    assert_int_equal(DECODE(MODE_LONG64, "\x48\xa1\1\2\3\4\5\6\7\x08").imm_bytes, 0); /* mov rax, [n] */
+    assert_int_equal(DECODE(MODE_PROT32, "\xea\x10\x00\x00\x00\x08\x00").imm_bytes, 0); /* jmp far */
+}
+
+/* What insn_immediate reads is all that other immediate bytes change. */
+static void nothing_but_the_immediate_depends_on_its_bytes(void **state)
+{
+    (void)state;
+    struct rng r;
+    unsigned seen = 0;
+    rng_init(&r, 11, 0);
+    for (unsigned i = 0; i < 400000; i++) {
+        struct insn a, b;
+        uint8_t bytes[15];
+        unsigned mode = MODE_PROT16 + i % 3;
+        for (unsigned n = 0; n < sizeof bytes; n++) {
+            bytes[n] = (uint8_t)rng_next(&r);
+        }
+        if (insn_decode(mode, bytes, sizeof bytes, &a) != DECODE_OK || a.imm_bytes == 0) {
+            continue;
+        }
+        for (unsigned n = a.length - a.imm_bytes; n < a.length; n++) {
+            bytes[n] = (uint8_t)rng_next(&r);
+        }
+        assert_int_equal(insn_decode(mode, bytes, sizeof bytes, &b), DECODE_OK);
+        a.imm = insn_immediate(&a, bytes);
+        memcpy(a.bytes, bytes, a.length);
+        assert_memory_equal(&a, &b, sizeof a);
+        seen++;
+    }
+    assert_true(seen > 10000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -198,6 +240,8 @@ int main(void)
         cmocka_unit_test(bmi_and_adx_are_present),
         cmocka_unit_test(cut_instructions_ask_for_more_and_long_ones_are_refused),
         cmocka_unit_test(every_row_has_a_function_and_its_own_place),
+        cmocka_unit_test(only_a_single_immediate_at_the_end_is_marked),
+        cmocka_unit_test(nothing_but_the_immediate_depends_on_its_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

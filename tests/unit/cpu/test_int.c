@@ -328,8 +328,6 @@ static void undefined_instructions_fault(void **state)
 {
     struct sys *s = *state;
     assert_fault(s, EXECUTE(s, "\x0f\x0b"), VECTOR_UD, 0);
-    assert_fault(s, EXECUTE(s, "\x0f\xb9\xc0"), VECTOR_UD, 0);
-    assert_fault(s, EXECUTE(s, "\x0f\xff\xc0"), VECTOR_UD, 0);
 }
 
 static void mov_to_cs_is_undefined_and_from_a_segment_is_zero_extended(void **state)

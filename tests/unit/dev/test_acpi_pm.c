@@ -180,7 +180,7 @@ static void state_moves_and_reset_clears(void **state)
     struct acpi_pm other;
     acpi_pm_init(&other, &f.pm.config, f.q, &(struct irq_line){0}, &(struct request_line){0});
     assert_state_moves(&acpi_pm_ops, &f.pm, &other);
-    acpi_pm_ops.reset(&f.pm, 10);
+    acpi_pm_reset(&f.pm, 10);
     assert_change(&f.sci, 1, false, 10);
     assert_int_equal(in(PM, 4, 10), 0);
 }

@@ -288,7 +288,7 @@ static void state_moves_and_reset_clears(void **state)
     struct hpet_config config = {3, HPET_HZ_10M, 0x00f00000};
     hpet_init(&other, &config, &(struct hpet_wiring){0}, f.q);
     assert_state_moves(&hpet_ops, &f.hpet, &other);
-    hpet_ops.reset(&f.hpet, 60 * TICK);
+    hpet_reset(&f.hpet, 60 * TICK);
     assert_int_equal(rd(0x10, 8, 60 * TICK), 0);
     assert_int_equal(f.legacy_on.changes[f.legacy_on.count - 1].level, false);
 }

@@ -154,7 +154,7 @@ static void state_moves_and_reset_opens_a20(void **state)
     i8042_init(&other, &(struct i8042_wiring){0});
     assert_state_moves(&i8042_ops, &f.k, &other);
     assert_int_equal(other.awaits, 0xd2);
-    i8042_ops.reset(&f.k, 9);
+    i8042_reset(&f.k, 9);
     assert_change(&f.a20, f.a20.count - 1, true, 9);
 }
 
@@ -165,7 +165,7 @@ static void reset_clears_buffer_and_command_byte(void **state)
     out(0x60, 0x07);
     out(0x64, 0xd3);
     out(0x60, 0x99);
-    i8042_ops.reset(&f.k, 9);
+    i8042_reset(&f.k, 9);
     assert_change(&f.mouse, 1, false, 9);
     assert_int_equal(in(0x64), 0x10);
     assert_int_equal(ask(0x20), 0x30);

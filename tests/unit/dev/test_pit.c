@@ -426,7 +426,7 @@ static void reset_stops_the_channels(void **state)
     (void)state;
     program(0, 2, 10, 20);
     run_until(f.q, pulse(50));
-    pit_ops.reset(&f.pit, pulse(50));
+    pit_reset(&f.pit, pulse(50));
     assert_int_equal(event_next(f.q), EVENT_NEVER);
     assert_false(f.pit.out0_level);
 }

@@ -296,7 +296,7 @@ static void reset_line_clears_enables_but_not_time(void **state)
     put(0x0b, 0x72, 0);
     run_until(f.q, 7 * SECOND);
     assert_true(f.rtc.irq_level);
-    rtc_ops.reset(&f.rtc, 7 * SECOND);
+    rtc_reset(&f.rtc, 7 * SECOND);
     assert_false(f.rtc.irq_level);
     assert_int_equal(get(0x0b, 7 * SECOND), 0x02);
     assert_int_equal(get(0, 8 * SECOND), 0x08);

@@ -432,7 +432,7 @@ static void reset_keeps_what_is_still_on_its_way_from_outside(void **state)
     (void)state;
     receive('q', 0);
     out(7, 1, 0);
-    uart16550_ops.reset(&f.uart, 100);
+    uart16550_reset(&f.uart, 100);
     assert_int_equal(in(7, 100), 0);
     assert_int_equal(in(5, 100), 0x60);
     run_until(f.q, 100 + BYTES(1) * 12);
@@ -483,7 +483,7 @@ static void reset_drops_the_interrupt(void **state)
 {
     (void)state;
     out(1, 0x02, 0);
-    uart16550_ops.reset(&f.uart, 100);
+    uart16550_reset(&f.uart, 100);
     assert_change(&f.irq, 1, false, 100);
     out(1, 0x02, 101);
     assert_change(&f.irq, 2, true, 101);

@@ -250,7 +250,7 @@ static void a_saved_tlb_loads_as_it_was_and_replaces_the_same_entries(void **sta
     tlb_init(&tlb);
     load_visitor_init(&visitor, VISIT_MACHINE, &buffer);
     tlb_visit(&tlb, &visitor.base);
-    assert_memory_equal(&tlb, &before, sizeof tlb);
+    assert_memory_equal(&tlb, &before, offsetof(struct tlb, aliases)); /* accelerators behind them */
     compare_visitor_init(&visitor, VISIT_MACHINE, &buffer);
     tlb.next_way[0] ^= 1;
     tlb_visit(&tlb, &visitor.base);

@@ -198,9 +198,11 @@ static void damaged_files_open_or_do_not_but_do_no_harm(void **state)
     static uint8_t bytes[1 << 16];
     size_t size = fread(bytes, 1, sizeof bytes, f);
     (void)state;
+    assert_int_equal(size, sizeof bytes);
     fclose(f);
     for (size_t cut = 0; cut < size; cut += 997) {
         struct symbols *s = symbols_open("cut", bytes, cut, NULL);
+        assert_true(s || cut < 64); /* whatever begins with a whole ELF header opens */
         if (s) {
             struct place p;
             symbols_variable(s, "test_symbols_object", &p);

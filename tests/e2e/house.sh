@@ -1,0 +1,177 @@
+#!/usr/bin/env bash
+# The checker of the house rules is checked: in a copy of the tree each rule is broken once, and each breach must be named.
+source "$(dirname "$0")/lib.sh"
+
+copy=$work/tree
+mkdir -p "$copy"
+git ls-files -co --exclude-standard -z | while IFS= read -r -d '' file; do
+    [ -e "$file" ] && printf '%s\0' "$file"
+done | xargs -0 cp -a --parents -t "$copy"
+mkdir -p "$copy/build/rel"
+cp -a build/gen build/os "$copy/build/"
+cp -a build/rel/sim build/rel/libsim.a build/rel/orrery "$copy/build/rel/"
+cd "$copy" || exit 1
+git init -q .
+
+wanted=()
+# breaks RULE PATH TEXT: the checker must print a line that begins with PATH and contains TEXT
+breaks() {
+    wanted+=("$1|$2|$3")
+}
+
+breaks "an include goes up by a path with dots" sim/dev/new_up.c 'layer: dev must not include cpu'
+printf '/* New. */\n#include "../cpu/cpu.h"\n' >sim/dev/new_up.c
+
+breaks "an include in angle brackets reaches below the machine" sim/script/new_angle.c 'layers above the machine include only'
+printf '/* New. */\n#include <core/bus.h>\n' >sim/script/new_angle.c
+
+breaks "the simulator includes the kernel" sim/dev/new_guest.c 'sim/ must not include os/'
+breaks "the compiler sees it as well" sim/dev/new_guest.c 'the compiler read os/kernel/mm/limits.h'
+printf '/* New. */\n#include "../../os/kernel/mm/limits.h"\nenum { NEW_GUEST };\n' >sim/dev/new_guest.c
+
+breaks "the kernel includes the simulator" os/kernel/lib/new_spy.c 'os/ must not include sim/'
+printf '/* New. */\n#include "../../../sim/core/clock.h"\n' >os/kernel/lib/new_spy.c
+
+breaks "the host's clock is included" sim/dev/new_clock.c '<time.h> is not for dev/'
+breaks "the host's clock is called behind a macro guard" sim/dev/new_clock.c 'forbidden call time'
+breaks "the host's counter is read" sim/dev/new_clock.c '__builtin_ia32_rdtsc asks the host'
+breaks "the host's counter is in the code" sim/dev/new_clock.c 'asks the host: rdtsc'
+cat >sim/dev/new_clock.c <<'EOF'
+/* New. */
+#include <stdint.h>
+#include <time.h>
+uint64_t new_clock(void);
+uint64_t new_clock(void)
+{
+    return (uint64_t)(time)(NULL) + __builtin_ia32_rdtsc();
+}
+EOF
+
+breaks "a writable global" sim/dev/new_global.c 'writable global new_count'
+breaks "a writable static in a function" sim/dev/new_global.c 'writable global hidden'
+breaks "a constructor" sim/dev/new_global.c 'before or after main'
+breaks "a function that nobody uses" sim/dev/new_global.c 'nobody but tests uses new_global'
+breaks "a bit-field" sim/dev/new_global.c 'bit-field'
+cat >sim/dev/new_global.c <<'EOF'
+/* New. */
+unsigned new_count;
+struct new_bits {
+    unsigned low : 4, high : 4;
+};
+unsigned new_global(void);
+unsigned new_global(void)
+{
+    static unsigned hidden;
+    hidden += new_count;
+    return hidden;
+}
+__attribute__((constructor)) static void new_first(void)
+{
+    new_count = 1;
+}
+EOF
+
+breaks "a variable-length array" sim/dev/new_vla.c 'variable length array'
+cat >sim/dev/new_vla.c <<'EOF'
+/* New. */
+#include <stdint.h>
+uint8_t new_vla(unsigned n);
+uint8_t new_vla(unsigned n)
+{
+    uint8_t room[n + 1];
+    room[n] = 1;
+    return room[n];
+}
+EOF
+
+breaks "host floating point in cycles" sim/core/new_scale.h 'host floating point (double)'
+breaks "a header that nobody includes" sim/core/new_scale.h 'nobody includes it'
+breaks "an inline function that nobody uses" sim/core/new_scale.h 'nobody but tests uses clock_scaled'
+cat >sim/core/new_scale.h <<'EOF'
+#ifndef ORRERY_CORE_NEW_SCALE_H
+#define ORRERY_CORE_NEW_SCALE_H
+#include <stdint.h>
+static inline uint64_t clock_scaled(uint64_t cycles)
+{
+    double scaled = (double)cycles * 1.5;
+    return (uint64_t)scaled;
+}
+#endif
+EOF
+
+breaks "host floating point without its name" sim/core/new_constant.c 'computes with host floating point'
+breaks "a condition of the preprocessor" sim/core/new_constant.c '#if in a .c file'
+printf '/* New. */\n#if 1\nunsigned new_constant(unsigned a);\nunsigned new_constant(unsigned a)\n{\n    return (unsigned)(a * 1.5);\n}\n#endif\n' >sim/core/new_constant.c
+
+breaks "a header of the guest that does not compile alone" os/kernel/lib/new_broken.h 'does not compile alone'
+printf '#ifndef NEW_BROKEN_H\n#define NEW_BROKEN_H\nstruct new_broken {\n    new_unknown_t what;\n};\n#endif\n' >os/kernel/lib/new_broken.h
+
+{
+    printf '/* New. */\n#define NEW_LONG \\\n    static inline void new_long(void) { \\\n'
+    for _ in $(seq 90); do printf '    ; \\\n'; done
+    printf '    }\n'
+} >sim/dev/new_macro.h
+breaks "a long function inside a macro" sim/dev/new_macro.h 'macro NEW_LONG of'
+{
+    printf '/* New. */\nstatic inline __attribute__((unused)) int new_long(int a) {\n'
+    for _ in $(seq 80); do printf '    a++;\n'; done
+    printf '    return a;\n}\n'
+} >sim/dev/new_attribute.h
+breaks "a long function with an attribute and its brace on the line" sim/dev/new_attribute.h 'function new_long of'
+
+breaks "a test that asserts nothing" tests/unit/core/test_new.c 'new_never_fails cannot fail'
+breaks "a file without a test" tests/unit/core/test_new_none.c 'no test in it'
+cat >tests/unit/core/test_new.c <<'EOF'
+/* New. */
+static void new_never_fails(void **state)
+{
+    (void)state;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(new_never_fails),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
+EOF
+printf '/* New. */\nint main(void)\n{\n    return 0;\n}\n' >tests/unit/core/test_new_none.c
+
+breaks "a source in a folder that no build knows" sim/dev/deep/x.c 'no build compiles it'
+breaks "a folder of the kernel that does not compile" os/kernel/new/endpoint.c 'error\|expected\|unknown type'
+mkdir -p sim/dev/deep os/kernel/new
+echo 'not C' | tee sim/dev/deep/x.c >os/kernel/new/endpoint.c
+
+breaks "a scenario that nobody names" scenarios/kernels/page.lua 'nobody names it'
+breaks "a script that nobody names" scripts/page 'nobody names it'
+echo '-- page' >scenarios/kernels/page.lua
+echo '# page' >scripts/page
+
+breaks "a Lua method that no test names" sim/script/binding.def 'no test names the row new_method'
+breaks "a page that is not made anew" docs/lua-machine.md 'not up to date'
+echo 'BINDING("new_method", machine_cycles, "(): integer", "new")' >>sim/script/binding.def
+breaks "a register that no test names" sim/cpu/msr.def 'no test names the row NEW_REGISTER'
+echo 'MSR_FIELD(0xc0010999, NEW_REGISTER, ALWAYS, pat, 0, 0, 0, any_value)' >>sim/cpu/msr.def
+
+breaks "an exception that excuses nothing" docs/house-exceptions.txt 'excuses nothing: size sim/nothing.c'
+echo 'size sim/nothing.c because' >>docs/house-exceptions.txt
+
+breaks "a file that does not say what it is" sim/dev/new_mute.c 'opens without a comment'
+breaks "a file that says it is not done" sim/dev/new_mute.c 'unfinished'
+printf 'enum { NEW_MUTE }; // TO%s\n' DO >sim/dev/new_mute.c
+
+breaks "a file that is not formatted" sim/dev/new_macro.h 'not formatted'
+
+timeout 300 env BUILD=build scripts/check-house >"$work/out" 2>&1
+expect_same "broken rules end with status 1" 1 $?
+for one in "${wanted[@]}"; do
+    IFS='|' read -r rule path text <<<"$one"
+    if grep "^${path}[: ]" "$work/out" | grep -q -- "$text"; then
+        ok "named: $rule"
+    else
+        fail "named: $rule" "no line $path ... $text" "$(grep -F "$path" "$work/out")"
+    fi
+done
+
+finish

@@ -1,0 +1,304 @@
+/* A machine that is restored goes on as the one it was taken from would have, and nothing else is ever restored. */
+
+#include "guest_busy.h"
+#include "guest_image.h"
+#include "machine/machine.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define CUTS        100u
+#define CUT_CYCLES  1499u
+#define FIRST_CYCLE 12000u
+
+/* What the cuts of a run have met. */
+struct met {
+    unsigned user, kernel, halted, repeating, storing, messages, moved;
+};
+
+static bool is_repeating(struct sim *s, unsigned cpu)
+{
+    uint8_t byte = 0;
+    uint64_t at = s->cpus[cpu].seg[SEG_CS].base + s->cpus[cpu].rip;
+    return sim_read_linear(s, cpu, lin(at), &byte, 1) && byte == 0xf3 && s->cpus[cpu].gpr[RCX] % 50 != 0;
+}
+
+static void look_at(struct sim *s, struct met *met)
+{
+    for (unsigned i = 0; i < s->config.cpus; i++) {
+        const struct cpu *cpu = &s->cpus[i];
+        met->user += cpu->cpl == 3;
+        met->kernel += cpu->cpl == 0;
+        met->halted += cpu->activity == CPU_HALTED;
+        met->repeating += cpu->activity == CPU_ACTIVE && is_repeating(s, i);
+        met->storing += cpu->stores.count > 0;
+    }
+    met->messages += s->apic_bus.count > 0;
+}
+
+static void assert_alike(struct sim *a, struct sim *b, const char *when)
+{
+    struct state_buffer state = {0};
+    char where[200];
+    sim_save(a, VISIT_MACHINE, &state);
+    if (sim_differs(b, VISIT_MACHINE, &state, where, sizeof where)) {
+        fail_msg("%s, at cycle %llu: %s", when, (unsigned long long)sim_cycles(a), where);
+    }
+    assert_true(digest_equal(sim_state_hash(a), sim_state_hash(b)));
+    state_buffer_deinit(&state);
+}
+
+static void restore(struct sim *from, struct sim *to)
+{
+    struct state_buffer snapshot = {0};
+    struct error e = {""};
+    sim_snapshot(from, &snapshot);
+    if (!sim_restore(to, &snapshot, &e)) {
+        fail_msg("%s", e.text);
+    }
+    state_buffer_deinit(&snapshot);
+}
+
+/* a goes on uninterrupted; b becomes a at each cut and is compared at the next. Every eighth b is a new machine. */
+static void run_in_snapshots(const struct sim_config *c, struct met *met)
+{
+    struct sim *a = guest_busy_create(c), *b = NULL, *unseen = guest_busy_create(c);
+    uint64_t at = FIRST_CYCLE;
+    assert_int_equal(sim_run(a, at), SIM_STOP_CYCLES);
+    for (unsigned i = 0; i < CUTS; i++) {
+        if (i % 8 == 0) {
+            sim_destroy(b);
+            b = guest_busy_create(c);
+        }
+        look_at(a, met);
+        restore(a, b);
+        assert_alike(a, b, "restored");
+        at += CUT_CYCLES;
+        assert_int_equal(sim_run(b, at), SIM_STOP_CYCLES);
+        assert_int_equal(sim_run(a, at), SIM_STOP_CYCLES);
+        assert_alike(a, b, "gone on");
+        assert_int_equal(sim_position(a).kind, sim_position(b).kind);
+    }
+    sim_run(unseen, at);
+    assert_alike(unseen, a, "never looked at");
+    sim_destroy(a);
+    sim_destroy(b);
+    sim_destroy(unseen);
+}
+
+static void a_restored_machine_goes_on_like_the_uninterrupted_one(void **state)
+{
+    struct met met = {0};
+    (void)state;
+    for (unsigned variant = 0; variant < 8; variant++) {
+        struct sim_config c;
+        sim_config_init(&c);
+        c.memory_bytes = SIM_MEMORY_MIN;
+        c.cpus = variant & 1 ? 4 : 1;
+        c.engine = variant & 2 ? ENGINE_TIMED : ENGINE_FAST;
+        c.memory_model = variant & 4 ? MODEL_TSO : MODEL_SC;
+        run_in_snapshots(&c, &met);
+    }
+    print_message("cuts at privilege 3 %u, 0 %u; halted %u; repeating %u; stores queued %u; messages %u\n", met.user,
+                  met.kernel, met.halted, met.repeating, met.storing, met.messages);
+    assert_true(met.user > 50 && met.kernel > 50 && met.halted > 20);
+    assert_true(met.repeating > 20 && met.storing > 20 && met.messages > 20);
+}
+
+/* Hooks that are armed, messages that are to be late or lost. */
+static void arm(struct sim *s)
+{
+    struct error e;
+    struct effect f = {.kind = EFFECT_INTERRUPT_RANGE, .cpu = 0, .arg = {0, 0, 0x40}};
+    guest_busy_user(&f.arg[0], &f.arg[1]);
+    assert_true(sim_effect(s, &f, &e));
+    for (unsigned i = 0; i < 20; i++) {
+        f = (struct effect){.kind = EFFECT_STALL, .cpu = i % 4, .arg = {s->cpus[i % 4].retired + 300 * i, 1000 + i}};
+        assert_true(sim_effect(s, &f, &e));
+        f = (struct effect){.kind = i % 3 ? EFFECT_IPI_DELAY : EFFECT_IPI_LOSS, .arg = {i, 777}};
+        assert_true(sim_effect(s, &f, &e));
+    }
+}
+
+static void armed_stalls_ranges_and_message_faults_are_restored(void **state)
+{
+    struct sim_config c;
+    (void)state;
+    sim_config_init(&c);
+    c.memory_bytes = SIM_MEMORY_MIN;
+    c.cpus = 4;
+    struct sim *a = guest_busy_create(&c), *plain = guest_busy_create(&c);
+    sim_run(a, FIRST_CYCLE);
+    sim_run(plain, FIRST_CYCLE);
+    arm(a);
+    for (uint64_t at = FIRST_CYCLE + 100; at < 40000; at += 4001) {
+        struct sim *b = guest_busy_create(&c);
+        restore(a, b);
+        assert_alike(a, b, "restored");
+        sim_run(a, at);
+        sim_run(b, at);
+        assert_alike(a, b, "gone on");
+        sim_destroy(b);
+    }
+    sim_run(plain, sim_cycles(a));
+    assert_false(digest_equal(sim_state_hash(a), sim_state_hash(plain)));
+    sim_destroy(a);
+    sim_destroy(plain);
+}
+
+GUEST_CODE(exit_code, ".code32\n movl $100, %ecx\n 1: loop 1b\n movb $21, %al\n outb %al, $0xf4\n 2: jmp 2b\n.code64");
+GUEST_CODE(crash_code, ".code32\n movl $100, %ecx\n 1: loop 1b\n lidt 0x1000\n ud2\n.code64");
+
+static void the_end_of_a_run_is_restored(void **state)
+{
+    (void)state;
+    for (unsigned crash = 0; crash < 2; crash++) {
+        const uint8_t *code = crash ? crash_code : exit_code, *end = crash ? crash_code_end : exit_code_end;
+        struct sim *a = guest_create(NULL, code, end), *b = guest_create(NULL, code, end);
+        enum sim_stop stop = sim_run(a, UINT64_MAX);
+        assert_int_equal(stop, crash ? SIM_STOP_TRIPLE_FAULT : SIM_STOP_DEBUG_EXIT);
+        restore(a, b);
+        assert_int_equal(sim_run(b, UINT64_MAX), stop);
+        assert_int_equal(sim_exit_value(b), sim_exit_value(a));
+        assert_int_equal(sim_cycles(b), sim_cycles(a));
+        assert_string_equal(sim_stop_text(b), sim_stop_text(a));
+        assert_int_equal(sim_instructions(b), sim_instructions(a));
+        sim_destroy(a);
+        sim_destroy(b);
+    }
+}
+
+GUEST_CODE(loop_code, ".code32\n 1: inc %ecx\n jmp 1b\n.code64");
+
+static void count_and_stop(void *arg, unsigned cpu, uint64_t now_cycles)
+{
+    struct sim *s = arg;
+    (void)cpu;
+    (void)now_cycles;
+    sim_stop_ask(s);
+}
+
+static void a_probe_that_was_passed_is_not_met_again(void **state)
+{
+    (void)state;
+    struct sim *a = guest_create(NULL, loop_code, loop_code_end), *b = guest_create(NULL, loop_code, loop_code_end);
+    sim_probe_add(a, lin(GUEST_BASE), count_and_stop, a);
+    sim_probe_add(b, lin(GUEST_BASE), count_and_stop, b);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(sim_run(a, UINT64_MAX), SIM_STOP_ASKED);
+    }
+    restore(a, b);
+    assert_int_equal(sim_position(b).kind, sim_position(a).kind);
+    assert_int_equal(sim_position(b).at, sim_position(a).at);
+    assert_int_equal(sim_run(a, UINT64_MAX), SIM_STOP_ASKED);
+    assert_int_equal(sim_run(b, UINT64_MAX), SIM_STOP_ASKED);
+    assert_int_equal(sim_instructions(b), sim_instructions(a));
+    sim_destroy(a);
+    sim_destroy(b);
+}
+
+GUEST_CODE(mwait_code, ".code32\n movl $0x300000, %eax\n xorl %ecx, %ecx\n xorl %edx, %edx\n monitor\n xorl %eax, %eax\n"
+                       " mwait\n movb $9, %al\n outb %al, $0xf4\n 1: jmp 1b\n.code64");
+
+static void a_restored_monitor_sees_stores(void **state)
+{
+    (void)state;
+    struct sim *a = guest_create(NULL, mwait_code, mwait_code_end);
+    struct sim *b = guest_create(NULL, mwait_code, mwait_code_end);
+    assert_int_equal(sim_run(a, 1000), SIM_STOP_NO_PROGRESS);
+    restore(a, b);
+    struct effect f = {.kind = EFFECT_MEMORY, .arg = {0x300010}, .byte_count = 1, .bytes = {1}};
+    assert_true(sim_effect(b, &f, NULL));
+    assert_int_equal(sim_run(b, 2000), SIM_STOP_DEBUG_EXIT);
+    assert_int_equal(sim_exit_value(b), 9);
+    sim_destroy(a);
+    sim_destroy(b);
+}
+
+/* ---- what is refused ---- */
+
+static void assert_refused(struct sim *s, const struct state_buffer *b, const char *why)
+{
+    struct error e = {""};
+    struct digest before = sim_state_hash(s);
+    assert_false(sim_restore(s, b, &e));
+    if (!strstr(e.text, why)) {
+        fail_msg("'%s' is not about '%s'", e.text, why);
+    }
+    assert_true(digest_equal(sim_state_hash(s), before));
+}
+
+static void a_damaged_snapshot_is_refused_and_changes_nothing(void **state)
+{
+    (void)state;
+    struct sim *a = guest_busy_create(NULL), *b = guest_busy_create(NULL);
+    struct state_buffer whole = {0};
+    sim_run(a, 20000);
+    sim_run(b, 15000);
+    sim_snapshot(a, &whole);
+    for (size_t i = 0; i < whole.size; i += i < 64 ? 1 : whole.size / 61) {
+        whole.bytes[i] ^= 0x10;
+        assert_refused(b, &whole, "damaged");
+        whole.bytes[i] ^= 0x10;
+        struct state_buffer part = {.bytes = whole.bytes, .size = i};
+        assert_refused(b, &part, "damaged");
+    }
+    struct error e;
+    assert_true(sim_restore(b, &whole, &e));
+    state_buffer_deinit(&whole);
+    sim_destroy(a);
+    sim_destroy(b);
+}
+
+static void a_snapshot_of_another_machine_is_refused_by_name(void **state)
+{
+    static const struct {
+        const char *name;
+        unsigned cpus;
+        uint64_t memory_bytes, seed;
+        enum sim_engine engine;
+        const char *cpu_model;
+    } others[] = {
+        {"cpus", 2, 0, 0, ENGINE_FAST, NULL},
+        {"memory", 1, SIM_MEMORY_MIN * 2, 0, ENGINE_FAST, NULL},
+        {"seed", 1, 0, 7, ENGINE_FAST, NULL},
+        {"engine", 1, 0, 0, ENGINE_TIMED, NULL},
+        {"CPU model", 1, 0, 0, ENGINE_FAST, "tcg72"},
+    };
+    (void)state;
+    struct sim *a = guest_busy_create(NULL);
+    struct state_buffer snapshot = {0};
+    sim_snapshot(a, &snapshot);
+    for (unsigned i = 0; i < sizeof others / sizeof others[0]; i++) {
+        struct sim_config c;
+        sim_config_init(&c);
+        c.cpus = others[i].cpus;
+        c.memory_bytes = others[i].memory_bytes ? others[i].memory_bytes : c.memory_bytes;
+        c.seed = others[i].seed ? others[i].seed : c.seed;
+        c.engine = others[i].engine;
+        c.cpu_model = others[i].cpu_model;
+        struct sim *b = guest_busy_create(&c);
+        assert_refused(b, &snapshot, others[i].name);
+        sim_destroy(b);
+    }
+    state_buffer_deinit(&snapshot);
+    sim_destroy(a);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_restored_machine_goes_on_like_the_uninterrupted_one),
+        cmocka_unit_test(armed_stalls_ranges_and_message_faults_are_restored),
+        cmocka_unit_test(the_end_of_a_run_is_restored),
+        cmocka_unit_test(a_probe_that_was_passed_is_not_met_again),
+        cmocka_unit_test(a_restored_monitor_sees_stores),
+        cmocka_unit_test(a_damaged_snapshot_is_refused_and_changes_nothing),
+        cmocka_unit_test(a_snapshot_of_another_machine_is_refused_by_name),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,423 @@
+/* Every field of every state struct is visited, or is named here with the reason why not. */
+
+#include "core/event.h"
+#include "machine/machine.h"
+#include "state_fields.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define ROOTS 4u
+
+/* Members that are no state. "wiring" is set once, when the machine is made. */
+static struct state_exclusion excluded[] = {
+    /* the machine */
+    {"sim.config", "wiring", false},
+    {"sim.cpu_model", "wiring", false},
+    {"sim.map", "wiring", false},
+    {"sim.cpuid", "wiring", false},
+    {"sim.phases", "wiring", false},
+    {"sim.events", "a root of its own", false},
+    {"sim.lapics", "a root of its own", false},
+    {"sim.cpus", "a root of its own", false},
+    {"sim.bus", "RAM has its own digest; the rest is wiring", false},
+    {"sim.blocks", "accelerator", false},
+    {"sim.stop_asked", "lives within sim_run", false},
+    {"sim.running", "lives within sim_run", false},
+    {"sim.moved", "lives within sim_run", false},
+    {"sim.wakes", "lives within sim_run", false},
+    {"sim.target", "lives within sim_replay", false},
+    {"sim.at", "depends on how a run is cut; in snapshots", false},
+    {"sim.stepped", "depends on how a run is cut; in snapshots", false},
+    {"sim.on_output", "observer", false},
+    {"sim.on_output_arg", "observer", false},
+    {"sim.probes", "observer", false},
+    {"sim.log", "what was done, not what is", false},
+    /* the APICs */
+    {"sim.apic_bus.config", "wiring", false},
+    {"sim.apic_bus.events", "wiring", false},
+    {"sim.apic_bus.timer", "wiring", false},
+    {"sim.apic_bus.lapics", "wiring", false},
+    {"sim.apic_bus.lapic_count", "wiring", false},
+    {"sim.apic_bus.ioapics", "wiring", false},
+    {"sim.apic_bus.ioapic_count", "wiring", false},
+    {"sim.apic_bus.serving", "lives within a call", false},
+    {"sim.apic_bus.in_flight", "derived from the queue", false},
+    {"sim.ioapic.config", "wiring", false},
+    {"sim.ioapic.port", "wiring", false},
+    {"lapic.config", "wiring", false},
+    {"lapic.signals", "wiring", false},
+    {"lapic.port", "wiring", false},
+    {"lapic.events", "wiring", false},
+    {"lapic.timer", "wiring", false},
+    {"lapic.trace", "observer", false},
+    {"lapic.pending_vector", "derived", false},
+    {"lapic.intr", "derived", false},
+    /* the board */
+    {"sim.board.outputs", "wiring", false},
+    {"sim.board.uarts.config", "wiring", false},
+    {"sim.board.uarts.events", "wiring", false},
+    {"sim.board.uarts.irq", "wiring", false},
+    {"sim.board.uarts.out", "wiring", false},
+    {"sim.board.uarts.transmit_timer", "wiring", false},
+    {"sim.board.uarts.receive_timer", "wiring", false},
+    {"sim.board.uarts.timeout_timer", "wiring", false},
+    {"sim.board.pic.intr", "wiring", false},
+    {"sim.board.pit.events", "wiring", false},
+    {"sim.board.pit.out0", "wiring", false},
+    {"sim.board.pit.timer", "wiring", false},
+    {"sim.board.rtc.events", "wiring", false},
+    {"sim.board.rtc.irq", "wiring", false},
+    {"sim.board.rtc.update_timer", "wiring", false},
+    {"sim.board.rtc.periodic_timer", "wiring", false},
+    {"sim.board.hpet.config", "wiring", false},
+    {"sim.board.hpet.wiring", "wiring", false},
+    {"sim.board.hpet.events", "wiring", false},
+    {"sim.board.hpet.first_event", "wiring", false},
+    {"sim.board.i8042.wiring", "wiring", false},
+    {"sim.board.pm.config", "wiring", false},
+    {"sim.board.pm.events", "wiring", false},
+    {"sim.board.pm.sci", "wiring", false},
+    {"sim.board.pm.request", "wiring", false},
+    {"sim.board.pm.timer", "wiring", false},
+    {"sim.board.ged", "wiring", false},
+    {"sim.board.debug_exit", "wiring", false},
+    {"sim.board.debug_console", "wiring", false},
+    /* the vCPU */
+    {"cpu.gpr[16]", "slot for addressing", false},
+    {"cpu.gpr[17]", "slot for addressing", false},
+    {"cpu.gpr[18]", "slot for addressing", false},
+    {"cpu.host", "accelerator", false},
+    {"cpu.flag_zero", "lazy flags: see the test of RFLAGS", false},
+    {"cpu.flag_carry", "lazy flags: see the test of RFLAGS", false},
+    {"cpu.flag_sign", "lazy flags: see the test of RFLAGS", false},
+    {"cpu.chain_break", "lives within cpu_run", false},
+    {"cpu.chain_cut", "lives within cpu_run", false},
+    {"cpu.mode", "derived", false},
+    {"cpu.mem_mode", "derived", false},
+    {"cpu.tlb.aliases", "accelerator", false},
+    {"cpu.tlb.granules", "accelerator", false},
+    {"cpu.tlb.used_sets", "accelerator", false},
+    {"cpu.tlb.host_groups", "accelerator", false},
+    {"cpu.stores.head", "where the ring begins has no meaning", false},
+    {"cpu.stores.capacity", "wiring", false},
+    {"cpu.stores.drain_cycles", "wiring", false},
+    {"cpu.fault", "lives within an instruction", false},
+    {"cpu.stop_text", "lives within cpu_run", false},
+    {"cpu.number", "wiring", false},
+    {"cpu.trace", "observer", false},
+    {"cpu.bus", "wiring", false},
+    {"cpu.lapic", "wiring", false},
+    {"cpu.blocks", "wiring", false},
+    {"cpu.costs", "wiring", false},
+    {"cpu.cpuid", "wiring", false},
+    {"cpu.pic_acknowledge", "wiring", false},
+    {"cpu.pic_target", "wiring", false},
+    {"cpu.drop_all_write_pointers", "wiring", false},
+    {"cpu.machine_target", "wiring", false},
+    {"cpu.step_block", "accelerator", false},
+    {"cpu.step_rip", "accelerator", false},
+    {"cpu.step_number", "accelerator", false},
+    {"cpu.link_from", "lives within cpu_run", false},
+    {"cpu.exit_flow", "lives within cpu_run", false},
+    {"cpu.exit_insn", "lives within cpu_run", false},
+    {"cpu.drain_limited", "lives within cpu_run", false},
+    {"cpu.probe_passed", "depends on who watches; in snapshots", false},
+    {"cpu.probe_rip", "depends on who watches; in snapshots", false},
+    {"cpu.single_step_blocks", "wiring", false},
+    {"cpu.step_hook", "derived from stalls and ranges", false},
+    {"cpu.step_hook_target", "derived from stalls and ranges", false},
+    {"cpu.code", "accelerator", false},
+    {"cpu.jumps", "accelerator", false},
+    {"cpu.block_mode", "accelerator", false},
+    {"cpu.host_tables", "accelerator", false},
+    {"cpu.code_tables", "accelerator", false},
+    {"cpu.jump_tables", "accelerator", false},
+    /* the event queue */
+    {"events.timers", "wiring", false},
+    {"events.timer_count", "wiring", false},
+    {"events.heap", "derived from the due times", false},
+    {"events.heap_count", "derived from the due times", false},
+};
+
+#define EXCLUDED (sizeof excluded / sizeof excluded[0])
+
+/* A struct of the machine's state, its fields, and its bytes as they were. */
+struct root {
+    struct state_fields fields;
+    uint8_t *bytes, *before;
+    size_t size;
+};
+
+struct machine {
+    struct sim *s;
+    struct root root[ROOTS];
+};
+
+/* Size of the event queue, whose struct is private: the last field ends it, padding apart. */
+static size_t end_of(const struct state_fields *f)
+{
+    size_t end = 0;
+    for (size_t i = 0; i < f->count; i++) {
+        size_t own = f->list[i].offset + f->list[i].size;
+        end = own > end ? own : end;
+    }
+    return end;
+}
+
+static void read_root(struct root *r, const char *type, const char *name, void *bytes, size_t size)
+{
+    state_fields_read(&r->fields, type, name, excluded, EXCLUDED);
+    r->bytes = bytes;
+    r->size = size ? size : end_of(&r->fields);
+    r->before = malloc(r->size);
+    assert_non_null(r->before);
+}
+
+static void read_roots(struct machine *m)
+{
+    read_root(&m->root[0], "sim", "sim", m->s, sizeof *m->s);
+    read_root(&m->root[1], "cpu", "cpu", m->s->cpus, sizeof *m->s->cpus);
+    read_root(&m->root[2], "lapic", "lapic", m->s->lapics, sizeof *m->s->lapics);
+    read_root(&m->root[3], "event_queue", "events", m->s->events, 0);
+}
+
+/* Queues that are full, so that each of their elements counts. */
+static void fill_queues(struct sim *s)
+{
+    struct cpu *cpu = &s->cpus[0];
+    cpu->stores.count = cpu->stores.capacity;
+    for (unsigned i = 0; i < STORE_QUEUE_MAX; i++) {
+        cpu->stores.entries[i] = (struct store_entry){phys(0x1000 + 8 * i), i, 100 + i, 8};
+    }
+    for (unsigned i = 0; i < SIM_SERIAL_PORTS; i++) {
+        s->board.uarts[i].host_count = UART_HOST_BYTES;
+    }
+    struct apic_bus *b = &s->apic_bus;
+    b->count = b->config.capacity;
+    b->fault_count = APIC_BUS_FAULTS_MAX;
+    b->waiter_count = APIC_BUS_SOURCES_MAX;
+    s->stall_count = STALLS_MAX;
+}
+
+static struct sim *make_sim(void)
+{
+    struct sim_config c;
+    struct error e;
+    sim_config_init(&c);
+    c.memory_bytes = SIM_MEMORY_MIN;
+    c.memory_model = MODEL_TSO;
+    struct sim *s = sim_create(&c, &e);
+    assert_non_null(s);
+    return s;
+}
+
+static void setup(struct machine *m)
+{
+    m->s = make_sim();
+    fill_queues(m->s);
+    for (unsigned i = 0; i < SIM_CPUS_MAX; i++) {
+        m->s->ranges[i].vector = (uint16_t)i;
+    }
+    read_roots(m);
+}
+
+static void teardown(struct machine *m)
+{
+    for (unsigned i = 0; i < ROOTS; i++) {
+        state_fields_free(&m->root[i].fields);
+        free(m->root[i].before);
+    }
+    sim_destroy(m->s);
+}
+
+static void keep(struct machine *m)
+{
+    for (unsigned i = 0; i < ROOTS; i++) {
+        memcpy(m->root[i].before, m->root[i].bytes, m->root[i].size);
+    }
+}
+
+static void put_back(struct machine *m)
+{
+    for (unsigned i = 0; i < ROOTS; i++) {
+        memcpy(m->root[i].bytes, m->root[i].before, m->root[i].size);
+    }
+}
+
+/* The digest, or zero when a visitor refuses what it sees. */
+static struct digest look(struct sim *s)
+{
+    struct digest_visitor *d = digest_visitor_create(VISIT_MACHINE);
+    struct visitor *v = digest_visitor_base(d);
+    machine_visit(s, v);
+    bool failed = v->failed;
+    struct digest digest = digest_visitor_finish(d);
+    return failed ? (struct digest){0, 0} : digest;
+}
+
+/* An element that this machine does not have. */
+static bool is_beyond(const struct machine *m, const struct state_field *f)
+{
+    static const char ranges[] = "sim.ranges[", due[] = "events.due[", timers[] = "sim.board.hpet.timers[";
+    const char *index = strchr(f->path, '[');
+    unsigned n = index ? (unsigned)strtoul(index + 1, NULL, 10) : 0;
+    return (strncmp(f->path, ranges, sizeof ranges - 1) == 0 && n >= m->s->config.cpus) ||
+           (strncmp(f->path, timers, sizeof timers - 1) == 0 && n >= m->s->board.hpet.config.timers) ||
+           (strncmp(f->path, due, sizeof due - 1) == 0 && n >= 2);
+}
+
+/* Is the change of a byte of the field seen? */
+static bool is_seen(struct machine *m, struct root *r, size_t offset, uint8_t flip, struct digest clean)
+{
+    r->bytes[offset] ^= flip;
+    struct digest changed = look(m->s);
+    put_back(m);
+    return !digest_equal(changed, clean);
+}
+
+static bool every_byte_is_seen(struct machine *m, struct root *r, const struct state_field *f, struct digest clean)
+{
+    if (f->kind == STATE_FIELD_BOOL || f->kind == STATE_FIELD_ENUM) {
+        return is_seen(m, r, f->offset, 1, clean);
+    }
+    for (size_t i = 0; i < f->size; i++) {
+        if (!is_seen(m, r, f->offset + i, 0xff, clean) && !is_seen(m, r, f->offset + i, 1, clean)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static unsigned unseen_fields(struct machine *m, struct root *r, struct digest clean)
+{
+    unsigned unseen = 0;
+    for (size_t i = 0; i < r->fields.count; i++) {
+        const struct state_field *f = &r->fields.list[i];
+        if (f->kind == STATE_FIELD_POINTER) {
+            print_message("%s is a pointer: state holds none\n", f->path);
+            unseen++;
+        } else if (!is_beyond(m, f) && !every_byte_is_seen(m, r, f, clean)) {
+            print_message("%s is not visited\n", f->path);
+            unseen++;
+        }
+    }
+    return unseen;
+}
+
+static void every_field_is_in_the_digest_or_on_the_list_of_those_that_are_no_state(void **state)
+{
+    struct machine m;
+    unsigned unseen = 0;
+    (void)state;
+    setup(&m);
+    struct digest clean = look(m.s);
+    assert_true(clean.hi | clean.lo);
+    keep(&m);
+    for (unsigned i = 0; i < ROOTS; i++) {
+        assert_true(m.root[i].fields.count > 0);
+        unseen += unseen_fields(&m, &m.root[i], clean);
+    }
+    assert_int_equal(unseen, 0);
+    teardown(&m);
+}
+
+static void the_list_of_those_that_are_no_state_names_nothing_that_is_gone(void **state)
+{
+    struct machine m;
+    (void)state;
+    setup(&m);
+    for (size_t i = 0; i < EXCLUDED; i++) {
+        if (!excluded[i].used) {
+            fail_msg("%s does not exist", excluded[i].path);
+        }
+    }
+    teardown(&m);
+}
+
+static void every_flag_is_in_the_digest(void **state)
+{
+    struct sim *s = make_sim();
+    (void)state;
+    cpu_set_rflags(&s->cpus[0], RFLAGS_ONE);
+    struct digest clean = look(s);
+    for (unsigned bit = 0; bit < 22; bit++) {
+        uint64_t flag = UINT64_C(1) << bit;
+        if (flag & (RFLAGS_STATUS | RFLAGS_TF | RFLAGS_IF | RFLAGS_DF | RFLAGS_AC)) {
+            cpu_set_rflags(&s->cpus[0], RFLAGS_ONE | flag);
+            assert_false(digest_equal(clean, look(s)));
+        }
+    }
+    sim_destroy(s);
+}
+
+/* Another value in every field, as far as the visitors take it. */
+static void poison(struct machine *m)
+{
+    for (unsigned i = 0; i < ROOTS; i++) {
+        struct root *r = &m->root[i];
+        for (size_t n = 0; n < r->fields.count; n++) {
+            const struct state_field *f = &r->fields.list[n];
+            keep(m);
+            r->bytes[f->offset] ^= 1;
+            struct digest d = look(m->s);
+            if ((d.hi | d.lo) == 0) {
+                put_back(m);
+            }
+        }
+    }
+}
+
+static unsigned different_fields(const struct machine *a, const struct machine *b, bool print)
+{
+    unsigned different = 0;
+    for (unsigned i = 0; i < ROOTS; i++) {
+        for (size_t n = 0; n < a->root[i].fields.count; n++) {
+            const struct state_field *f = &a->root[i].fields.list[n];
+            bool same = memcmp(a->root[i].bytes + f->offset, b->root[i].bytes + f->offset, f->size) == 0;
+            bool counts = !is_beyond(a, f) && !same;
+            different += counts;
+            if (counts && print) {
+                print_message("%s was not restored\n", f->path);
+            }
+        }
+    }
+    return different;
+}
+
+static void a_poisoned_machine_is_restored_in_every_field(void **state)
+{
+    struct machine a, b;
+    struct state_buffer snapshot = {0};
+    struct error e;
+    (void)state;
+    setup(&a);
+    setup(&b);
+    poison(&b);
+    assert_true(different_fields(&a, &b, false) > 1000);
+    cpu_set_clock(&a.s->cpus[0], cpu_now(&a.s->cpus[0])); /* one way of writing it */
+    sim_snapshot(a.s, &snapshot);
+    if (!sim_restore(b.s, &snapshot, &e)) {
+        fail_msg("%s", e.text);
+    }
+    assert_int_equal(different_fields(&a, &b, true), 0);
+    assert_true(digest_equal(sim_state_hash(a.s), sim_state_hash(b.s)));
+    state_buffer_deinit(&snapshot);
+    teardown(&a);
+    teardown(&b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_field_is_in_the_digest_or_on_the_list_of_those_that_are_no_state),
+        cmocka_unit_test(the_list_of_those_that_are_no_state_names_nothing_that_is_gone),
+        cmocka_unit_test(every_flag_is_in_the_digest),
+        cmocka_unit_test(a_poisoned_machine_is_restored_in_every_field),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
