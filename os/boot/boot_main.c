@@ -26,27 +26,33 @@
 #include "mm/kheap.h"
 #include "mm/layout.h"
 #include "mm/vm.h"
-#include "panic.h"
+#include "must.h"
 #include "proc/process.h"
 #include "sched/sched.h"
 #include "smp/ap_start.h"
 #include "smp/ipi.h"
 #include "sys/boot_arguments.h"
 
-#define BOOT_ALLOC_FROM  (16ull << 20)
+#define BOOT_ALLOC_FROM  (1ull << 20) /* served from the top: below 16 MiB only where there is nothing above */
 #define BOOT_ALLOC_LIMIT (1ull << 32)
 
 extern const char image_start[];
 extern const char image_end[];
 
-static __attribute__((section(".init.bss"))) struct region_list regions;
+#define EARLY_STACK_BYTES 4096u
 
-/* A failure before there is anything to fall back on. */
-static void must(status_t status, const char *what)
+static __attribute__((section(".init.bss"))) struct region_list regions;
+/* Exception stacks until there are some with guard pages. */
+static __attribute__((section(".init.bss"), aligned(16))) char early_stacks[IST_COUNT][EARLY_STACK_BYTES];
+
+static void start_exceptions(void)
 {
-    if (status != STATUS_OK) {
-        panic("boot: %s: %s", what, status_text(status));
+    for (unsigned i = 0; i < IST_COUNT; i++) {
+        cpu_boot_area.ist_top[i] = (uint64_t)(uintptr_t)early_stacks[i] + EARLY_STACK_BYTES;
     }
+    descriptors_set_ist(&cpu_boot_area);
+    idt_init();
+    descriptors_load(&cpu_boot_area);
 }
 
 static const void *reach(void *context, uint64_t base, uint64_t size)
@@ -171,10 +177,9 @@ _Noreturn void boot_main(uint64_t start_info);
 
 _Noreturn void boot_main(uint64_t start_info)
 {
-    idt_init();
-    descriptors_load(&cpu_boot_area);
-    uart_init(UART_CONSOLE);
     cpu_table_init();
+    start_exceptions();
+    uart_init(UART_CONSOLE);
     console_printf("Orrery kernel\n");
     console_stage("entry");
     features_detect();

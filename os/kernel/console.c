@@ -4,6 +4,7 @@
 #include "arch/x86_64/uart.h"
 #include "lib/format.h"
 #include "lib/string.h"
+#include "probe.h"
 
 void console_write(const char *text, size_t bytes)
 {
@@ -33,4 +34,5 @@ void console_emergency_printf(const char *format, ...)
 void console_stage(const char *name)
 {
     console_printf("stage: %s\n", name);
+    probe_point(name);
 }

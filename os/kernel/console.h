@@ -17,7 +17,7 @@ void console_write(const char *text, size_t bytes);
 /* Panic path: no lock, sent before it returns. */
 void console_emergency_printf(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* A line "stage: name", in the order that docs/boot.md lists. */
+/* A line "stage: name", in the order that docs/boot.md lists, and the probe point of that name. */
 void console_stage(const char *name);
 
 #endif

@@ -42,9 +42,9 @@ SECTIONS
         KEEP(*(.smap_sites))
         smap_sites_end = .;
         . = ALIGN(8);
-        late_hooks_start = .;
-        KEEP(*(.late_hooks))
-        late_hooks_end = .;
+        probes_start = .;
+        KEEP(*(.probes))
+        probes_end = .;
     } :rodata
     .symbols : AT(ADDR(.symbols) - LAYOUT_IMAGE_BASE) {
         KEEP(*(.symbols))

@@ -14,7 +14,8 @@
 #include "boot_memory.h"
 #include "console.h"
 #include "mm/frame.h"
-#include "panic.h"
+#include "must.h"
+#include "probe.h"
 #include "proc/initrd.h"
 #include "proc/process.h"
 #include "sched/reaper.h"
@@ -23,13 +24,6 @@
 #include "sys/stats.h"
 
 struct boot_memory boot_memory;
-
-static void must(status_t status, const char *what)
-{
-    if (status != STATUS_OK) {
-        panic("start: %s: %s", what, status_text(status));
-    }
-}
 
 static void start_serial(enum uart_id id)
 {
@@ -106,15 +100,6 @@ static void print_banner(void)
     console_printf("threads: %u\n", stats.threads);
 }
 
-static void run_late_hooks(void)
-{
-    extern const late_hook late_hooks_start[];
-    extern const late_hook late_hooks_end[];
-    for (const late_hook *hook = late_hooks_start; hook < late_hooks_end; hook++) {
-        (*hook)();
-    }
-}
-
 static void start_init(void)
 {
     char chosen[PATH_MAX_BYTES];
@@ -137,7 +122,7 @@ void main_start(void *argument)
     start_serial(UART_DRIVER);
     console_stage("serial");
     print_banner();
-    run_late_hooks();
+    probe_point("start");
     console_stage("init");
     start_init();
     reaper_run();

@@ -1,25 +1,37 @@
 /*
  * Panic: the one way the kernel ends when it cannot go on. Takes no lock, allocates nothing, reads the stack
- * only where it is mapped. Deviation: text of other CPUs that is still queued for the console is sent first,
- * without its lock.
+ * only where the tables in CR3 map it. CPUs are told apart by their APIC numbers (CPUID), so that nothing here
+ * depends on a per-CPU area. entry.S catches the registers of the caller. Deviation: text of other CPUs that
+ * is still queued for the console is sent first, without its lock.
  */
 #include "panic.h"
 
-#include "arch/x86_64/kmap.h"
+#include "arch/x86_64/features.h"
+#include "arch/x86_64/frame.h"
 #include "arch/x86_64/lapic.h"
 #include "arch/x86_64/percpu.h"
 #include "arch/x86_64/power.h"
 #include "arch/x86_64/trap.h"
 #include "console.h"
 #include "lib/format.h"
+#include "lib/string.h"
 #include "mm/layout.h"
+#include "mm/pagetable.h"
+#include "probe.h"
 #include "sched/thread.h"
 #include "symbols.h"
 
-#define TRACE_DEPTH 32u
+#define TRACE_DEPTH        32u
+#define APIC_NUMBERS       256u
+#define STOP_WAIT_CYCLES   30000000ull
+#define CR3_ADDRESS_MASK   0x000ffffffffff000ull
+#define NOBODY             UINT32_MAX
+#define REGISTER_ARGUMENTS 6u
 
-static uint32_t panic_owner = UINT32_MAX; /* CPU that panics */
-static const struct frame *panic_frame;
+static uint32_t panic_owner = NOBODY;                 /* APIC number of the CPU that panics */
+static uint32_t nested_panics;                        /* of the owner */
+static uint32_t stopped_cpus;                         /* CPUs that panic_stop_this_cpu has halted */
+static const struct frame *noted_frame[APIC_NUMBERS]; /* exception that this CPU panics about */
 
 static _Noreturn void halt_for_ever(void)
 {
@@ -28,14 +40,63 @@ static _Noreturn void halt_for_ever(void)
     }
 }
 
+static _Noreturn void end_machine(void)
+{
+    power_debug_exit(DEBUG_EXIT_FAIL);
+    halt_for_ever();
+}
+
+static uint32_t apic_number(void)
+{
+    return cpuid_read(1, 0).ebx >> 24;
+}
+
+/* This CPU's area when GS points at one, else null. */
+static const struct cpu *this_area(void)
+{
+    uint64_t base = msr_read(MSR_GS_BASE);
+    for (unsigned i = 0; i < ARCH_MAX_CPUS; i++) {
+        if (cpu_table[i] != NULL && (uint64_t)(uintptr_t)cpu_table[i] == base) {
+            return cpu_table[i];
+        }
+    }
+    return NULL;
+}
+
 bool panic_in_progress(void)
 {
-    return __atomic_load_n(&panic_owner, __ATOMIC_ACQUIRE) != UINT32_MAX;
+    return __atomic_load_n(&panic_owner, __ATOMIC_ACQUIRE) != NOBODY;
 }
 
 void panic_stop_this_cpu(void)
 {
+    __atomic_add_fetch(&stopped_cpus, 1, __ATOMIC_SEQ_CST);
     halt_for_ever();
+}
+
+void panic_set_frame(const struct frame *frame)
+{
+    noted_frame[apic_number()] = frame;
+}
+
+/*
+ * Stops the others, so that nobody prints or changes anything any more; waits a bounded time for them. One by one:
+ * a processor that was never started may sit in the firmware and must get no NMI.
+ */
+static void stop_others(const struct cpu *self)
+{
+    uint32_t wanted = 0;
+    for (unsigned i = 0; i < ARCH_MAX_CPUS; i++) {
+        const struct cpu *cpu = cpu_table[i];
+        if (cpu != NULL && cpu != self && __atomic_load_n(&cpu->state, __ATOMIC_ACQUIRE) >= CPU_STATE_CLAIMED) {
+            lapic_send_nmi(cpu->apic_id);
+            wanted++;
+        }
+    }
+    uint64_t start = arch_cycles();
+    while (__atomic_load_n(&stopped_cpus, __ATOMIC_SEQ_CST) < wanted && arch_cycles() - start < STOP_WAIT_CYCLES) {
+        __asm__ volatile("pause");
+    }
 }
 
 static void print_address(uint64_t address)
@@ -46,25 +107,51 @@ static void print_address(uint64_t address)
                              (unsigned long long)offset);
 }
 
-/* A frame record is believed only where the kernel's own tables map it. */
+/* A word of the stack is read only where the tables in use map it. */
 static bool readable(uint64_t address)
 {
+    struct page_table now = {.root = paddr_make(cr3_read() & CR3_ADDRESS_MASK)};
     struct pt_leaf leaf;
-    return address >= PHYSMAP_BASE && (address & 7) == 0 && kmap_table()->root.number != 0 &&
-           pt_query(kmap_table(), vaddr_make(address), &leaf) == STATUS_OK &&
-           pt_query(kmap_table(), vaddr_make(address + 8), &leaf) == STATUS_OK;
+    return address >= PHYSMAP_BASE && (address & 7) == 0 &&
+           pt_query(&now, vaddr_make(address), &leaf) == STATUS_OK;
 }
 
+static bool all_readable(uint64_t address, uint64_t bytes)
+{
+    return readable(address) && readable(address + bytes - sizeof(uint64_t));
+}
+
+/* The frame of the exception or interrupt whose handler a frame record belongs to, or null. */
+static const struct frame *entry_frame(const uint64_t *record)
+{
+    extern const char trap_dispatch_return[];
+    extern const char trap_ist_return[];
+    const struct frame *frame = (const struct frame *)(record + 2); /* what entry.S pushed before the call */
+    bool entry = record[1] == (uint64_t)(uintptr_t)trap_dispatch_return ||
+                 record[1] == (uint64_t)(uintptr_t)trap_ist_return;
+    return entry && all_readable((uint64_t)(uintptr_t)frame, sizeof(*frame)) ? frame : NULL;
+}
+
+/*
+ * Frame records must lie ever higher, but for the step from a handler to what it interrupted, perhaps on another
+ * stack: anything else is no chain.
+ */
 static void print_trace(uint64_t frame_pointer)
 {
-    for (unsigned depth = 0; depth < TRACE_DEPTH && readable(frame_pointer); depth++) {
+    for (unsigned depth = 0; depth < TRACE_DEPTH && all_readable(frame_pointer, 2 * sizeof(uint64_t)); depth++) {
         const uint64_t *record = (const uint64_t *)(uintptr_t)frame_pointer;
         if (record[1] == 0) {
             break;
         }
         print_address(record[1] - 1); /* the call, not what follows it */
+        const struct frame *interrupted = entry_frame(record);
+        if (interrupted != NULL && !frame_from_user(interrupted)) {
+            print_address(interrupted->rip);
+            frame_pointer = interrupted->rbp;
+            continue;
+        }
         if (record[0] <= frame_pointer) {
-            break; /* stacks grow down: anything else is no chain */
+            break;
         }
         frame_pointer = record[0];
     }
@@ -88,49 +175,71 @@ static void print_registers(const struct frame *f)
                              (unsigned long long)cr3_read(), (unsigned long long)cr4_read());
 }
 
-static void print_thread(void)
+static void print_place(const struct cpu *cpu)
 {
-    const struct thread *thread = cpu_this()->current;
-    if (thread != NULL) {
-        console_emergency_printf("panic: cpu %u, thread %u\n", arch_cpu_id(), thread->tid.number);
+    if (cpu == NULL) {
+        console_emergency_printf("panic: processor with APIC number %u, no per-CPU area\n", apic_number());
+    } else if (cpu->current == NULL) {
+        console_emergency_printf("panic: cpu %u, before threads\n", cpu->id);
     } else {
-        console_emergency_printf("panic: cpu %u, before threads\n", arch_cpu_id());
+        console_emergency_printf("panic: cpu %u, thread %u\n", cpu->id, cpu->current->tid.number);
     }
 }
 
-void panic_set_frame(const struct frame *frame)
+/* The owner panics again while it reports: one line the first time, nothing after that. */
+static _Noreturn void panic_again(const char *format, va_list arguments)
 {
-    panic_frame = frame;
+    if (nested_panics++ == 0) {
+        char message[CONSOLE_LINE - 32];
+        kvsnprintf(message, sizeof(message), format, arguments);
+        console_emergency_printf("panic: again while panicking: %s\n", message);
+    }
+    end_machine();
 }
 
-void panic(const char *format, ...)
+static _Noreturn void report(const struct frame *caller, const char *format, va_list arguments)
 {
-    arch_irq_disable();
-    uint32_t nobody = UINT32_MAX;
-    if (!__atomic_compare_exchange_n(&panic_owner, &nobody, arch_cpu_id(), false, __ATOMIC_SEQ_CST,
-                                     __ATOMIC_SEQ_CST)) {
-        if (nobody == arch_cpu_id()) { /* the panic itself went wrong: end at once */
-            power_debug_exit(DEBUG_EXIT_FAIL);
+    uint32_t self = apic_number();
+    uint32_t owner = NOBODY;
+    if (!__atomic_compare_exchange_n(&panic_owner, &owner, self, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {
+        if (owner == self) {
+            panic_again(format, arguments);
         }
-        halt_for_ever();
+        panic_stop_this_cpu();
     }
-    if (cpu_count_online() > 1) {
-        lapic_send_nmi_to_others();
-    }
+    const struct cpu *cpu = this_area();
+    stop_others(cpu);
     char message[CONSOLE_LINE - 16];
-    va_list arguments;
-    va_start(arguments, format);
     kvsnprintf(message, sizeof(message), format, arguments);
-    va_end(arguments);
     console_emergency_printf("panic: %s\n", message);
-    print_thread();
-    if (panic_frame != NULL) {
-        print_registers(panic_frame);
-        print_address(panic_frame->rip);
-        print_trace(panic_frame->rbp);
-    } else {
-        print_trace((uint64_t)(uintptr_t)__builtin_frame_address(0));
-    }
-    power_debug_exit(DEBUG_EXIT_FAIL);
-    halt_for_ever();
+    print_place(cpu);
+    probe_point("panic");
+    const struct frame *exception = noted_frame[self];
+    print_registers(exception != NULL ? exception : caller);
+    print_address(exception != NULL ? exception->rip : caller->rip - 1);
+    print_trace(exception != NULL ? exception->rbp : caller->rbp);
+    end_machine();
+}
+
+/* System V ABI, AMD64 supplement, "Variable Argument Lists". */
+struct argument_list {
+    uint32_t general_offset; /* of the next argument in `saved`, bytes */
+    uint32_t vector_offset;
+    const void *on_stack;
+    const void *saved; /* rdi, rsi, rdx, rcx, r8, r9 */
+};
+
+_Static_assert(sizeof(va_list) == sizeof(struct argument_list), "System V va_list");
+
+_Noreturn void panic_captured(const struct frame *caller, const void *stack_arguments);
+
+/* Second half of panic(): `caller` holds the registers at the call, the arguments among them. */
+_Noreturn void panic_captured(const struct frame *caller, const void *stack_arguments)
+{
+    const uint64_t saved[REGISTER_ARGUMENTS] = {caller->rdi, caller->rsi, caller->rdx,
+                                                caller->rcx, caller->r8,  caller->r9};
+    const struct argument_list made = {sizeof(uint64_t), sizeof(saved), stack_arguments, saved};
+    va_list arguments;
+    memcpy(&arguments, &made, sizeof(made));
+    report(caller, (const char *)(uintptr_t)caller->rdi, arguments);
 }

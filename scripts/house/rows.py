@@ -11,7 +11,7 @@ TABLES = [
     ("sim/core/trace.def", r'TRACE_POINT\((\w+), "([\w-]+)"', r"\bTRACE_{0}\b|(?<![\w-]){1}(?![\w-])", ["tests/"]),
     ("sim/machine/counter.def", r'COUNTER\((\w+), "([\w-]+)"', r"\bCOUNTER_{0}\b|(?<![\w-]){1}(?![\w-])", ["tests/"]),
     ("sim/machine/effect.def", r"EFFECT\((\w+)", r"\bEFFECT_{0}\b", ["tests/"]),
-    ("sim/machine/board.def", r"DEVICE\([^,]+, (\w+)", r"\b{0}_(?:init|create)\b", ["tests/unit/"]),
+    ("sim/machine/config.def", r'CONFIG\((\w+), "([\w-]+)"', r"(?<![\w-]){1}(?![\w-])", ["tests/"]),
     ("sim/script/binding.def", r'BINDING\("(\w+)"', r":{0}\b\s*[\(\"'{{]", ["tests/", "scenarios/"]),
     ("sim/main/names_options.def", r'NAME\("([\w-]+)"', r"(?<![\w-]){0}(?![\w-])", ["tests/"]),
     ("sim/main/names_commands.def", r'NAME\("([\w-]+)"', r"orrery\W+{0}(?![\w-])", ["tests/e2e/"]),

@@ -77,7 +77,7 @@ bool apic_bus_msi(struct apic_bus *b, uint64_t address, uint32_t data, uint64_t 
 /* Adds a fault for a delivery yet to come. Fails (false) when the table is full or the number has passed. */
 bool apic_bus_add_fault(struct apic_bus *b, const struct apic_bus_fault *fault);
 
-/* The register page of all local APICs (dev is the apic_bus): bus_cx.cpu selects one. For LAPIC_DEFAULT_BASE,
+/* The register page of all local APICs (dev is the apic_bus): bus_cx.cpu selects one. For LAPIC_BASE,
  * 4096 bytes. An access in LAPIC_DISABLED or LAPIC_X2APIC mode finds nothing: all ones. */
 extern const struct device_ops apic_bus_mmio_ops;
 

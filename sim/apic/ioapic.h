@@ -5,10 +5,10 @@
 
 #include "apic/apic_message.h"
 #include "core/device.h"
+#include "core/pc_map.h"
 
-#define IOAPIC_PINS         24u
-#define IOAPIC_DEFAULT_BASE UINT64_C(0xfec00000)
-#define IOAPIC_SIZE_BYTES   4096u
+#define IOAPIC_PINS       24u
+#define IOAPIC_SIZE_BYTES 4096u
 
 enum ioapic_register {
     IOAPIC_ID = 0x00,

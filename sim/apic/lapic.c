@@ -370,7 +370,7 @@ void lapic_init_reset(struct lapic *l, uint64_t now_cycles)
 
 void lapic_reset(struct lapic *l, uint64_t now_cycles)
 {
-    l->apic_base = LAPIC_DEFAULT_BASE | APIC_BASE_EN | (l->config.bsp ? APIC_BASE_BSP : 0);
+    l->apic_base = LAPIC_BASE | APIC_BASE_EN | (l->config.bsp ? APIC_BASE_BSP : 0);
     l->tsc_offset = 0;
     lapic_reset_registers(l, now_cycles);
 }

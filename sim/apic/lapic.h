@@ -11,13 +11,13 @@
 #include "apic/apic_message.h"
 #include "core/device.h"
 #include "core/event.h"
+#include "core/pc_map.h"
 #include "core/trace.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#define LAPIC_DEFAULT_BASE UINT64_C(0xfee00000)
-#define LAPIC_BUS_HZ       UINT64_C(1000000000)
+#define LAPIC_BUS_HZ UINT64_C(1000000000)
 
 #define MSR_APIC_BASE    0x01bu
 #define MSR_TSC_DEADLINE 0x6e0u
@@ -82,7 +82,7 @@ enum lapic_result {
     LAPIC_OK,
     LAPIC_GP,          /* #GP(0) */
     LAPIC_STALL,       /* the command register still waits for the bus: run the instruction again later */
-    LAPIC_NOT_MODELLED /* moving the register page away from LAPIC_DEFAULT_BASE */
+    LAPIC_NOT_MODELLED /* moving the register page away from LAPIC_BASE */
 };
 
 /* To the CPU. All are edges, in the total order of the machine; any may be NULL. */

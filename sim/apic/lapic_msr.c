@@ -138,7 +138,7 @@ static enum lapic_result write_apic_base(struct lapic *l, uint64_t value, uint64
     if (!base_is_legal(l, value)) {
         return LAPIC_GP;
     }
-    if (align_down(value, PAGE_SIZE_BYTES) != LAPIC_DEFAULT_BASE) {
+    if (align_down(value, PAGE_SIZE_BYTES) != LAPIC_BASE) {
         return LAPIC_NOT_MODELLED;
     }
     enum lapic_mode from = lapic_mode(l), to = base_mode(value);

@@ -172,8 +172,8 @@ static const uint8_t *saved_pages(const struct ram *r, struct state_buffer *b, u
     uint64_t next = 0;
     for (uint64_t i = 0; pages && i < *count; i++) {
         uint64_t page = load_le64(pages + i * SAVED_PAGE_BYTES);
-        bool good = page >= next && page < ram_pages(r) &&
-                    ram_contains(r, phys(page << PAGE_SHIFT), PAGE_SIZE_BYTES);
+        bool good =
+            page >= next && page < ram_pages(r) && ram_contains(r, phys(page << PAGE_SHIFT), PAGE_SIZE_BYTES);
         if (!good) {
             return NULL;
         }

@@ -79,7 +79,8 @@ enum flow control_write_efer(struct cpu *cpu, uint64_t value)
     const uint64_t ignored = UINT64_C(0xfe);
     uint64_t changed = value ^ cpu->efer;
     bool lme_changes = (changed & EFER_LME) != 0;
-    if ((value & ~(writable | ignored | EFER_LMA)) || (changed & EFER_LMA) || (lme_changes && (cpu->cr0 & CR0_PG))) {
+    if ((value & ~(writable | ignored | EFER_LMA)) || (changed & EFER_LMA) ||
+        (lme_changes && (cpu->cr0 & CR0_PG))) {
         return gp0(cpu);
     }
     cpu->efer = (value & writable) | (cpu->efer & EFER_LMA);

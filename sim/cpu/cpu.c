@@ -370,8 +370,6 @@ static void derive(struct cpu *cpu)
     struct ram *ram = &cpu->bus->ram;
     cpu_update_mode(cpu);
     cpu->fetch = latch;
-    mem_drop_host_entries(cpu);
-    cpu_drop_code(cpu);
     cpu->step_block = NULL;
     cpu->link_from = NULL;
     cpu->exit_insn = NULL;

@@ -57,7 +57,8 @@ struct table_reg {
 struct fault {
     uint8_t vector;
     bool has_error;
-    bool soft; /* INT n, INT3, INTO: rip pushed is the next instruction's */
+    bool soft; /* INT n, INT3, INTO, INT1: rip pushed is the next instruction's */
+    bool int1; /* INT1: soft, but no gate privilege guards it */
     uint32_t error;
     uint64_t cr2; /* #PF: the linear address */
     uint64_t dr6; /* #DB: bits to set */

@@ -319,7 +319,7 @@ static bool sets_rf(const struct fault *f, enum event_source source)
 /* Registers that tell the handler more; set before the delivery, whatever comes of it. */
 static void note_registers(struct cpu *cpu, const struct fault *f, enum event_source source)
 {
-    if (source != EVENT_FAULT || f->soft) {
+    if (source != EVENT_FAULT) {
         return;
     }
     if (f->vector == VECTOR_PF) {
@@ -341,6 +341,13 @@ static void tell(struct cpu *cpu, const struct fault *f, enum event_source sourc
     }
 }
 
+/* RFLAGS as pushed: RF keeps a fault's instruction from its breakpoint; a software interrupt has completed. */
+static uint64_t flags_image(const struct cpu *cpu, const struct fault *f, enum event_source source)
+{
+    uint64_t rflags = cpu_rflags(cpu) & ~(f->soft ? RFLAGS_RF : 0);
+    return rflags | (sets_rf(f, source) ? RFLAGS_RF : 0);
+}
+
 static enum flow deliver_once(struct cpu *cpu, const struct fault *f, enum event_source source,
                               uint64_t return_rip)
 {
@@ -349,7 +356,7 @@ static enum flow deliver_once(struct cpu *cpu, const struct fault *f, enum event
         .soft = source == EVENT_SOFT,
         .has_error = f->has_error,
         .error = f->error,
-        .flags_image = cpu_rflags(cpu) | (sets_rf(f, source) ? RFLAGS_RF : 0),
+        .flags_image = flags_image(cpu, f, source),
         .return_rip = return_rip,
     };
     note_registers(cpu, f, source);
@@ -385,7 +392,7 @@ enum flow exception_deliver(struct cpu *cpu, const struct fault *fault, enum eve
 {
     struct fault f = *fault;
     if (f.soft) {
-        source = EVENT_SOFT;
+        source = f.int1 ? EVENT_FAULT : EVENT_SOFT;
     }
     if (source == EVENT_NMI) {
         cpu->nmi_blocked = true;

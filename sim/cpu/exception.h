@@ -14,7 +14,7 @@ enum event_source { EVENT_FAULT, EVENT_EXTERNAL, EVENT_NMI, EVENT_SOFT };
  * be the offset of the instruction (or the boundary): a fault met during the delivery pushes that. Charges
  * nothing; returns FLOW_JUMP when a handler was entered, FLOW_STOP when it is not modelled; on a triple fault
  * sets activity CPU_SHUTDOWN (FLOW_JUMP). Sets CR2 (#PF), DR6 (#DB) and NMI blocking (EVENT_NMI). fault->soft
- * counts as EVENT_SOFT. */
+ * counts as EVENT_SOFT, INT1 as EVENT_FAULT. */
 enum flow exception_deliver(struct cpu *cpu, const struct fault *fault, enum event_source source,
                             uint64_t return_rip);
 

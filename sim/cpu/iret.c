@@ -32,7 +32,7 @@ static uint64_t iret_flags_mask(const struct cpu *cpu, unsigned size_bytes)
         mask |= RFLAGS_IF;
     }
     if (cpu->cpl == 0) {
-        mask |= RFLAGS_IOPL | (size_bytes > 2 ? RFLAGS_VIF | RFLAGS_VIP : 0);
+        mask |= RFLAGS_IOPL | (size_bytes > 2 && (cpu->cr0 & CR0_PE) ? RFLAGS_VIF | RFLAGS_VIP : 0);
     }
     return mask;
 }

@@ -173,13 +173,13 @@ static const struct msr_row msr_rows[] = {
      .writable = (writable_),                                                            \
      .unbuilt = (unbuilt_),                                                              \
      .check = (check_)},
-#define MSR_LOW(number_, name_, feature_, field_)   \
-    {.number = (number_),                           \
-     .feature = (feature_),                         \
-     .name = #name_,                                \
-     .offset = offsetof(struct cpu_msrs, field_),   \
-     .writable = UINT32_MAX,                        \
-     .ignored = ~(uint64_t)UINT32_MAX,              \
+#define MSR_LOW(number_, name_, feature_, field_) \
+    {.number = (number_),                         \
+     .feature = (feature_),                       \
+     .name = #name_,                              \
+     .offset = offsetof(struct cpu_msrs, field_), \
+     .writable = UINT32_MAX,                      \
+     .ignored = ~(uint64_t)UINT32_MAX,            \
      .check = any_value},
 #define MSR_HOOK(number_, name_, feature_, read_, write_) \
     {.number = (number_), .feature = (feature_), .name = #name_, .read = (read_), .write = (write_)},

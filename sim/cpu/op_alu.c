@@ -119,6 +119,40 @@ op_fn *op_find_alu(enum op_alu alu, enum op_shape shape, enum op_width w, bool f
     return table[alu][w][flags][shape];
 }
 
+/* ---- AH, CH, DH, BH with an immediate ---- */
+
+#define HIGH(name, sem)                                                              \
+    OP_HANDLER(op_##name##_high)                                                     \
+    {                                                                                \
+        uint64_t whole = cpu->gpr[op->dst];                                          \
+        uint64_t r = sem(cpu, whole >> 8 & 0xff, (uint64_t)op->imm & 0xff, 8, true); \
+        cpu->gpr[op->dst] = (whole & ~UINT64_C(0xff00)) | r << 8;                    \
+        OP_NEXT;                                                                     \
+    }
+#define HIGH_COMPARE(name, sem)                                                     \
+    OP_HANDLER(op_##name##_high)                                                    \
+    {                                                                               \
+        sem(cpu, cpu->gpr[op->dst] >> 8 & 0xff, (uint64_t)op->imm & 0xff, 8, true); \
+        OP_NEXT;                                                                    \
+    }
+
+HIGH(add, sem_add)
+HIGH(or, sem_or)
+HIGH(and, sem_and)
+HIGH(sub, sem_sub)
+HIGH(xor, sem_xor)
+HIGH_COMPARE(cmp, sem_sub)
+HIGH_COMPARE(test, sem_and)
+
+op_fn *op_find_alu_high(enum op_alu alu)
+{
+    static op_fn *const table[ALU_COUNT] = {
+        [ALU_ADD] = op_add_high, [ALU_OR] = op_or_high,   [ALU_AND] = op_and_high,   [ALU_SUB] = op_sub_high,
+        [ALU_XOR] = op_xor_high, [ALU_CMP] = op_cmp_high, [ALU_TEST] = op_test_high,
+    };
+    return table[alu];
+}
+
 /* ---- one operand ---- */
 
 #define UNARY(name, w, fl, suffix)                                                    \
@@ -155,6 +189,42 @@ op_fn *op_find_unary(enum op_unary unary, enum op_width w, bool flags)
         [UNARY_NOT] = UNARY_ROW(not ),
     };
     return table[unary][w][flags];
+}
+
+/* Of memory, always with flags. */
+#define UNARY_MEMORY(name, w, ea)                                \
+    OP_HANDLER(op_##name##_m_##ea##w)                            \
+    {                                                            \
+        OP_HOST_WRITE(p, op_address_##ea(cpu, op), w)            \
+        op_store(p, sem_##name(cpu, op_load(p, w), w, true), w); \
+        OP_NEXT;                                                 \
+    }
+#define UNARY_MEMORIES(name)                                                                               \
+    UNARY_MEMORY(name, 8, b)                                                                               \
+    UNARY_MEMORY(name, 8, x) UNARY_MEMORY(name, 32, b) UNARY_MEMORY(name, 32, x) UNARY_MEMORY(name, 64, b) \
+        UNARY_MEMORY(name, 64, x)
+
+UNARY_MEMORIES(inc)
+UNARY_MEMORIES(dec)
+UNARY_MEMORIES(neg)
+UNARY_MEMORIES(not )
+
+#define UNARY_MEMORY_ROW(name)                               \
+    {                                                        \
+        [WIDTH_8] = {op_##name##_m_b8, op_##name##_m_x8},    \
+        [WIDTH_32] = {op_##name##_m_b32, op_##name##_m_x32}, \
+        [WIDTH_64] = {op_##name##_m_b64, op_##name##_m_x64}, \
+    }
+
+op_fn *op_find_unary_memory(enum op_unary unary, enum op_width w, bool index)
+{
+    static op_fn *const table[UNARY_COUNT][WIDTH_COUNT][2] = {
+        [UNARY_INC] = UNARY_MEMORY_ROW(inc),
+        [UNARY_DEC] = UNARY_MEMORY_ROW(dec),
+        [UNARY_NEG] = UNARY_MEMORY_ROW(neg),
+        [UNARY_NOT] = UNARY_MEMORY_ROW(not ),
+    };
+    return table[unary][w][index];
 }
 
 /* ---- shifts and products ---- */

@@ -143,17 +143,17 @@ EACH_CC(ONE_REG, dec, sem_dec, 32)
 EACH_CC(ONE_REG, dec, sem_dec, 64)
 
 /* A load into a register whose value is compared at once: op is the load, op + 1 the fused comparison. */
-#define LOAD_COMPARE(cc, ea, w)                                          \
-    OP_HANDLER(op_load_##ea##w##_cmp_##cc)                               \
-    {                                                                    \
-        OP_HOST_READ(p, op_address_##ea(cpu, op), w)                     \
-        uint64_t v = op_load(p, w);                                      \
-        op_set_reg(cpu, op->dst, v, w);                                  \
-        op++;                                                            \
+#define LOAD_COMPARE(cc, ea, w)                                           \
+    OP_HANDLER(op_load_##ea##w##_cmp_##cc)                                \
+    {                                                                     \
+        OP_HOST_READ(p, op_address_##ea(cpu, op), w)                      \
+        uint64_t v = op_load(p, w);                                       \
+        op_set_reg(cpu, op->dst, v, w);                                   \
+        op++;                                                             \
         uint64_t a = op->dst == op[-1].dst ? v : op_reg(cpu, op->dst, w); \
         uint64_t b = op->src == op[-1].dst ? v : op_reg(cpu, op->src, w); \
-        sem_sub(cpu, a, b, w, true);                                     \
-        JUMP(BY_DIFFERENCE(cc, w))                                       \
+        sem_sub(cpu, a, b, w, true);                                      \
+        JUMP(BY_DIFFERENCE(cc, w))                                        \
     }
 EACH_CC(LOAD_COMPARE, b, 32)
 EACH_CC(LOAD_COMPARE, x, 32)

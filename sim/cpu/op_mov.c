@@ -84,6 +84,17 @@ EXTEND(sign8_64, 8, bits_sext(v, 8))
 EXTEND(sign16_64, 16, bits_sext(v, 16))
 EXTEND(sign32_64, 32, bits_sext(v, 32))
 
+OP_HANDLER(op_zero_high)
+{
+    cpu->gpr[op->dst] = cpu->gpr[op->src] >> 8 & 0xff;
+    OP_NEXT;
+}
+
+op_fn *op_find_zero_high(void)
+{
+    return op_zero_high;
+}
+
 #define EXTEND_ROW(name)                                                                              \
     {                                                                                                 \
         [SHAPE_RR] = op_##name##_rr, [SHAPE_RM_B] = op_##name##_rm_b, [SHAPE_RM_X] = op_##name##_rm_x \

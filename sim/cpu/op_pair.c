@@ -40,35 +40,45 @@
 #define BY_SRC    (n->src == reg)
 #define BY_BASE   (n->base == reg)
 #define BY_EITHER (n->base == reg || n->index == reg)
-#define USE_MOV         cpu->gpr[n->dst] = v;
-#define USE_LEA         cpu->gpr[n->dst] = v + (uint64_t)n->disp;
-#define USE_LEA_X                                                              \
-    uint64_t base = n->base == op->dst ? v : cpu->gpr[n->base];                \
-    uint64_t index = n->index == op->dst ? v : cpu->gpr[n->index];             \
+#define USE_MOV   cpu->gpr[n->dst] = v;
+#define USE_LEA   cpu->gpr[n->dst] = v + (uint64_t)n->disp;
+#define USE_LEA_X                                                  \
+    uint64_t base = n->base == op->dst ? v : cpu->gpr[n->base];    \
+    uint64_t index = n->index == op->dst ? v : cpu->gpr[n->index]; \
     cpu->gpr[n->dst] = base + (index << n->scale) + (uint64_t)n->disp;
 #define USE_RR(sem, fl) cpu->gpr[n->dst] = sem(cpu, v, cpu->gpr[n->src], 64, fl);
 #define USE_RI(sem, fl) cpu->gpr[n->dst] = sem(cpu, v, (uint64_t)(int64_t)n->imm, 64, fl);
 #define USE_SH(sem, fl) cpu->gpr[n->dst] = sem(cpu, v, (uint64_t)n->imm & 63, 64, fl);
 
-#define SECOND_FLAGS(DO, fl, suffix, ...)                                                                         \
-    DO(add_rr##suffix, op_find_alu(ALU_ADD, SHAPE_RR, WIDTH_64, fl), BY_DST, USE_RR(sem_add, fl), __VA_ARGS__)       \
-    DO(add_ri##suffix, op_find_alu(ALU_ADD, SHAPE_RI, WIDTH_64, fl), BY_DST, USE_RI(sem_add, fl), __VA_ARGS__)       \
-    DO(sub_rr##suffix, op_find_alu(ALU_SUB, SHAPE_RR, WIDTH_64, fl), BY_DST, USE_RR(sem_sub, fl), __VA_ARGS__)       \
-    DO(xor_rr##suffix, op_find_alu(ALU_XOR, SHAPE_RR, WIDTH_64, fl), BY_DST, USE_RR(sem_xor, fl), __VA_ARGS__)       \
-    DO(or_rr##suffix, op_find_alu(ALU_OR, SHAPE_RR, WIDTH_64, fl), BY_DST, USE_RR(sem_or, fl), __VA_ARGS__)          \
-    DO(and_rr##suffix, op_find_alu(ALU_AND, SHAPE_RR, WIDTH_64, fl), BY_DST, USE_RR(sem_and, fl), __VA_ARGS__)       \
-    DO(and_ri##suffix, op_find_alu(ALU_AND, SHAPE_RI, WIDTH_64, fl), BY_DST, USE_RI(sem_and, fl), __VA_ARGS__)       \
-    DO(shl_ri##suffix, op_find_shift(SHIFT_SHL, false, WIDTH_64, fl), BY_DST, USE_SH(sem_shl, fl), __VA_ARGS__)      \
-    DO(shr_ri##suffix, op_find_shift(SHIFT_SHR, false, WIDTH_64, fl), BY_DST, USE_SH(sem_shr, fl), __VA_ARGS__)      \
+#define SECOND_FLAGS(DO, fl, suffix, ...)                                                                   \
+    DO(add_rr##suffix, op_find_alu(ALU_ADD, SHAPE_RR, WIDTH_64, fl), BY_DST, USE_RR(sem_add, fl),           \
+       __VA_ARGS__)                                                                                         \
+    DO(add_ri##suffix, op_find_alu(ALU_ADD, SHAPE_RI, WIDTH_64, fl), BY_DST, USE_RI(sem_add, fl),           \
+       __VA_ARGS__)                                                                                         \
+    DO(sub_rr##suffix, op_find_alu(ALU_SUB, SHAPE_RR, WIDTH_64, fl), BY_DST, USE_RR(sem_sub, fl),           \
+       __VA_ARGS__)                                                                                         \
+    DO(xor_rr##suffix, op_find_alu(ALU_XOR, SHAPE_RR, WIDTH_64, fl), BY_DST, USE_RR(sem_xor, fl),           \
+       __VA_ARGS__)                                                                                         \
+    DO(or_rr##suffix, op_find_alu(ALU_OR, SHAPE_RR, WIDTH_64, fl), BY_DST, USE_RR(sem_or, fl), __VA_ARGS__) \
+    DO(and_rr##suffix, op_find_alu(ALU_AND, SHAPE_RR, WIDTH_64, fl), BY_DST, USE_RR(sem_and, fl),           \
+       __VA_ARGS__)                                                                                         \
+    DO(and_ri##suffix, op_find_alu(ALU_AND, SHAPE_RI, WIDTH_64, fl), BY_DST, USE_RI(sem_and, fl),           \
+       __VA_ARGS__)                                                                                         \
+    DO(shl_ri##suffix, op_find_shift(SHIFT_SHL, false, WIDTH_64, fl), BY_DST, USE_SH(sem_shl, fl),          \
+       __VA_ARGS__)                                                                                         \
+    DO(shr_ri##suffix, op_find_shift(SHIFT_SHR, false, WIDTH_64, fl), BY_DST, USE_SH(sem_shr, fl),          \
+       __VA_ARGS__)                                                                                         \
     DO(imul##suffix, op_find_imul(SHAPE_RR, false, WIDTH_64, fl), BY_DST, USE_RR(sem_imul, fl), __VA_ARGS__)
 
-#define EACH_SECOND(DO, ...)                                                                                    \
-    SECOND_FLAGS(DO, false, , __VA_ARGS__)                                                                      \
-    SECOND_FLAGS(DO, true, _f, __VA_ARGS__)                                                                     \
-    DO(rol_ri, op_find_shift(SHIFT_ROL, false, WIDTH_64, false), BY_DST, USE_SH(sem_rol, false), __VA_ARGS__)      \
-    DO(sar_ri, op_find_shift(SHIFT_SAR, false, WIDTH_64, false), BY_DST, USE_SH(sem_sar, false), __VA_ARGS__)      \
-    DO(mov_rr, op_find_mov(SHAPE_RR, WIDTH_64), BY_SRC, USE_MOV, __VA_ARGS__)                                      \
-    DO(lea_b, op_find_lea(false, WIDTH_64), BY_BASE, USE_LEA, __VA_ARGS__) \
+#define EACH_SECOND(DO, ...)                                                                     \
+    SECOND_FLAGS(DO, false, , __VA_ARGS__)                                                       \
+    SECOND_FLAGS(DO, true, _f, __VA_ARGS__)                                                      \
+    DO(rol_ri, op_find_shift(SHIFT_ROL, false, WIDTH_64, false), BY_DST, USE_SH(sem_rol, false), \
+       __VA_ARGS__)                                                                              \
+    DO(sar_ri, op_find_shift(SHIFT_SAR, false, WIDTH_64, false), BY_DST, USE_SH(sem_sar, false), \
+       __VA_ARGS__)                                                                              \
+    DO(mov_rr, op_find_mov(SHAPE_RR, WIDTH_64), BY_SRC, USE_MOV, __VA_ARGS__)                    \
+    DO(lea_b, op_find_lea(false, WIDTH_64), BY_BASE, USE_LEA, __VA_ARGS__)                       \
     DO(lea_x, op_find_lea(true, WIDTH_64), BY_EITHER, USE_LEA_X, __VA_ARGS__)
 
 /* The second may read v through another field as well, so the first's register is written before. */
@@ -106,9 +116,9 @@ static unsigned first_of(const struct op *op)
 /* What n is as the second of a pair that goes on with register reg, or SECOND_COUNT. */
 static unsigned second_of(const struct op *n, unsigned reg)
 {
-#define SECOND_TEST(second, second_run, reads, use, ...)          \
-    if (n->run == (second_run)) {                                 \
-        return (reads) ? SECOND_##second : SECOND_COUNT;  \
+#define SECOND_TEST(second, second_run, reads, use, ...) \
+    if (n->run == (second_run)) {                        \
+        return (reads) ? SECOND_##second : SECOND_COUNT; \
     }
     EACH_SECOND(SECOND_TEST, )
     return SECOND_COUNT;
@@ -117,7 +127,7 @@ static unsigned second_of(const struct op *n, unsigned reg)
 op_fn *op_find_pair(const struct op *op)
 {
 #define PAIR_ENTRY(second, second_run, reads, use, first, ...) [SECOND_##second] = op_##first##_##second,
-#define PAIR_ROW(first, first_run, make, ...) [FIRST_##first] = {EACH_SECOND(PAIR_ENTRY, first, )},
+#define PAIR_ROW(first, first_run, make, ...)                  [FIRST_##first] = {EACH_SECOND(PAIR_ENTRY, first, )},
     static op_fn *const table[FIRST_COUNT][SECOND_COUNT] = {EACH_FIRST(PAIR_ROW, )};
     unsigned first = first_of(op);
     if (first == FIRST_COUNT) {

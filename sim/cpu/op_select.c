@@ -199,22 +199,29 @@ static op_fn *choose_alu(struct op *op, const struct insn *in, uint64_t next_rip
 {
     int alu = alu_of(in->mnemonic);
     struct form f = two_operands(in, 0, 1);
-    if (alu < 0 || !f.ok) {
+    bool high = in->op[0].kind == OPERAND_HIGH8 && in->op[1].kind == OPERAND_IMM;
+    if (alu < 0 || !(f.ok || high)) {
         return NULL;
     }
     put_operands(op, in, 0, 1, next_rip);
     c->use = alu == ALU_ADC || alu == ALU_SBB ? FLAGS_READ : FLAGS_WRITTEN;
-    return op_find_alu((enum op_alu)alu, f.shape, f.width, c->live);
+    return high ? op_find_alu_high((enum op_alu)alu)
+                : op_find_alu((enum op_alu)alu, f.shape, f.width, c->live);
 }
 
-static op_fn *choose_unary(struct op *op, const struct insn *in, struct choice *c)
+static op_fn *choose_unary(struct op *op, const struct insn *in, uint64_t next_rip, struct choice *c)
 {
     int unary = unary_of(in->mnemonic);
-    if (unary < 0 || in->op[0].kind != OPERAND_GPR) {
+    bool memory = in->op[0].kind == OPERAND_MEM && plain_memory(in);
+    if (unary < 0 || !(memory || in->op[0].kind == OPERAND_GPR)) {
         return NULL;
     }
-    op->dst = in->op[0].reg;
     c->use = unary == UNARY_NEG ? FLAGS_WRITTEN : unary == UNARY_NOT ? FLAGS_UNTOUCHED : FLAGS_KEPT;
+    if (memory) {
+        put_address(op, in, next_rip);
+        return op_find_unary_memory((enum op_unary)unary, width_of(in->op[0].size_bytes), has_index(in));
+    }
+    op->dst = in->op[0].reg;
     return op_find_unary((enum op_unary)unary, width_of(in->op[0].size_bytes), c->live);
 }
 
@@ -266,6 +273,11 @@ static op_fn *choose_extend(struct op *op, const struct insn *in, uint64_t next_
 {
     bool sign = in->mnemonic != ZYDIS_MNEMONIC_MOVZX;
     struct form f = two_operands(in, 0, 1);
+    if (in->op[1].kind == OPERAND_HIGH8 && !sign && in->op[0].size_bytes >= 4) {
+        op->dst = in->op[0].reg;
+        op->src = in->op[1].reg;
+        return op_find_zero_high();
+    }
     if (!f.ok) {
         return NULL;
     }
@@ -358,7 +370,7 @@ static op_fn *choose(struct op *op, const struct insn *in, uint64_t next_rip, st
     }
     c->leaves = has_memory(in) && in->mnemonic != ZYDIS_MNEMONIC_LEA && in->mnemonic != ZYDIS_MNEMONIC_NOP;
     if ((run = choose_move(op, in, next_rip, c)) != NULL || (run = choose_alu(op, in, next_rip, c)) != NULL ||
-        (run = choose_unary(op, in, c)) != NULL || (run = choose_shift(op, in, c)) != NULL ||
+        (run = choose_unary(op, in, next_rip, c)) != NULL || (run = choose_shift(op, in, c)) != NULL ||
         (run = choose_imul(op, in, next_rip, c)) != NULL) {
         return run;
     }

@@ -34,12 +34,18 @@ enum op_unary { UNARY_INC, UNARY_DEC, UNARY_NEG, UNARY_NOT, UNARY_COUNT };
 enum op_shift { SHIFT_SHL, SHIFT_SHR, SHIFT_SAR, SHIFT_ROL, SHIFT_ROR, SHIFT_COUNT };
 
 op_fn *op_find_alu(enum op_alu alu, enum op_shape shape, enum op_width w, bool flags);
+/* AH, CH, DH or BH (dst 0 to 3) with an immediate; with flags. */
+op_fn *op_find_alu_high(enum op_alu alu);
 op_fn *op_find_unary(enum op_unary unary, enum op_width w, bool flags);
+/* Of [base + disp] or [base + index * scale + disp]; with flags. */
+op_fn *op_find_unary_memory(enum op_unary unary, enum op_width w, bool index);
 op_fn *op_find_shift(enum op_shift shift, bool by_cl, enum op_width w, bool flags);
 op_fn *op_find_imul(enum op_shape shape, bool three, enum op_width w, bool flags);
 op_fn *op_find_mov(enum op_shape shape, enum op_width w);
 /* MOVZX and MOVSX from width `from`; to 64 bits (sign only) or 32. */
 op_fn *op_find_extend(bool sign, enum op_shape shape, enum op_width from, enum op_width to);
+/* MOVZX of AH, CH, DH or BH (src 0 to 3) to 32 bits. */
+op_fn *op_find_zero_high(void);
 op_fn *op_find_lea(bool index, enum op_width w);
 op_fn *op_find_setcc(unsigned cc);
 op_fn *op_find_cmov(unsigned cc, enum op_width w);

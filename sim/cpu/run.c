@@ -210,8 +210,8 @@ static enum flow run_insn(struct cpu *cpu, const struct insn *insn)
         cpu->rip = insn_next_rip(cpu, insn);
     }
     cpu->retired += flow != FLOW_REPEAT;
-    if (rflags & RFLAGS_TF) {
-        cpu->pending_db |= DR6_BS;
+    if ((rflags & RFLAGS_TF) && !(cpu->shadow & SHADOW_MOV_SS)) {
+        cpu->pending_db |= DR6_BS; /* a load of SS has no single-step trap of its own */
     }
     return flow;
 }

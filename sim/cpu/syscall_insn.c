@@ -106,7 +106,8 @@ enum flow exec_sysexit(struct cpu *cpu, const struct insn *insn)
 {
     (void)insn;
     uint64_t selector = cpu->msrs.sysenter_cs;
-    if (cpu->mode == MODE_REAL || cpu->cpl != 0) { /* comes first on the reference silicon, in long mode too */
+    if (cpu->mode == MODE_REAL ||
+        cpu->cpl != 0) { /* comes first on the reference silicon, in long mode too */
         return cpu_fault_code(cpu, VECTOR_GP, 0);
     }
     if (in_long_mode(cpu)) {

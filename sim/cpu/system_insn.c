@@ -3,7 +3,7 @@
  * maintenance, SWAPGS and the FS/GS bases, time, random numbers, CPUID, IF and AC, software interrupts.
  *
  * Source: AMD64 APM vol. 3, "System Instruction Reference"; vol. 2, "Software-Debug Resources".
- * Deviations: WBINVD and INVD find no cache to write back or lose; RDPMC finds no counter (#GP(0)); MWAIT
+ * Deviations: WBINVD and INVD find no cache to write back or lose; RDPMC is not modelled; MWAIT
  * has no extensions (CPUID 5: no interrupt break-event), so ECX must be 0.
  */
 
@@ -18,6 +18,8 @@
 #include "cpu/sys_insn.h"
 
 #include "apic/lapic.h"
+
+#define PERFORMANCE_COUNTERS 4u /* that every AMD64 processor has */
 
 static enum flow gp0(struct cpu *cpu)
 {
@@ -301,7 +303,10 @@ enum flow exec_rdpid(struct cpu *cpu, const struct insn *insn)
 enum flow exec_rdpmc(struct cpu *cpu, const struct insn *insn)
 {
     (void)insn;
-    return gp0(cpu);
+    if ((uint32_t)cpu->gpr[RCX] >= PERFORMANCE_COUNTERS || (cpu->cpl != 0 && !(cpu->cr4 & CR4_PCE))) {
+        return gp0(cpu);
+    }
+    return cpu_not_modelled(cpu, "RDPMC: performance counters");
 }
 
 static enum flow random_number(struct cpu *cpu, const struct insn *insn, enum cpuid_feature feature)
@@ -413,10 +418,9 @@ enum flow exec_into(struct cpu *cpu, const struct insn *insn)
     return flags_of(cpu) ? soft_interrupt(cpu, VECTOR_OF) : FLOW_NEXT;
 }
 
-/* INT1 is a trap that no gate privilege guards; delivered here because cpu->fault knows faults and INT n
- * only. */
 enum flow exec_int1(struct cpu *cpu, const struct insn *insn)
 {
-    struct fault f = {.vector = VECTOR_DB};
-    return exception_deliver(cpu, &f, EVENT_FAULT, insn_next_rip(cpu, insn));
+    (void)insn;
+    cpu->fault = (struct fault){.vector = VECTOR_DB, .soft = true, .int1 = true};
+    return FLOW_FAULT;
 }

@@ -265,8 +265,7 @@ enum flow exec_fxrstor(struct cpu *cpu, const struct insn *insn)
     if (flow != FLOW_NEXT) {
         return flow;
     }
-    if (!fx_address(cpu, insn, false, &a) ||
-        !mem_read_bytes(cpu, a, area, FX_AREA_BYTES)) {
+    if (!fx_address(cpu, insn, false, &a) || !mem_read_bytes(cpu, a, area, FX_AREA_BYTES)) {
         return FLOW_FAULT;
     }
     bool sse = (cpu->cr4 & CR4_OSFXSR) != 0;
@@ -335,8 +334,7 @@ static enum flow save(struct cpu *cpu, const struct insn *insn, enum xsave_kind 
     if (flow != FLOW_NEXT) {
         return flow;
     }
-    if (!xsave_address(cpu, insn, true, &a) ||
-        !mem_read(cpu, lin(a.v + XSAVE_HEADER_OFFSET), 8, &old)) {
+    if (!xsave_address(cpu, insn, true, &a) || !mem_read(cpu, lin(a.v + XSAVE_HEADER_OFFSET), 8, &old)) {
         return FLOW_FAULT;
     }
     struct xsave_plan plan = xsave_plan_make(&s, kind, requested_components(cpu), old);
@@ -367,8 +365,7 @@ enum flow exec_xrstor(struct cpu *cpu, const struct insn *insn)
     if (flow != FLOW_NEXT) {
         return flow;
     }
-    if (!xsave_address(cpu, insn, false, &a) ||
-        !mem_read_bytes(cpu, a, area, XSAVE_AREA_MIN_BYTES)) {
+    if (!xsave_address(cpu, insn, false, &a) || !mem_read_bytes(cpu, a, area, XSAVE_AREA_MIN_BYTES)) {
         return FLOW_FAULT;
     }
     if (!xrstor_load(&s, cpu->xcr0, requested_components(cpu), area)) {

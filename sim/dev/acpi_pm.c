@@ -18,10 +18,8 @@
 #include "core/clock.h"
 #include "dev/byte_ports.h"
 
-#define PM1_STATUS  0u
-#define PM1_ENABLE  2u
-#define PM1_CONTROL 4u
-#define PM_TIMER    8u
+#define PM1_STATUS 0u
+#define PM1_ENABLE 2u
 
 #define PM1_EVENTS            (ACPI_PM1_TMR | ACPI_PM1_GBL | ACPI_PM1_PWRBTN | ACPI_PM1_SLPBTN | ACPI_PM1_RTC)
 #define CONTROL_SLP_TYP_SHIFT 10
@@ -127,10 +125,10 @@ static uint8_t read_pm(const struct acpi_pm *a, unsigned offset, uint64_t now_cy
         return byte_of(a->pm1_status, offset & 1);
     case PM1_ENABLE:
         return byte_of(a->pm1_enable, offset & 1);
-    case PM1_CONTROL:
+    case ACPI_PM_CONTROL:
         return byte_of(a->pm1_control | ACPI_PM1_SCI_EN, offset & 1);
-    case PM_TIMER:
-    case PM_TIMER + 2:
+    case ACPI_PM_TIMER:
+    case ACPI_PM_TIMER + 2:
         return byte_of(timer_value(a, now_cycles), offset & 3);
     default:
         return 0;
@@ -147,7 +145,7 @@ static void write_pm(struct acpi_pm *a, unsigned offset, uint8_t value)
     case PM1_ENABLE:
         a->pm1_enable = with_byte(a->pm1_enable, odd, value) & PM1_EVENTS;
         break;
-    default: /* PM1_CONTROL is written whole, the timer is read-only */
+    default: /* ACPI_PM_CONTROL is written whole, the timer is read-only */
         break;
     }
 }
@@ -157,7 +155,7 @@ static uint8_t read_byte(void *dev, const struct bus_cx *cx, uint16_t port)
     struct acpi_pm *a = dev;
     note_flips(a, cx->now_cycles);
     unsigned pm = (unsigned)(port - a->config.base_port), gpe = (unsigned)(port - a->config.gpe0_port);
-    if (port == ACPI_RESET_PORT) {
+    if (port == RESET_PORT) {
         return a->reset_register;
     }
     if (pm < ACPI_PM_PORTS) {
@@ -174,7 +172,7 @@ static void write_byte(void *dev, const struct bus_cx *cx, uint16_t port, uint8_
     struct acpi_pm *a = dev;
     note_flips(a, cx->now_cycles);
     unsigned pm = (unsigned)(port - a->config.base_port), gpe = (unsigned)(port - a->config.gpe0_port);
-    if (port == ACPI_RESET_PORT) {
+    if (port == RESET_PORT) {
         write_reset(a, value, cx->now_cycles);
     } else if (pm < ACPI_PM_PORTS) {
         write_pm(a, pm, value);
@@ -210,9 +208,9 @@ static void acpi_port_write(void *dev, const struct bus_cx *cx, uint16_t port, u
 {
     struct acpi_pm *a = dev;
     unsigned offset = (unsigned)(port - a->config.base_port);
-    if (offset == PM1_CONTROL && size_bytes >= 2) {
+    if (offset == ACPI_PM_CONTROL && size_bytes >= 2) {
         write_control(a, (uint16_t)value, cx->now_cycles);
-    } else if (offset == PM1_CONTROL || offset == PM1_CONTROL + 1) {
+    } else if (offset == ACPI_PM_CONTROL || offset == ACPI_PM_CONTROL + 1) {
         write_control(a, with_byte(a->pm1_control, offset & 1, (uint8_t)value), cx->now_cycles);
     } else {
         byte_ports_write(write_byte, dev, cx, port, value, size_bytes);

@@ -6,11 +6,13 @@
 
 #include "core/device.h"
 #include "core/event.h"
+#include "core/pc_map.h"
 
 #define ACPI_PM_HZ       UINT64_C(3579545)
-#define ACPI_PM_PORTS    12u /* from base_port: PM1a_EVT +0, PM1a_CNT +4, PM_TMR +8 */
-#define ACPI_GPE0_PORTS  4u  /* from gpe0_port: 2 bytes of status, 2 of enable */
-#define ACPI_RESET_PORT  0xcf9u
+#define ACPI_PM_PORTS    12u   /* from base_port: PM1a_EVT, and */
+#define ACPI_PM_CONTROL  4u    /* PM1a_CNT */
+#define ACPI_PM_TIMER    8u    /* PM_TMR */
+#define ACPI_GPE0_PORTS  4u    /* from gpe0_port: 2 bytes of status, 2 of enable */
 #define ACPI_RESET_VALUE 0x06u /* what the FADT tells to write */
 
 #define ACPI_PM1_TMR    UINT16_C(0x0001) /* the same bits in status and enable */
@@ -48,7 +50,7 @@ void acpi_pm_init(struct acpi_pm *a, const struct acpi_pm_config *config, struct
                   const struct irq_line *sci, const struct request_line *request);
 void acpi_pm_reset(struct acpi_pm *a, uint64_t now_cycles);
 void acpi_pm_visit(struct acpi_pm *a, struct visitor *v);
-extern const struct device_ops acpi_pm_ops; /* the two port blocks and ACPI_RESET_PORT */
+extern const struct device_ops acpi_pm_ops; /* the two port blocks and RESET_PORT */
 
 /* From outside: the power button is pressed; a general-purpose event 0..15 happens. */
 void acpi_pm_power_button(struct acpi_pm *a, uint64_t now_cycles);

@@ -5,8 +5,7 @@
  * exists. */
 
 #include "core/device.h"
-
-#define DEBUG_CONSOLE_PORT 0xe9u
+#include "core/pc_map.h"
 
 struct debug_console {
     struct byte_sink out;

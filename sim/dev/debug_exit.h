@@ -4,8 +4,8 @@
 /* The debug exit port: a write ends the run. */
 
 #include "core/device.h"
+#include "core/pc_map.h"
 
-#define DEBUG_EXIT_PORT  0xf4u
 #define DEBUG_EXIT_PORTS 4u
 
 struct debug_exit {

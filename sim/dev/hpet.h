@@ -6,9 +6,8 @@
 #include "core/device.h"
 #include "core/event.h"
 
-#define HPET_DEFAULT_BASE UINT64_C(0xfed00000)
-#define HPET_SIZE_BYTES   1024u
-#define HPET_TIMERS_MAX   8u
+#define HPET_SIZE_BYTES 1024u
+#define HPET_TIMERS_MAX 8u
 
 #define HPET_HZ_10M UINT64_C(10000000)
 #define HPET_HZ_14M UINT64_C(14318180)

@@ -214,25 +214,12 @@ static void write_byte(void *dev, const struct bus_cx *cx, uint16_t port, uint8_
     update(k, cx->now_cycles);
 }
 
-static void set_reset_state(struct i8042 *k)
-{
-    k->command_byte = COMMAND_BYTE_NO_KEYBOARD | COMMAND_BYTE_NO_MOUSE;
-    k->output_port = 0xcc | OUTPUT_PORT_A20 | OUTPUT_PORT_RESET; /* the upper bits idle high */
-    k->port_a = PORT_A_A20;
-    k->output = k->awaits = 0;
-    k->output_full = k->output_is_aux = k->last_was_command = false;
-}
-
-void i8042_reset(struct i8042 *k, uint64_t now_cycles)
-{
-    set_reset_state(k);
-    update(k, now_cycles);
-}
-
 void i8042_init(struct i8042 *k, const struct i8042_wiring *wiring)
 {
     *k = (struct i8042){.wiring = *wiring, .a20_level = true};
-    set_reset_state(k);
+    k->command_byte = COMMAND_BYTE_NO_KEYBOARD | COMMAND_BYTE_NO_MOUSE;
+    k->output_port = 0xcc | OUTPUT_PORT_A20 | OUTPUT_PORT_RESET; /* the upper bits idle high */
+    k->port_a = PORT_A_A20;
 }
 
 void i8042_visit(struct i8042 *k, struct visitor *v)

@@ -4,10 +4,7 @@
 /* The keyboard controller of a PC without a keyboard (ports 0x60, 0x64), and port 0x92: resets and A20. */
 
 #include "core/device.h"
-
-#define I8042_DATA_PORT    0x60u
-#define I8042_COMMAND_PORT 0x64u
-#define I8042_PORT_A       0x92u
+#include "core/pc_map.h"
 
 struct i8042_wiring {
     struct irq_line keyboard, mouse; /* IRQ 1 and 12 */
@@ -31,7 +28,6 @@ struct i8042 {
 };
 
 void i8042_init(struct i8042 *k, const struct i8042_wiring *wiring);
-void i8042_reset(struct i8042 *k, uint64_t now_cycles);
 void i8042_visit(struct i8042 *k, struct visitor *v);
 extern const struct device_ops i8042_ops; /* ports 0x60, 0x64, 0x92 */
 

@@ -63,12 +63,6 @@ void legacy_ports_init(struct legacy_ports *l)
     *l = (struct legacy_ports){0};
 }
 
-void legacy_ports_reset(struct legacy_ports *l, uint64_t now_cycles)
-{
-    (void)now_cycles;
-    legacy_ports_init(l);
-}
-
 void legacy_ports_visit(struct legacy_ports *l, struct visitor *v)
 {
     visit_array(v, "page", l->page, 1, LEGACY_PAGE_PORTS);

@@ -5,12 +5,10 @@
  * mechanism 1 with an empty bus. */
 
 #include "core/device.h"
+#include "core/pc_map.h"
 
-#define LEGACY_PAGE_PORT        0x80u /* 0x80..0x8f: 0x80 is the POST code */
-#define LEGACY_PAGE_PORTS       16u
-#define PCI_CONFIG_ADDRESS_PORT 0xcf8u /* claim this port alone: 0xcf9 is the reset register */
-#define PCI_CONFIG_DATA_PORT    0xcfcu /* 0xcfc..0xcff */
-#define PCI_CONFIG_DATA_PORTS   4u
+#define LEGACY_PAGE_PORTS     16u
+#define PCI_CONFIG_DATA_PORTS 4u
 
 struct legacy_ports {
     uint8_t page[LEGACY_PAGE_PORTS];
@@ -18,7 +16,6 @@ struct legacy_ports {
 };
 
 void legacy_ports_init(struct legacy_ports *l);
-void legacy_ports_reset(struct legacy_ports *l, uint64_t now_cycles);
 void legacy_ports_visit(struct legacy_ports *l, struct visitor *v);
 extern const struct device_ops legacy_ports_ops;
 

@@ -12,8 +12,7 @@
 
 #include "dev/byte_ports.h"
 
-#define CASCADE 2u
-#define NO_IRQ  8u
+#define NO_IRQ 8u
 
 #define ICW1_INIT 0x10u
 #define ICW1_LTIM 0x08u
@@ -79,7 +78,7 @@ static unsigned pending(const struct pic_chip *c, bool is_master)
         return irq;
     }
     /* Special fully nested mode: a higher request of the slave being served gets through. */
-    bool nested = is_master && (c->icw4 & ICW4_SFNM) && irq == CASCADE && in_service == CASCADE;
+    bool nested = is_master && (c->icw4 & ICW4_SFNM) && irq == IRQ_CASCADE && in_service == IRQ_CASCADE;
     return nested ? irq : NO_IRQ;
 }
 
@@ -96,7 +95,7 @@ static void set_line(struct pic_chip *c, unsigned irq, bool level)
 
 static void update(struct pic *p, uint64_t now_cycles)
 {
-    set_line(&p->master, CASCADE, pending(&p->slave, false) != NO_IRQ);
+    set_line(&p->master, IRQ_CASCADE, pending(&p->slave, false) != NO_IRQ);
     bool level = pending(&p->master, true) != NO_IRQ;
     if (level != p->intr_level) {
         p->intr_level = level;
@@ -107,7 +106,7 @@ static void update(struct pic *p, uint64_t now_cycles)
 void pic_set_irq(void *pic, unsigned irq, bool level, uint64_t now_cycles)
 {
     struct pic *p = pic;
-    if (irq >= PIC_IRQS || irq == CASCADE) {
+    if (irq >= ISA_INTERRUPTS || irq == IRQ_CASCADE) {
         return;
     }
     set_line(irq < 8 ? &p->master : &p->slave, irq & 7, level);
@@ -150,13 +149,13 @@ static void drop_intr(struct pic *p, uint64_t now_cycles)
 /* The slave is no longer asked: its request line to the master falls, and rises again if it has another. */
 static void pulse_cascade(struct pic *p)
 {
-    set_line(&p->master, CASCADE, false);
+    set_line(&p->master, IRQ_CASCADE, false);
 }
 
 uint8_t pic_acknowledge(struct pic *p, uint64_t now_cycles)
 {
     drop_intr(p, now_cycles);
-    bool cascaded = pending(&p->master, true) == CASCADE;
+    bool cascaded = pending(&p->master, true) == IRQ_CASCADE;
     unsigned irq = acknowledge_chip(&p->master, true);
     unsigned vector = p->master.base + irq;
     if (cascaded) {

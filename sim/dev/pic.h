@@ -4,11 +4,7 @@
 /* The two cascaded 8259A interrupt controllers of a PC, with their edge/level control registers. */
 
 #include "core/device.h"
-
-#define PIC_MASTER_PORT 0x20u  /* 0x20, 0x21 */
-#define PIC_SLAVE_PORT  0xa0u  /* 0xa0, 0xa1 */
-#define PIC_ELCR_PORT   0x4d0u /* 0x4d0, 0x4d1 */
-#define PIC_IRQS        16u
+#include "core/pc_map.h"
 
 struct pic_chip {
     uint8_t irr, isr, imr;

@@ -5,10 +5,9 @@
 
 #include "core/device.h"
 #include "core/event.h"
+#include "core/pc_map.h"
 
-#define PIT_HZ           UINT64_C(1193182)
-#define PIT_PORT         0x40u /* 0x40..0x43 */
-#define PIT_CONTROL_PORT 0x61u
+#define PIT_HZ UINT64_C(1193182)
 
 struct pit_channel {
     uint8_t mode;   /* 0..5 */

@@ -5,8 +5,8 @@
 
 #include "core/device.h"
 #include "core/event.h"
+#include "core/pc_map.h"
 
-#define RTC_PORT       0x70u
 #define RTC_CMOS_BYTES 128u
 #define RTC_CENTURY    0x32u /* the FADT's CENTURY field names this byte */
 

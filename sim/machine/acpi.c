@@ -188,7 +188,7 @@ static void fadt_ports_pc(struct aml *a)
     aml_u8(a, 2);
     aml_u8(a, 0);
     aml_u8(a, 4);
-    aml_u8(a, GPE0_BYTES);
+    aml_u8(a, ACPI_GPE0_PORTS);
     aml_zero(a, 3);
 }
 
@@ -206,7 +206,7 @@ static void fadt_x_blocks(struct aml *a, bool pc)
     aml_zero(a, 12);
     aml_zero(a, 12);
     gas(a, 1, 32, 3, PM_TIMER_PORT);
-    gas(a, 1, GPE0_BYTES * 8, 1, GPE0_PORT);
+    gas(a, 1, ACPI_GPE0_PORTS * 8, 1, GPE0_PORT);
     aml_zero(a, 12);
     aml_zero(a, 2 * 12); /* no sleep registers */
 }

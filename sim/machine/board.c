@@ -13,7 +13,6 @@
 #include "machine/machine.h"
 
 #define HPET_TIMERS    3u
-#define HPET_ROUTES    0x00f00000u /* I/O APIC pins 20..23 */
 #define CMOS_EQUIPMENT 0x14u
 #define CMOS_BASE_KIB  0x15u
 #define CMOS_EXT_KIB   0x17u
@@ -170,7 +169,9 @@ static void init_common(struct sim *s)
 static void init_i8042(struct sim *s)
 {
     struct i8042_wiring wiring = {
-        .keyboard = isa(s, 1), .mouse = isa(s, 12), .request = requests(s), /* A20 is always open: no line */
+        .keyboard = isa(s, IRQ_KEYBOARD),
+        .mouse = isa(s, IRQ_MOUSE),
+        .request = requests(s), /* A20 is always open: no line */
     };
     i8042_init(&s->board.i8042, &wiring);
     bus_add_ports(&s->bus, I8042_DATA_PORT, 1, &i8042_ops, &s->board.i8042);
@@ -180,7 +181,7 @@ static void init_i8042(struct sim *s)
 
 static void init_hpet(struct sim *s)
 {
-    struct hpet_config config = {HPET_TIMERS, HPET_HZ_10M, HPET_ROUTES};
+    struct hpet_config config = {HPET_TIMERS, HPET_HZ_10M, GSI_HPET};
     struct hpet_wiring wiring = {
         .ioapic = {ioapic_set_pin, &s->ioapic, 0},
         .legacy = {isa(s, IRQ_PIT), isa(s, IRQ_RTC)},
@@ -198,7 +199,7 @@ static void init_pm(struct sim *s)
     acpi_pm_init(&s->board.pm, &config, s->events, &sci, &request);
     bus_add_ports(&s->bus, PM1A_EVENT_PORT, ACPI_PM_PORTS, &acpi_pm_ops, &s->board.pm);
     bus_add_ports(&s->bus, GPE0_PORT, ACPI_GPE0_PORTS, &acpi_pm_ops, &s->board.pm);
-    bus_add_ports(&s->bus, ACPI_RESET_PORT, 1, &acpi_pm_ops, &s->board.pm);
+    bus_add_ports(&s->bus, RESET_PORT, 1, &acpi_pm_ops, &s->board.pm);
 }
 
 static void init_pc(struct sim *s)

@@ -1,10 +1,12 @@
 #ifndef ORRERY_MACHINE_LAYOUT_H
 #define ORRERY_MACHINE_LAYOUT_H
 
-/* The physical address map and the interrupt map of the boards. One fact, one place: devices are wired and
- * firmware tables are written from these. */
+/* The physical address map and the interrupt map of the boards: what every PC has (core/pc_map.h) and what these choose.
+ * One fact, one place: devices are wired and firmware tables are written from these. */
 
 #include "base/types.h"
+#include "core/pc_map.h"
+#include "dev/acpi_pm.h"
 
 /* RAM: 0 .. LOW_RAM_MAX and, for what does not fit, from HIGH_RAM_BASE. */
 #define LOW_RAM_MAX   UINT64_C(0xc0000000)
@@ -24,31 +26,20 @@
 /* ACPI tables: the last bytes of low RAM, reported as ACPI reclaimable. */
 #define ACPI_TABLES_BYTES UINT64_C(0x10000)
 
-#define IOAPIC_BASE    UINT64_C(0xfec00000)
 #define HPET_BASE      UINT64_C(0xfed00000)
-#define LAPIC_BASE     UINT64_C(0xfee00000)
 #define GED_BASE       UINT64_C(0xfea00000)
 #define GED_SLEEP_BASE (GED_BASE + 0x200) /* +0 sleep control, +1 sleep status, +2 reset */
 
+/* The ACPI blocks of board pc, each as long as acpi_pm.h says. */
 #define PM1A_EVENT_PORT   0x600u
-#define PM1A_CONTROL_PORT 0x604u
-#define PM_TIMER_PORT     0x608u
+#define PM1A_CONTROL_PORT (PM1A_EVENT_PORT + ACPI_PM_CONTROL)
+#define PM_TIMER_PORT     (PM1A_EVENT_PORT + ACPI_PM_TIMER)
 #define GPE0_PORT         0x620u
-#define GPE0_BYTES        4u
-#define RESET_PORT        0xcf9u
 
-#define COM1_PORT 0x3f8u
-#define COM2_PORT 0x2f8u
-
-/* ISA interrupts; on the I/O APIC they arrive at the pin of the same number, except the PIT at pin 2. */
-#define IRQ_PIT     0u
-#define IRQ_CASCADE 2u
-#define IRQ_COM2    3u
-#define IRQ_COM1    4u
-#define IRQ_RTC     8u
-#define IRQ_SCI     9u
-#define GSI_PIT     2u
-#define GSI_GED     9u /* microvm: the generic event device */
+/* Global interrupts: input pins of the I/O APIC. An ISA interrupt arrives at the pin of its number, but the PIT's. */
+#define GSI_PIT  2u
+#define GSI_GED  9u          /* microvm: the generic event device */
+#define GSI_HPET 0x00f00000u /* a mask of pins, 20 to 23: the HPET's choice */
 
 /* An I/O APIC ID above all local APIC IDs, as far as its four bits go. */
 #define IOAPIC_ID(cpus) ((uint8_t)((cpus) < 16 ? (cpus) : 0))

@@ -68,11 +68,11 @@ struct sim {
     uint32_t exit_value;
     unsigned stop_cpu;
     char stop_text[256];
-    struct cpu *running;           /* the vCPU inside cpu_run, or NULL */
-    uint64_t wakes; /* by machine_wake, so far: the order has new members; not part of the state */
-    struct position at;            /* where the order stands, unless: */
-    struct cpu *stepped;           /* the vCPU that stepped last, when that was the last thing to happen */
-    bool moved;                    /* sim_run has done something */
+    struct cpu *running; /* the vCPU inside cpu_run, or NULL */
+    uint64_t wakes;      /* by machine_wake, so far: the order has new members; not part of the state */
+    struct position at;  /* where the order stands, unless: */
+    struct cpu *stepped; /* the vCPU that stepped last, when that was the last thing to happen */
+    bool moved;          /* sim_run has done something */
     const struct position *target; /* sim_replay: stop there */
 
     /* observers and effects */

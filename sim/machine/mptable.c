@@ -18,7 +18,6 @@
 #define MP_INT              0u
 #define MP_NMI              1u
 #define MP_EXTINT           3u
-#define ISA_INTERRUPTS      16u
 #define PROCESSOR_SIGNATURE 0x00a60f12u
 
 static void interrupt(struct aml *a, unsigned entry, unsigned type, unsigned source_irq, unsigned to,

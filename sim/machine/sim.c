@@ -6,6 +6,7 @@
 
 #include "base/alloc.h"
 #include "base/check.h"
+#include "core/clock.h"
 #include "cpu/cpuid.h"
 #include "cpu/mem.h"
 #include "cpu/store_queue.h"
@@ -24,6 +25,8 @@
 #define IPI_CYCLES             300u /* uncalibrated */
 #define IOAPIC_CYCLES          300u /* uncalibrated */
 #define DEFAULT_STORE_CAPACITY STORE_QUEUE_MAX
+
+_Static_assert(SIM_TSC_HZ == CLOCK_TSC_HZ, "one rate, told to the layers above");
 
 static uint32_t store_capacity(const struct sim_config *c)
 {

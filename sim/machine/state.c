@@ -250,7 +250,8 @@ static bool load_state(struct sim *s, struct state_buffer *place, struct state_b
                 (ram_load(&s->bus.ram, ram) || error_set(e, "the snapshot is damaged at RAM"));
     if (!good) {
         struct state_buffer own_place = take_part(&own), own_state = take_part(&own);
-        bool back = load_part(s, visit_place, &own_place, NULL) && load_part(s, machine_visit, &own_state, NULL);
+        bool back =
+            load_part(s, visit_place, &own_place, NULL) && load_part(s, machine_visit, &own_state, NULL);
         CHECK(back, "the machine does not accept its own state");
     }
     state_buffer_deinit(&own);
@@ -260,7 +261,8 @@ static bool load_state(struct sim *s, struct state_buffer *place, struct state_b
 bool sim_restore(struct sim *s, const struct state_buffer *b, struct error *e)
 {
     if (s->running) {
-        return error_set(e, "a snapshot cannot be restored inside an instruction of vCPU %u", s->running->number);
+        return error_set(e, "a snapshot cannot be restored inside an instruction of vCPU %u",
+                         s->running->number);
     }
     if (!is_whole(b)) {
         return error_set(e, "the snapshot is damaged, or is none");

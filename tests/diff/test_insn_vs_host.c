@@ -44,6 +44,12 @@ static void the_simulator_does_what_the_host_does(void **state)
     free(counts.done);
 }
 
+static void every_row_can_be_reached_or_has_a_reason(void **state)
+{
+    (void)state;
+    assert_int_equal(oracle_check_forms(), 0);
+}
+
 static int soak(uint64_t cases, uint64_t seed, uint64_t first, unsigned reports)
 {
     struct oracle_counts counts;
@@ -63,7 +69,8 @@ static int soak(uint64_t cases, uint64_t seed, uint64_t first, unsigned reports)
 
 int main(int argc, char **argv)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(the_simulator_does_what_the_host_does)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(every_row_can_be_reached_or_has_a_reason),
+                                       cmocka_unit_test(the_simulator_does_what_the_host_does)};
     if (argc > 2) {
         return soak(strtoull(argv[1], NULL, 0), strtoull(argv[2], NULL, 0),
                     argc > 3 ? strtoull(argv[3], NULL, 0) : 0,

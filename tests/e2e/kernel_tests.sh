@@ -26,6 +26,20 @@ expect_status "in-kernel tests run in QEMU" 33 qemu-system-x86_64 -accel tcg -M 
 sed -i 's/\r$//' "$work/out"
 count_tap "in QEMU"
 
+# the smallest and the largest machine, and one that is too small
+for machine in "--memory 16M" "--memory 16M --cpus 64" "--memory 64G --cpus 1" "--memory 64G --cpus 64 --numa 8"; do
+    # shellcheck disable=SC2086
+    expect_status "the kernel forks on a machine with $machine" 33 "$orrery" boot --kernel "$kernel" --initrd "$initrd" \
+        --max-cycles 100000000000 $machine --append '-- forkstorm --processes 20 --depth 2'
+done
+expect_status "too little memory ends in QEMU with the debug exit" 35 qemu-system-x86_64 -accel tcg -M pc -cpu max -m 4 \
+    -kernel "$kernel" -initrd "$initrd" -display none -serial stdio -no-reboot -device isa-debug-exit,iobase=0xf4,iosize=4
+if grep -qE '^panic: start-up: .*: no memory: .* KiB left' "$work/out"; then
+    ok "too little memory is said in one line"
+else
+    fail "too little memory is said in one line" "$(tail -4 "$work/out")"
+fi
+
 if nm "$kernel" | grep -qi 'ktest'; then
     fail "the shipped kernel holds no test code" "$(nm "$kernel" | grep -i ktest | head -3)"
 else

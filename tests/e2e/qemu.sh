@@ -35,6 +35,7 @@ compare() {
 }
 
 compare pc 1 128 '-- forkstorm --processes 100 --depth 3'
+compare pc 2 16 '-- forkstorm --processes 60 --depth 2'
 compare pc 4 256 '-- forkstorm --processes 200 --depth 4'
 compare q35 2 256 '-- forkstorm --processes 100 --depth 2'
 compare q35 8 512 '-- forkstorm --processes 100 --depth 3'

@@ -88,7 +88,7 @@ static uint64_t flags_value(struct aim *a)
 {
     uint64_t x = rng_next(a->r);
     return (x & 0x3e7cd5) | (x & RFLAGS_OF) | (chance(a->r, 10) ? RFLAGS_TF : 0) |
-           (chance(a->r, 5) ? RFLAGS_AC : 0);
+           (chance(a->r, 5) ? RFLAGS_AC : 0) | (chance(a->r, 5) ? RFLAGS_RF : 0);
 }
 
 /* What far returns find on the stack. */
@@ -335,10 +335,6 @@ bool aim_special(struct aim *a, struct insn_text *t, uint64_t at, uint64_t targe
         return false;
     }
     if (repeats && t->insn.opcode >> 1 == 0x52 && (!is_clean(a, t, RSI) || !is_clean(a, t, RDI))) {
-        return false;
-    }
-    /* What a single step over these does, is not asked here. */
-    if (a->stepped && (text_loads_ss(t) || t->z.mnemonic == ZYDIS_MNEMONIC_INT1)) {
         return false;
     }
     if (is_state_area(t)) {

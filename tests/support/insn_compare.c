@@ -4,7 +4,7 @@
  * these store is compared as memory.
  *
  * Not compared: flags that the instruction table calls undefined; what an approximation left (only near enough);
- * MXCSR_MASK; RF in what INT3 and INTO push; which of the host's kernel pages exist (bit P of a page fault at an address of theirs).
+ * MXCSR_MASK; which of the host's kernel pages exist (bit P of a page fault at an address of theirs).
  */
 
 #include "insn_compare.h"
@@ -230,13 +230,15 @@ static bool absent_is_right(const struct insn_case *c, const struct insn_state *
     return right;
 }
 
-/* INT1 is a trap. Hypervisors that see it first hand it on as if it were a fault. */
-static uint64_t trap_rip(const struct insn_case *c, const struct insn_state *host)
+/* INT1 is a trap. Hypervisors that see it first hand it on as if it were a fault. Under TF a trap before it is
+ * that of the instruction before, unless that one loaded SS: then either will do. */
+static uint64_t trap_rip(const struct insn_case *c, const struct insn_state *host, uint64_t sim_rip)
 {
     unsigned stop = compare_stop(c, host);
     bool int1 =
         stop < c->count && host->vector == VECTOR_DB && strcmp(insn_rows[c->row[stop]].name, "INT1") == 0;
-    return int1 ? c->at + c->offset[stop + 1] : host->rip;
+    bool step = stop > 0 && (host->rflags & RFLAGS_TF) && sim_rip == host->rip;
+    return int1 && !step ? c->at + c->offset[stop + 1] : host->rip;
 }
 
 static bool is_access_fault(const struct insn_state *s)
@@ -263,8 +265,7 @@ bool compare_states(const struct insn_case *c, const struct insn_state *host, co
     if (load_le32(host->fx + FX_MXCSR) & MXCSR_MM) {
         return true; /* the host's SSE operands may now be misaligned, a feature that the machine lacks */
     }
-    bool soft = host->vector == VECTOR_BP || host->vector == VECTOR_OF;
-    uint64_t flags = COMPARED_FLAGS & ~undefined_flags(c, host) & ~(soft ? RFLAGS_RF : 0);
+    uint64_t flags = COMPARED_FLAGS & ~undefined_flags(c, host);
     uint32_t error = host->cr2 >= USER_END ? ~(uint32_t)PF_P : ~0u;
     enum insn_order order = open_order(c, host, sim);
     if (order == ORDER_NONE) {
@@ -272,7 +273,7 @@ bool compare_states(const struct insn_case *c, const struct insn_state *host, co
         compare_value(&x, "error", host->error & error, sim->error & error);
         compare_value(&x, "cr2", host->cr2, sim->cr2);
     }
-    compare_value(&x, "rip", trap_rip(c, host), sim->rip);
+    compare_value(&x, "rip", trap_rip(c, host, sim->rip), sim->rip);
     compare_value(&x, "rflags", host->rflags & flags, sim->rflags & flags);
     if (order != ORDER_PARTIAL) {
         compare_registers(&x);

@@ -259,11 +259,11 @@ static void load_registers(struct insn_machine *m, const struct insn_case *c)
     cpu->pending_db = 0;
     cpu->cr2 = 0;
     cpu->single_step_blocks = c->number & 1;
-    cpu->stores.capacity = c->number & 2 ? STORE_QUEUE_MAX : 0;
+    cpu->stores.capacity = c->number & MACHINE_SERIES ? STORE_QUEUE_MAX : 0;
     cpu->stores.drain_cycles = 40;
-    mem_drop_host_entries(cpu);
-    if ((c->number & 0x3c) == 0) {
-        mem_flush_all(cpu);
+    if (c->number % MACHINE_SERIES == 0) {
+        mem_flush_all(cpu); /* no host pointer may outlive the capacity that allowed it */
+        mem_drop_host_entries(cpu);
     }
 }
 

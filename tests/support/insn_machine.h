@@ -15,8 +15,12 @@
 struct insn_machine *insn_machine_open(uint32_t tsc_aux);
 void insn_machine_close(struct insn_machine *m);
 
-/* Runs a case until it traps. The case number chooses cached blocks or single steps, stores that commit at once or are
- * queued, and whether the TLB is empty. */
+/* Cases n * MACHINE_SERIES and on run one after the other with what the ones before left in the TLB and in its
+ * accelerators; the first of a series finds them empty. */
+#define MACHINE_SERIES 64u
+
+/* Runs a case until it traps. The case number chooses cached blocks or single steps, and stores that commit at once or are
+ * queued. */
 void insn_machine_run(struct insn_machine *m, const struct insn_case *c, struct insn_state *out);
 
 /* What a run that ended in MACHINE_NOT_MODELLED lacked. */

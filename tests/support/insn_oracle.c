@@ -85,6 +85,15 @@ static void compare(struct oracle_counts *counts)
     report(counts);
 }
 
+/* The simulator's part of the cases before `number` in its series. */
+static void warm_up(uint64_t seed, uint64_t number)
+{
+    for (uint64_t n = number - number % MACHINE_SERIES; n < number; n++) {
+        gen_case(seed, n, &oracle.c);
+        insn_machine_run(oracle.machine, &oracle.c, &oracle.sim);
+    }
+}
+
 void oracle_run(uint64_t seed, uint64_t first, uint64_t count, unsigned tolerance, bool progress,
                 struct oracle_counts *counts)
 {
@@ -93,6 +102,7 @@ void oracle_run(uint64_t seed, uint64_t first, uint64_t count, unsigned toleranc
     if (!counts->ran || !counts->done) {
         abort();
     }
+    warm_up(seed, first);
     for (uint64_t n = 0; n < count && counts->differences < tolerance; n++) {
         gen_case(seed, first + n, &oracle.c);
         oracle.shown = count == 1;
@@ -130,6 +140,18 @@ unsigned oracle_check_rows(const struct oracle_counts *counts, uint64_t least)
         } else if ((counts->done[row] == 0) != insn_always_faults(row)) {
             printf("%s: begun %" PRIu64 " times, completed %" PRIu64 "\n", name, counts->ran[row],
                    counts->done[row]);
+            bad++;
+        }
+    }
+    return bad;
+}
+
+unsigned oracle_check_forms(void)
+{
+    unsigned bad = 0;
+    for (unsigned row = 1; row < insn_row_count; row++) {
+        if (!insn_excluded(row) && insn_extension(row) == ZYDIS_ISA_EXT_INVALID) {
+            printf("%s: no encoding decodes to this row\n", insn_rows[row].name);
             bad++;
         }
     }

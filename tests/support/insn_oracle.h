@@ -26,6 +26,9 @@ void oracle_run(uint64_t seed, uint64_t first, uint64_t count, unsigned toleranc
  * should be: neither excluded, nor lacked by the host, nor begun `least` times, nor completed where they can. */
 unsigned oracle_check_rows(const struct oracle_counts *counts, uint64_t least);
 
+/* Prints rows that are neither excluded nor have any encoding; how many. Needs no oracle_open. */
+unsigned oracle_check_forms(void);
+
 /* Rows without a form, excluded ones and those that the host lacks, one a line. */
 void oracle_print_rows(void);
 

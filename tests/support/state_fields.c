@@ -51,7 +51,8 @@ static bool is_excluded(struct reader *r, const char *path)
     return false;
 }
 
-static void add_field(struct reader *r, const char *path, size_t offset, size_t size, enum state_field_kind kind)
+static void add_field(struct reader *r, const char *path, size_t offset, size_t size,
+                      enum state_field_kind kind)
 {
     struct state_fields *f = r->fields;
     if ((f->count & (f->count - 1)) == 0) {

@@ -7,12 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum state_field_kind {
-    STATE_FIELD_NUMBER,
-    STATE_FIELD_BOOL,
-    STATE_FIELD_ENUM,
-    STATE_FIELD_POINTER
-};
+enum state_field_kind { STATE_FIELD_NUMBER, STATE_FIELD_BOOL, STATE_FIELD_ENUM, STATE_FIELD_POINTER };
 
 struct state_field {
     char path[200]; /* "cpu.seg[2].base" */

@@ -10,6 +10,7 @@ static struct {
     uint64_t from;
     uint64_t limit;
     uint64_t used;
+    uint64_t refused; /* frames of the last request that was refused */
     bool sealed;
 } boot;
 
@@ -19,17 +20,25 @@ void boot_alloc_init(struct region_list *list, uint64_t from, uint64_t limit)
     boot.from = align_up(from, PAGE_SIZE);
     boot.limit = align_down(limit, PAGE_SIZE);
     boot.used = 0;
+    boot.refused = 0;
     boot.sealed = false;
+}
+
+/* The part of a usable region that lies in the window; false when there is none. */
+static bool window_part(const struct region *region, uint64_t *base, uint64_t *end)
+{
+    *base = region->base > boot.from ? region->base : boot.from;
+    *end = region->end < boot.limit ? region->end : boot.limit;
+    return region->type == REGION_USABLE && *base < *end;
 }
 
 /* Highest aligned place for bytes in the window, or 0 when there is none (frame 0 is never usable). */
 static uint64_t find_place(uint64_t bytes, uint64_t align)
 {
     for (uint32_t i = boot.list->count; i-- > 0;) {
-        const struct region *region = &boot.list->regions[i];
-        uint64_t base = region->base > boot.from ? region->base : boot.from;
-        uint64_t end = region->end < boot.limit ? region->end : boot.limit;
-        if (region->type != REGION_USABLE || end < base || end - base < bytes) {
+        uint64_t base;
+        uint64_t end;
+        if (!window_part(&boot.list->regions[i], &base, &end) || end - base < bytes) {
             continue;
         }
         uint64_t place = align_down(end - bytes, align);
@@ -55,6 +64,7 @@ status_t boot_alloc_frames(uint64_t frames, uint64_t align_frames, enum region_t
     }
     uint64_t place = find_place(frames * PAGE_SIZE, align_frames * PAGE_SIZE);
     if (place == 0) {
+        boot.refused = frames;
         return STATUS_ERR_NO_MEMORY;
     }
     status_t status = region_list_add(boot.list, place, frames * PAGE_SIZE, type);
@@ -63,6 +73,18 @@ status_t boot_alloc_frames(uint64_t frames, uint64_t align_frames, enum region_t
         *out = paddr_make(place);
     }
     return status;
+}
+
+void boot_alloc_shortage(struct boot_alloc_shortage *out)
+{
+    *out = (struct boot_alloc_shortage){.wanted_frames = boot.refused, .used_frames = boot.used};
+    for (uint32_t i = 0; boot.list != NULL && i < boot.list->count; i++) {
+        uint64_t base;
+        uint64_t end;
+        if (window_part(&boot.list->regions[i], &base, &end)) {
+            out->left_frames += (end - base) >> PAGE_SHIFT;
+        }
+    }
 }
 
 void boot_alloc_seal(void)

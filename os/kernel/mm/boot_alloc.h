@@ -25,6 +25,15 @@ void boot_alloc_init(struct region_list *list, uint64_t from, uint64_t limit);
 MUST_CHECK status_t boot_alloc_frames(uint64_t frames, uint64_t align_frames, enum region_type type,
                                       paddr_t *out);
 
+/* Why the last refused request was refused. */
+struct boot_alloc_shortage {
+    uint64_t wanted_frames; /* of that request; 0: none was refused */
+    uint64_t used_frames;   /* given out before */
+    uint64_t left_frames;   /* usable frames of the window, in whatever pieces */
+};
+
+void boot_alloc_shortage(struct boot_alloc_shortage *out);
+
 /* Ends the boot allocator for ever. Calling it twice panics. */
 void boot_alloc_seal(void);
 

@@ -19,6 +19,7 @@
 #include "mm/kheap.h"
 #include "mm/pagetable.h"
 #include "panic.h"
+#include "probe.h"
 #include "sched/sched.h"
 
 #define STARTUP_RETRY_NS   200000ull
@@ -31,6 +32,7 @@ extern const char trampoline_end[];
 extern const char trampoline_cr3[];
 extern const char trampoline_stack[];
 extern const char trampoline_cpu[];
+extern const char trampoline_apic_id[];
 extern const char trampoline_entry[];
 
 struct cpu cpu_boot_area = {.self = &cpu_boot_area, .state = CPU_STATE_ONLINE};
@@ -92,6 +94,8 @@ status_t cpu_prepare_boot(void)
 /* First C code of an application processor, on its idle thread's stack. */
 static _Noreturn void ap_main(struct cpu *cpu)
 {
+    descriptors_set_ist(cpu);
+    descriptors_load(cpu);
     uint32_t expected = CPU_STATE_STARTING;
     if (!__atomic_compare_exchange_n(&cpu->state, &expected, CPU_STATE_CLAIMED, false, __ATOMIC_SEQ_CST,
                                      __ATOMIC_SEQ_CST)) {
@@ -99,8 +103,7 @@ static _Noreturn void ap_main(struct cpu *cpu)
             __asm__ volatile("cli\n\thlt");
         }
     }
-    descriptors_load(cpu);
-    descriptors_set_ist(cpu);
+    probe_point("processor");
     features_enable_on_this_cpu();
     msr_write(MSR_PAT, PAT_MSR_VALUE);
     cr3_write(paddr_number(kmap_table()->root));
@@ -185,6 +188,7 @@ static bool cpu_start(struct cpu *cpu, void *page, uint64_t page_address)
 {
     parameter_set(page, trampoline_stack, cpu->idle->stack_top);
     parameter_set(page, trampoline_cpu, (uint64_t)(uintptr_t)cpu);
+    parameter_set(page, trampoline_apic_id, cpu->apic_id & 0xff); /* as CPUID leaf 1 tells it */
     __atomic_store_n(&cpu->state, CPU_STATE_STARTING, __ATOMIC_SEQ_CST);
     cpu_table[cpu->id] = cpu;
     lapic_send_init(cpu->apic_id);

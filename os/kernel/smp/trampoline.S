@@ -44,13 +44,24 @@ trampoline_start:
 trampoline_long:
     movl $0x10, %eax
     movl %eax, %ss
-    movl %ebx, %ebx
-    movq AT(trampoline_stack)(%rbx), %rsp
-    movq AT(trampoline_cpu)(%rbx), %rdi
-    movq AT(trampoline_entry)(%rbx), %rax
+    movl %ebx, %esi
+    movl $1, %eax
+    cpuid
+    shrl $24, %ebx
+    cmpl AT(trampoline_apic_id)(%rsi), %ebx
+    jne trampoline_late
+    movq AT(trampoline_stack)(%rsi), %rsp
+    movq AT(trampoline_cpu)(%rsi), %rdi
+    movq AT(trampoline_entry)(%rsi), %rax
     xorl %ebp, %ebp
     pushq $0
     jmp *%rax
+
+    /* A processor that was given up on: the parameters are another one's by now. */
+trampoline_late:
+    cli
+    hlt
+    jmp trampoline_late
 
     .balign 8
 trampoline_gdt:
@@ -64,12 +75,14 @@ trampoline_far:
     .long 0
     .word 0x08
     .balign 8
-    .globl trampoline_cr3, trampoline_stack, trampoline_cpu, trampoline_entry, trampoline_end
+    .globl trampoline_cr3, trampoline_stack, trampoline_cpu, trampoline_apic_id, trampoline_entry, trampoline_end
 trampoline_cr3:
     .quad 0
 trampoline_stack:
     .quad 0
 trampoline_cpu:
+    .quad 0
+trampoline_apic_id:
     .quad 0
 trampoline_entry:
     .quad 0

@@ -4,7 +4,8 @@
 #include "arch/x86_64/power.h"
 #include "arch/x86_64/uart.h"
 #include "console.h"
-#include "main.h"
+#include "lib/string.h"
+#include "probe.h"
 
 static struct {
     bool failed;
@@ -46,8 +47,11 @@ static const struct {
 #undef KTEST
 };
 
-static void ktest_run_all(void)
+static void ktest_run_all(const char *point)
 {
+    if (strcmp(point, "start") != 0) {
+        return;
+    }
     const unsigned count = sizeof(tests) / sizeof(tests[0]);
     unsigned failures = 0;
     console_printf("TAP version 13\n");
@@ -67,4 +71,4 @@ static void ktest_run_all(void)
     power_off();
 }
 
-LATE_HOOK(ktest_run_all);
+PROBE(ktest_run_all);

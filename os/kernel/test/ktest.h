@@ -2,8 +2,8 @@
 #define OS_KERNEL_TEST_KTEST_H
 
 /*
- * In-kernel tests, TAP on the console. Linked into orrery-test.elf only; run by a late hook when all CPUs are
- * up; the machine ends through the debug-exit port with the verdict. A test is a row of ktests.def and a
+ * In-kernel tests, TAP on the console. Linked into orrery-test.elf only; run at the probe point "start", when all
+ * CPUs are up; the machine ends through the debug-exit port with the verdict. A test is a row of ktests.def and a
  * function.
  */
 

@@ -142,7 +142,7 @@ static inline enum lapic_result get_msr(uint32_t msr, uint64_t *value)
 static inline int setup_x2(void **state)
 {
     setup(state);
-    assert_int_equal(set_msr(MSR_APIC_BASE, LAPIC_DEFAULT_BASE | 0xc00), OK);
+    assert_int_equal(set_msr(MSR_APIC_BASE, LAPIC_BASE | 0xc00), OK);
     return 0;
 }
 

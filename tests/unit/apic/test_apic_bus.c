@@ -216,7 +216,7 @@ static void x2apic_reaches_by_32_bit_id_and_by_cluster(void **state)
 {
     (void)state;
     for (unsigned i = 0; i < CPUS; i++) {
-        assert_int_equal(lapic_msr_write(&f.l[i], MSR_APIC_BASE, LAPIC_DEFAULT_BASE | 0xc00, 0), LAPIC_OK);
+        assert_int_equal(lapic_msr_write(&f.l[i], MSR_APIC_BASE, LAPIC_BASE | 0xc00, 0), LAPIC_OK);
     }
     assert_int_equal(lapic_msr_write(&f.l[0], 0x830, UINT64_C(0x0000000300004041), 10), LAPIC_OK);
     assert_int_equal(lapic_msr_write(&f.l[0], 0x830, UINT64_C(0x0000000600004842), 20), LAPIC_OK);
@@ -230,7 +230,7 @@ static void x2apic_reaches_by_32_bit_id_and_by_cluster(void **state)
 static void globally_disabled_apic_is_not_reached(void **state)
 {
     (void)state;
-    lapic_msr_write(&f.l[2], MSR_APIC_BASE, LAPIC_DEFAULT_BASE, 0);
+    lapic_msr_write(&f.l[2], MSR_APIC_BASE, LAPIC_BASE, 0);
     ipi(0, 0, 0xc4400, 10);
     ipi(0, 2, 0x4400, 20);
     run_until(f.q, 500);
@@ -348,7 +348,7 @@ static void register_page_selects_the_apic_of_the_cpu(void **state)
     apic_bus_mmio_ops.mmio_write(&f.bus, &cx, 0x80, 0x99, 1);
     apic_bus_mmio_ops.mmio_write(&f.bus, &cx, 0x84, 0x99, 4);
     assert_int_equal(f.l[2].tpr, 3);
-    lapic_msr_write(&f.l[2], MSR_APIC_BASE, LAPIC_DEFAULT_BASE | 0xc00, 0);
+    lapic_msr_write(&f.l[2], MSR_APIC_BASE, LAPIC_BASE | 0xc00, 0);
     assert_int_equal(apic_bus_mmio_ops.mmio_read(&f.bus, &cx, 0x20, 4), 0xffffffff);
     cx.cpu = BUS_NO_CPU;
     assert_int_equal(apic_bus_mmio_ops.mmio_read(&f.bus, &cx, 0x20, 4), 0xffffffff);
@@ -431,7 +431,7 @@ static void page_of_an_x2apic_ignores_writes(void **state)
 {
     (void)state;
     struct bus_cx cx = {0, 2};
-    lapic_msr_write(&f.l[2], MSR_APIC_BASE, LAPIC_DEFAULT_BASE | 0xc00, 0);
+    lapic_msr_write(&f.l[2], MSR_APIC_BASE, LAPIC_BASE | 0xc00, 0);
     apic_bus_mmio_ops.mmio_write(&f.bus, &cx, 0x80, 0x30, 4);
     assert_int_equal(f.l[2].tpr, 0);
     cx.cpu = CPUS;

@@ -5,7 +5,7 @@
 static void apic_base_allows_only_the_legal_transitions(void **state)
 {
     (void)state;
-    uint64_t base = LAPIC_DEFAULT_BASE, value;
+    uint64_t base = LAPIC_BASE, value;
     assert_int_equal(set_msr(MSR_APIC_BASE, base | 0x400), GP); /* EXTD without EN */
     assert_int_equal(set_msr(MSR_APIC_BASE, base | 0xc00), OK);
     assert_int_equal(lapic_mode(&f.l), LAPIC_X2APIC);
@@ -23,7 +23,7 @@ static void apic_base_allows_only_the_legal_transitions(void **state)
 static void apic_base_reserved_bits_fault_and_a_move_is_not_modelled(void **state)
 {
     (void)state;
-    uint64_t base = LAPIC_DEFAULT_BASE;
+    uint64_t base = LAPIC_BASE;
     assert_int_equal(set_msr(MSR_APIC_BASE, base | 0x801), GP);
     assert_int_equal(set_msr(MSR_APIC_BASE, base | 0xa00), GP);
     assert_int_equal(set_msr(MSR_APIC_BASE, base | 0x800 | UINT64_C(1) << 46), GP);
@@ -37,7 +37,7 @@ static void disabling_by_apic_base_resets_and_lints_become_intr_and_nmi(void **s
     (void)state;
     arrive(APIC_FIXED, 0x41, false);
     wr(LAPIC_TIMER_INITIAL, 100, 0);
-    set_msr(MSR_APIC_BASE, LAPIC_DEFAULT_BASE);
+    set_msr(MSR_APIC_BASE, LAPIC_BASE);
     assert_int_equal(lapic_pending(&f.l), LAPIC_NO_VECTOR);
     arrive(APIC_NMI, 0, false);
     assert_int_equal(f.nmis, 0);
@@ -46,7 +46,7 @@ static void disabling_by_apic_base_resets_and_lints_become_intr_and_nmi(void **s
     lapic_set_lint(&f.l, 1, true, 61);
     assert_int_equal(f.nmis, 1);
     lapic_set_lint(&f.l, 0, false, 62);
-    set_msr(MSR_APIC_BASE, LAPIC_DEFAULT_BASE | 0x800);
+    set_msr(MSR_APIC_BASE, LAPIC_BASE | 0x800);
     assert_int_equal(rd(LAPIC_SVR, 63), 0xff);
     assert_int_equal(rd(LAPIC_TIMER_INITIAL, 63), 0);
 }
@@ -187,7 +187,7 @@ static void entering_x2apic_mode_clears_the_destination_of_icr(void **state)
     uint64_t value;
     wr(LAPIC_ICR_HI, 0x07000000, 0);
     wr(LAPIC_TPR, 0x30, 0);
-    assert_int_equal(set_msr(MSR_APIC_BASE, LAPIC_DEFAULT_BASE | 0xc00), OK);
+    assert_int_equal(set_msr(MSR_APIC_BASE, LAPIC_BASE | 0xc00), OK);
     assert_int_equal(get_msr(0x830, &value), OK);
     assert_int_equal(value, 0);
     assert_int_equal(get_msr(0x808, &value), OK);

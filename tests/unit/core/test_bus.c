@@ -249,6 +249,55 @@ static void load_and_peek_cross_pages_and_refuse_what_is_not_ram(void **state)
     assert_int_equal(bus_read(&b, &cx, phys(0x9fff0), 8), 0);
 }
 
+/* ---- state ---- */
+
+static void counter_visit(void *dev, struct visitor *v)
+{
+    visit_u32(v, "count", dev);
+}
+
+static const struct device_ops counter_ops = {.name = "counter", .visit = counter_visit};
+static const struct device_ops silent_ops = {.name = "silent"};
+static const struct device_ops torn_ops = {.name = "torn", .visit = counter_visit, .stateless = true};
+
+static void a_device_is_visited_once_under_its_own_number(void **state)
+{
+    (void)state;
+    uint32_t counters[2] = {0x11, 0x22};
+    struct state_buffer buffer = {0};
+    struct buffer_visitor v;
+    bus_add_ports(&b, 0x10, 1, &counter_ops, &counters[0]);
+    bus_add_ports(&b, 0x20, 1, &mute_ops, NULL);
+    bus_add_ports(&b, 0x30, 1, &counter_ops, &counters[1]);
+    bus_add_mmio(&b, phys(0xfed00000), 0x1000, &counter_ops, &counters[0]);
+    save_visitor_init(&v, VISIT_ARCH, &buffer);
+    bus_visit(&b, &v.base);
+    assert_int_equal(buffer.size, 8);
+    counters[1]++;
+    compare_visitor_init(&v, VISIT_ARCH, &buffer);
+    bus_visit(&b, &v.base);
+    assert_true(v.differs);
+    assert_string_equal(v.where, "counter1.count[0]");
+    state_buffer_deinit(&buffer);
+}
+
+static void add_silent(void)
+{
+    bus_add_ports(&b, 0x10, 1, &silent_ops, &p[0]);
+}
+
+static void add_torn(void)
+{
+    bus_add_mmio(&b, phys(0xfed00000), 0x1000, &torn_ops, &p[0]);
+}
+
+static void a_device_visits_its_state_or_declares_that_it_has_none(void **state)
+{
+    (void)state;
+    assert_check_fails(add_silent);
+    assert_check_fails(add_torn);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -260,6 +309,8 @@ int main(void)
         T(mmio_goes_to_its_device_with_offset_and_context),
         T(ports_go_to_their_device),
         T(overlaps_are_checks),
+        T(a_device_is_visited_once_under_its_own_number),
+        T(a_device_visits_its_state_or_declares_that_it_has_none),
         T(writes_to_special_pages_are_reported_after_the_bytes_changed),
         T(load_and_peek_cross_pages_and_refuse_what_is_not_ram),
     };

@@ -1,5 +1,6 @@
 /* RAM: ranges, dirty pages, and the incremental digest against one from scratch. */
 
+#include "base/bits.h"
 #include "core/ram.h"
 
 #include "base/rng.h"
@@ -145,6 +146,62 @@ static void contains_knows_holes_and_ends(void **state)
     ram_deinit(&r);
 }
 
+static void saved_pages_load_into_other_ram_and_what_they_lack_becomes_zero(void **state)
+{
+    (void)state;
+    static const struct ram_range ranges[] = {{{0}, 0xa000}, {{0x100000}, 0x10000}};
+    struct ram a, b;
+    struct state_buffer saved = {0};
+    assert_true(ram_init(&a, ranges, 2, NULL));
+    assert_true(ram_init(&b, ranges, 2, NULL));
+    write_byte(&a, 0x3004, 7);
+    write_byte(&a, 0x101000, 9);
+    write_byte(&a, 0x5000, 0); /* touched, and zero */
+    write_byte(&b, 0x4000, 1);
+    ram_digest(&b);
+    ram_save(&a, &saved);
+    assert_int_equal(saved.size, 8 + 2 * (8 + PAGE_SIZE_BYTES));
+    assert_true(ram_load(&b, &saved));
+    assert_true(digest_equal(ram_digest(&a), ram_digest(&b)));
+    assert_int_equal(*ram_at(&b, phys(0x3004)), 7);
+    assert_int_equal(*ram_at(&b, phys(0x4000)), 0);
+    state_buffer_deinit(&saved);
+    ram_deinit(&a);
+    ram_deinit(&b);
+}
+
+/* Page numbers of two saved pages, and how many bytes are missing at the end. */
+static bool loads_pages(struct ram *r, uint64_t count, uint64_t first, uint64_t second, size_t missing)
+{
+    static uint8_t bytes[8 + 2 * (8 + PAGE_SIZE_BYTES)];
+    struct state_buffer b = {.bytes = bytes, .size = sizeof bytes - missing};
+    store_le64(bytes, count);
+    store_le64(bytes + 8, first);
+    store_le64(bytes + 16 + PAGE_SIZE_BYTES, second);
+    return ram_load(r, &b);
+}
+
+static void pages_that_are_not_ram_or_out_of_order_are_not_loaded(void **state)
+{
+    (void)state;
+    static const struct ram_range ranges[] = {{{0}, 0xa000}, {{0x100000}, 0x10000}};
+    struct ram r;
+    assert_true(ram_init(&r, ranges, 2, NULL));
+    write_byte(&r, 0, 5);
+    assert_false(loads_pages(&r, 2, 1, 0xa, 0));   /* a hole */
+    assert_false(loads_pages(&r, 2, 1, 0x110, 0)); /* past the end */
+    assert_false(loads_pages(&r, 2, 1, UINT64_MAX, 0));
+    assert_false(loads_pages(&r, 2, 2, 1, 0));
+    assert_false(loads_pages(&r, 2, 1, 1, 0));
+    assert_false(loads_pages(&r, 1, 1, 2, 0));
+    assert_false(loads_pages(&r, UINT64_MAX, 1, 2, 0));
+    assert_false(loads_pages(&r, 2, 1, 2, 1));
+    assert_int_equal(*ram_at(&r, phys(0)), 5);
+    assert_true(loads_pages(&r, 2, 1, 2, 0));
+    assert_int_equal(*ram_at(&r, phys(0)), 0);
+    ram_deinit(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -154,6 +211,8 @@ int main(void)
         cmocka_unit_test(order_of_touching_does_not_show),
         cmocka_unit_test(digest_clears_dirty_and_a_write_sets_it_once),
         cmocka_unit_test(contains_knows_holes_and_ends),
+        cmocka_unit_test(saved_pages_load_into_other_ram_and_what_they_lack_becomes_zero),
+        cmocka_unit_test(pages_that_are_not_ram_or_out_of_order_are_not_loaded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -43,7 +43,7 @@ static void every_register_reads_after_reset(void **state)
     }
     assert_int_equal(read_back(s, 0x277), 0x0007040600070406);
     assert_int_equal(read_back(s, 0xfe), 0x508);
-    assert_int_equal(read_back(s, MSR_APIC_BASE), LAPIC_DEFAULT_BASE | APIC_BASE_EN | APIC_BASE_BSP);
+    assert_int_equal(read_back(s, MSR_APIC_BASE), LAPIC_BASE | APIC_BASE_EN | APIC_BASE_BSP);
 }
 
 static void unknown_registers_fault(void **state)
@@ -134,8 +134,7 @@ static void apic_registers_go_to_the_apic_and_ask_for_a_break(void **state)
     uint64_t value;
     s->cpu.chain_break = false;
     assert_int_equal(msr_read(&s->cpu, 0x802, &value), FLOW_FAULT); /* xAPIC mode */
-    assert_write(s, MSR_APIC_BASE, LAPIC_DEFAULT_BASE | APIC_BASE_EN | APIC_BASE_BSP | APIC_BASE_EXTD,
-                 FLOW_NEXT);
+    assert_write(s, MSR_APIC_BASE, LAPIC_BASE | APIC_BASE_EN | APIC_BASE_BSP | APIC_BASE_EXTD, FLOW_NEXT);
     assert_true(s->cpu.chain_break);
     assert_int_equal(read_back(s, 0x802), 0);
     assert_write(s, 0x808, 0x50, FLOW_NEXT);

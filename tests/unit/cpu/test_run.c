@@ -185,6 +185,45 @@ static void popf_that_sets_the_trap_flag_traps_after_the_next_instruction(void *
     assert_int_equal(peek(s, s->cpu.gpr[RSP], 8), PROGRAM_AT + 7);
 }
 
+/* One frame, that of the software interrupt: its delivery leaves no single-step trap for the handler. */
+static void assert_one_frame(struct sys *s, uint64_t rsp, unsigned vector, uint64_t rip)
+{
+    assert_int_equal(core_run(s, 1000), CPU_STOP_BREAK);
+    assert_int_equal(s->cpu.rip, HANDLER_AT + 16 * vector + 1);
+    assert_int_equal(s->cpu.gpr[RSP], align_down(rsp, 16) - 40);
+    assert_int_equal(peek(s, s->cpu.gpr[RSP], 8), rip);
+    assert_int_equal(peek(s, s->cpu.gpr[RSP] + 16, 8) & RFLAGS_RF, 0);
+}
+
+static void int1_under_the_trap_flag_is_delivered_once_past_a_gate_of_level_0(void **state)
+{
+    struct sys *s = *state;
+    uint64_t rsp = s->cpu.gpr[RSP];
+    PROGRAM(s, "\xf1\x90\xf4");
+    cpu_set_rflags(&s->cpu, RFLAGS_TF);
+    assert_one_frame(s, rsp, VECTOR_DB, PROGRAM_AT + 1);
+    assert_int_equal(s->cpu.dr6, DR6_ONES);
+}
+
+static void a_load_of_ss_under_the_trap_flag_leaves_no_trap_for_int3(void **state)
+{
+    struct sys *s = *state;
+    uint64_t rsp = s->cpu.gpr[RSP];
+    PROGRAM(s, "\x8e\xd0\xcc\xf4"); /* mov ss, eax; int3; hlt */
+    s->cpu.gpr[RAX] = s->cpu.seg[SEG_SS].selector;
+    cpu_set_rflags(&s->cpu, RFLAGS_TF);
+    assert_one_frame(s, rsp, VECTOR_BP, PROGRAM_AT + 3);
+}
+
+static void software_interrupts_push_rf_clear(void **state)
+{
+    struct sys *s = *state;
+    uint64_t rsp = s->cpu.gpr[RSP];
+    PROGRAM(s, "\xcc\xf4");
+    s->cpu.rflags |= RFLAGS_RF;
+    assert_one_frame(s, rsp, VECTOR_BP, PROGRAM_AT + 1);
+}
+
 static void trap_flag_traps_between_repeated_iterations(void **state)
 {
     struct sys *s = *state;
@@ -445,6 +484,9 @@ int main(void)
         CORE_TEST(nmi_wakes_a_halted_cpu_with_interrupts_off),
         CORE_TEST(trap_flag_traps_after_each_instruction),
         CORE_TEST(popf_that_sets_the_trap_flag_traps_after_the_next_instruction),
+        CORE_TEST(int1_under_the_trap_flag_is_delivered_once_past_a_gate_of_level_0),
+        CORE_TEST(a_load_of_ss_under_the_trap_flag_leaves_no_trap_for_int3),
+        CORE_TEST(software_interrupts_push_rf_clear),
         CORE_TEST(trap_flag_traps_between_repeated_iterations),
         CORE_TEST(instruction_breakpoint_faults_before_and_rf_passes_it),
         CORE_TEST(probe_stops_before_the_instruction_and_the_next_run_passes_it),

@@ -95,8 +95,6 @@ static void page_registers_are_latches(void **state)
     assert_int_equal(in8(&legacy_ports_ops, &l, 0x80, 0), 0xaa);
     assert_int_equal(in8(&legacy_ports_ops, &l, 0x83, 0), 0x44);
     assert_int_equal(in_sized(&legacy_ports_ops, &l, 0x8f, 2, 0), 0xff00);
-    legacy_ports_reset(&l, 1);
-    assert_int_equal(in8(&legacy_ports_ops, &l, 0x80, 1), 0);
 }
 
 static void pci_bus_is_empty(void **state)

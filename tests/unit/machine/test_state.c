@@ -1,5 +1,6 @@
 /* Every field of every state struct is visited, or is named here with the reason why not. */
 
+#include "base/bits.h"
 #include "core/event.h"
 #include "machine/machine.h"
 #include "state_fields.h"
@@ -280,7 +281,8 @@ static bool is_seen(struct machine *m, struct root *r, size_t offset, uint8_t fl
     return !digest_equal(changed, clean);
 }
 
-static bool every_byte_is_seen(struct machine *m, struct root *r, const struct state_field *f, struct digest clean)
+static bool every_byte_is_seen(struct machine *m, struct root *r, const struct state_field *f,
+                               struct digest clean)
 {
     if (f->kind == STATE_FIELD_BOOL || f->kind == STATE_FIELD_ENUM) {
         return is_seen(m, r, f->offset, 1, clean);
@@ -355,6 +357,35 @@ static void every_flag_is_in_the_digest(void **state)
     sim_destroy(s);
 }
 
+static void the_digest_of_a_machine_is_of_its_ram_and_of_its_state(void **state)
+{
+    (void)state;
+    struct sim *s = make_sim();
+    struct digest first = sim_digest(s, VISIT_MACHINE);
+    assert_true(bus_load(&s->bus, phys(0x5000), "x", 1));
+    struct digest second = sim_digest(s, VISIT_MACHINE);
+    s->exit_value++;
+    struct digest third = sim_digest(s, VISIT_MACHINE);
+    assert_true(bus_load(&s->bus, phys(0x5000), "", 1));
+    s->exit_value--;
+    assert_false(digest_equal(first, second));
+    assert_false(digest_equal(second, third));
+    assert_true(digest_equal(first, sim_digest(s, VISIT_MACHINE)));
+    sim_destroy(s);
+}
+
+/* Changes a byte if the visitors take it. */
+static bool change(struct machine *m, struct root *r, size_t offset)
+{
+    r->bytes[offset] ^= 1;
+    struct digest d = look(m->s);
+    bool taken = (d.hi | d.lo) != 0;
+    if (!taken) {
+        put_back(m);
+    }
+    return taken;
+}
+
 /* Another value in every field, as far as the visitors take it. */
 static void poison(struct machine *m)
 {
@@ -363,10 +394,7 @@ static void poison(struct machine *m)
         for (size_t n = 0; n < r->fields.count; n++) {
             const struct state_field *f = &r->fields.list[n];
             keep(m);
-            r->bytes[f->offset] ^= 1;
-            struct digest d = look(m->s);
-            if ((d.hi | d.lo) == 0) {
-                put_back(m);
+            for (size_t byte = 0; byte < f->size && !change(m, r, f->offset + byte); byte++) {
             }
         }
     }
@@ -411,13 +439,106 @@ static void a_poisoned_machine_is_restored_in_every_field(void **state)
     teardown(&b);
 }
 
+static void set_field(struct machine *m, const char *path, uint64_t value)
+{
+    for (unsigned i = 0; i < ROOTS; i++) {
+        for (size_t n = 0; n < m->root[i].fields.count; n++) {
+            const struct state_field *f = &m->root[i].fields.list[n];
+            if (strcmp(f->path, path) == 0) {
+                store_le(m->root[i].bytes + f->offset, value, (unsigned)f->size);
+                return;
+            }
+        }
+    }
+    fail_msg("there is no %s", path);
+}
+
+static bool loads(struct sim *from, struct sim *to)
+{
+    struct state_buffer state = {0};
+    struct buffer_visitor save, load;
+    save_visitor_init(&save, VISIT_MACHINE, &state);
+    machine_visit(from, &save.base);
+    load_visitor_init(&load, VISIT_MACHINE, &state);
+    machine_visit(to, &load.base);
+    state_buffer_deinit(&state);
+    return !load.base.failed;
+}
+
+/* Numbers by which something is counted or found. The machine has one vCPU and 16 MiB, its queues are full. */
+static void a_number_that_would_lead_outside_is_not_loaded(void **state)
+{
+    static const struct {
+        const char *path;
+        uint64_t value;
+    } wrong[] = {
+        {"sim.apic_bus.count", APIC_BUS_QUEUE_MAX + 1},
+        {"sim.apic_bus.queue[0].source", APIC_BUS_MSI + 1},
+        {"sim.apic_bus.queue[0].lapic", 1},
+        {"sim.apic_bus.queue[0].message.delivery", 8},
+        {"sim.apic_bus.queue[0].message.shorthand", 4},
+        {"sim.apic_bus.waiter_count", APIC_BUS_SOURCES_MAX + 1},
+        {"sim.apic_bus.waiters[0]", 1},
+        {"sim.apic_bus.waiters[0]", APIC_BUS_LAPICS_MAX + 1},
+        {"sim.apic_bus.fault_count", APIC_BUS_FAULTS_MAX + 1},
+        {"sim.apic_bus.last_lowest", 1},
+        {"sim.stall_count", STALLS_MAX + 1},
+        {"sim.stalls[0].cpu", 1},
+        {"sim.stop_cpu", 1},
+        {"sim.ended", SIM_STOP_NOT_MODELLED + 1},
+        {"sim.request", REQUEST_DEBUG_EXIT + 1},
+        {"sim.stop_text[255]", 'x'},
+        {"sim.board.uarts[1].rx_first", UART_FIFO_BYTES},
+        {"sim.board.uarts[1].rx_count", UART_FIFO_BYTES + 1},
+        {"sim.board.uarts[1].tx_first", UART_FIFO_BYTES},
+        {"sim.board.uarts[1].tx_count", UART_FIFO_BYTES + 1},
+        {"sim.board.uarts[0].host_first", UART_HOST_BYTES},
+        {"sim.board.uarts[0].host_count", UART_HOST_BYTES + 1},
+        {"sim.board.pit.channels[2].mode", 6},
+        {"sim.board.pit.channels[2].access", 4},
+        {"sim.board.pic.slave.init_step", 5},
+        {"sim.board.pic.slave.lowest", 8},
+        {"cpu.activity", CPU_SHUTDOWN + 1},
+        {"cpu.shadow", 4},
+        {"cpu.cpl", 4},
+        {"cpu.stores.count", STORE_QUEUE_MAX + 1},
+        {"cpu.stores.entries[63].size_bytes", 3},
+        {"cpu.stores.entries[0].address.v", 0x1ff9},              /* two pages */
+        {"cpu.stores.entries[0].address.v", UINT64_C(0x2000000)}, /* no RAM */
+        {"cpu.tlb.next_way[0]", TLB_4K_WAYS},
+        {"cpu.tlb.entries[0].data", TLB_RAM | UINT64_C(0x2000000)},
+        {"cpu.fetch.phys_page", 0x1001},
+        {"events.due[0]", 0}, /* before what has fired */
+    };
+    struct machine a, b;
+    (void)state;
+    setup(&a);
+    setup(&b);
+    set_field(&a, "cpu.tlb.entries[0].key", tlb_key(0, 0, PAGE_SHIFT));
+    set_field(&a, "events.firing_cycles", 5);
+    assert_true(loads(a.s, b.s));
+    keep(&a);
+    for (unsigned i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        set_field(&a, wrong[i].path, wrong[i].value);
+        if (loads(a.s, b.s)) {
+            fail_msg("%s is loaded as %llu", wrong[i].path, (unsigned long long)wrong[i].value);
+        }
+        put_back(&a);
+    }
+    assert_true(loads(a.s, b.s));
+    teardown(&a);
+    teardown(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_field_is_in_the_digest_or_on_the_list_of_those_that_are_no_state),
         cmocka_unit_test(the_list_of_those_that_are_no_state_names_nothing_that_is_gone),
         cmocka_unit_test(every_flag_is_in_the_digest),
+        cmocka_unit_test(the_digest_of_a_machine_is_of_its_ram_and_of_its_state),
         cmocka_unit_test(a_poisoned_machine_is_restored_in_every_field),
+        cmocka_unit_test(a_number_that_would_lead_outside_is_not_loaded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -401,6 +401,11 @@ static void boot_allocations_are_painted_into_the_list_until_the_seal(void **sta
     assert_int_equal(boot_alloc_frames(1, 3, REGION_BOOT_PAGE_TABLE, &page), STATUS_ERR_ARGUMENT);
     assert_int_equal(boot_alloc_frames(1, 1, REGION_USABLE, &page), STATUS_ERR_ARGUMENT);
     assert_int_equal(boot_alloc_frames(0x1000, 1, REGION_BOOT_PAGE_TABLE, &page), STATUS_ERR_NO_MEMORY);
+    struct boot_alloc_shortage before;
+    boot_alloc_shortage(&before);
+    assert_int_equal(before.wanted_frames, 0x1000);
+    assert_int_equal(before.used_frames, 513);
+    assert_int_equal(before.left_frames, 0xf00 - 0x100 - 513);
     unsigned more = 0;
     while (boot_alloc_frames(1, 1, REGION_BOOT_PAGE_TABLE, &page) == STATUS_OK) {
         assert_true(page.number >= 0x100000 && page.number < 0x1000000);
@@ -408,6 +413,11 @@ static void boot_allocations_are_painted_into_the_list_until_the_seal(void **sta
         more++;
     }
     assert_int_equal(more + 513 + 0x100, 0xf00);
+    struct boot_alloc_shortage short_of;
+    boot_alloc_shortage(&short_of);
+    assert_int_equal(short_of.wanted_frames, 1);
+    assert_int_equal(short_of.used_frames, more + 513);
+    assert_int_equal(short_of.left_frames, 0);
     boot_alloc_seal();
     assert_true(boot_alloc_sealed());
     assert_panics("sealed", (void)!boot_alloc_frames(1, 1, REGION_BOOT_PAGE_TABLE, &page));

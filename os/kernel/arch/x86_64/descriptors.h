@@ -9,8 +9,7 @@ struct cpu;
 void idt_init(void);
 
 /*
- * Loads GDT, TSS, IDT and the SYSCALL registers of this CPU; GS base is set to `cpu`. The IST stacks may be 0
- * as long as no exception that uses one comes.
+ * Loads GDT, TSS, IDT and the SYSCALL registers of this CPU; GS base is set to `cpu`, whose IST stacks are set.
  */
 void descriptors_load(struct cpu *cpu);
 

@@ -110,6 +110,8 @@ trap_common:
     movq %rsp, %rdi
     xorl %ebp, %ebp
     call trap_dispatch
+    .globl trap_dispatch_return
+trap_dispatch_return:
 
 /* Leaves the kernel through the frame at the stack pointer. Interrupts are off. */
     .globl trap_return
@@ -143,6 +145,8 @@ trap_ist:
     movq %rsp, %rdi
     xorl %ebp, %ebp
     call trap_dispatch_ist
+    .globl trap_ist_return
+trap_ist_return:
     movl $MSR_GS_BASE, %ecx
     movq %rbx, %rax
     movq %rbx, %rdx
@@ -254,5 +258,32 @@ user_copy_raw:
     .quad 10b, 13b
     .quad 11b, 12b
     .popsection
+
+/*
+ * void panic(const char *format, ...): builds a frame of the registers as they are at the call, for panic_captured(frame,
+ * arguments on the stack). RIP is the return address, RBP and RSP are the caller's.
+ */
+    .balign 16
+    .globl panic
+    .type panic, @function
+panic:
+    pushq %rbp
+    movq %rsp, %rbp
+    pushq $SELECTOR_KERNEL_DATA
+    pushq %rbp
+    pushfq
+    cli
+    addq $16, 8(%rsp)
+    pushq $SELECTOR_KERNEL_CODE
+    pushq 8(%rbp)
+    pushq $0
+    pushq $FRAME_VECTOR_PANIC
+    push_registers
+    movq (%rbp), %rax
+    movq %rax, FRAME_RBP(%rsp)
+    movq %rsp, %rdi
+    leaq 16(%rbp), %rsi
+    call panic_captured
+    .size panic, . - panic
 
     .section .note.GNU-stack, "", @progbits

@@ -17,12 +17,16 @@
 
 #define CPU_SHOOTDOWN_PENDING 40
 
+#define FRAME_RBP    80
 #define FRAME_VECTOR 120
 #define FRAME_CS     144
 #define FRAME_SIZE   176
 
 /* Value of the vector field of a frame that SYSCALL built. */
 #define FRAME_VECTOR_SYSCALL 0x100
+
+/* And of a frame that panic() built. */
+#define FRAME_VECTOR_PANIC 0x101
 
 #ifndef __ASSEMBLER__
 
@@ -54,6 +58,7 @@ struct frame {
     uint64_t ss;
 };
 
+_Static_assert(offsetof(struct frame, rbp) == FRAME_RBP, "frame layout");
 _Static_assert(offsetof(struct frame, vector) == FRAME_VECTOR, "frame layout");
 _Static_assert(offsetof(struct frame, cs) == FRAME_CS, "frame layout");
 _Static_assert(sizeof(struct frame) == FRAME_SIZE, "frame layout");

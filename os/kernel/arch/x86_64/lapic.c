@@ -39,7 +39,7 @@
 #define ICR_NMI          0x400u
 #define ICR_INIT         0x500u
 #define ICR_STARTUP      0x600u
-#define ICR_OTHERS       0xc0000u
+#define ICR_POLLS        1000u
 #define MSR_X2APIC_BASE  0x800u
 
 static volatile uint32_t *registers; /* null in x2APIC mode */
@@ -121,9 +121,27 @@ void lapic_send(uint32_t apic_id, uint8_t vector)
     icr_send(apic_id, ICR_ASSERT | vector);
 }
 
-void lapic_send_nmi_to_others(void)
+/* In the mode the kernel uses, and enabled? */
+static bool enabled_on_this_cpu(void)
 {
-    icr_send(0, ICR_OTHERS | ICR_ASSERT | ICR_NMI);
+    uint64_t wanted = APIC_BASE_ENABLE | (registers == NULL ? APIC_BASE_X2 : 0);
+    return (msr_read(MSR_APIC_BASE) & wanted) == wanted;
+}
+
+void lapic_send_nmi(uint32_t apic_id)
+{
+    if (!enabled_on_this_cpu()) {
+        lapic_enable_on_this_cpu();
+    }
+    if (registers == NULL) {
+        icr_send(apic_id, ICR_ASSERT | ICR_NMI);
+        return;
+    }
+    for (unsigned i = 0; i < ICR_POLLS && (reg_read(LAPIC_ICR_LO) & ICR_PENDING); i++) {
+        __asm__ volatile("pause");
+    }
+    reg_write(LAPIC_ICR_HI, apic_id << 24);
+    reg_write(LAPIC_ICR_LO, ICR_ASSERT | ICR_NMI);
 }
 
 void lapic_send_init(uint32_t apic_id)

@@ -23,7 +23,9 @@ void lapic_end_of_interrupt(void);
  * cycles). */
 void lapic_send(uint32_t apic_id, uint8_t vector);
 
-void lapic_send_nmi_to_others(void);
+/* Panic path: waits a bounded time, serves nothing meanwhile, enables the APIC first if need be. */
+void lapic_send_nmi(uint32_t apic_id);
+
 void lapic_send_init(uint32_t apic_id);
 void lapic_send_startup(uint32_t apic_id, uint8_t page);
 

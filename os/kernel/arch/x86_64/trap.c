@@ -13,6 +13,7 @@
 #include "arch/x86_64/vectors.h"
 #include "mm/vm.h"
 #include "panic.h"
+#include "probe.h"
 #include "proc/process.h"
 #include "sched/sched.h"
 #include "smp/ipi.h"
@@ -169,6 +170,7 @@ void trap_dispatch_ist(struct frame *frame)
         if (panic_in_progress()) {
             panic_stop_this_cpu();
         }
+        probe_point("nmi");
         return; /* no source of NMIs is in use: a stray one is harmless */
     }
     if (frame->vector == VECTOR_DEBUG) {
