@@ -27,7 +27,8 @@ FLAGS_dbg  := -O0 -g
 FLAGS_asan := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 FLAGS_tiny := -O2 -g -DORRERY_TINY
 LUA_CFLAGS := $(shell pkg-config --cflags lua5.4 2>/dev/null)
-LUA_LIBS   := $(shell pkg-config --libs lua5.4 2>/dev/null)
+# Statically, so that the one call by which Lua would take a seed from the clock comes to us (sim/script/sandbox.c).
+LUA_LIBS   := -Wl,--wrap=luaS_hash -l:liblua5.4.a
 
 CPPFLAGS_ALL := -Isim -I$(GEN) -ffile-prefix-map=$(CURDIR)/= $(LUA_CFLAGS) $(CPPFLAGS)
 CFLAGS_ALL   := -std=c17 $(WARN) $(FLAGS_$(MODE)) -fcf-protection=none -fno-plt $(CFLAGS)

@@ -88,13 +88,15 @@ static void stop_others(const struct cpu *self)
     uint32_t wanted = 0;
     for (unsigned i = 0; i < ARCH_MAX_CPUS; i++) {
         const struct cpu *cpu = cpu_table[i];
-        if (cpu != NULL && cpu != self && __atomic_load_n(&cpu->state, __ATOMIC_ACQUIRE) >= CPU_STATE_CLAIMED) {
+        if (cpu != NULL && cpu != self &&
+            __atomic_load_n(&cpu->state, __ATOMIC_ACQUIRE) >= CPU_STATE_CLAIMED) {
             lapic_send_nmi(cpu->apic_id);
             wanted++;
         }
     }
     uint64_t start = arch_cycles();
-    while (__atomic_load_n(&stopped_cpus, __ATOMIC_SEQ_CST) < wanted && arch_cycles() - start < STOP_WAIT_CYCLES) {
+    while (__atomic_load_n(&stopped_cpus, __ATOMIC_SEQ_CST) < wanted &&
+           arch_cycles() - start < STOP_WAIT_CYCLES) {
         __asm__ volatile("pause");
     }
 }
@@ -138,7 +140,8 @@ static const struct frame *entry_frame(const uint64_t *record)
  */
 static void print_trace(uint64_t frame_pointer)
 {
-    for (unsigned depth = 0; depth < TRACE_DEPTH && all_readable(frame_pointer, 2 * sizeof(uint64_t)); depth++) {
+    for (unsigned depth = 0; depth < TRACE_DEPTH && all_readable(frame_pointer, 2 * sizeof(uint64_t));
+         depth++) {
         const uint64_t *record = (const uint64_t *)(uintptr_t)frame_pointer;
         if (record[1] == 0) {
             break;

@@ -1,8 +1,6 @@
 -- Adapter of the kernel in os/: maps its symbols and types to what scenarios ask for.
 -- Everything is read from the kernel's own structures through DWARF; nothing is asked of the kernel.
 
-local CURRENT_THREAD_OFFSET = 32 -- struct cpu: the running thread, as gs:32
-
 local function frames_view(m)
     local frames = {}
 
@@ -33,11 +31,9 @@ local function frames_view(m)
     end })
 end
 
--- The process that a CPU runs in the kernel: a place of type struct process.
+-- The process that a CPU runs, while it is in the kernel (GS then points at its struct cpu): a pointer to struct process.
 local function current_process(m, cpu)
-    local base = m:register(cpu, "gs_base")
-    local thread = string.unpack("<i8", (assert(m:read(base + CURRENT_THREAD_OFFSET, 8, cpu))))
-    return m.sym("thread", thread).process
+    return m.sym("cpu", m:register(cpu, "gs_base")).current.process
 end
 
 -- Feeds m:counter("fork_to_exit") with cycles from the entry of fork to the zombie, for every process from now on.
@@ -69,7 +65,7 @@ return {
     view = function(m)
         return {
             ready_text = "init: ready",
-            harmless_vector = 0xf0, -- VECTOR_RESCHEDULE: asks a CPU to look at its run queue
+            harmless_vector = m.sym.VECTOR_RESCHEDULE, -- only asks a CPU to look at its run queue
             frames = frames_view(m),
             measure_forks = function() return measure_forks(m) end,
             current_process = function(cpu) return current_process(m, cpu) end,

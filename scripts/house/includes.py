@@ -24,7 +24,7 @@ HOST_OF = {
     "cpu": {"Zydis/Zydis.h", "Zydis/Mnemonic.h", "mpfr.h"},
     "machine": {"Zydis/Zydis.h"},
     "observe": {"dwarf.h", "elfutils/libdw.h", "gelf.h", "libelf.h"},
-    "script": {"lauxlib.h", "lua.h", "lualib.h"},
+    "script": {"lauxlib.h", "lua.h", "lualib.h", "sys/mman.h"},
     "main": {"Zydis/Zydis.h", "lua.h", "mpfr.h", "poll.h", "sys/stat.h", "unistd.h"},
 }
 

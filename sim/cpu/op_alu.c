@@ -199,10 +199,10 @@ op_fn *op_find_unary(enum op_unary unary, enum op_width w, bool flags)
         op_store(p, sem_##name(cpu, op_load(p, w), w, true), w); \
         OP_NEXT;                                                 \
     }
-#define UNARY_MEMORIES(name)                                                                               \
-    UNARY_MEMORY(name, 8, b)                                                                               \
-    UNARY_MEMORY(name, 8, x) UNARY_MEMORY(name, 32, b) UNARY_MEMORY(name, 32, x) UNARY_MEMORY(name, 64, b) \
-        UNARY_MEMORY(name, 64, x)
+#define UNARY_MEMORIES(name) \
+    UNARY_MEMORY(name, 8, b) \
+    UNARY_MEMORY(name, 8, x) \
+    UNARY_MEMORY(name, 32, b) UNARY_MEMORY(name, 32, x) UNARY_MEMORY(name, 64, b) UNARY_MEMORY(name, 64, x)
 
 UNARY_MEMORIES(inc)
 UNARY_MEMORIES(dec)

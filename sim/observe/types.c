@@ -300,16 +300,24 @@ bool symbols_type_at(struct symbols *s, const char *type_name, uint64_t address,
     return index_find(s, type_name, wanted_type, out);
 }
 
+/* Forms of a fixed size do not tell a sign: compilers use them for values that are not negative. */
 static bool wanted_enumerator(Dwarf_Die *die, void *arg)
 {
     Dwarf_Attribute attribute;
-    Dwarf_Sword value;
-    if (dwarf_tag(die) != DW_TAG_enumerator || !dwarf_attr(die, DW_AT_const_value, &attribute) ||
-        dwarf_formsdata(&attribute, &value) != 0) {
+    Dwarf_Word value;
+    Dwarf_Sword negative;
+    if (dwarf_tag(die) != DW_TAG_enumerator || !dwarf_attr(die, DW_AT_const_value, &attribute)) {
         return false;
     }
-    *(int64_t *)arg = value;
-    return true;
+    if (dwarf_formudata(&attribute, &value) == 0) {
+        *(int64_t *)arg = (int64_t)value;
+        return true;
+    }
+    if (dwarf_formsdata(&attribute, &negative) == 0) {
+        *(int64_t *)arg = negative;
+        return true;
+    }
+    return false;
 }
 
 bool symbols_enumerator(struct symbols *s, const char *name, int64_t *value)

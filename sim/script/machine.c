@@ -6,6 +6,7 @@
 #include "script/create.h"
 #include "script/lookup.h"
 #include "script/place.h"
+#include "script/sandbox.h"
 
 #include <lauxlib.h>
 #include <stdlib.h>
@@ -456,7 +457,10 @@ void machine_open(lua_State *lua, struct script_defaults *defaults, struct lua_m
     luaL_newmetatable(lua, MACHINE_TYPE);
     lua_newtable(lua);
     luaL_setfuncs(lua, machine_methods, 0);
+    sandbox_box_functions(lua);
     lua_setfield(lua, -2, "__index");
+    lua_pushboolean(lua, 0);
+    lua_setfield(lua, -2, "__metatable");
     lua_pop(lua, 1);
     place_open(lua);
     lua_getglobal(lua, "orrery");

@@ -2,6 +2,7 @@
 
 #include "script/ordered.h"
 
+#include "script/sandbox.h"
 #include "script/sort.h"
 
 #include <lauxlib.h>
@@ -48,6 +49,7 @@ static void push_sorted_keys(lua_State *lua)
     lua_pushnil(lua);
     while (lua_next(lua, 1)) {
         lua_pop(lua, 1);
+        sandbox_charge(lua, 1);
         check_key(lua, -1);
         lua_pushvalue(lua, -1);
         lua_rawseti(lua, keys, ++count);
@@ -103,6 +105,7 @@ int ordered_next(lua_State *lua)
     lua_pushnil(lua);
     while (lua_next(lua, 1)) {
         lua_pop(lua, 1);
+        sandbox_charge(lua, 1);
         check_key(lua, -1);
         bool after = lua_isnil(lua, 2) || key_before(lua, 2, lua_gettop(lua));
         if (after && (lua_isnil(lua, 3) || key_before(lua, lua_gettop(lua), 3))) {
@@ -117,4 +120,20 @@ int ordered_next(lua_State *lua)
     lua_pushvalue(lua, 3);
     lua_rawget(lua, 1);
     return 2;
+}
+
+int ordered_ipairs_step(lua_State *lua)
+{
+    lua_Integer i = (lua_Integer)((lua_Unsigned)luaL_checkinteger(lua, 2) + 1);
+    lua_pushinteger(lua, i);
+    return lua_geti(lua, 1, i) == LUA_TNIL ? 1 : 2;
+}
+
+int ordered_ipairs(lua_State *lua)
+{
+    luaL_checkany(lua, 1);
+    lua_pushvalue(lua, lua_upvalueindex(1));
+    lua_pushvalue(lua, 1);
+    lua_pushinteger(lua, 0);
+    return 3;
 }

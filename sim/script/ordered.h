@@ -8,4 +8,8 @@
 int ordered_pairs(lua_State *lua);
 int ordered_next(lua_State *lua);
 
+/* ipairs, its upvalue: the function of a step. */
+int ordered_ipairs(lua_State *lua);
+int ordered_ipairs_step(lua_State *lua);
+
 #endif

@@ -3,6 +3,7 @@
 #include "script/place.h"
 
 #include "base/bits.h"
+#include "script/sandbox.h"
 
 #include <lauxlib.h>
 #include <stdio.h>
@@ -199,7 +200,7 @@ static int place_index(lua_State *lua)
     }
     for (const luaL_Reg *m = place_methods; m->name; m++) {
         if (strcmp(m->name, name) == 0) {
-            lua_pushcfunction(lua, m->func);
+            sandbox_push_function(lua, m->func);
             return 1;
         }
     }
@@ -235,6 +236,13 @@ static int symbols_call(lua_State *lua)
     return 1;
 }
 
+/* Keeps the metatable on top from scenarios: it is the same for all machines. */
+static void protect(lua_State *lua)
+{
+    lua_pushboolean(lua, 0);
+    lua_setfield(lua, -2, "__metatable");
+}
+
 void place_open(lua_State *lua)
 {
     luaL_newmetatable(lua, PLACE_TYPE);
@@ -242,11 +250,13 @@ void place_open(lua_State *lua)
     lua_setfield(lua, -2, "__index");
     lua_pushcfunction(lua, place_length);
     lua_setfield(lua, -2, "__len");
+    protect(lua);
     luaL_newmetatable(lua, SYMBOLS_TYPE);
     lua_pushcfunction(lua, symbols_index);
     lua_setfield(lua, -2, "__index");
     lua_pushcfunction(lua, symbols_call);
     lua_setfield(lua, -2, "__call");
+    protect(lua);
     lua_pop(lua, 2);
 }
 

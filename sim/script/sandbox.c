@@ -2,12 +2,16 @@
  * The deterministic Lua sandbox. Source: Lua 5.4 Reference Manual, "The Standard Libraries".
  * Deviations from stock Lua: pairs and next visit numbers ascending, then strings in byte order, and refuse other
  * key types; tostring and %s give no address, %p is an error; no __gc and no weak tables; load takes text only.
+ * The budget: an instruction of Lua is a step, and so is a piece of work of about its size inside a C function: a test of
+ * the pattern matcher, an element of a table, some bytes that are copied or compiled. What Lua's own instructions do at
+ * once is one step however long it takes: comparing two long strings, passing on a long list of arguments.
  */
 
 #include "script/sandbox.h"
 
 #include "script/ordered.h"
-#include "script/sort.h"
+#include "script/string_library.h"
+#include "script/table_library.h"
 
 #include <lauxlib.h>
 #include <lualib.h>
@@ -15,7 +19,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define HOOK_INSTRUCTIONS 10000
+#define HOOK_INSTRUCTIONS 1000
+#define MODULE_NAME_MAX   200u
+#define MODULE_MAX_BYTES  (16L << 20)
+#define HASH_SEED         0x0ce11a57u
+#define LONG_STRING_BYTES \
+    128u /* of a string's object: Lua keeps each shorter text once, and makes it at unknown times */
 
 struct sandbox *sandbox_of(lua_State *lua)
 {
@@ -30,35 +39,61 @@ static void *allocate(void *arg, void *block, size_t old_size, size_t new_size)
     uint64_t old = block ? old_size : 0;
     if (new_size == 0) {
         s->memory_bytes -= old;
-        free(block);
+        if (block) {
+            arena_free(&s->arena, block);
+        }
         return NULL;
     }
     if (s->memory_bytes - old + new_size > SANDBOX_MEMORY_BYTES) {
         return NULL;
     }
-    void *p = realloc(block, new_size);
+    void *p = block ? arena_resize(&s->arena, block, new_size) : arena_alloc(&s->arena, new_size);
     if (p) {
         s->memory_bytes += new_size - old;
+        if (!block && old_size == LUA_TSTRING &&
+            new_size >= LONG_STRING_BYTES) { /* every way to copy bytes */
+            s->instructions += new_size / SANDBOX_BYTES_PER_STEP;
+        }
     }
     return p;
 }
 
+/*
+ * Lua seeds its hash of strings from the clock and from addresses, by a call of its own luaS_hash from lua_newstate. The
+ * Makefile links Lua so that this call, and no other, comes here (ld --wrap).
+ */
+unsigned __wrap_luaS_hash(const char *text, size_t size, unsigned seed);
+
+unsigned __wrap_luaS_hash(const char *text, size_t size, unsigned seed)
+{
+    (void)text;
+    (void)size;
+    (void)seed;
+    return HASH_SEED;
+}
+
 static void count_instructions(lua_State *lua, lua_Debug *ar)
 {
-    struct sandbox *s = sandbox_of(lua);
     (void)ar;
-    s->instructions += HOOK_INSTRUCTIONS;
-    if (s->instructions > s->budget_instructions) {
-        lua_sethook(lua, count_instructions, LUA_MASKCOUNT, 1); /* pcall catches it once, not for ever */
-        luaL_error(lua, "the scenario used up its budget of %d million Lua instructions",
-                   (int)(s->budget_instructions / 1000000));
-    }
+    sandbox_charge(lua, HOOK_INSTRUCTIONS);
+}
+
+void sandbox_exhausted(lua_State *lua)
+{
+    lua_sethook(lua, count_instructions, LUA_MASKCOUNT, 1); /* pcall catches it once, not for ever */
+    luaL_error(lua, "the scenario used up its budget of %d million Lua instructions",
+               (int)(sandbox_of(lua)->budget_instructions / 1000000));
+}
+
+void sandbox_charge(lua_State *lua, uint64_t steps)
+{
+    sandbox_spend(sandbox_of(lua), lua, steps);
 }
 
 /* coroutine.create and wrap: the count hook starts afresh in each coroutine, so a new one is charged a whole period. */
 static int lua_counted_coroutine(lua_State *lua)
 {
-    count_instructions(lua, NULL);
+    sandbox_charge(lua, HOOK_INSTRUCTIONS);
     int count = lua_gettop(lua);
     lua_pushvalue(lua, lua_upvalueindex(1));
     lua_insert(lua, 1);
@@ -105,6 +140,7 @@ static int lua_print_safe(lua_State *lua)
         size_t size;
         sandbox_push_text(lua, i);
         const char *text = lua_tolstring(lua, -1, &size);
+        sandbox_charge(lua, 1 + size / SANDBOX_BYTES_PER_STEP);
         if (i > 1) {
             fputc('\t', stdout);
         }
@@ -113,32 +149,6 @@ static int lua_print_safe(lua_State *lua)
     }
     fputc('\n', stdout);
     return 0;
-}
-
-/* string.format: arguments that are not numbers or strings become text first; %p is refused. */
-static int lua_format_safe(lua_State *lua)
-{
-    const char *format = luaL_checkstring(lua, 1);
-    for (const char *p = strchr(format, '%'); p; p = strchr(p, '%')) {
-        p++;
-        p += strspn(p, "-+ #0123456789.");
-        if (*p == 'p') {
-            return luaL_error(lua, "string.format: %%p would show an address");
-        }
-        p += *p != 0;
-    }
-    int count = lua_gettop(lua);
-    for (int i = 2; i <= count; i++) {
-        int type = lua_type(lua, i);
-        if (type != LUA_TNUMBER && type != LUA_TSTRING) {
-            sandbox_push_text(lua, i);
-            lua_replace(lua, i);
-        }
-    }
-    lua_pushvalue(lua, lua_upvalueindex(1));
-    lua_insert(lua, 1);
-    lua_call(lua, count, 1);
-    return 1;
 }
 
 /* ---- random numbers, metatables, load ---- */
@@ -197,6 +207,7 @@ static int lua_load_text(lua_State *lua)
     const char *text = luaL_checklstring(lua, 1, &size);
     const char *name = luaL_optstring(lua, 2, "=(load)");
     bool has_environment = !lua_isnone(lua, 4);
+    sandbox_charge(lua, size * SANDBOX_STEPS_TO_COMPILE);
     if (luaL_loadbufferx(lua, text, size, name, "t") != LUA_OK) {
         lua_pushnil(lua);
         lua_insert(lua, -2);
@@ -213,36 +224,59 @@ static int lua_load_text(lua_State *lua)
 
 static bool module_name_ok(const char *name)
 {
-    return name[0] &&
+    return name[0] && strlen(name) <= MODULE_NAME_MAX &&
            strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-") ==
                strlen(name) &&
            !strstr(name, "..");
 }
 
-static bool load_module(lua_State *lua, const char *directory, const char *name)
+/* The file's text, to be freed; NULL when it cannot be read. */
+static char *read_text(const char *path, size_t *size)
 {
-    char path[2048], relative[256];
-    snprintf(relative, sizeof relative, "%s", name);
-    for (char *p = relative; *p; p++) {
-        *p = *p == '.' ? '/' : *p;
-    }
-    snprintf(path, sizeof path, "%s/%s.lua", directory, relative);
     FILE *f = fopen(path, "rb");
     if (!f) {
-        return false;
+        return NULL;
+    }
+    long end = fseek(f, 0, SEEK_END) == 0 ? ftell(f) : -1;
+    char *text =
+        end >= 0 && end <= MODULE_MAX_BYTES && fseek(f, 0, SEEK_SET) == 0 ? malloc((size_t)end + 1) : NULL;
+    *size = text ? (size_t)end : 0;
+    if (text && fread(text, 1, *size, f) != *size) {
+        free(text);
+        text = NULL;
     }
     fclose(f);
-    if (luaL_loadfilex(lua, path, "t") != LUA_OK) {
+    return text;
+}
+
+/* Inside Lua a file is called by its path from the scenario's folder: where that folder is takes no part in a run. */
+static bool load_module(lua_State *lua, const char *up, const char *name)
+{
+    char path[2048], relative[512];
+    size_t size;
+    snprintf(relative, sizeof relative, "@%s%s", up, name);
+    for (char *p = relative + 1 + strlen(up); *p; p++) {
+        *p = *p == '.' ? '/' : *p;
+    }
+    strcat(relative, ".lua");
+    snprintf(path, sizeof path, "%s/%s", sandbox_of(lua)->directory, relative + 1);
+    char *text = read_text(path, &size);
+    if (!text) {
+        return false;
+    }
+    int status = luaL_loadbufferx(lua, text, size, relative, "t");
+    free(text);
+    if (status != LUA_OK) {
         lua_error(lua);
     }
+    sandbox_charge(lua, size * SANDBOX_STEPS_TO_COMPILE);
     return true;
 }
 
 static int lua_require(lua_State *lua)
 {
-    static const char *const up[] = {"", "/..", "/../..", "/../../.."};
+    static const char *const up[] = {"", "../", "../../", "../../../"};
     const char *name = luaL_checkstring(lua, 1);
-    struct sandbox *s = sandbox_of(lua);
     luaL_argcheck(lua, module_name_ok(name), 1, "a module name: words and dots");
     luaL_getsubtable(lua, LUA_REGISTRYINDEX, "orrery.modules");
     if (lua_getfield(lua, -1, name) != LUA_TNIL) {
@@ -250,18 +284,17 @@ static int lua_require(lua_State *lua)
     }
     lua_pop(lua, 1);
     for (size_t i = 0; i < sizeof up / sizeof up[0]; i++) {
-        char directory[1200];
-        snprintf(directory, sizeof directory, "%s%s", s->directory, up[i]);
-        if (load_module(lua, directory, name)) {
-            lua_call(lua, 0, 1);
-            if (lua_isnil(lua, -1)) {
-                lua_pushboolean(lua, 1);
-                lua_replace(lua, -2);
-            }
-            lua_pushvalue(lua, -1);
-            lua_setfield(lua, -3, name);
-            return 1;
+        if (!load_module(lua, up[i], name)) {
+            continue;
         }
+        lua_call(lua, 0, 1);
+        if (lua_isnil(lua, -1)) {
+            lua_pushboolean(lua, 1);
+            lua_replace(lua, -2);
+        }
+        lua_pushvalue(lua, -1);
+        lua_setfield(lua, -3, name);
+        return 1;
     }
     return luaL_error(lua, "require: no module '%s' beside the scenario or above it", name);
 }
@@ -288,6 +321,30 @@ static void remove_field(lua_State *lua, const char *name)
     lua_setfield(lua, -2, name);
 }
 
+void sandbox_push_function(lua_State *lua, lua_CFunction f)
+{
+    lua_pushnil(lua);
+    lua_pushcclosure(lua, f, 1);
+}
+
+void sandbox_box_functions(lua_State *lua)
+{
+    lua_pushnil(lua);
+    while (lua_next(lua, -2)) {
+        bool bare = lua_iscfunction(lua, -1);
+        if (bare && lua_getupvalue(lua, -1, 1)) {
+            lua_pop(lua, 1);
+            bare = false;
+        }
+        if (bare) {
+            lua_pushvalue(lua, -2);
+            sandbox_push_function(lua, lua_tocfunction(lua, -2));
+            lua_rawset(lua, -5);
+        }
+        lua_pop(lua, 1);
+    }
+}
+
 static int open_libraries(lua_State *lua)
 {
     static const luaL_Reg libraries[] = {
@@ -312,6 +369,9 @@ static int open_libraries(lua_State *lua)
     set_function(lua, "print", lua_print_safe);
     set_function(lua, "pairs", ordered_pairs);
     set_function(lua, "next", ordered_next);
+    sandbox_push_function(lua, ordered_ipairs_step);
+    lua_pushcclosure(lua, ordered_ipairs, 1);
+    lua_setfield(lua, -2, "ipairs");
     set_function(lua, "setmetatable", lua_setmetatable_safe);
     set_function(lua, "load", lua_load_text);
     set_function(lua, "require", lua_require);
@@ -319,18 +379,18 @@ static int open_libraries(lua_State *lua)
     set_function(lua, "random", lua_random);
     set_function(lua, "randomseed", lua_randomseed);
     lua_pop(lua, 1);
-    lua_getfield(lua, -1, LUA_TABLIBNAME);
-    set_function(lua, "sort", sort_table);
-    lua_pop(lua, 1);
     lua_getfield(lua, -1, LUA_COLIBNAME);
     wrap_function(lua, "create", lua_counted_coroutine);
     wrap_function(lua, "wrap", lua_counted_coroutine);
     lua_pop(lua, 1);
-    lua_getfield(lua, -1, LUA_STRLIBNAME);
-    remove_field(lua, "dump");
-    lua_getfield(lua, -1, "format");
-    lua_pushcclosure(lua, lua_format_safe, 1);
-    lua_setfield(lua, -2, "format");
+    string_library_open(lua);
+    table_library_open(lua);
+    sandbox_box_functions(lua);
+    for (const luaL_Reg *l = libraries + 1; l->func; l++) {
+        lua_getfield(lua, -1, l->name);
+        sandbox_box_functions(lua);
+        lua_pop(lua, 1);
+    }
     return 0;
 }
 
@@ -348,16 +408,22 @@ bool sandbox_init(struct sandbox *s, const char *scenario, uint64_t seed, struct
 {
     *s = (struct sandbox){.budget_instructions = SANDBOX_INSTRUCTIONS};
     rng_init(&s->random, seed, 0);
+    if (!arena_init(&s->arena, e)) {
+        return false;
+    }
     directory_of(scenario, s->directory, sizeof s->directory);
     s->lua = lua_newstate(allocate, s);
     if (!s->lua) {
+        sandbox_deinit(s);
         return error_set(e, "no memory for Lua");
     }
     memcpy(lua_getextraspace(s->lua), &s, sizeof(struct sandbox *));
     lua_sethook(s->lua, count_instructions, LUA_MASKCOUNT, HOOK_INSTRUCTIONS);
     lua_pushcfunction(s->lua, open_libraries);
     if (lua_pcall(s->lua, 0, 0, 0) != LUA_OK) {
-        return error_set(e, "Lua: %s", lua_tostring(s->lua, -1));
+        error_set(e, "Lua: %s", lua_tostring(s->lua, -1));
+        sandbox_deinit(s);
+        return false;
     }
     return true;
 }
@@ -368,12 +434,14 @@ void sandbox_deinit(struct sandbox *s)
         lua_close(s->lua);
     }
     s->lua = NULL;
+    arena_deinit(&s->arena);
 }
 
 bool sandbox_load(struct sandbox *s, const char *name, const char *text, size_t size, struct error *e)
 {
     char chunk[1100];
-    snprintf(chunk, sizeof chunk, "@%s", name);
+    const char *slash = strrchr(name, '/');
+    snprintf(chunk, sizeof chunk, "@%s", slash ? slash + 1 : name);
     if (luaL_loadbufferx(s->lua, text, size, chunk, "t") != LUA_OK) {
         error_set(e, "%s", lua_tostring(s->lua, -1));
         lua_pop(s->lua, 1);

@@ -19,7 +19,7 @@ static int lua_where(lua_State *lua)
     for (int level = (int)luaL_optinteger(lua, 1, 1); lua_getstack(lua, level, &ar); level++) {
         lua_getinfo(lua, "Sl", &ar);
         if (ar.currentline > 0 && strcmp(ar.short_src, "prelude") != 0) {
-            lua_pushfstring(lua, "%s:%d", ar.short_src, ar.currentline);
+            lua_pushfstring(lua, "%s/%s:%d", sandbox_of(lua)->directory, ar.short_src, ar.currentline);
             return 1;
         }
     }
@@ -52,7 +52,7 @@ static void open_orrery(lua_State *lua, const struct script_options *o)
     lua_newtable(lua);
     push_args(lua, o);
     lua_setfield(lua, -2, "args");
-    lua_pushcfunction(lua, lua_where);
+    sandbox_push_function(lua, lua_where);
     lua_setfield(lua, -2, "where");
     lua_setglobal(lua, "orrery");
 }

@@ -2,6 +2,8 @@
 
 #include "script/sort.h"
 
+#include "script/sandbox.h"
+
 #include <lauxlib.h>
 #include <limits.h>
 #include <stdbool.h>
@@ -31,6 +33,7 @@ static bool goes_before(lua_State *lua)
 static void merge(lua_State *lua, lua_Integer low, lua_Integer middle, lua_Integer high)
 {
     lua_Integer left = low, right = middle;
+    sandbox_charge(lua, (uint64_t)(high - low));
     for (lua_Integer to = low; to < high; to++) {
         bool take_right = left >= middle;
         if (!take_right && right < high) {
@@ -60,6 +63,7 @@ int sort_table(lua_State *lua)
     lua_settop(lua, 2);
     lua_createtable(lua, (int)count, 0);
     lua_createtable(lua, (int)count, 0);
+    sandbox_charge(lua, (uint64_t)count);
     for (lua_Integer i = 1; i <= count; i++) {
         lua_geti(lua, TABLE, i);
         lua_rawseti(lua, FROM, i);

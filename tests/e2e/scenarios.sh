@@ -38,4 +38,16 @@ error("scenario is wrong")
 LUA
 expect_status "an error outside a test ends with 1" 1 "$orrery" run "$work/scenarios/error.lua"
 
+# What stock Lua leaves to chance: hash seeds and addresses, by them the sizes of tables, and the moments of the collector.
+chance() {
+    "$@" | head -1
+}
+for _ in $(seq 20); do
+    chance "$orrery" run tests/e2e/chance.lua
+done | sort -u >"$work/chances"
+expect_same "a scenario has one result in 20 processes" "1" "$(wc -l <"$work/chances")"
+expect_same "and without ASLR" "$(cat "$work/chances")" "$(chance setarch -R "$orrery" run tests/e2e/chance.lua)"
+expect_same "and from another directory" "$(cat "$work/chances")" \
+    "$(here=$PWD && cd / && chance env -i "$orrery" run "$here/tests/e2e/chance.lua")"
+
 finish

@@ -11,6 +11,7 @@
 
 static const struct page_table *kernel_table;
 static struct vm_hooks vm_hooks;
+static uint64_t contexts_given;
 
 status_t vm_init(const struct page_table *kernel, const struct vm_hooks *hooks)
 {
@@ -61,6 +62,7 @@ status_t vm_space_init(struct address_space *space, uint32_t id)
     spinlock_init(&space->lock, "address space", LOCK_CLASS_VM_SPACE);
     list_init(&space->areas);
     space->id = id;
+    space->tlb_context = __atomic_add_fetch(&contexts_given, 1, __ATOMIC_RELAXED);
     status_t status = pt_init_user(&space->table, &pt_frame_allocator, kernel_table);
     if (status == STATUS_OK) {
         frame_set_owner(paddr_pfn(space->table.root), 1, FRAME_OWNER_PAGE_TABLE, id);

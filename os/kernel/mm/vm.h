@@ -60,16 +60,17 @@ struct vm_stats {
 
 struct address_space {
     struct page_table table;
-    struct spinlock lock; /* covers busy and holder only */
-    bool busy;            /* the gate */
-    uint32_t id;          /* owner id of its frames: the process id */
-    uint64_t cpu_mask; /* CPUs that may hold its TLB entries; kept by the context switch, read by shootdown */
+    struct spinlock lock;      /* covers busy and holder only */
+    bool busy;                 /* the gate */
+    uint32_t id;               /* owner id of its frames: the process id */
+    uint64_t cpu_mask;         /* CPUs that have it loaded; kept by the context switch, read by shootdown */
+    uint64_t tlb_context;      /* number of this space for the TLB, never given twice, not 0 */
+    uint64_t tlb_generation;   /* flushes so far; raised before cpu_mask is read */
     uint64_t frame_limit;      /* resident pages + table frames allowed, 0: no limit */
     struct list areas;         /* struct vm_area, ascending */
     struct vm_area *last_area; /* found last, a hint */
     uint32_t area_count;
     struct vm_stats stats;
-    void *arch; /* for the architecture (PCID state and the like); mm/ never looks */
 };
 
 struct vm_hooks {

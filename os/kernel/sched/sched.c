@@ -6,6 +6,7 @@
 #include "sched/sched.h"
 
 #include "arch/x86_64/clock.h"
+#include "arch/x86_64/pcid.h"
 #include "arch/x86_64/switch.h"
 #include "mm/slab.h"
 #include "panic.h"

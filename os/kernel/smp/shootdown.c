@@ -3,13 +3,13 @@
  * says "CPU n's request waits for you". The target invalidates, then clears its bit in the initiator's
  * `waiting` mask.
  *
- * Why no CPU can be missed: page-table entries are changed before the mask of the space is read here, and a
- * CPU sets its bit in that mask before it loads CR3 (switch.c); both are locked operations or follow one. Why
- * no deadlock: whoever waits here serves others meanwhile, and arch_pause does so in every spin loop.
+ * Why no CPU can be missed: pcid.c. Why no deadlock: whoever waits here serves others meanwhile, and arch_pause
+ * does so in every spin loop.
  */
 #include "smp/ipi.h"
 
 #include "arch/x86_64/lapic.h"
+#include "arch/x86_64/pcid.h"
 #include "arch/x86_64/percpu.h"
 #include "arch/x86_64/vectors.h"
 #include "mm/tlb.h"
@@ -17,26 +17,11 @@
 
 struct request {
     const struct tlb_gather *gather;
-    uint64_t waiting; /* CPUs that have not acknowledged */
+    uint64_t generation; /* of the gather's space, after this flush */
+    uint64_t waiting;    /* CPUs that have not acknowledged */
 } __attribute__((aligned(64)));
 
 static struct request requests[ARCH_MAX_CPUS];
-
-static void flush_here(const struct tlb_gather *gather)
-{
-    if (gather->space != NULL && gather->space != cpu_this()->space) {
-        return; /* left meanwhile: loading CR3 has dropped everything of it */
-    }
-    if (!gather->full) {
-        for (uint32_t i = 0; i < gather->page_count; i++) {
-            arch_tlb_flush_page(gather->pages[i]);
-        }
-    } else if (gather->space != NULL) {
-        cr3_write(cr3_read());
-    } else {
-        arch_tlb_flush_all();
-    }
-}
 
 void shootdown_serve(void)
 {
@@ -44,7 +29,7 @@ void shootdown_serve(void)
     uint64_t pending = __atomic_exchange_n(&cpu->shootdown_pending, 0, __ATOMIC_ACQUIRE);
     for (; pending != 0; pending &= pending - 1) {
         struct request *request = &requests[__builtin_ctzll(pending)];
-        flush_here(request->gather);
+        arch_tlb_gather_flush(cpu, request->gather, request->generation);
         cpu->shootdowns_served++;
         __atomic_and_fetch(&request->waiting, ~(1ull << cpu->id), __ATOMIC_RELEASE);
     }
@@ -55,10 +40,11 @@ void ipi_handle_shootdown(void)
     shootdown_serve();
 }
 
-static void send(struct cpu *self, const struct tlb_gather *gather, uint64_t targets)
+static void send(struct cpu *self, const struct tlb_gather *gather, uint64_t generation, uint64_t targets)
 {
     struct request *request = &requests[self->id];
     request->gather = gather;
+    request->generation = generation;
     __atomic_store_n(&request->waiting, targets, __ATOMIC_RELEASE);
     for (uint64_t left = targets; left != 0; left &= left - 1) {
         struct cpu *target = cpu_table[__builtin_ctzll(left)];
@@ -76,15 +62,17 @@ void shootdown_flush(const struct tlb_gather *gather)
 {
     uint64_t flags = arch_irq_save();
     struct cpu *self = cpu_this();
-    flush_here(gather);
-    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    __atomic_thread_fence(__ATOMIC_SEQ_CST); /* the tables were changed before the masks are read */
     uint64_t targets = cpu_online_mask();
+    uint64_t generation = 0;
     if (gather->space != NULL) {
+        generation = __atomic_add_fetch(&gather->space->tlb_generation, 1, __ATOMIC_SEQ_CST);
         targets &= __atomic_load_n(&gather->space->cpu_mask, __ATOMIC_SEQ_CST);
     }
+    arch_tlb_gather_flush(self, gather, generation);
     targets &= ~(1ull << self->id);
     if (targets != 0) {
-        send(self, gather, targets);
+        send(self, gather, generation, targets);
     }
     arch_irq_restore(flags);
 }

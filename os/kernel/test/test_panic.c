@@ -99,8 +99,9 @@ static const struct {
     const char *name;
     void (*die)(void);
 } actions[] = {
-    {"call", die_call}, {"opcode", die_opcode}, {"read", die_read},     {"double", die_double}, {"nmi", die_nmi},
-    {"loop", die_loop}, {"lost", die_lost},     {"nested", die_nested}, {"all", die_all},       {"overflow", die_overflow},
+    {"call", die_call}, {"opcode", die_opcode},     {"read", die_read}, {"double", die_double},
+    {"nmi", die_nmi},   {"loop", die_loop},         {"lost", die_lost}, {"nested", die_nested},
+    {"all", die_all},   {"overflow", die_overflow},
 };
 
 /* Is `word` the name of the point, blanks left out? */
@@ -128,7 +129,8 @@ static void panic_probe(const char *point)
     }
     for (unsigned i = 0; i < sizeof(actions) / sizeof(actions[0]); i++) {
         size_t length = strlen(actions[i].name);
-        if (strncmp(word, actions[i].name, length) == 0 && word[length] == '@' && names(word + length + 1, point)) {
+        if (strncmp(word, actions[i].name, length) == 0 && word[length] == '@' &&
+            names(word + length + 1, point)) {
             actions[i].die();
         }
     }

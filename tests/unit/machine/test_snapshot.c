@@ -1,5 +1,6 @@
 /* A machine that is restored goes on as the one it was taken from would have, and nothing else is ever restored. */
 
+#include "base/bits.h"
 #include "guest_busy.h"
 #include "guest_image.h"
 #include "machine/machine.h"
@@ -256,6 +257,48 @@ static void a_restored_monitor_sees_stores(void **state)
     sim_destroy(b);
 }
 
+static void code_of_before_is_forgotten(void **state)
+{
+    (void)state;
+    struct sim *a = guest_create(NULL, exit_code, exit_code_end),
+               *b = guest_create(NULL, loop_code, loop_code_end);
+    sim_run(b, 5000);
+    restore(a, b);
+    assert_int_equal(sim_run(b, 10000), SIM_STOP_DEBUG_EXIT);
+    assert_int_equal(sim_exit_value(b), 21);
+    sim_destroy(a);
+    sim_destroy(b);
+}
+
+/* Maps linear 4 MiB by the entry at 0x300ffc, then reads there for a while and exits with what it read. */
+GUEST_CODE(map_code,
+           ".code32\n movl $0x87, 0x300000\n movl 0x300ffc, %eax\n movl %eax, 0x300004\n"
+           " movl $0x300000, %eax\n movl %eax, %cr3\n movl %cr4, %eax\n orl $0x10, %eax\n movl %eax, %cr4\n"
+           " movl %cr0, %eax\n orl $0x80000000, %eax\n movl %eax, %cr0\n movl $20000, %ecx\n"
+           "1: movl 0x400000, %eax\n loop 1b\n outb %al, $0xf4\n2: jmp 2b\n.code64");
+
+static struct sim *make_mapped(uint64_t page, uint8_t value)
+{
+    struct sim *s = guest_create(NULL, map_code, map_code_end);
+    struct effect entry = {.kind = EFFECT_MEMORY, .arg = {0x300ffc}, .byte_count = 4};
+    struct effect content = {.kind = EFFECT_MEMORY, .arg = {page}, .byte_count = 1, .bytes = {value}};
+    store_le32(entry.bytes, (uint32_t)page | 0x87);
+    assert_true(sim_effect(s, &entry, NULL) && sim_effect(s, &content, NULL));
+    assert_int_equal(sim_run(s, 10000), SIM_STOP_CYCLES);
+    return s;
+}
+
+static void host_pointers_of_before_are_forgotten(void **state)
+{
+    (void)state;
+    struct sim *a = make_mapped(0x400000, 33), *b = make_mapped(0x800000, 44);
+    restore(a, b);
+    assert_int_equal(sim_run(b, 100000), SIM_STOP_DEBUG_EXIT);
+    assert_int_equal(sim_exit_value(b), 33);
+    sim_destroy(a);
+    sim_destroy(b);
+}
+
 /* ---- what is refused ---- */
 
 static void assert_refused(struct sim *s, const struct state_buffer *b, const char *why)
@@ -369,6 +412,8 @@ int main(void)
         cmocka_unit_test(a_probe_that_was_passed_is_not_met_again),
         cmocka_unit_test(the_position_of_a_run_is_restored),
         cmocka_unit_test(a_restored_monitor_sees_stores),
+        cmocka_unit_test(code_of_before_is_forgotten),
+        cmocka_unit_test(host_pointers_of_before_are_forgotten),
         cmocka_unit_test(a_damaged_snapshot_is_refused_and_changes_nothing),
         cmocka_unit_test(a_snapshot_of_another_machine_is_refused_by_name),
     };

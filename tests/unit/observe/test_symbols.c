@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 enum colour { COLOUR_RED = 7, COLOUR_BLUE = -3 };
+enum vector { VECTOR_LOW = 0x21, VECTOR_HIGH = 0xf0 };
 
 struct inner {
     uint8_t tag;
@@ -27,6 +28,7 @@ struct outer {
     struct inner *next;
     unsigned low : 3, high : 9;
     const volatile enum colour colour;
+    enum vector vector;
     char name[12];
 };
 
@@ -129,6 +131,14 @@ static void enumerators_keep_their_sign(void **state)
     assert_false(symbols_enumerator(symbols, "COLOUR_GREEN", &v));
 }
 
+static void an_enumerator_of_the_upper_half_of_a_byte_is_not_negative(void **state)
+{
+    int64_t v;
+    (void)state;
+    assert_true(symbols_enumerator(symbols, "VECTOR_HIGH", &v));
+    assert_int_equal(v, 0xf0);
+}
+
 static void an_address_inside_a_function_finds_name_and_line(void **state)
 {
     uint64_t address, size, offset;
@@ -220,6 +230,7 @@ int main(void)
         cmocka_unit_test(a_bit_field_has_its_offset_and_width),
         cmocka_unit_test(a_pointer_leads_to_its_type),
         cmocka_unit_test(enumerators_keep_their_sign),
+        cmocka_unit_test(an_enumerator_of_the_upper_half_of_a_byte_is_not_negative),
         cmocka_unit_test(an_address_inside_a_function_finds_name_and_line),
         cmocka_unit_test(a_bit_field_wider_than_64_bits_is_not_found),
         cmocka_unit_test(damaged_files_open_or_do_not_but_do_no_harm),

@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -117,6 +118,61 @@ static void no_string_shows_an_address(void **state)
     assert_string_equal(run("return tostring(coroutine.create(print))"), "thread");
 }
 
+/* Lengths of tables with holes tell when the tables grew, and so the hashes and addresses of their other keys. */
+static void no_length_of_a_table_tells_one_state_from_another(void **state)
+{
+    static const char *const keys[] = {
+        "'k' .. i", "('long'):rep(20) .. i", "{}", "function() return i end",
+        "({print, pairs, next, ipairs, select, type, pcall, string.find, string.rep, "
+        "table.concat, utf8.char, (ipairs({}))})[i]"};
+    (void)state;
+    for (unsigned i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+        char text[1000], first[4096];
+        snprintf(text, sizeof text,
+                 "local k, h = {}, 0 for i = 1, 12 do k[i] = %s end\n"
+                 "for _ = 1, 3000 do local t = {}\n"
+                 "  for _ = 1, 30 do\n"
+                 "    if math.random(3) == 1 then t[k[math.random(12)]] = math.random(2) == 1 or nil\n"
+                 "    else t[math.random(12)] = math.random(3) > 1 or nil end\n"
+                 "  end h = (h * 31 + #t) & 0xffffffff end return h",
+                 keys[i]);
+        snprintf(first, sizeof first, "%s", run(text));
+        assert_null(strstr(first, "error"));
+        for (unsigned n = 0; n < 5; n++) {
+            assert_string_equal(run(text), first);
+        }
+    }
+}
+
+static void a_table_that_became_weak_loses_its_entries_at_the_same_moments(void **state)
+{
+    static const char text[] =
+        "local meta, o = {}, {} local weak = setmetatable({}, meta) meta.__mode = 'v'\n"
+        "for i = 1, 20000 do weak[1] = weak[1] or {}\n"
+        "  local t = {i, tostring(i)} if not weak[2] then o[#o + 1] = i end weak[2] = t end\n"
+        "return #o .. ':' .. table.concat(o, ' ')";
+    char first[4096];
+    (void)state;
+    snprintf(first, sizeof first, "%s", run(text));
+    assert_true(strtol(first, NULL, 10) > 2); /* the collector did run */
+    for (unsigned n = 0; n < 5; n++) {
+        assert_string_equal(run(text), first);
+    }
+}
+
+static void iterators_are_those_of_the_manual(void **state)
+{
+    (void)state;
+    assert_string_equal(
+        run("local o = {} for i, v in ipairs({5, 6, nil, 7}) do o[#o + 1] = i .. v end\n"
+            "for i, v in ipairs(setmetatable({}, {__index = function(_, i) return i < 3 and i or nil end})) "
+            "do o[#o + 1] = i .. v end\n"
+            "for p, c in utf8.codes('h\xc3\xa9') do o[#o + 1] = p .. ',' .. c end return table.concat(o, ' "
+            "')"),
+        "15 26 11 22 1,104 2,233");
+    assert_non_null(strstr(run("ipairs()"), "bad argument #1 to 'ipairs'"));
+}
+
 static void the_host_is_out_of_reach(void **state)
 {
     (void)state;
@@ -153,6 +209,9 @@ int main(void)
         cmocka_unit_test(many_short_coroutines_use_up_the_budget),
         cmocka_unit_test(loaded_text_gets_its_environment),
         cmocka_unit_test(no_string_shows_an_address),
+        cmocka_unit_test(no_length_of_a_table_tells_one_state_from_another),
+        cmocka_unit_test(a_table_that_became_weak_loses_its_entries_at_the_same_moments),
+        cmocka_unit_test(iterators_are_those_of_the_manual),
         cmocka_unit_test(the_host_is_out_of_reach),
         cmocka_unit_test(an_endless_loop_runs_out_of_instructions),
         cmocka_unit_test(endless_memory_runs_out),

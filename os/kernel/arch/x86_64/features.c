@@ -1,8 +1,7 @@
 /*
  * Processor features. Sources: AMD64 APM volume 3, "Obtaining Processor Information Via the CPUID
  * Instruction"; volume 2, "System-Control Registers". Deviations: AVX and larger states are left off on
- * purpose (XCR0 = x87 + SSE); process-context identifiers are detected, not used: an address-space switch
- * flushes what is not global.
+ * purpose (XCR0 = x87 + SSE).
  */
 #include "arch/x86_64/features.h"
 
@@ -79,6 +78,7 @@ void features_enable_on_this_cpu(void)
     cr4 |= detected.umip ? CR4_UMIP : 0;
     cr4 |= detected.fsgsbase ? CR4_FSGSBASE : 0;
     cr4 |= detected.xsave ? CR4_OSXSAVE : 0;
+    cr4 |= detected.pcid ? CR4_PCIDE : 0; /* the tables in CR3 have PCID 0, and stay */
     cr4_write(cr4);
     cr0_write((cr0_read() | CR0_WP | CR0_MP | CR0_NE) & ~(CR0_EM | CR0_TS));
     if (detected.xsave) {

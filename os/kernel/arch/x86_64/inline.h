@@ -83,6 +83,8 @@ static inline void arch_tlb_flush_page(vaddr_t address)
     __asm__ volatile("invlpg (%0)" : : "r"(address.number) : "memory");
 }
 
+void arch_tlb_flush_all(void); /* pcid.c */
+
 static inline uint64_t arch_cycles(void)
 {
     uint32_t low;
@@ -183,19 +185,6 @@ static inline uint32_t port_read32(uint16_t port)
     uint32_t value;
     __asm__ volatile("inl %1, %0" : "=a"(value) : "Nd"(port));
     return value;
-}
-
-#define CR4_PGE_BIT (1ull << 7)
-
-static inline void arch_tlb_flush_all(void)
-{
-    uint64_t cr4 = cr4_read();
-    if (cr4 & CR4_PGE_BIT) {
-        cr4_write(cr4 & ~CR4_PGE_BIT);
-        cr4_write(cr4);
-    } else {
-        cr3_write(cr3_read());
-    }
 }
 
 #endif

@@ -10,6 +10,7 @@
 
 #include "arch/arch.h"
 #include "arch/x86_64/frame.h"
+#include "arch/x86_64/pcid.h"
 #include "sched/runqueue.h"
 
 struct thread;
@@ -53,6 +54,10 @@ struct cpu {
     struct address_space *space; /* in CR3; null: the kernel's own tables */
     struct run_queue queue;
 
+    struct tlb_slot tlb_slots[TLB_SLOTS];
+    uint32_t tlb_slot; /* of `space` */
+    uint32_t tlb_next_slot;
+
     /* Timer: deadlines in cycles, UINT64_MAX = none. */
     uint64_t armed_deadline;
     uint64_t tick_deadline;
@@ -64,6 +69,8 @@ struct cpu {
     uint64_t interrupts;
     uint64_t shootdowns_sent;
     uint64_t shootdowns_served;
+    uint64_t tlb_loads_kept; /* of user spaces, with what the TLB held of them */
+    uint64_t tlb_loads_flushed;
     uint64_t idle_cycles;
     uint64_t idle_since;
 

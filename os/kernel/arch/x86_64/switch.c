@@ -1,18 +1,12 @@
-/*
- * Thread switch. Sources: AMD64 APM volume 2, "FS and GS Registers in 64-Bit Mode", "CR3 and TLB". An address
- * space's cpu_mask bit is set before CR3 is loaded and cleared after it was left, so a shootdown that reads
- * the mask after the page table was changed reaches every CPU that may hold a stale entry: a CPU that sets
- * its bit later walks new tables.
- */
+/* Thread switch. Source: AMD64 APM volume 2, "FS and GS Registers in 64-Bit Mode". */
 #include "arch/x86_64/switch.h"
 
 #include "arch/arch.h"
 #include "arch/x86_64/descriptors.h"
 #include "arch/x86_64/features.h"
 #include "arch/x86_64/fpu.h"
-#include "arch/x86_64/kmap.h"
+#include "arch/x86_64/pcid.h"
 #include "arch/x86_64/percpu.h"
-#include "mm/vm.h"
 #include "sched/thread.h"
 
 extern void switch_context(uint64_t *save_stack, uint64_t load_stack);
@@ -33,23 +27,6 @@ static void segment_bases_load(const struct thread *thread)
         msr_write(MSR_FS_BASE, thread->user_fs_base);
     }
     msr_write(MSR_KERNEL_GS_BASE, thread->user_gs_base);
-}
-
-void arch_space_load(struct cpu *cpu, struct address_space *space)
-{
-    struct address_space *old = cpu->space;
-    if (old == space) {
-        return;
-    }
-    uint64_t bit = 1ull << cpu->id;
-    if (space != NULL) {
-        __atomic_or_fetch(&space->cpu_mask, bit, __ATOMIC_SEQ_CST);
-    }
-    cpu->space = space;
-    cr3_write(paddr_number(space != NULL ? space->table.root : kmap_table()->root));
-    if (old != NULL) {
-        __atomic_and_fetch(&old->cpu_mask, ~bit, __ATOMIC_SEQ_CST);
-    }
 }
 
 void arch_thread_switch(struct cpu *cpu, struct thread *from, struct thread *to)

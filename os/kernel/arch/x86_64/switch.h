@@ -3,7 +3,6 @@
 
 /* The processor's side of a thread switch. */
 
-struct address_space;
 struct cpu;
 struct thread;
 
@@ -12,9 +11,6 @@ struct thread;
  * stack pointer. Interrupts off, run-queue lock held; returns when `from` runs again, perhaps on another CPU.
  */
 void arch_thread_switch(struct cpu *cpu, struct thread *from, struct thread *to);
-
-/* Loads an address space (null: the kernel's own tables) and keeps the CPU masks right. Interrupts off. */
-void arch_space_load(struct cpu *cpu, struct address_space *space);
 
 /* Continues on another stack and never comes back. */
 _Noreturn void arch_stack_run(unsigned long stack_top, void (*function)(void));

@@ -1,0 +1,59 @@
+-- Everything that stock Lua leaves to chance: run in many processes, it prints the same line. Used by tests/e2e/scenarios.sh.
+
+local state = 12345
+local function below(n)
+    state = (state * 1103515245 + 12345) & 0x7fffffff
+    return (state >> 8) % n
+end
+
+local function mix(hash, value) return (hash * 31 + value) & 0xffffffffffff end
+
+-- Lengths of tables with holes: they tell when a table grew, and that tells where its other keys hash to.
+local function holes(keys)
+    local hash = 0
+    for _ = 1, 5000 do
+        local t = {}
+        for _ = 1, 30 do
+            if below(3) == 0 then
+                t[keys[below(#keys) + 1]] = below(2) == 0 or nil
+            else
+                t[below(12) + 1] = below(3) > 0 or nil
+            end
+        end
+        hash = mix(hash, #t)
+    end
+    return hash
+end
+
+local texts, objects, closures, functions = {}, {}, {}, { print, pairs, next, ipairs, select, tostring, string.find,
+    string.format, table.concat, math.floor, coroutine.yield, utf8.char, ipairs({}), (utf8.codes("")) }
+for i = 1, 12 do texts[i] = "key" .. i end
+for i = 1, 12 do texts[12 + i] = ("long"):rep(20) .. i end
+for i = 1, 12 do objects[i] = {} end
+for i = 1, 12 do closures[i] = function() return i end end
+
+-- A table that became weak behind setmetatable's back: the moments at which its entries vanish.
+local function collected()
+    local meta, hash = {}, 0
+    local weak = setmetatable({}, meta)
+    meta.__mode = "v"
+    for i = 1, 20000 do
+        weak[i % 50] = { i, tostring(i) }
+        local alive = 0
+        for k = 0, 49 do alive = alive + (weak[k] and 1 or 0) end
+        hash = mix(hash, alive)
+    end
+    return hash
+end
+
+-- How much fits the memory limit.
+local function fits()
+    local t = {}
+    local ok = pcall(function()
+        for i = 1, 1e9 do t[i] = { ("x"):rep(1 + below(100000)), [i] = i, ["k" .. i] = i } end
+    end)
+    return ok and 0 or #t
+end
+
+local filled = fits()
+print(holes(texts), holes(objects), holes(closures), holes(functions), collected(), filled)
