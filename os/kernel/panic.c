@@ -241,8 +241,9 @@ _Noreturn void panic_captured(const struct frame *caller, const void *stack_argu
 {
     const uint64_t saved[REGISTER_ARGUMENTS] = {caller->rdi, caller->rsi, caller->rdx,
                                                 caller->rcx, caller->r8,  caller->r9};
-    const struct argument_list made = {sizeof(uint64_t), sizeof(saved), stack_arguments, saved};
-    va_list arguments;
-    memcpy(&arguments, &made, sizeof(made));
-    report(caller, (const char *)(uintptr_t)caller->rdi, arguments);
+    union {
+        struct argument_list made;
+        va_list arguments;
+    } list = {.made = {sizeof(uint64_t), sizeof(saved), stack_arguments, saved}};
+    report(caller, (const char *)(uintptr_t)caller->rdi, list.arguments);
 }

@@ -75,7 +75,7 @@ enum flow {
 
 /* Why cpu_run came back. */
 enum cpu_stop {
-    CPU_STOP_DEADLINE, /* the clock reached the deadline */
+    CPU_STOP_DEADLINE, /* the clock reached the deadline, or the moment at which a queued store is due */
     CPU_STOP_BREAK,    /* something outside must be looked at (event queue changed, request raised, halt) */
     CPU_STOP_PROBE,    /* before the instruction at a probed address */
     CPU_STOP_SHUTDOWN, /* triple fault */
@@ -284,7 +284,8 @@ void cpu_reset(struct cpu *cpu);
 void cpu_init_signal(struct cpu *cpu, bool bootstrap);
 
 /* Runs until the first boundary at which the clock is >= deadline_cycles, or another stop. Takes pending
- * interrupts at boundaries. The CPU must be CPU_ACTIVE (or about to wake, see cpu_wake). */
+ * interrupts at boundaries. Leaves stores that are due to the caller, who knows their order among the steps of others
+ * (mem_drain_due), and does nothing until they are drained. The CPU must be CPU_ACTIVE (or about to wake, see cpu_wake). */
 enum cpu_stop cpu_run(struct cpu *cpu, uint64_t deadline_cycles);
 
 /* True when a halted CPU has something to wake for; if so makes it active with clock >= now_cycles. */

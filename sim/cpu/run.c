@@ -462,15 +462,13 @@ static enum step finish(struct cpu *cpu, enum flow flow, enum cpu_stop *stop)
     return STEP_AGAIN;
 }
 
+/* A store that is due ends the slice as well: its drain has a place among the steps of others, which the caller knows. */
 static bool time_is_up(struct cpu *cpu, uint64_t deadline)
 {
     cpu->left_cycles -= (int64_t)cpu->stall_cycles;
     cpu->stall_cycles = 0;
-    if (cpu->stores.count != 0) {
-        mem_drain_due(cpu, cpu_now(cpu));
-    }
     set_limit(cpu, deadline);
-    return cpu_now(cpu) >= deadline;
+    return cpu_now(cpu) >= cpu->deadline_cycles;
 }
 
 /* A short slice that goes on where the last one stopped, before anything else is looked at: what vCPUs that take turns
@@ -496,7 +494,7 @@ static inline bool step_on(struct cpu *cpu, uint64_t deadline, enum flow *flow)
 static inline bool stepped_to_the_end(const struct cpu *cpu, enum flow flow, uint64_t deadline)
 {
     return (flow == FLOW_NEXT || flow == FLOW_JUMP) && cpu_now(cpu) >= deadline && !cpu->chain_break &&
-           cpu->activity == CPU_ACTIVE && cpu->stall_cycles == 0 && mem_drain_next(cpu) > cpu_now(cpu);
+           cpu->activity == CPU_ACTIVE && cpu->stall_cycles == 0;
 }
 
 enum cpu_stop cpu_run(struct cpu *cpu, uint64_t deadline_cycles)

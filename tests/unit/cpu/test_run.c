@@ -61,6 +61,27 @@ static void run_at_a_passed_deadline_does_nothing(void **state)
     assert_int_equal(cpu_now(&s->cpu), 50);
 }
 
+/* Its drain has a place among the steps of other vCPUs, that of the moment it is due. */
+static void a_store_that_falls_due_inside_a_dear_instruction_waits_for_the_caller(void **state)
+{
+    struct sys *s = *state;
+    s->cpu.costs = &cost_flat;
+    s->cpu.stores.capacity = 16;
+    s->cpu.stores.drain_cycles = 12;
+    s->cpu.gpr[RCX] = 7;
+    s->cpu.gpr[RDX] = 0;
+    s->cpu.gpr[RBX] = DATA_AT;
+    PROGRAM(s, "\x48\x89\x0b\x48\xf7\xf1\xf4"); /* mov [rbx], rcx; div rcx; hlt */
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(cpu_run(&s->cpu, 1000), CPU_STOP_DEADLINE);
+        assert_int_equal(s->cpu.rip, PROGRAM_AT + 6);
+        assert_int_equal(s->cpu.stores.count, 1);
+        assert_true(mem_drain_next(&s->cpu) < cpu_now(&s->cpu));
+    }
+    mem_drain_due(&s->cpu, cpu_now(&s->cpu));
+    assert_int_equal(cpu_run(&s->cpu, 1000), CPU_STOP_BREAK);
+}
+
 static void stall_moves_the_clock_at_the_next_boundary(void **state)
 {
     struct sys *s = *state;
@@ -473,6 +494,7 @@ int main(void)
         CORE_TEST(run_stops_at_the_first_boundary_at_or_after_the_deadline),
         CORE_TEST(run_overshoots_a_deadline_inside_a_dear_instruction),
         CORE_TEST(run_at_a_passed_deadline_does_nothing),
+        CORE_TEST(a_store_that_falls_due_inside_a_dear_instruction_waits_for_the_caller),
         CORE_TEST(stall_moves_the_clock_at_the_next_boundary),
         CORE_TEST(halt_breaks_with_rip_after_it_and_an_interrupt_wakes),
         CORE_TEST(interrupt_is_taken_at_the_boundary_of_its_moment),
