@@ -18,6 +18,7 @@
 #include "cpu/x87_image.h"
 #include "insn_values.h"
 #include "mmu/walk.h"
+#include "run_alone.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -332,7 +333,7 @@ void insn_machine_run(struct insn_machine *m, const struct insn_case *c, struct 
     uint64_t deadline = cpu_now(cpu) + CASE_CYCLES;
     enum cpu_stop stop;
     do {
-        stop = cpu_run(cpu, deadline);
+        stop = run_alone(cpu, deadline);
     } while (stop == CPU_STOP_BREAK && cpu->activity == CPU_ACTIVE);
     save_state(m, out);
     out->error = 0;

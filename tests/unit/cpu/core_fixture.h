@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdio.h>
 
+#include "run_alone.h"
 #include "sys_fixture.h"
 
 #define PROGRAM_AT 0x40000u
@@ -52,7 +53,7 @@ static inline enum cpu_stop core_run(struct sys *s, uint64_t max_cycles)
     uint64_t deadline = cpu_now(&s->cpu) + max_cycles;
     enum cpu_stop stop;
     do {
-        stop = cpu_run(&s->cpu, deadline);
+        stop = run_alone(&s->cpu, deadline);
     } while (stop == CPU_STOP_BREAK && s->cpu.activity == CPU_ACTIVE);
     return stop;
 }

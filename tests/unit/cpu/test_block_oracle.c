@@ -119,7 +119,7 @@ static void run_sliced(struct sys *s, uint64_t slice_cycles)
     uint64_t end = cpu_now(&s->cpu) + 20000;
     while (s->cpu.activity == CPU_ACTIVE && cpu_now(&s->cpu) < end) {
         uint64_t deadline = slice_cycles != 0 ? cpu_now(&s->cpu) + slice_cycles : end;
-        cpu_run(&s->cpu, deadline < end ? deadline : end);
+        run_alone(&s->cpu, deadline < end ? deadline : end);
     }
 }
 
