@@ -72,7 +72,7 @@ static void random_scene(struct rng *r, bool room, struct scene *s)
     uint16_t fsw = (uint16_t)(rng_next(r) & (FSW_CC | FSW_TOP | FSW_SF | masks));
     store_le16(s->image, (uint16_t)((rng_next(r) & 0x0c00) | 0x0300 | masks | FCW_ONE));
     store_le16(s->image + 2, fsw);
-    s->image[4] = room ? (uint8_t)(1u << (fsw >> 11 & 7)) : 0xff;
+    s->image[4] = (uint8_t)(room ? 1u << (fsw >> 11 & 7) : 0xff);
     store_le64(s->image + 8, rng_next(r) & 0xffffffff);
     store_le64(s->image + 16, rng_next(r) & 0xffffffff);
     store_le32(s->image + 24, 0x1f80);
