@@ -27,13 +27,15 @@ FLAGS_dbg  := -O0 -g
 FLAGS_asan := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 FLAGS_tiny := -O2 -g -DORRERY_TINY
 LUA_CFLAGS := $(shell pkg-config --cflags lua5.4 2>/dev/null)
-# Statically, so that the one call by which Lua would take a seed from the clock comes to us (sim/script/sandbox.c).
-LUA_LIBS   := -Wl,--wrap=luaS_hash -l:liblua5.4.a
+# Statically, so that some calls of Lua come to us: the one by which it would take a seed from the clock (sim/script/sandbox.c),
+# and functions whose last bits are the C library's affair (sim/script/libm.c).
+LUA_WRAPS  := luaS_hash acos asin atan2 cos cosh exp log log10 log2 pow sin sinh tan tanh
+LUA_LIBS    = $(LUA_WRAPS:%=-Wl,--wrap=%) -l:liblua5.4.a $(SIM_LIB)
 
 CPPFLAGS_ALL := -Isim -I$(GEN) -ffile-prefix-map=$(CURDIR)/= $(LUA_CFLAGS) $(CPPFLAGS)
 CFLAGS_ALL   := -std=c17 $(WARN) $(FLAGS_$(MODE)) -fcf-protection=none -fno-plt $(CFLAGS)
 , := ,
-LDLIBS       := -lZydis -lmpfr -lgmp -ldw -lelf $(LUA_LIBS) -lxxhash -lm
+LDLIBS        = $(LUA_LIBS) -lZydis -lmpfr -lgmp -ldw -lelf -lxxhash -lm
 LDFLAGS_ALL  := $(if $(filter asan,$(MODE)),-fsanitize=address$(,)undefined) $(LDFLAGS)
 
 # make V=1 shows the commands

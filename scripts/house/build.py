@@ -40,6 +40,12 @@ def commands():
     return found
 
 
+@functools.lru_cache(maxsize=None)
+def wrapped():
+    """Functions that a library calls instead of its own: __wrap_x for each --wrap=x of the linker."""
+    return {"__wrap_" + name for name in re.findall(r"--wrap=(\w+)", make("-Bn", *TARGETS).stdout)}
+
+
 def flags_near(path):
     """Compiler and flags for a file that is not compiled by itself: those of the nearest compiled neighbour."""
     near = commands()

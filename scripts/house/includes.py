@@ -24,8 +24,8 @@ HOST_OF = {
     "cpu": {"Zydis/Zydis.h", "Zydis/Mnemonic.h", "mpfr.h"},
     "machine": {"Zydis/Zydis.h"},
     "observe": {"dwarf.h", "elfutils/libdw.h", "gelf.h", "libelf.h"},
-    "script": {"lauxlib.h", "lua.h", "lualib.h", "sys/mman.h"},
-    "main": {"Zydis/Zydis.h", "lua.h", "mpfr.h", "poll.h", "sys/stat.h", "unistd.h"},
+    "script": {"lauxlib.h", "lua.h", "lualib.h", "mpfr.h", "sys/mman.h"},
+    "main": {"Zydis/Zydis.h", "fcntl.h", "lua.h", "mpfr.h", "poll.h", "sys/stat.h", "unistd.h"},
 }
 
 INCLUDE = re.compile(r"\s*#\s*(?:include|include_next|import)\s+(.*)")

@@ -147,7 +147,7 @@ def check():
     check_globals(simulator)
     check_calls(simulator)
     check_instructions(simulator)
-    check_unused(simulator, {"main"})
+    check_unused(simulator, {"main"} | build.wrapped())
     kernel = {s: o for s, o in build.objects("os/").items() if not s.startswith("os/kernel/test/")}
     check_unused(kernel, {"main"} | linker_words("os/"))
     check_unused_inlines("sim/")

@@ -46,9 +46,9 @@ bool ram_init(struct ram *r, const struct ram_range *ranges, unsigned count, str
     r->page_digests = reserve(ram_pages(r) * sizeof *r->page_digests);
     r->digested = reserve(ram_pages(r));
     if (!r->base || !r->flags || !r->page_digests || !r->digested) {
+        error_set(e, "memory: the host refuses to reserve %llu MiB", (unsigned long long)(r->end >> 20));
         ram_deinit(r);
-        return error_set(e, "memory: the host refuses to reserve %llu MiB",
-                         (unsigned long long)(r->end >> 20));
+        return false;
     }
     madvise(r->base, r->end, MADV_NOHUGEPAGE); /* a huge page would charge 2 MiB for one touched byte */
     return true;

@@ -5,6 +5,7 @@
 #include "main/files.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,7 +38,8 @@ static bool read_all(FILE *f, const char *name, struct file_bytes *out, struct e
 bool file_read(const char *name, struct file_bytes *out, struct error *e)
 {
     *out = (struct file_bytes){0};
-    FILE *f = fopen(name, "rb");
+    int fd = open(name, O_RDONLY | O_NONBLOCK); /* a pipe without a writer must not hang us */
+    FILE *f = fd >= 0 ? fdopen(fd, "rb") : NULL;
     if (!f) {
         return error_set(e, "%s: %s", name, strerror(errno));
     }

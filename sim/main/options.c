@@ -37,6 +37,12 @@ static void parse_serial(struct options *o, const char *text)
     o->serial_file = o->serial == SERIAL_FILE ? text : NULL;
 }
 
+/* Only a scenario's own parameters are many; --trace adds up. */
+static bool may_repeat(enum option option)
+{
+    return option == OPTION_SET || option == OPTION_TRACE;
+}
+
 /* What an argument is: a row of names_options.def or, else, a parameter of the machine. */
 struct known_option {
     int option, parameter; /* -1: not one */
@@ -100,8 +106,21 @@ static bool parse_own(struct options *o, enum option option, const char *text, s
     }
 }
 
+static bool parse_argument(struct options *o, const struct known_option *known, const char *word,
+                           const char *text, struct error *e)
+{
+    if (known->parameter >= 0) {
+        return set_parameter(o, (enum sim_parameter)known->parameter, text, e);
+    }
+    if (parse_own(o, (enum option)known->option, text, e)) {
+        return true;
+    }
+    return e->text[0] ? false : error_set(e, "%s '%s': %s", word, text, option_rows[known->option].help);
+}
+
 bool options_parse(struct options *o, char group, int argc, char **argv, struct error *e)
 {
+    bool given[OPTION_COUNT] = {false};
     *o = (struct options){.max_cycles = UINT64_MAX};
     e->text[0] = 0;
     sim_config_init(&o->config);
@@ -124,13 +143,16 @@ bool options_parse(struct options *o, char group, int argc, char **argv, struct 
             }
             text = argv[i];
         }
-        if (known.parameter >= 0) {
-            if (!set_parameter(o, (enum sim_parameter)known.parameter, text, e)) {
-                return false;
-            }
-        } else if (!parse_own(o, (enum option)known.option, text, e)) {
-            return e->text[0] ? false
-                              : error_set(e, "%s '%s': %s", word, text, option_rows[known.option].help);
+        bool twice = known.parameter >= 0 ? sim_config_given(&o->config, (enum sim_parameter)known.parameter)
+                                          : given[known.option] && !may_repeat((enum option)known.option);
+        if (twice) {
+            return error_set(e, "%s is given twice", word);
+        }
+        if (known.option >= 0) {
+            given[known.option] = true;
+        }
+        if (!parse_argument(o, &known, word, text, e)) {
+            return false;
         }
     }
     return true;

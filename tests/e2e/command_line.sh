@@ -10,6 +10,14 @@ expect_status "version ends with 0" 0 "$orrery" --version
 
 expect_one_line "an unknown command" 2 "$orrery" explode
 expect_one_line "an unknown option" 2 "$orrery" boot --kernle x
+expect_one_line "an option given twice" 2 "$orrery" boot --kernel x --kernel y
+expect_one_line "a parameter given twice" 2 "$orrery" boot --kernel x --cpus 1 --cpus 2
+mkfifo "$work/fifo"
+expect_one_line "a pipe for a kernel" 2 "$orrery" boot --kernel "$work/fifo"
+# shellcheck disable=SC2016
+expect_one_line "memory that the host refuses" 2 \
+    bash -c 'ulimit -v 1000000; exec "$0" boot --kernel "$1" --memory 1G' "$orrery" "$kernel"
+grep -q "1024 MiB" "$work/err" && ok "and says how much" || fail "and says how much" "$(cat "$work/err")"
 expect_one_line "an option that is not built" 2 "$orrery" boot --gdb 1234
 expect_one_line "an option of another command" 2 "$orrery" run --kernel x
 expect_one_line "an option without its argument" 2 "$orrery" boot --kernel
