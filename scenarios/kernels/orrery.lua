@@ -36,7 +36,7 @@ local function current_process(m, cpu)
     return m.sym("cpu", m:register(cpu, "gs_base")).current.process
 end
 
--- Feeds m:counter("fork_to_exit") with cycles from the entry of fork to the zombie, for every process from now on.
+-- Feeds m.counters.fork_to_exit with cycles from the entry of fork to the zombie, for every process.
 local function measure_forks(m)
     local counter = m:counter("fork_to_exit")
     local entered, started = {}, {}
@@ -55,19 +55,18 @@ local function measure_forks(m)
             started[process] = nil
         end
     end)
-    return counter
 end
 
 return {
     kernel = "build/os/orrery.elf",
     initrd = "build/os/initrd.cpio",
     panic = "panic",
+    observe = measure_forks,
     view = function(m)
         return {
             ready_text = "init: ready",
             harmless_vector = m.sym.VECTOR_RESCHEDULE, -- only asks a CPU to look at its run queue
             frames = frames_view(m),
-            measure_forks = function() return measure_forks(m) end,
             current_process = function(cpu) return current_process(m, cpu) end,
         }
     end,

@@ -68,6 +68,18 @@ void apic_bus_init(struct apic_bus *b, const struct apic_bus_config *config, str
 void apic_bus_add_lapic(struct apic_bus *b, struct lapic *l);
 void apic_bus_add_ioapic(struct apic_bus *b, struct ioapic *io);
 
+/* Is nothing on its way? */
+static inline bool apic_bus_is_idle(const struct apic_bus *b)
+{
+    return b->count == 0;
+}
+
+/* Number of the next delivery, as faults count them. */
+static inline uint64_t apic_bus_next_delivery(const struct apic_bus *b)
+{
+    return b->sequence;
+}
+
 void apic_bus_visit(struct apic_bus *b, struct visitor *v); /* the bus only, not the APICs */
 
 /* A message-signalled interrupt: a 32-bit write of data to FEEx_xxxx by a device. Returns false when the bus

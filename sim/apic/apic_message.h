@@ -24,6 +24,12 @@ enum apic_delivery {
     APIC_EXTINT = 7
 };
 
+/* Does it reach a processor that takes no maskable interrupts? */
+static inline bool apic_delivery_is_unmaskable(enum apic_delivery delivery)
+{
+    return delivery == APIC_NMI || delivery == APIC_INIT || delivery == APIC_SMI;
+}
+
 /* Destination shorthands, bits 19..18 of ICR. */
 enum apic_shorthand { APIC_TO_DESTINATION = 0, APIC_TO_SELF = 1, APIC_TO_ALL = 2, APIC_TO_OTHERS = 3 };
 

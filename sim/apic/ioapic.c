@@ -84,6 +84,17 @@ void ioapic_set_pin(void *ioapic, unsigned pin, bool level, uint64_t now_cycles)
     }
 }
 
+bool ioapic_has_unmaskable(const struct ioapic *io)
+{
+    for (unsigned pin = 0; pin < IOAPIC_PINS; pin++) {
+        enum apic_delivery delivery = (enum apic_delivery)bits_get(io->rte[pin], 10, 8);
+        if (!(io->rte[pin] & IOAPIC_RTE_MASKED) && apic_delivery_is_unmaskable(delivery)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void ioapic_eoi(struct ioapic *io, uint8_t vector, uint64_t now_cycles)
 {
     for (unsigned pin = 0; pin < IOAPIC_PINS; pin++) {

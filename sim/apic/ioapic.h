@@ -55,6 +55,9 @@ extern const struct device_ops ioapic_ops;
  * low_active_pins tells; a redirection entry of the other polarity sees it inverted, as on the hardware. */
 void ioapic_set_pin(void *ioapic, unsigned pin, bool level, uint64_t now_cycles);
 
+/* Is there a pin that is not masked and asks for an NMI, INIT or SMI? */
+bool ioapic_has_unmaskable(const struct ioapic *io);
+
 /* The EOI broadcast of a local APIC. */
 void ioapic_eoi(struct ioapic *io, uint8_t vector, uint64_t now_cycles);
 

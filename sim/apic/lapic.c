@@ -226,6 +226,12 @@ void lapic_set_lint(void *lapic, unsigned pin, bool level, uint64_t now_cycles)
     lapic_refresh(l, now_cycles);
 }
 
+bool lapic_lint_is_unmaskable(const struct lapic *l, unsigned pin)
+{
+    uint32_t lvt = l->lvt[LVT_LINT0 + pin];
+    return !(lvt & LAPIC_LVT_MASKED) && apic_delivery_is_unmaskable(lvt_delivery(lvt));
+}
+
 void lapic_local_interrupt(struct lapic *l, enum lapic_lvt source, uint64_t now_cycles)
 {
     if (lapic_mode(l) != LAPIC_DISABLED) {

@@ -146,6 +146,17 @@ void lapic_visit(struct lapic *l, struct visitor *v);
 
 enum lapic_mode lapic_mode(const struct lapic *l);
 
+/* What the board chose: the APIC ID after reset, and whether this is the bootstrap processor's. */
+static inline uint32_t lapic_initial_id(const struct lapic *l)
+{
+    return l->config.apic_id;
+}
+
+static inline bool lapic_is_bsp(const struct lapic *l)
+{
+    return l->config.bsp;
+}
+
 /* The xAPIC page. Meaningful only in LAPIC_XAPIC mode. Registers are 32 bits on 16-byte boundaries. */
 uint32_t lapic_read(struct lapic *l, uint32_t offset, uint64_t now_cycles);
 void lapic_write(struct lapic *l, uint32_t offset, uint32_t value, uint64_t now_cycles);
@@ -183,6 +194,9 @@ uint8_t lapic_acknowledge(struct lapic *l, uint64_t now_cycles);
 
 /* Pins LINT0 and LINT1; has the shape of irq_line.set, target is the lapic. */
 void lapic_set_lint(void *lapic, unsigned pin, bool level, uint64_t now_cycles);
+
+/* Is LINT0 or LINT1 not masked, and asks for an NMI, INIT or SMI? */
+bool lapic_lint_is_unmaskable(const struct lapic *l, unsigned pin);
 
 /* A local source (LVT_THERMAL, LVT_PERF, LVT_CMCI) fires once. */
 void lapic_local_interrupt(struct lapic *l, enum lapic_lvt source, uint64_t now_cycles);

@@ -123,7 +123,7 @@ static void forget_block_in_cpus(struct block_cache *c, const struct block *b)
         struct cpu *cpu = c->cpus[i];
         for (unsigned user = 0; user < 2; user++) {
             if (cpu->jump_tables[user][slot].block == b) {
-                cpu->jump_tables[user][slot] = (struct jump_entry){0, NULL};
+                cpu->jump_tables[user][slot] = (struct jump_entry){0, 0, NULL};
             }
         }
         cpu->link_from = NULL;
@@ -309,7 +309,7 @@ static void draft_block(const struct block_cache *c, const struct cpu *cpu, phys
 {
     const uint8_t *bytes = ram_at(c->ram, at);
     unsigned room = (unsigned)(PAGE_SIZE_BYTES - (at.v & PAGE_MASK_BITS));
-    uint64_t linear = cpu->rip + (cpu->mode == MODE_LONG64 ? 0 : cpu->seg[SEG_CS].base);
+    uint64_t linear = cpu_linear_rip(cpu);
     d->count = 0;
     d->size_bytes = 0;
     while (d->count < max && d->size_bytes < room) {
@@ -411,6 +411,7 @@ static struct block *make(struct block_cache *c, const struct cpu *cpu, phys_t a
     struct block *b = place(c, cpu, &d);
     b->rip = cpu->rip;
     b->at = at;
+    b->lin_page = align_down(b->rip, PAGE_SIZE_BYTES);
     b->phys_page = align_down(at.v, PAGE_SIZE_BYTES);
     b->mode = mode_key(cpu, max_insns);
     uint32_t h = hash_of(at, b->rip, b->mode);

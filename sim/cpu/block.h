@@ -48,8 +48,8 @@ struct block {
     uint64_t count;      /* instructions */
     uint64_t rip;
     phys_t at;
-    uint64_t phys_page;
-    uint32_t mode; /* enum cpu_mode, and max_insns << 2 */
+    uint64_t lin_page, phys_page; /* of rip (in 64-bit mode, where that is linear) and at */
+    uint32_t mode;                /* enum cpu_mode, and max_insns << 2 */
     uint16_t size_bytes;
     bool dead;
     struct block *hash_next;

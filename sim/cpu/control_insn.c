@@ -4,7 +4,9 @@
  * Source: AMD64 APM vol. 2, "System Resources" and "Initializing Long Mode" ("Long-Mode Consistency
  * Checks"); vol. 3, the pages of the instructions.
  * Deviations: CR4.VME, PVI, PKE, LA57 and CET do not exist (CPUID says so), so setting them is #GP(0); LOCK
- * MOV CR0 is not an alias of CR8 (CPUID AltMovCr8 = 0).
+ * MOV CR0 is not an alias of CR8 (CPUID AltMovCr8 = 0). Real mode with a 32-bit code segment, which goes on decoding 32-bit
+ * code until a far jump, is not modelled. The check of a 16-bit TSS is from the Intel SDM (vol. 3A, "Initializing IA-32e
+ * Mode").
  */
 
 #include "cpu/control.h"
@@ -12,6 +14,7 @@
 #include "apic/lapic.h"
 #include "cpu/cpuid.h"
 #include "cpu/mem.h"
+#include "cpu/segment.h"
 #include "cpu/sys_insn.h"
 
 #define CR0_WRITABLE (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG)
@@ -35,7 +38,8 @@ static bool cr0_valid(const struct cpu *cpu, uint64_t value)
     bool sets_pg = (value & CR0_PG) && !(cpu->cr0 & CR0_PG);
     bool clears_pg = !(value & CR0_PG) && (cpu->cr0 & CR0_PG);
     bool cs_long = (cpu->seg[SEG_CS].attr & SEG_L) != 0;
-    if (sets_pg && (cpu->efer & EFER_LME) && (!(cpu->cr4 & CR4_PAE) || cs_long)) {
+    bool tss16 = (cpu->tr.attr & SEG_P) && attr_type(cpu->tr.attr) == TYPE_TSS16_BUSY;
+    if (sets_pg && (cpu->efer & EFER_LME) && (!(cpu->cr4 & CR4_PAE) || cs_long || tss16)) {
         return false;
     }
     return !(clears_pg && ((cpu->cr4 & CR4_PCIDE) || (cpu->mode == MODE_LONG64)));
@@ -55,6 +59,9 @@ enum flow control_write_cr0(struct cpu *cpu, uint64_t value)
     }
     value = (value & CR0_WRITABLE) | CR0_ET;
     uint64_t changed = value ^ cpu->cr0;
+    if ((changed & CR0_PE) && !(value & CR0_PE) && (cpu->seg[SEG_CS].attr & SEG_DB)) {
+        return cpu_not_modelled(cpu, "real mode with a 32-bit code segment");
+    }
     if ((changed & (CR0_PG | CR0_CD | CR0_NW)) && !load_pdptes(cpu, value, cpu->cr3, cpu->cr4)) {
         return FLOW_FAULT;
     }

@@ -136,7 +136,8 @@ static bool start_up(struct cpu *cpu)
 
 static bool wakes(struct cpu *cpu)
 {
-    bool event = cpu->init_pending || (cpu->nmi_pending && !cpu->nmi_blocked) || cpu_interrupt_waits(cpu);
+    bool event = cpu->init_pending || cpu->pending_db != 0 || (cpu->nmi_pending && !cpu->nmi_blocked) ||
+                 cpu_interrupt_waits(cpu);
     switch ((enum cpu_activity)cpu->activity) {
     case CPU_HALTED:
         return event;
@@ -155,6 +156,9 @@ bool cpu_wake(struct cpu *cpu, uint64_t now_cycles)
 {
     if (!wakes(cpu)) {
         return false;
+    }
+    if (cpu->activity == CPU_MWAIT) { /* whatever ended the wait, it takes a new MONITOR for another one */
+        cpu->monitor_armed = false;
     }
     cpu->activity = CPU_ACTIVE;
     if (cpu_now(cpu) < now_cycles) {
@@ -249,12 +253,14 @@ void cpu_drop_code_page(struct cpu *cpu, uint64_t lin_page)
     for (unsigned user = 0; user < 2; user++) {
         if (cpu->code_tables[user][slot].tag == lin_page) {
             cpu->code_tables[user][slot].tag = HOST_TAG_NONE;
+            cpu->code_stamp++;
         }
     }
 }
 
 void cpu_drop_code(struct cpu *cpu)
 {
+    cpu->code_stamp++;
     for (unsigned user = 0; user < 2; user++) {
         for (unsigned i = 0; i < CODE_ENTRIES; i++) {
             cpu->code_tables[user][i].tag = HOST_TAG_NONE;

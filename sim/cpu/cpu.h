@@ -126,9 +126,11 @@ struct code_entry {
 
 #define CODE_ENTRIES 256u
 
-/* Target of an indirect or page-crossing jump: the block to go on with, if the page's code entry still stands. */
+/* Target of an indirect or page-crossing jump: the block to go on with, if the page's code entry still stands. It was
+ * seen to stand when code_stamp was `stamp`, which moves whenever a code entry goes. */
 struct jump_entry {
-    uint64_t rip;
+    _Alignas(32) uint64_t rip;
+    uint64_t stamp; /* 0: never seen */
     struct block *block;
 };
 
@@ -162,12 +164,18 @@ struct fetch_latch {
     uint64_t lin_page, phys_page;
 };
 
+#define PERF_COUNTERS 4u /* that every AMD64 processor has */
+
 /* Model-specific registers that are plain storage; the rest live where they act. Rows in msr.def. */
 struct cpu_msrs {
     uint64_t star, lstar, cstar, sfmask, kernel_gs_base, tsc_aux, tsc_adjust;
     uint64_t sysenter_cs, sysenter_esp, sysenter_eip;
     uint64_t pat, mtrr_def_type, mtrr_fixed[11], mtrr_phys_base[8], mtrr_phys_mask[8];
-    uint64_t misc_enable, microcode, debugctl, mcg_status, mcg_cap, syscfg, hwcr, xss;
+    uint64_t microcode, debugctl, mcg_status, mcg_cap, syscfg, hwcr;
+    uint64_t last_branch_from, last_branch_to, last_int_from, last_int_to;
+    uint64_t perf_evt_sel[PERF_COUNTERS], perf_ctr[PERF_COUNTERS];
+    uint64_t iorr_base[2], iorr_mask[2], top_mem, top_mem2;
+    uint64_t mc_excep_redir, smm_base, smm_addr, smm_mask, nb_cfg, int_pending, de_cfg;
 };
 
 /* Slots behind the general registers, for the addresses of cached operations: "no register", always 0, and copies of
@@ -183,14 +191,15 @@ struct cpu {
     struct host_table *host; /* host_tables[mode of the current privilege] */
     /* The lazy status flags (flags.h) are kept apart from each other: neighbours would be stored as one vector, which
      * costs more. */
-    uint64_t flag_zero;
+    uint64_t flag_left;
     int64_t left_cycles; /* deadline_cycles - clock; blocks charge it on entry */
-    uint64_t flag_carry;
+    uint64_t flag_right;
     uint64_t retired; /* instructions completed */
-    uint64_t flag_sign;
-    uint64_t rip;     /* offset in CS of the instruction at the boundary */
-    bool chain_break; /* come back from cpu_run after this instruction */
-    bool chain_cut;   /* leave the chain of blocks after this instruction, cpu_run goes on */
+    uint64_t flag_fix;
+    uint64_t near_check, near_addend; /* twice the usual addend of host entries (mem_host.c) */
+    uint64_t rip;                     /* offset in CS of the instruction at the boundary */
+    bool chain_break;                 /* come back from cpu_run after this instruction */
+    bool chain_cut;                   /* leave the chain of blocks after this instruction, cpu_run goes on */
 
     /* ---- architectural ---- */
     uint64_t rflags; /* without RFLAGS_STATUS, which is lazy */
@@ -255,9 +264,11 @@ struct cpu {
         single_step_blocks; /* every block one instruction, plain execution functions: the oracle of the rest */
     void (*step_hook)(struct cpu *cpu, void *target); /* when set: called before every instruction */
     void *step_hook_target;
-    const struct code_entry *code;  /* code_tables[user] */
-    const struct jump_entry *jumps; /* jump_tables[user] */
-    uint32_t block_mode;            /* mode key of the blocks being run (block.h) */
+    const struct code_entry *code; /* code_tables[user] */
+    struct jump_entry *jumps;      /* jump_tables[user] */
+    uint64_t code_stamp;           /* number of times that a code entry went, from 1 */
+    uint32_t block_mode;           /* mode key of the blocks being run (block.h) */
+    uint64_t last_addend;          /* of the newest host entry */
     struct host_table host_tables[MEM_MODE_COUNT];
     struct code_entry code_tables[2][CODE_ENTRIES];
     struct jump_entry jump_tables[2][JUMP_ENTRIES];
@@ -296,6 +307,12 @@ bool cpu_wake(struct cpu *cpu, uint64_t now_cycles);
 static inline uint64_t cpu_now(const struct cpu *cpu)
 {
     return cpu->deadline_cycles - (uint64_t)(cpu->left_cycles + cpu->refund_cycles);
+}
+
+/* The linear address of the instruction at rip: 64-bit mode knows no base of CS, elsewhere addresses have 32 bits. */
+static inline uint64_t cpu_linear_rip(const struct cpu *cpu)
+{
+    return cpu->mode == MODE_LONG64 ? cpu->rip : (uint32_t)(cpu->seg[SEG_CS].base + cpu->rip);
 }
 
 /* Moves the clock at a boundary (start phase, wake-up, stall). */

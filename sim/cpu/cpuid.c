@@ -104,7 +104,7 @@ bool cpuid_has(const struct cpu *cpu, enum cpuid_feature feature)
 
 static uint32_t apic_id(const struct cpu *cpu)
 {
-    return cpu->lapic ? cpu->lapic->config.apic_id : cpu->number;
+    return cpu->lapic ? lapic_initial_id(cpu->lapic) : cpu->number;
 }
 
 /* Bits of an APIC ID that number the CPUs of the one package. */
@@ -129,17 +129,22 @@ static struct cpuid_values leaf_vendor(uint32_t max)
     return (struct cpuid_values){max, text_word(vendor, 0), text_word(vendor, 8), text_word(vendor, 4)};
 }
 
+/* EDX of leaf 1, but for HTT: the local APIC is there while APIC_BASE enables it. */
+static uint32_t base_features(const struct cpu *cpu)
+{
+    uint32_t edx = cpu->cpuid->words[CPUID_WORD_1_EDX];
+    bool disabled = cpu->lapic && lapic_mode(cpu->lapic) == LAPIC_DISABLED;
+    return disabled ? edx & ~(UINT32_C(1) << 9) : edx;
+}
+
 static struct cpuid_values leaf_1(const struct cpu *cpu)
 {
     const struct cpuid_model *m = cpu->cpuid;
     uint32_t count = m->logical_cpus < 255 ? m->logical_cpus : 255;
     uint32_t ecx = m->words[CPUID_WORD_1_ECX];
-    uint32_t edx = m->words[CPUID_WORD_1_EDX];
+    uint32_t edx = base_features(cpu);
     if (cpu->cr4 & CR4_OSXSAVE) {
         ecx |= UINT32_C(1) << 27;
-    }
-    if (cpu->lapic && lapic_mode(cpu->lapic) == LAPIC_DISABLED) {
-        edx &= ~(UINT32_C(1) << 9);
     }
     if (count > 1) {
         edx |= UINT32_C(1) << 28; /* HTT: several logical processors in the package */
@@ -254,7 +259,7 @@ static struct cpuid_values leaf_80000001(const struct cpu *cpu)
         ecx &= ~UINT32_C(2);
     }
     /* Bits that EDX shares with leaf 1: FPU..CX8, APIC, MTRR..PSE36, MMX, FXSR. */
-    uint32_t shared = cpu->cpuid->words[CPUID_WORD_1_EDX] & 0x0183f3ffu;
+    uint32_t shared = base_features(cpu) & 0x0183f3ffu;
     return (struct cpuid_values){SIGNATURE, 0, ecx, w[CPUID_WORD_80000001_EDX] | shared};
 }
 

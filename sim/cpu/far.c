@@ -274,6 +274,9 @@ static enum flow ret_protected(struct cpu *cpu, struct far_target *t, uint16_t s
     t->level = t->cs.selector & SELECTOR_RPL;
     frame_adjust(&t->stack, drop_bytes);
     bool outer = t->level != cpu->cpl;
+    if (!segment_check_rip(cpu, &t->cs, t->rip)) {
+        return FLOW_FAULT;
+    }
     if (outer) {
         struct stack_frame to;
         if (!far_return_stack(cpu, &t->stack, &t->cs, size_bytes, &to)) {
@@ -283,9 +286,6 @@ static enum flow ret_protected(struct cpu *cpu, struct far_target *t, uint16_t s
         t->stack = to;
         t->set_ss = true;
     }
-    if (!segment_check_rip(cpu, &t->cs, t->rip)) {
-        return FLOW_FAULT;
-    }
     far_commit(cpu, t);
     if (outer) {
         segment_drop_inner(cpu);
@@ -293,33 +293,25 @@ static enum flow ret_protected(struct cpu *cpu, struct far_target *t, uint16_t s
     return FLOW_JUMP;
 }
 
-/* Reads a word of the stack above its top, without popping. The reference silicon reads CS before the offset and SS
- * before RSP, which decides about the address of a page fault. */
-static bool peek_slot(struct cpu *cpu, uint64_t above_bytes, uint64_t *out, unsigned size_bytes)
-{
-    struct stack_frame f = frame_current(cpu);
-    frame_adjust(&f, (int64_t)above_bytes);
-    return frame_pop(cpu, &f, size_bytes, out);
-}
-
+/* The reference silicon reads CS before the offset, and SS before RSP. */
 enum flow exec_ret_far(struct cpu *cpu, const struct insn *insn)
 {
     unsigned size_bytes = insn->operand_size_bytes;
     unsigned drop_bytes = insn->op[0].kind == OPERAND_IMM ? (uint16_t)insn->imm : 0;
     struct far_target t = {.stack = frame_current(cpu)};
     uint64_t selector;
-    if (!peek_slot(cpu, size_bytes, &selector, size_bytes) || !frame_pop(cpu, &t.stack, size_bytes, &t.rip) ||
-        !frame_pop(cpu, &t.stack, size_bytes, &selector)) {
+    if (!frame_peek(cpu, &t.stack, size_bytes, size_bytes, &selector) ||
+        !frame_pop(cpu, &t.stack, size_bytes, &t.rip) || !frame_pop(cpu, &t.stack, size_bytes, &selector)) {
         return FLOW_FAULT;
     }
     if (cpu->mode == MODE_REAL) {
         return ret_real(cpu, &t, (uint16_t)selector, drop_bytes);
     }
     /* The outer stack is read before the selector is checked. */
-    uint64_t outer = 2 * size_bytes + drop_bytes;
     uint64_t word;
-    if ((selector & SELECTOR_RPL) != cpu->cpl && (!peek_slot(cpu, outer + size_bytes, &word, size_bytes) ||
-                                                  !peek_slot(cpu, outer, &word, size_bytes))) {
+    if ((selector & SELECTOR_RPL) != cpu->cpl &&
+        (!frame_peek(cpu, &t.stack, drop_bytes + size_bytes, size_bytes, &word) ||
+         !frame_peek(cpu, &t.stack, drop_bytes, size_bytes, &word))) {
         return FLOW_FAULT;
     }
     return ret_protected(cpu, &t, (uint16_t)selector, drop_bytes, size_bytes);

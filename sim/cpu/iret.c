@@ -14,10 +14,9 @@
 /* The popped frame. */
 struct iret_frame {
     uint64_t rip, cs, flags;
-    uint64_t rsp, ss; /* when whole */
-    bool whole;       /* all five words were read at once */
+    uint64_t rsp, ss; /* where they are popped */
     struct segment code;
-    struct stack_frame stack; /* after the pops so far */
+    struct stack_frame stack; /* after the pop of the first three */
 };
 
 /* Flags that IRET may change at this privilege and operand size. */
@@ -58,15 +57,22 @@ static bool pop_frame_fast(struct cpu *cpu, struct iret_frame *f)
     return true;
 }
 
+/* In the order of the reference silicon: flags, CS, RIP. */
 static bool pop_frame(struct cpu *cpu, struct iret_frame *f, unsigned size_bytes)
 {
     f->stack = frame_current(cpu);
-    f->whole = size_bytes == 8 && pop_frame_fast(cpu, f);
-    if (f->whole) {
-        return true;
-    }
-    return frame_pop(cpu, &f->stack, size_bytes, &f->rip) && frame_pop(cpu, &f->stack, size_bytes, &f->cs) &&
-           frame_pop(cpu, &f->stack, size_bytes, &f->flags);
+    bool ok = frame_peek(cpu, &f->stack, 2 * size_bytes, size_bytes, &f->flags) &&
+              frame_peek(cpu, &f->stack, size_bytes, size_bytes, &f->cs) &&
+              frame_peek(cpu, &f->stack, 0, size_bytes, &f->rip);
+    frame_adjust(&f->stack, 3 * size_bytes);
+    return ok;
+}
+
+/* SS, then RSP, which are read before CS is checked. */
+static bool pop_stack(struct cpu *cpu, struct iret_frame *f, unsigned size_bytes)
+{
+    return frame_peek(cpu, &f->stack, size_bytes, size_bytes, &f->ss) &&
+           frame_peek(cpu, &f->stack, 0, size_bytes, &f->rsp);
 }
 
 /* The caller derives the mode at its end. */
@@ -136,29 +142,26 @@ bool far_return_stack(struct cpu *cpu, struct stack_frame *from, const struct se
            outer_stack(cpu, rsp, (uint16_t)selector, code, to);
 }
 
-static bool iret_stack(struct cpu *cpu, struct iret_frame *f, unsigned size_bytes, struct stack_frame *to)
-{
-    return f->whole ? outer_stack(cpu, f->rsp, (uint16_t)f->ss, &f->code, to)
-                    : far_return_stack(cpu, &f->stack, &f->code, size_bytes, to);
-}
-
 static enum flow iret_protected(struct cpu *cpu, unsigned size_bytes)
 {
-    struct iret_frame f;
+    struct iret_frame f = {.stack = frame_current(cpu)};
     bool from64 = cpu->mode == MODE_LONG64;
-    if (!pop_frame(cpu, &f, size_bytes)) {
+    bool fast = from64 && size_bytes == 8 && pop_frame_fast(cpu, &f);
+    if (!fast && !pop_frame(cpu, &f, size_bytes)) {
         return FLOW_FAULT;
     }
     if ((f.flags & RFLAGS_VM) && size_bytes == 4 && cpu->cpl == 0 && !in_long_mode(cpu)) {
         return cpu_not_modelled(cpu, "IRET to virtual-8086 mode");
     }
-    if (!segment_read_code_return(cpu, (uint16_t)f.cs, &f.code)) {
+    unsigned level = f.cs & SELECTOR_RPL;
+    bool pops_stack = from64 || level != cpu->cpl;
+    if ((pops_stack && !fast && !pop_stack(cpu, &f, size_bytes)) ||
+        !segment_read_code_return(cpu, (uint16_t)f.cs, &f.code)) {
         return FLOW_FAULT;
     }
-    unsigned level = f.code.selector & SELECTOR_RPL;
-    bool pops_stack = from64 || level != cpu->cpl;
     struct stack_frame to = f.stack;
-    if ((pops_stack && !iret_stack(cpu, &f, size_bytes, &to)) || !segment_check_rip(cpu, &f.code, f.rip)) {
+    if (!segment_check_rip(cpu, &f.code, f.rip) ||
+        (pops_stack && !outer_stack(cpu, f.rsp, (uint16_t)f.ss, &f.code, &to))) {
         return FLOW_FAULT;
     }
     uint64_t rflags = iret_flags(cpu, f.flags, size_bytes); /* by the privilege before */

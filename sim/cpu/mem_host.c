@@ -69,13 +69,25 @@ static bool claim_alias(struct cpu *cpu, uint64_t lin_page, const struct place *
     return true;
 }
 
+/* An addend that two new entries in a row have is taken for the usual one: memory that is mapped as it lies. */
+static void note_addend(struct cpu *cpu, uint64_t addend)
+{
+    if (cpu->last_addend == addend) {
+        cpu->near_check = addend;
+        cpu->near_addend = addend;
+    }
+    cpu->last_addend = addend;
+}
+
 /* What the entry of a linear page holds; the group of its slot is marked as used. */
 static struct host_entry make_entry(struct cpu *cpu, enum mem_mode mode, uint64_t lin_page,
                                     const struct place *p)
 {
     cpu->tlb.host_groups[mode] |= BIT(slot_of(lin_page) / GROUP_ENTRIES);
     uintptr_t page = (uintptr_t)ram_at(&cpu->bus->ram, phys(page_of(p->at.v)));
-    return (struct host_entry){lin_page, page - (uintptr_t)lin_page};
+    uint64_t addend = page - (uintptr_t)lin_page;
+    note_addend(cpu, addend);
+    return (struct host_entry){lin_page, addend};
 }
 
 void mem_host_fill_read(struct cpu *cpu, enum mem_mode mode, lin_t a, const struct place *p)

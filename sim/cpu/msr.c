@@ -3,7 +3,8 @@
  *
  * Source: AMD64 APM vol. 2, appendix A, "MSR Cross-Reference"; vol. 3, RDMSR, WRMSR.
  * Deviations: MTRRs and PAT are checked and stored but memory has no types here; machine check has no
- * banks; last branch recording and performance counters are not built.
+ * banks; last branch recording and the counting of performance events are not built; bits 19 and 42 of
+ * PERF_EVT_SEL, which the manual reserves and later silicon keeps, read as zero.
  */
 
 #include "cpu/msr.h"
@@ -173,19 +174,20 @@ static const struct msr_row msr_rows[] = {
      .writable = (writable_),                                                            \
      .unbuilt = (unbuilt_),                                                              \
      .check = (check_)},
-#define MSR_LOW(number_, name_, feature_, field_) \
-    {.number = (number_),                         \
-     .feature = (feature_),                       \
-     .name = #name_,                              \
-     .offset = offsetof(struct cpu_msrs, field_), \
-     .writable = UINT32_MAX,                      \
-     .ignored = ~(uint64_t)UINT32_MAX,            \
+#define MSR_PART(number_, name_, feature_, field_, kept_, unbuilt_) \
+    {.number = (number_),                                           \
+     .feature = (feature_),                                         \
+     .name = #name_,                                                \
+     .offset = offsetof(struct cpu_msrs, field_),                   \
+     .writable = (kept_),                                           \
+     .unbuilt = (unbuilt_),                                         \
+     .ignored = ~((kept_) | (unbuilt_)),                            \
      .check = any_value},
 #define MSR_HOOK(number_, name_, feature_, read_, write_) \
     {.number = (number_), .feature = (feature_), .name = #name_, .read = (read_), .write = (write_)},
 #include "cpu/msr.def"
 #undef MSR_FIELD
-#undef MSR_LOW
+#undef MSR_PART
 #undef MSR_HOOK
 };
 

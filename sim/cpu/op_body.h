@@ -70,6 +70,36 @@ static inline void op_store(uint8_t *p, uint64_t v, unsigned w)
 #define OP_HOST_READ_END(p, address, w)  OP_HOST(p, const uint8_t *, read, address, w, op_generic_end);
 #define OP_HOST_WRITE_END(p, address, w) OP_HOST(p, uint8_t *, write, address, w, op_generic_end);
 
+/* A load into a register. One of 64 bits may be a pointer that leads to the next one: where the entry's addend is the
+ * usual one (mem_host.c), the access does not wait until the entry has been read, it is only predicted that it is so.
+ * The two words are equal, but the compiler does not know it. */
+#define OP_HOST_LOAD(p, address, w, otherwise)                 \
+    OP_HOST(p, const uint8_t *, read, address, w, otherwise);  \
+    if ((w) == 64 && p##_entry->addend == cpu->near_check) {   \
+        p = (const uint8_t *)(cpu->near_addend + p##_address); \
+    }
+
 #define OP_HANDLER(name) static const struct op *name(struct cpu *cpu, const struct op *op)
+
+/* The formatter never settles on the column of these backslashes. */
+/* clang-format off */
+/* Conditions of jumps that are fused with what is before them, by the low bits of the opcode; parity and overflow are
+ * not worth it. */
+#define EACH_FUSED_CC(DO, ...)                                                                            \
+    DO(2, __VA_ARGS__)                                                                              \
+    DO(3, __VA_ARGS__)                                                                              \
+    DO(4, __VA_ARGS__)                                                                              \
+    DO(5, __VA_ARGS__)                                                                              \
+    DO(6, __VA_ARGS__) DO(7, __VA_ARGS__) DO(8, __VA_ARGS__) DO(9, __VA_ARGS__) DO(12, __VA_ARGS__) \
+        DO(13, __VA_ARGS__) DO(14, __VA_ARGS__) DO(15, __VA_ARGS__)
+/* clang-format on */
+
+/* The conditional jump after op, and the link of its fall-through. The flags have just been stored, so the compiler
+ * knows what the condition compares. */
+#define OP_JUMP_IF(cc)              \
+    if (flags_condition(cpu, cc)) { \
+        OP_ENTER_LINK(op + 1);      \
+    }                               \
+    OP_ENTER_LINK(op + 2);
 
 #endif

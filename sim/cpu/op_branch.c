@@ -6,7 +6,7 @@
  * and takes the plain way, which ends in the run loop.
  */
 
-#include "cpu/op_body.h"
+#include "cpu/op_jump.h"
 #include "cpu/op_table.h"
 
 #define EACH_CC(DO) \
@@ -37,36 +37,17 @@ const struct op *op_jmp(struct cpu *cpu, const struct op *op)
 
 const struct op *op_call(struct cpu *cpu, const struct op *op)
 {
-    uint64_t top = cpu->gpr[RSP] - 8;
-    OP_HOST_WRITE_END(p, top, 64)
-    op_store(p, op->target + (uint64_t)(int64_t)op->delta, 64);
-    cpu->gpr[RSP] = top;
-    OP_ENTER_LINK(op);
+    OP_CALL
 }
-
-/* Declares to and left: the block at target and the cycles left in it. */
-#define FIND_TARGET(target)                               \
-    const struct block *to = op_jump_find(cpu, (target)); \
-    if (OP_UNLIKELY(to == NULL)) {                        \
-        OP_GOTO(op_generic_end);                          \
-    }                                                     \
-    int64_t left = cpu->left_cycles - to->cost_cycles;    \
-    if (OP_UNLIKELY(left < 0)) {                          \
-        OP_GOTO(op_generic_end);                          \
-    }                                                     \
-    op_jump_latch(cpu, to);
 
 const struct op *op_ret(struct cpu *cpu, const struct op *op)
 {
-    OP_HOST_READ_END(p, cpu->gpr[RSP], 64)
-    FIND_TARGET(op_load(p, 64))
-    cpu->gpr[RSP] += 8;
-    OP_ENTER(to, left);
+    OP_RET
 }
 
 const struct op *op_jmp_r(struct cpu *cpu, const struct op *op)
 {
-    FIND_TARGET(cpu->gpr[op->src])
+    OP_FIND_TARGET(cpu->gpr[op->src])
     OP_ENTER(to, left);
 }
 
@@ -74,41 +55,29 @@ const struct op *op_jmp_r(struct cpu *cpu, const struct op *op)
     const struct op *op_jmp_m_##ea(struct cpu *cpu, const struct op *op) \
     {                                                                    \
         OP_HOST_READ_END(p, op_address_##ea(cpu, op), 64)                \
-        FIND_TARGET(op_load(p, 64))                                      \
+        OP_FIND_TARGET(op_load(p, 64))                                   \
         OP_ENTER(to, left);                                              \
     }
 JMP_MEMORY(b)
 JMP_MEMORY(x)
 
-/* The return address of an indirect call is the end of its block. */
+/* The return address of a call through memory is the end of its block. */
 static inline uint64_t return_address(const struct op *op)
 {
     const struct block *b = op_block(op);
     return b->rip + b->size_bytes;
 }
 
-#define PUSH_RETURN                   \
-    uint64_t top = cpu->gpr[RSP] - 8; \
-    OP_HOST_WRITE_END(stack, top, 64)
-
-const struct op *op_call_r(struct cpu *cpu, const struct op *op)
-{
-    PUSH_RETURN
-    FIND_TARGET(cpu->gpr[op->src])
-    op_store(stack, return_address(op), 64);
-    cpu->gpr[RSP] = top;
-    OP_ENTER(to, left);
-}
+const struct op *op_call_r(struct cpu *cpu, const struct op *op){OP_CALL_R}
 
 #define CALL_MEMORY(ea)                                                   \
     const struct op *op_call_m_##ea(struct cpu *cpu, const struct op *op) \
     {                                                                     \
         OP_HOST_READ_END(p, op_address_##ea(cpu, op), 64)                 \
-        PUSH_RETURN                                                       \
-        FIND_TARGET(op_load(p, 64))                                       \
+        OP_PUSH_RETURN                                                    \
+        OP_FIND_TARGET(op_load(p, 64))                                    \
         op_store(stack, return_address(op), 64);                          \
         cpu->gpr[RSP] = top;                                              \
         OP_ENTER(to, left);                                               \
     }
-CALL_MEMORY(b)
-CALL_MEMORY(x)
+CALL_MEMORY(b) CALL_MEMORY(x)

@@ -8,163 +8,92 @@
 #include "cpu/op_body.h"
 #include "cpu/op_table.h"
 
-/* The formatter never settles on the column of these backslashes. */
-/* clang-format off */
-/* Conditions by the low bits of the opcode; parity and overflow are not worth fusing. */
-#define EACH_CC(DO, ...)                                                                            \
-    DO(2, __VA_ARGS__)                                                                              \
-    DO(3, __VA_ARGS__)                                                                              \
-    DO(4, __VA_ARGS__)                                                                              \
-    DO(5, __VA_ARGS__)                                                                              \
-    DO(6, __VA_ARGS__) DO(7, __VA_ARGS__) DO(8, __VA_ARGS__) DO(9, __VA_ARGS__) DO(12, __VA_ARGS__) \
-        DO(13, __VA_ARGS__) DO(14, __VA_ARGS__) DO(15, __VA_ARGS__)
-/* clang-format on */
-
-/* The condition after a - b, without going through the flags. */
-static inline bool condition_of_difference(uint64_t a, uint64_t b, unsigned w, unsigned cc)
-{
-    int64_t sa = (int64_t)bits_sext(a, w), sb = (int64_t)bits_sext(b, w);
-    switch (cc) {
-    case 2:
-        return a < b;
-    case 3:
-        return a >= b;
-    case 4:
-        return a == b;
-    case 5:
-        return a != b;
-    case 6:
-        return a <= b;
-    case 7:
-        return a > b;
-    case 8:
-        return ((a - b) >> (w - 1) & 1) != 0;
-    case 9:
-        return ((a - b) >> (w - 1) & 1) == 0;
-    case 12:
-        return sa < sb;
-    case 13:
-        return sa >= sb;
-    case 14:
-        return sa <= sb;
-    default:
-        return sa > sb;
-    }
-}
-
-#define JUMP(condition)        \
-    if (condition) {           \
-        OP_ENTER_LINK(op + 1); \
-    }                          \
-    OP_ENTER_LINK(op + 2);
-
-#define BY_DIFFERENCE(cc, w) condition_of_difference(a, b, w, cc)
-#define BY_FLAGS(cc, w)      flags_condition(cpu, cc)
-
 /* a and b are the operands; the result goes nowhere, or to dst. */
 #define WRITE_NONE(w, r) (void)(r)
 #define WRITE_DST(w, r)  op_set_reg(cpu, op->dst, (r), w)
 
-#define REG_REG(cc, name, sem, w, write, condition)                        \
+#define REG_REG(cc, name, sem, w, write)                                   \
     OP_HANDLER(op_##name##_rr##w##_##cc)                                   \
     {                                                                      \
         uint64_t a = op_reg(cpu, op->dst, w), b = op_reg(cpu, op->src, w); \
         write(w, sem(cpu, a, b, w, true));                                 \
-        JUMP(condition(cc, w))                                             \
+        OP_JUMP_IF(cc)                                                     \
     }
-#define REG_IMM(cc, name, sem, w, write, condition)                                          \
+#define REG_IMM(cc, name, sem, w, write)                                                     \
     OP_HANDLER(op_##name##_ri##w##_##cc)                                                     \
     {                                                                                        \
         uint64_t a = op_reg(cpu, op->dst, w), b = (uint64_t)(int64_t)op->imm & bits_mask(w); \
         write(w, sem(cpu, a, b, w, true));                                                   \
-        JUMP(condition(cc, w))                                                               \
+        OP_JUMP_IF(cc)                                                                       \
     }
-#define REG_MEM(cc, name, sem, w, ea, condition)                 \
+#define REG_MEM(cc, name, sem, w, ea)                            \
     OP_HANDLER(op_##name##_rm_##ea##w##_##cc)                    \
     {                                                            \
         OP_HOST_READ(p, op_address_##ea(cpu, op), w)             \
         uint64_t a = op_reg(cpu, op->dst, w), b = op_load(p, w); \
         sem(cpu, a, b, w, true);                                 \
-        JUMP(condition(cc, w))                                   \
+        OP_JUMP_IF(cc)                                           \
     }
-#define MEM_REG(cc, name, sem, w, ea, condition)                 \
+#define MEM_REG(cc, name, sem, w, ea)                            \
     OP_HANDLER(op_##name##_mr_##ea##w##_##cc)                    \
     {                                                            \
         OP_HOST_READ(p, op_address_##ea(cpu, op), w)             \
         uint64_t a = op_load(p, w), b = op_reg(cpu, op->src, w); \
         sem(cpu, a, b, w, true);                                 \
-        JUMP(condition(cc, w))                                   \
+        OP_JUMP_IF(cc)                                           \
     }
-#define MEM_IMM(cc, name, sem, w, ea, condition)                                   \
+#define MEM_IMM(cc, name, sem, w, ea)                                              \
     OP_HANDLER(op_##name##_mi_##ea##w##_##cc)                                      \
     {                                                                              \
         OP_HOST_READ(p, op_address_##ea(cpu, op), w)                               \
         uint64_t a = op_load(p, w), b = (uint64_t)(int64_t)op->imm & bits_mask(w); \
         sem(cpu, a, b, w, true);                                                   \
-        JUMP(condition(cc, w))                                                     \
+        OP_JUMP_IF(cc)                                                             \
     }
 #define ONE_REG(cc, name, sem, w)                                                \
     OP_HANDLER(op_##name##_r##w##_##cc)                                          \
     {                                                                            \
         op_set_reg(cpu, op->dst, sem(cpu, op_reg(cpu, op->dst, w), w, true), w); \
-        JUMP(flags_condition(cpu, cc))                                           \
+        OP_JUMP_IF(cc)                                                           \
     }
 
-#define REGISTERS(name, sem, w, write, condition)    \
-    EACH_CC(REG_REG, name, sem, w, write, condition) \
-    EACH_CC(REG_IMM, name, sem, w, write, condition)
-#define MEMORY(name, sem, w, condition)          \
-    EACH_CC(REG_MEM, name, sem, w, b, condition) \
-    EACH_CC(REG_MEM, name, sem, w, x, condition) \
-    EACH_CC(MEM_REG, name, sem, w, b, condition) \
-    EACH_CC(MEM_REG, name, sem, w, x, condition) \
-    EACH_CC(MEM_IMM, name, sem, w, b, condition) \
-    EACH_CC(MEM_IMM, name, sem, w, x, condition)
+#define REGISTERS(name, sem, w, write)          \
+    EACH_FUSED_CC(REG_REG, name, sem, w, write) \
+    EACH_FUSED_CC(REG_IMM, name, sem, w, write)
+#define MEMORY(name, sem, w)                \
+    EACH_FUSED_CC(REG_MEM, name, sem, w, b) \
+    EACH_FUSED_CC(REG_MEM, name, sem, w, x) \
+    EACH_FUSED_CC(MEM_REG, name, sem, w, b) \
+    EACH_FUSED_CC(MEM_REG, name, sem, w, x) \
+    EACH_FUSED_CC(MEM_IMM, name, sem, w, b) \
+    EACH_FUSED_CC(MEM_IMM, name, sem, w, x)
 
-#define COMPARE(name, sem, w, condition)           \
-    REGISTERS(name, sem, w, WRITE_NONE, condition) \
-    MEMORY(name, sem, w, condition)
+#define COMPARE(name, sem, w)           \
+    REGISTERS(name, sem, w, WRITE_NONE) \
+    MEMORY(name, sem, w)
 
-COMPARE(cmp, sem_sub, 8, BY_DIFFERENCE)
-COMPARE(cmp, sem_sub, 32, BY_DIFFERENCE)
-COMPARE(cmp, sem_sub, 64, BY_DIFFERENCE)
-COMPARE(test, sem_and, 8, BY_FLAGS)
-COMPARE(test, sem_and, 32, BY_FLAGS)
-COMPARE(test, sem_and, 64, BY_FLAGS)
-REGISTERS(sub, sem_sub, 32, WRITE_DST, BY_DIFFERENCE)
-REGISTERS(sub, sem_sub, 64, WRITE_DST, BY_DIFFERENCE)
-REGISTERS(add, sem_add, 32, WRITE_DST, BY_FLAGS)
-REGISTERS(add, sem_add, 64, WRITE_DST, BY_FLAGS)
-REGISTERS(and, sem_and, 32, WRITE_DST, BY_FLAGS)
-REGISTERS(and, sem_and, 64, WRITE_DST, BY_FLAGS)
-EACH_CC(ONE_REG, inc, sem_inc, 32)
-EACH_CC(ONE_REG, inc, sem_inc, 64)
-EACH_CC(ONE_REG, dec, sem_dec, 32)
-EACH_CC(ONE_REG, dec, sem_dec, 64)
-
-/* A load into a register whose value is compared at once: op is the load, op + 1 the fused comparison. */
-#define LOAD_COMPARE(cc, ea, w)                                           \
-    OP_HANDLER(op_load_##ea##w##_cmp_##cc)                                \
-    {                                                                     \
-        OP_HOST_READ(p, op_address_##ea(cpu, op), w)                      \
-        uint64_t v = op_load(p, w);                                       \
-        op_set_reg(cpu, op->dst, v, w);                                   \
-        op++;                                                             \
-        uint64_t a = op->dst == op[-1].dst ? v : op_reg(cpu, op->dst, w); \
-        uint64_t b = op->src == op[-1].dst ? v : op_reg(cpu, op->src, w); \
-        sem_sub(cpu, a, b, w, true);                                      \
-        JUMP(BY_DIFFERENCE(cc, w))                                        \
-    }
-EACH_CC(LOAD_COMPARE, b, 32)
-EACH_CC(LOAD_COMPARE, x, 32)
-EACH_CC(LOAD_COMPARE, b, 64)
-EACH_CC(LOAD_COMPARE, x, 64)
+COMPARE(cmp, sem_sub, 8)
+COMPARE(cmp, sem_sub, 32)
+COMPARE(cmp, sem_sub, 64)
+COMPARE(test, sem_and, 8)
+COMPARE(test, sem_and, 32)
+COMPARE(test, sem_and, 64)
+REGISTERS(sub, sem_sub, 32, WRITE_DST)
+REGISTERS(sub, sem_sub, 64, WRITE_DST)
+REGISTERS(add, sem_add, 32, WRITE_DST)
+REGISTERS(add, sem_add, 64, WRITE_DST)
+REGISTERS(and, sem_and, 32, WRITE_DST)
+REGISTERS(and, sem_and, 64, WRITE_DST)
+EACH_FUSED_CC(ONE_REG, inc, sem_inc, 32)
+EACH_FUSED_CC(ONE_REG, inc, sem_inc, 64)
+EACH_FUSED_CC(ONE_REG, dec, sem_dec, 32)
+EACH_FUSED_CC(ONE_REG, dec, sem_dec, 64)
 
 /* A row: handlers by condition. */
 #define ENTRY(cc, name) [cc] = op_##name##_##cc,
-#define ROW(name)            \
-    {                        \
-        EACH_CC(ENTRY, name) \
+#define ROW(name)                  \
+    {                              \
+        EACH_FUSED_CC(ENTRY, name) \
     }
 
 #define COMPARE_ROWS(name, w)                                                                                \
@@ -200,14 +129,4 @@ op_fn *op_find_fused_unary(enum op_unary unary, enum op_width w, unsigned cc)
         [UNARY_DEC] = {[WIDTH_32] = ROW(dec_r32), [WIDTH_64] = ROW(dec_r64)},
     };
     return table[unary][w][cc];
-}
-
-op_fn *op_find_load_compare(bool index, enum op_width w, unsigned cc)
-{
-#define LOAD_ENTRY(cc, ea, w) [cc] = op_load_##ea##w##_cmp_##cc,
-    static op_fn *const table[2][2][16] = {
-        {{EACH_CC(LOAD_ENTRY, b, 32)}, {EACH_CC(LOAD_ENTRY, x, 32)}},
-        {{EACH_CC(LOAD_ENTRY, b, 64)}, {EACH_CC(LOAD_ENTRY, x, 64)}},
-    };
-    return table[w == WIDTH_64][index][cc];
 }

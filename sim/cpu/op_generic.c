@@ -129,10 +129,10 @@ const struct op *op_leave_link(struct cpu *cpu, const struct op *op)
         return op_leave(cpu, op);
     }
     bool far = ((op->target ^ cpu->fetch.lin_page) & ~(uint64_t)PAGE_MASK_BITS) != 0;
-    const struct block *to = far ? op_jump_find(cpu, op->target) : NULL;
-    if (to != NULL && to->cost_cycles <= cpu->left_cycles) {
-        op_jump_latch(cpu, to);
-        OP_ENTER(to, cpu->left_cycles - to->cost_cycles);
+    const struct jump_entry *j = &cpu->jumps[op_jump_slot(op->target)];
+    if (far && op_jump_known(cpu, j, op->target) && j->block->cost_cycles <= cpu->left_cycles) {
+        op_jump_latch(cpu, j->block);
+        OP_ENTER(j->block, cpu->left_cycles - j->block->cost_cycles);
     }
     cpu->link_from = op;
     return op_leave(cpu, op);

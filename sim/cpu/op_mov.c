@@ -19,24 +19,23 @@
     }                                                         \
     MOV_MEMORY(w, b)                                          \
     MOV_MEMORY(w, x)
-#define MOV_MEMORY(w, ea)                             \
-    OP_HANDLER(op_mov_rm_##ea##w)                     \
-    {                                                 \
-        OP_HOST_READ(p, op_address_##ea(cpu, op), w)  \
-        op_set_reg(cpu, op->dst, op_load(p, w), w);   \
-        OP_NEXT;                                      \
-    }                                                 \
-    OP_HANDLER(op_mov_mr_##ea##w)                     \
-    {                                                 \
-        OP_HOST_WRITE(p, op_address_##ea(cpu, op), w) \
-        op_store(p, cpu->gpr[op->src], w);            \
-        OP_NEXT;                                      \
-    }                                                 \
-    OP_HANDLER(op_mov_mi_##ea##w)                     \
-    {                                                 \
-        OP_HOST_WRITE(p, op_address_##ea(cpu, op), w) \
-        op_store(p, (uint64_t)(int64_t)op->imm, w);   \
-        OP_NEXT;                                      \
+#define MOV_MEMORY(w, ea)                                                                                    \
+    OP_HANDLER(op_mov_rm_##ea##w)                                                                            \
+    {                                                                                                        \
+        OP_HOST_LOAD(p, op_address_##ea(cpu, op), w, op_generic) op_set_reg(cpu, op->dst, op_load(p, w), w); \
+        OP_NEXT;                                                                                             \
+    }                                                                                                        \
+    OP_HANDLER(op_mov_mr_##ea##w)                                                                            \
+    {                                                                                                        \
+        OP_HOST_WRITE(p, op_address_##ea(cpu, op), w)                                                        \
+        op_store(p, cpu->gpr[op->src], w);                                                                   \
+        OP_NEXT;                                                                                             \
+    }                                                                                                        \
+    OP_HANDLER(op_mov_mi_##ea##w)                                                                            \
+    {                                                                                                        \
+        OP_HOST_WRITE(p, op_address_##ea(cpu, op), w)                                                        \
+        op_store(p, (uint64_t)(int64_t)op->imm, w);                                                          \
+        OP_NEXT;                                                                                             \
     }
 
 MOV(8)
@@ -158,12 +157,15 @@ op_fn *op_find_lea(bool index, enum op_width w)
         op_set_reg(cpu, op->dst, flags_condition(cpu, cc), 8); \
         OP_NEXT;                                               \
     }
-#define CMOV_WIDTH(cc, w)                                             \
-    OP_HANDLER(op_cmov##w##_##cc)                                     \
-    {                                                                 \
-        unsigned from = flags_condition(cpu, cc) ? op->src : op->dst; \
-        cpu->gpr[op->dst] = op_reg(cpu, from, w);                     \
-        OP_NEXT;                                                      \
+/* By a mask: as in the guest, nothing is to be predicted. */
+#define CMOV_WIDTH(cc, w)                                       \
+    OP_HANDLER(op_cmov##w##_##cc)                               \
+    {                                                           \
+        uint64_t a = op_reg(cpu, op->dst, w);                   \
+        uint64_t b = op_reg(cpu, op->src, w);                   \
+        uint64_t take = 0 - (uint64_t)flags_condition(cpu, cc); \
+        cpu->gpr[op->dst] = a ^ ((a ^ b) & take);               \
+        OP_NEXT;                                                \
     }
 #define CMOV(cc) CMOV_WIDTH(cc, 32) CMOV_WIDTH(cc, 64)
 

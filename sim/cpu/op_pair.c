@@ -12,7 +12,7 @@
 
 /* The first: the value v of register op->dst. A row: name, its own handler, body. */
 #define MAKE_MOV     uint64_t v = cpu->gpr[op->src];
-#define MAKE_LOAD(x) OP_HOST_READ(p, op_address_##x(cpu, op), 64) uint64_t v = op_load(p, 64);
+#define MAKE_LOAD(x) OP_HOST_LOAD(p, op_address_##x(cpu, op), 64, op_generic) uint64_t v = op_load(p, 64);
 #define MAKE_LEA(x)  uint64_t v = op_address_##x(cpu, op);
 #define MAKE_RR(sem) uint64_t v = sem(cpu, cpu->gpr[op->dst], cpu->gpr[op->src], 64, false);
 #define MAKE_RI(sem) uint64_t v = sem(cpu, cpu->gpr[op->dst], (uint64_t)(int64_t)op->imm, 64, false);
@@ -37,12 +37,15 @@
 /* The second: v becomes the value of register n->dst. A row: name, its own handler, does it read v when v is of
  * register reg, body. */
 #define BY_DST    (n->dst == reg)
+#define BY_DST_RR (n->dst == reg && n->src != reg) /* the first's register is written once, by the second */
 #define BY_SRC    (n->src == reg)
 #define BY_BASE   (n->base == reg)
 #define BY_EITHER (n->base == reg || n->index == reg)
-#define USE_MOV   cpu->gpr[n->dst] = v;
-#define USE_LEA   cpu->gpr[n->dst] = v + (uint64_t)n->disp;
+#define WRITE_V   cpu->gpr[op->dst] = v;
+#define USE_MOV   WRITE_V cpu->gpr[n->dst] = v;
+#define USE_LEA   WRITE_V cpu->gpr[n->dst] = v + (uint64_t)n->disp;
 #define USE_LEA_X                                                  \
+    WRITE_V                                                        \
     uint64_t base = n->base == op->dst ? v : cpu->gpr[n->base];    \
     uint64_t index = n->index == op->dst ? v : cpu->gpr[n->index]; \
     cpu->gpr[n->dst] = base + (index << n->scale) + (uint64_t)n->disp;
@@ -50,25 +53,27 @@
 #define USE_RI(sem, fl) cpu->gpr[n->dst] = sem(cpu, v, (uint64_t)(int64_t)n->imm, 64, fl);
 #define USE_SH(sem, fl) cpu->gpr[n->dst] = sem(cpu, v, (uint64_t)n->imm & 63, 64, fl);
 
-#define SECOND_FLAGS(DO, fl, suffix, ...)                                                                   \
-    DO(add_rr##suffix, op_find_alu(ALU_ADD, SHAPE_RR, WIDTH_64, fl), BY_DST, USE_RR(sem_add, fl),           \
-       __VA_ARGS__)                                                                                         \
-    DO(add_ri##suffix, op_find_alu(ALU_ADD, SHAPE_RI, WIDTH_64, fl), BY_DST, USE_RI(sem_add, fl),           \
-       __VA_ARGS__)                                                                                         \
-    DO(sub_rr##suffix, op_find_alu(ALU_SUB, SHAPE_RR, WIDTH_64, fl), BY_DST, USE_RR(sem_sub, fl),           \
-       __VA_ARGS__)                                                                                         \
-    DO(xor_rr##suffix, op_find_alu(ALU_XOR, SHAPE_RR, WIDTH_64, fl), BY_DST, USE_RR(sem_xor, fl),           \
-       __VA_ARGS__)                                                                                         \
-    DO(or_rr##suffix, op_find_alu(ALU_OR, SHAPE_RR, WIDTH_64, fl), BY_DST, USE_RR(sem_or, fl), __VA_ARGS__) \
-    DO(and_rr##suffix, op_find_alu(ALU_AND, SHAPE_RR, WIDTH_64, fl), BY_DST, USE_RR(sem_and, fl),           \
-       __VA_ARGS__)                                                                                         \
-    DO(and_ri##suffix, op_find_alu(ALU_AND, SHAPE_RI, WIDTH_64, fl), BY_DST, USE_RI(sem_and, fl),           \
-       __VA_ARGS__)                                                                                         \
-    DO(shl_ri##suffix, op_find_shift(SHIFT_SHL, false, WIDTH_64, fl), BY_DST, USE_SH(sem_shl, fl),          \
-       __VA_ARGS__)                                                                                         \
-    DO(shr_ri##suffix, op_find_shift(SHIFT_SHR, false, WIDTH_64, fl), BY_DST, USE_SH(sem_shr, fl),          \
-       __VA_ARGS__)                                                                                         \
-    DO(imul##suffix, op_find_imul(SHAPE_RR, false, WIDTH_64, fl), BY_DST, USE_RR(sem_imul, fl), __VA_ARGS__)
+#define SECOND_FLAGS(DO, fl, suffix, ...)                                                            \
+    DO(add_rr##suffix, op_find_alu(ALU_ADD, SHAPE_RR, WIDTH_64, fl), BY_DST_RR, USE_RR(sem_add, fl), \
+       __VA_ARGS__)                                                                                  \
+    DO(add_ri##suffix, op_find_alu(ALU_ADD, SHAPE_RI, WIDTH_64, fl), BY_DST, USE_RI(sem_add, fl),    \
+       __VA_ARGS__)                                                                                  \
+    DO(sub_rr##suffix, op_find_alu(ALU_SUB, SHAPE_RR, WIDTH_64, fl), BY_DST_RR, USE_RR(sem_sub, fl), \
+       __VA_ARGS__)                                                                                  \
+    DO(xor_rr##suffix, op_find_alu(ALU_XOR, SHAPE_RR, WIDTH_64, fl), BY_DST_RR, USE_RR(sem_xor, fl), \
+       __VA_ARGS__)                                                                                  \
+    DO(or_rr##suffix, op_find_alu(ALU_OR, SHAPE_RR, WIDTH_64, fl), BY_DST_RR, USE_RR(sem_or, fl),    \
+       __VA_ARGS__)                                                                                  \
+    DO(and_rr##suffix, op_find_alu(ALU_AND, SHAPE_RR, WIDTH_64, fl), BY_DST_RR, USE_RR(sem_and, fl), \
+       __VA_ARGS__)                                                                                  \
+    DO(and_ri##suffix, op_find_alu(ALU_AND, SHAPE_RI, WIDTH_64, fl), BY_DST, USE_RI(sem_and, fl),    \
+       __VA_ARGS__)                                                                                  \
+    DO(shl_ri##suffix, op_find_shift(SHIFT_SHL, false, WIDTH_64, fl), BY_DST, USE_SH(sem_shl, fl),   \
+       __VA_ARGS__)                                                                                  \
+    DO(shr_ri##suffix, op_find_shift(SHIFT_SHR, false, WIDTH_64, fl), BY_DST, USE_SH(sem_shr, fl),   \
+       __VA_ARGS__)                                                                                  \
+    DO(imul##suffix, op_find_imul(SHAPE_RR, false, WIDTH_64, fl), BY_DST_RR, USE_RR(sem_imul, fl),   \
+       __VA_ARGS__)
 
 #define EACH_SECOND(DO, ...)                                                                     \
     SECOND_FLAGS(DO, false, , __VA_ARGS__)                                                       \
@@ -81,13 +86,11 @@
     DO(lea_b, op_find_lea(false, WIDTH_64), BY_BASE, USE_LEA, __VA_ARGS__)                       \
     DO(lea_x, op_find_lea(true, WIDTH_64), BY_EITHER, USE_LEA_X, __VA_ARGS__)
 
-/* The second may read v through another field as well, so the first's register is written before. */
 #define PAIR(second, second_run, reads, use, first, make) \
     OP_HANDLER(op_##first##_##second)                     \
     {                                                     \
-        make cpu->gpr[op->dst] = v;                       \
-        const struct op *n = op + 1;                      \
-        use OP_DISPATCH(op + 2);                          \
+        make const struct op *n = op + 1;                 \
+        use OP_DISPATCH(op_behind(op, 2));                \
     }
 #define PAIRS(first, first_run, make, ...) EACH_SECOND(PAIR, first, make)
 EACH_FIRST(PAIRS, )

@@ -49,6 +49,15 @@ static bool plain_memory(const struct insn *in)
     return in->address_size_bytes == 8 && !(based_segment(in) && in->mem_index != REG_NONE);
 }
 
+/* With FS or GS the offset must be canonical, too, which handlers do not look at: it must be known. */
+static bool offset_is_sure(const struct insn *in, uint64_t next_rip)
+{
+    uint64_t offset = (uint64_t)in->disp + (in->mem_base == REG_RIP ? next_rip : 0);
+    bool fixed = (in->mem_base == REG_RIP || in->mem_base == REG_NONE) && in->mem_index == REG_NONE;
+    return !based_segment(in) ||
+           (fixed && lin_is_canonical(lin(offset)) && lin_is_canonical(lin(offset + 7)));
+}
+
 static bool has_index(const struct insn *in)
 {
     return in->mem_index != REG_NONE || based_segment(in);
@@ -195,6 +204,8 @@ static bool is_0f(const struct insn *in, unsigned row_of_opcodes)
     return in->opcode_map == 0x0f && (in->opcode & 0xf0u) == row_of_opcodes && in->op[0].kind == OPERAND_GPR;
 }
 
+/* Subtractions of an immediate, INC and DEC become additions when nobody reads their flags, so that fewer handlers do.
+ */
 static op_fn *choose_alu(struct op *op, const struct insn *in, uint64_t next_rip, struct choice *c)
 {
     int alu = alu_of(in->mnemonic);
@@ -205,6 +216,10 @@ static op_fn *choose_alu(struct op *op, const struct insn *in, uint64_t next_rip
     }
     put_operands(op, in, 0, 1, next_rip);
     c->use = alu == ALU_ADC || alu == ALU_SBB ? FLAGS_READ : FLAGS_WRITTEN;
+    if (alu == ALU_SUB && f.shape == SHAPE_RI && !high && !c->live && op->imm != INT32_MIN) {
+        alu = ALU_ADD;
+        op->imm = -op->imm;
+    }
     return high ? op_find_alu_high((enum op_alu)alu)
                 : op_find_alu((enum op_alu)alu, f.shape, f.width, c->live);
 }
@@ -222,7 +237,12 @@ static op_fn *choose_unary(struct op *op, const struct insn *in, uint64_t next_r
         return op_find_unary_memory((enum op_unary)unary, width_of(in->op[0].size_bytes), has_index(in));
     }
     op->dst = in->op[0].reg;
-    return op_find_unary((enum op_unary)unary, width_of(in->op[0].size_bytes), c->live);
+    enum op_width w = width_of(in->op[0].size_bytes);
+    if (!c->live && (unary == UNARY_INC || unary == UNARY_DEC) && w != WIDTH_16) {
+        op->imm = unary == UNARY_INC ? 1 : -1;
+        return op_find_alu(ALU_ADD, SHAPE_RI, w, false);
+    }
+    return op_find_unary((enum op_unary)unary, w, c->live);
 }
 
 static op_fn *choose_shift(struct op *op, const struct insn *in, struct choice *c)
@@ -365,7 +385,7 @@ static op_fn *choose_conditional(struct op *op, const struct insn *in, struct ch
 static op_fn *choose(struct op *op, const struct insn *in, uint64_t next_rip, struct choice *c)
 {
     op_fn *run;
-    if (in->prefixes & PREFIX_LOCK) {
+    if ((in->prefixes & PREFIX_LOCK) || !offset_is_sure(in, next_rip)) {
         return NULL;
     }
     c->leaves = has_memory(in) && in->mnemonic != ZYDIS_MNEMONIC_LEA && in->mnemonic != ZYDIS_MNEMONIC_NOP;
@@ -393,10 +413,11 @@ static bool is_canonical_target(uint64_t target)
 static op_fn *choose_indirect(struct op *op, const struct insn *in, uint64_t next_rip, bool call)
 {
     op->src = in->op[0].reg;
+    op->imm64 = next_rip;
     if (in->op[0].kind == OPERAND_GPR) {
         return call ? op_call_r : op_jmp_r;
     }
-    if (in->op[0].kind != OPERAND_MEM || !plain_memory(in)) {
+    if (in->op[0].kind != OPERAND_MEM || !plain_memory(in) || !offset_is_sure(in, next_rip)) {
         return NULL;
     }
     put_address(op, in, next_rip);
@@ -464,19 +485,22 @@ static op_fn *choose_fused(const struct insn *in, unsigned cc)
     return NULL;
 }
 
-/* The load before a fused CMP of registers (n), when that compares what it loads. */
-static void fuse_load(struct op *op, const struct op *n, const struct insn *compare, unsigned cc)
+/* What makes the operand of the fused comparison n of block b, and the addition before that. */
+static void fuse_maker(struct block *b, unsigned n, unsigned cc)
 {
-    enum op_width w = width_of(compare->op[0].size_bytes);
-    bool registers = compare->mnemonic == ZYDIS_MNEMONIC_CMP && two_operands(compare, 0, 1).shape == SHAPE_RR;
-    if (!registers || (w != WIDTH_32 && w != WIDTH_64) || (n->dst != op->dst && n->src != op->dst)) {
+    int alu = alu_of(b->insns[n].mnemonic);
+    struct form f = two_operands(&b->insns[n], 0, 1);
+    if (n == 0 || alu < 0) {
         return;
     }
-    for (unsigned index = 0; index < 2; index++) {
-        op_fn *run = op_find_load_compare(index != 0, w, cc);
-        if (op->run == op_find_mov(index != 0 ? SHAPE_RM_X : SHAPE_RM_B, w) && run != NULL) {
-            op->run = run;
-        }
+    struct op_compare compare = {(enum op_alu)alu, f.shape, f.width, cc};
+    op_fn *alone = op_find_compared(&b->ops[n - 1], false, &compare);
+    op_fn *added = n > 1 ? op_find_compared(&b->ops[n - 1], true, &compare) : NULL;
+    if (alone != NULL) {
+        b->ops[n - 1].run = alone;
+    }
+    if (added != NULL) {
+        b->ops[n - 2].run = added;
     }
 }
 
@@ -490,9 +514,7 @@ static void fuse_last_pair(struct block *b)
     op_fn *run = choose_fused(&b->insns[n - 2], cc);
     if (run != NULL && b->ops[n - 2].run != op_generic) {
         b->ops[n - 2].run = run;
-        if (n > 2) {
-            fuse_load(&b->ops[n - 3], &b->ops[n - 2], &b->insns[n - 2], cc);
-        }
+        fuse_maker(b, n - 2, cc);
     }
 }
 
@@ -501,6 +523,7 @@ static void fuse_pairs(struct block *b)
 {
     for (unsigned i = 0; i + 1 < b->count; i++) {
         op_fn *run = op_find_pair(&b->ops[i]);
+        run = run != NULL ? run : op_find_neighbours(&b->ops[i]);
         if (run != NULL) {
             b->ops[i++].run = run;
         }

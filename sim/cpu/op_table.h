@@ -54,11 +54,23 @@ op_fn *op_find_cmov(unsigned cc, enum op_width w);
 op_fn *op_find_fused(enum op_alu alu, enum op_shape shape, enum op_width w, unsigned cc);
 op_fn *op_find_fused_unary(enum op_unary unary, enum op_width w, unsigned cc);
 
-/* A load of 32 or 64 bits that is followed by a fused comparison of registers, one of them the loaded one. */
-op_fn *op_find_load_compare(bool index, enum op_width w, unsigned cc);
+/* A comparison that is fused with the jump after it. */
+struct op_compare {
+    enum op_alu alu;
+    enum op_shape shape;
+    enum op_width width;
+    unsigned cc;
+};
+
+/* For op, whose own handler is chosen, when c, which is op + 1, compares what op makes. With `added`: for op - 1, an
+ * addition, with op, a load. */
+op_fn *op_find_compared(const struct op *op, bool added, const struct op_compare *c);
 
 /* The handler of op and op + 1 together, whose own handlers are chosen, when op + 1 goes on with what op makes. */
 op_fn *op_find_pair(const struct op *op);
+
+/* The same when the two have nothing to do with each other. */
+op_fn *op_find_neighbours(const struct op *op);
 
 /* REP MOVS, or REP STOS, with 64-bit addresses. */
 op_fn *op_find_rep(bool movs, enum op_width w);

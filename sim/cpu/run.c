@@ -113,7 +113,7 @@ static uint8_t acknowledge(struct cpu *cpu)
 
 static enum step take_init(struct cpu *cpu, enum cpu_stop *stop)
 {
-    bool bootstrap = cpu->lapic ? cpu->lapic->config.bsp : cpu->number == 0;
+    bool bootstrap = cpu->lapic ? lapic_is_bsp(cpu->lapic) : cpu->number == 0;
     cpu_init_signal(cpu, bootstrap);
     if (cpu->lapic) {
         lapic_init_reset(cpu->lapic, cpu_now(cpu));
@@ -132,11 +132,6 @@ static uint64_t breakpoints_at(const struct cpu *cpu, uint64_t linear)
         }
     }
     return hit;
-}
-
-static uint64_t linear_rip(const struct cpu *cpu)
-{
-    return cpu->mode == MODE_LONG64 ? cpu->rip : (uint32_t)(cpu->seg[SEG_CS].base + cpu->rip);
 }
 
 /* Traps, NMI, interrupts. A shadow of MOV SS holds all of them off, one of STI the external interrupts. */
@@ -164,7 +159,7 @@ static enum step take_events(struct cpu *cpu, enum cpu_stop *stop)
 /* What comes before one particular instruction: its breakpoint, its probe, the step hook. */
 static enum step before_instruction(struct cpu *cpu, enum cpu_stop *stop)
 {
-    uint64_t linear = linear_rip(cpu);
+    uint64_t linear = cpu_linear_rip(cpu);
     uint64_t hit = cpu->rflags & RFLAGS_RF || cpu->shadow & SHADOW_MOV_SS ? 0 : breakpoints_at(cpu, linear);
     if (hit != 0) {
         struct fault fault = {.vector = VECTOR_DB, .dr6 = hit};
@@ -191,7 +186,7 @@ static enum step before_instruction(struct cpu *cpu, enum cpu_stop *stop)
  * complete. */
 static enum flow run_insn(struct cpu *cpu, const struct insn *insn)
 {
-    uint64_t rflags = cpu->rflags;
+    uint64_t rflags = cpu->rflags, pending_db = cpu->pending_db;
     unsigned cost = insn_cost(cpu->costs, insn);
     uint8_t shadow = cpu->shadow;
     cpu->shadow = 0;
@@ -203,6 +198,7 @@ static enum flow run_insn(struct cpu *cpu, const struct insn *insn)
     }
     if (flow == FLOW_FAULT || flow == FLOW_STOP) {
         cpu->shadow = shadow;
+        cpu->pending_db = pending_db; /* an access before the one that faulted is no trap */
         return flow;
     }
     spend(cpu, cost);
@@ -210,7 +206,8 @@ static enum flow run_insn(struct cpu *cpu, const struct insn *insn)
         cpu->rip = insn_next_rip(cpu, insn);
     }
     cpu->retired += flow != FLOW_REPEAT;
-    if ((rflags & RFLAGS_TF) && !(cpu->shadow & SHADOW_MOV_SS)) {
+    bool steps = (rflags & RFLAGS_TF) && !(insn_rows[insn->row].flags & INSN_OWN_STEP);
+    if (steps && !(cpu->shadow & SHADOW_MOV_SS)) {
         cpu->pending_db |= DR6_BS; /* a load of SS has no single-step trap of its own */
     }
     return flow;
@@ -244,9 +241,10 @@ static bool translate_rip(struct cpu *cpu, phys_t *out)
     if (!mem_fetch_translate(cpu, a, out)) {
         return false;
     }
-    unsigned user = cpu->cpl == 3;
-    cpu->code_tables[user][(page >> PAGE_SHIFT) % CODE_ENTRIES] =
-        (struct code_entry){page, align_down(out->v, PAGE_SIZE_BYTES)};
+    struct code_entry *e = &cpu->code_tables[cpu->cpl == 3][(page >> PAGE_SHIFT) % CODE_ENTRIES];
+    uint64_t phys_page = align_down(out->v, PAGE_SIZE_BYTES);
+    cpu->code_stamp += e->tag != HOST_TAG_NONE && (e->tag != page || e->phys_page != phys_page);
+    *e = (struct code_entry){page, phys_page};
     return true;
 }
 
@@ -298,6 +296,24 @@ static void link_to(struct cpu *cpu, struct block *b)
     }
 }
 
+/* Does the code entry of a block's page stand, so that the table of jumps may lead to it? */
+static bool code_entry_stands(const struct cpu *cpu, const struct block *b)
+{
+    const struct code_entry *e = &cpu->code[(b->lin_page >> PAGE_SHIFT) % CODE_ENTRIES];
+    return e->tag == b->lin_page && e->phys_page == b->phys_page;
+}
+
+/* A block that the table of jumps knows, and whose page still is where it was. */
+static struct block *known_block(struct cpu *cpu)
+{
+    struct jump_entry *j = &cpu->jumps[op_jump_slot(cpu->rip)];
+    if (j->block == NULL || j->rip != cpu->rip || !code_entry_stands(cpu, j->block)) {
+        return NULL;
+    }
+    j->stamp = cpu->code_stamp;
+    return j->block;
+}
+
 /* The whole block at rip: through the table of jumps, or found and entered there. NULL as find_block. */
 static struct block *next_block(struct cpu *cpu, enum flow *flow)
 {
@@ -305,14 +321,15 @@ static struct block *next_block(struct cpu *cpu, enum flow *flow)
         return find_block(cpu, BLOCK_INSNS_MAX, flow);
     }
     /* A page that holds a block has no queued store here (code_store_queued). */
-    struct block *known = op_jump_find(cpu, cpu->rip);
+    struct block *known = known_block(cpu);
     if (known != NULL) {
         op_jump_latch(cpu, known);
         return known;
     }
     struct block *b = find_block(cpu, BLOCK_INSNS_MAX, flow);
     if (b != NULL) {
-        cpu->jump_tables[cpu->cpl == 3][op_jump_slot(b->rip)] = (struct jump_entry){b->rip, b};
+        uint64_t stamp = code_entry_stands(cpu, b) ? cpu->code_stamp : 0;
+        cpu->jumps[op_jump_slot(b->rip)] = (struct jump_entry){b->rip, stamp, b};
     }
     return b;
 }
@@ -439,7 +456,7 @@ static enum step run_stretch(struct cpu *cpu, enum flow *flow, enum cpu_stop *st
     if (step != STEP_ON) {
         return step;
     }
-    bool probed = block_cache_probed(cpu->blocks, lin(linear_rip(cpu)));
+    bool probed = block_cache_probed(cpu->blocks, lin(cpu_linear_rip(cpu)));
     step = before_instruction(cpu, stop);
     if (step != STEP_ON) {
         return step;

@@ -285,10 +285,12 @@ bool segment_linear(struct cpu *cpu, enum seg_reg s, uint64_t offset, unsigned s
                     lin_t *out)
 {
     const struct segment *seg = &cpu->seg[s];
-    if (cpu->mode == MODE_LONG64) {
-        uint64_t a = offset + (s == SEG_FS || s == SEG_GS ? seg->base : 0);
+    if (cpu->mode == MODE_LONG64) { /* the offset is checked, too, whatever a base makes of it */
+        bool based = s == SEG_FS || s == SEG_GS;
+        uint64_t a = offset + (based ? seg->base : 0);
         *out = lin(a);
-        return canonical_range(a, size_bytes) || linear_fault(cpu, s);
+        bool ok = canonical_range(a, size_bytes) && (!based || canonical_range(offset, size_bytes));
+        return ok || linear_fault(cpu, s);
     }
     offset = (uint32_t)offset;
     *out = lin((uint32_t)(seg->base + offset));
@@ -388,6 +390,14 @@ bool frame_pop(struct cpu *cpu, struct stack_frame *f, unsigned size_bytes, uint
     }
     frame_adjust(f, size_bytes);
     return true;
+}
+
+bool frame_peek(struct cpu *cpu, const struct stack_frame *f, uint64_t above_bytes, unsigned size_bytes,
+                uint64_t *out)
+{
+    struct stack_frame above = *f;
+    frame_adjust(&above, (int64_t)above_bytes);
+    return frame_pop(cpu, &above, size_bytes, out);
 }
 
 bool stack_push(struct cpu *cpu, uint64_t value, unsigned size_bytes)

@@ -125,7 +125,7 @@ bool segment_check_rip(struct cpu *cpu, const struct segment *cs, uint64_t rip);
 void segment_drop_inner(struct cpu *cpu);
 
 /* Linear address of offset in segment s for an access of size_bytes. 64-bit mode: canonical check only, bases
- * of FS and GS. Else type, limit (expand-down too) and presence. False: #GP(0) or, for SS, #SS(0) in
+ * of FS and GS (then the offset must be canonical, too, as the reference silicon has it). Else type, limit (expand-down too) and presence. False: #GP(0) or, for SS, #SS(0) in
  * cpu->fault. */
 bool segment_linear(struct cpu *cpu, enum seg_reg s, uint64_t offset, unsigned size_bytes, bool write,
                     lin_t *out);
@@ -162,6 +162,10 @@ struct stack_frame frame_current(const struct cpu *cpu);
 struct stack_frame frame_inner(const struct segment *ss, uint64_t rsp, bool long64);
 bool frame_push(struct cpu *cpu, struct stack_frame *f, uint64_t value, unsigned size_bytes);
 bool frame_pop(struct cpu *cpu, struct stack_frame *f, unsigned size_bytes, uint64_t *out);
+/* Reads what lies above_bytes above the top, without popping: far returns look at their frames in an order of their own,
+ * which decides about the address of a page fault. */
+bool frame_peek(struct cpu *cpu, const struct stack_frame *f, uint64_t above_bytes, unsigned size_bytes,
+                uint64_t *out);
 /* The outer stack of IRET and RETF: pops (E,R)SP and SS from *from, checks SS for code's privilege (#GP,
  * #SS). */
 bool far_return_stack(struct cpu *cpu, struct stack_frame *from, const struct segment *code,

@@ -22,7 +22,7 @@ static inline uint64_t sem_add(struct cpu *cpu, uint64_t a, uint64_t b, unsigned
 {
     uint64_t r = sem_mask(a + b, w);
     if (flags) {
-        flags_add(cpu, a, b, r, w);
+        flags_add(cpu, r, b, w);
     }
     return r;
 }
@@ -31,7 +31,7 @@ static inline uint64_t sem_sub(struct cpu *cpu, uint64_t a, uint64_t b, unsigned
 {
     uint64_t r = sem_mask(a - b, w);
     if (flags) {
-        flags_sub(cpu, a, b, r, w);
+        flags_sub(cpu, a, b, w);
     }
     return r;
 }
@@ -40,7 +40,7 @@ static inline uint64_t sem_adc(struct cpu *cpu, uint64_t a, uint64_t b, unsigned
 {
     uint64_t r = sem_mask(a + b + flags_cf(cpu), w);
     if (flags) {
-        flags_add(cpu, a, b, r, w);
+        flags_add_carry(cpu, a, b, r, w);
     }
     return r;
 }
@@ -49,7 +49,7 @@ static inline uint64_t sem_sbb(struct cpu *cpu, uint64_t a, uint64_t b, unsigned
 {
     uint64_t r = sem_mask(a - b - flags_cf(cpu), w);
     if (flags) {
-        flags_sub(cpu, a, b, r, w);
+        flags_sub_borrow(cpu, a, b, r, w);
     }
     return r;
 }
@@ -78,15 +78,11 @@ static inline uint64_t sem_xor(struct cpu *cpu, uint64_t a, uint64_t b, unsigned
     return a ^ b;
 }
 
-/* INC and DEC keep CF; bit 62 of the carry word follows so that OF comes out right. */
 static inline uint64_t sem_inc(struct cpu *cpu, uint64_t a, unsigned w, bool flags)
 {
     uint64_t r = sem_mask(a + 1, w);
     if (flags) {
-        uint64_t cf = cpu->flag_carry >> 63;
-        uint64_t of = r == BIT(w - 1);
-        cpu->flag_carry = cf << 63 | (cf ^ of) << 62 | (uint64_t)((r & 15) == 0) << 3;
-        flags_result(cpu, r, w);
+        flags_inc(cpu, r, w);
     }
     return r;
 }
@@ -95,10 +91,7 @@ static inline uint64_t sem_dec(struct cpu *cpu, uint64_t a, unsigned w, bool fla
 {
     uint64_t r = sem_mask(a - 1, w);
     if (flags) {
-        uint64_t cf = cpu->flag_carry >> 63;
-        uint64_t of = a == BIT(w - 1);
-        cpu->flag_carry = cf << 63 | (cf ^ of) << 62 | (uint64_t)((a & 15) == 0) << 3;
-        flags_result(cpu, r, w);
+        flags_dec(cpu, a, w);
     }
     return r;
 }
@@ -128,8 +121,7 @@ static inline uint64_t sem_shl(struct cpu *cpu, uint64_t a, uint64_t count, unsi
     uint64_t r = sem_mask(a << n, w);
     if (flags && n != 0) {
         bool cf = n <= w && (a >> (w - n) & 1) != 0;
-        flags_set_carry(cpu, cf, cf != ((r >> (w - 1)) & 1), true);
-        flags_result(cpu, r, w);
+        flags_shift(cpu, r, w, cf, cf != ((r >> (w - 1)) & 1));
     }
     return r;
 }
@@ -140,8 +132,7 @@ static inline uint64_t sem_shr(struct cpu *cpu, uint64_t a, uint64_t count, unsi
     uint64_t r = a >> n;
     if (flags && n != 0) {
         bool of = ((r << 1 ^ r) >> (w - 1) & 1) != 0;
-        flags_set_carry(cpu, (a >> (n - 1) & 1) != 0, of, true);
-        flags_result(cpu, r, w);
+        flags_shift(cpu, r, w, (a >> (n - 1) & 1) != 0, of);
     }
     return r;
 }
@@ -152,8 +143,7 @@ static inline uint64_t sem_sar(struct cpu *cpu, uint64_t a, uint64_t count, unsi
     int64_t s = (int64_t)bits_sext(a, w);
     uint64_t r = sem_mask((uint64_t)(s >> n), w);
     if (flags && n != 0) {
-        flags_set_carry(cpu, (s >> (n - 1) & 1) != 0, false, true);
-        flags_result(cpu, r, w);
+        flags_shift(cpu, r, w, (s >> (n - 1) & 1) != 0, false);
     }
     return r;
 }
@@ -165,7 +155,7 @@ static inline uint64_t sem_rol(struct cpu *cpu, uint64_t a, uint64_t count, unsi
     uint64_t r = k != 0 ? sem_mask(a << k | a >> (w - k), w) : a;
     if (flags && n != 0) {
         bool cf = (r & 1) != 0;
-        flags_set_carry(cpu, cf, cf != (r >> (w - 1) & 1), flags_af(cpu));
+        flags_set_cf_of(cpu, cf, cf != (r >> (w - 1) & 1));
     }
     return r;
 }
@@ -175,7 +165,7 @@ static inline uint64_t sem_ror(struct cpu *cpu, uint64_t a, uint64_t count, unsi
     unsigned n = sem_count(count, w), k = n & (w - 1);
     uint64_t r = k != 0 ? sem_mask(a >> k | a << (w - k), w) : a;
     if (flags && n != 0) {
-        flags_set_carry(cpu, (r >> (w - 1) & 1) != 0, ((r ^ r << 1) >> (w - 1) & 1) != 0, flags_af(cpu));
+        flags_set_cf_of(cpu, (r >> (w - 1) & 1) != 0, ((r ^ r << 1) >> (w - 1) & 1) != 0);
     }
     return r;
 }
@@ -193,7 +183,7 @@ static inline uint64_t sem_rcl(struct cpu *cpu, uint64_t a, uint64_t count, unsi
     }
     if (flags) {
         bool cf = n != 0 ? (a >> (w - n) & 1) != 0 : c != 0;
-        flags_set_carry(cpu, cf, cf != (r >> (w - 1) & 1), flags_af(cpu));
+        flags_set_cf_of(cpu, cf, cf != (r >> (w - 1) & 1));
     }
     return r;
 }
@@ -210,7 +200,7 @@ static inline uint64_t sem_rcr(struct cpu *cpu, uint64_t a, uint64_t count, unsi
     }
     if (flags) {
         bool of = ((r ^ r << 1) >> (w - 1) & 1) != 0;
-        flags_set_carry(cpu, n != 0 ? (a >> (n - 1) & 1) != 0 : c != 0, of, flags_af(cpu));
+        flags_set_cf_of(cpu, n != 0 ? (a >> (n - 1) & 1) != 0 : c != 0, of);
     }
     return r;
 }
@@ -218,11 +208,11 @@ static inline uint64_t sem_rcr(struct cpu *cpu, uint64_t a, uint64_t count, unsi
 /* Signed product of two operands, truncated; CF = OF = the truncation lost something. */
 static inline uint64_t sem_imul(struct cpu *cpu, uint64_t a, uint64_t b, unsigned w, bool flags)
 {
-    s128_t p = s128_mul64((int64_t)bits_sext(a, w), (int64_t)bits_sext(b, w));
-    uint64_t r = sem_mask((uint64_t)p, w);
+    uint64_t r = sem_mask(a * b, w);
     if (flags) {
+        s128_t p = s128_mul64((int64_t)bits_sext(a, w), (int64_t)bits_sext(b, w));
         bool lost = p != (int64_t)bits_sext(r, w);
-        flags_change(cpu, RFLAGS_CF | RFLAGS_OF, lost ? RFLAGS_CF | RFLAGS_OF : 0);
+        flags_set_cf_of(cpu, lost, lost);
     }
     return r;
 }

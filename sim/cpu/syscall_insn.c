@@ -9,6 +9,7 @@
  */
 
 #include "cpu/cpuid.h"
+#include "cpu/debug_regs.h"
 #include "cpu/segment.h"
 #include "cpu/sys_insn.h"
 
@@ -40,6 +41,16 @@ static void enter_kernel(struct cpu *cpu, uint64_t selector, unsigned code_attr,
     cpu_update_mode(cpu);
 }
 
+/* Alone among all instructions SYSCALL and SYSRET are single steps by the TF that they leave behind: no trap in a kernel
+ * whose mask clears it, and one right after the return. */
+static void step_by_new_flag(struct cpu *cpu)
+{
+    if (cpu->rflags & RFLAGS_TF) {
+        cpu->pending_db |= DR6_BS;
+        cpu->chain_cut = true;
+    }
+}
+
 enum flow exec_syscall(struct cpu *cpu, const struct insn *insn)
 {
     if (!(cpu->efer & EFER_SCE)) {
@@ -61,6 +72,7 @@ enum flow exec_syscall(struct cpu *cpu, const struct insn *insn)
         enter_kernel(cpu, selector, ATTR_CODE32(0u), (uint32_t)cpu->msrs.star,
                      rflags & ~(RFLAGS_IF | RFLAGS_VM));
     }
+    step_by_new_flag(cpu);
     return FLOW_JUMP;
 }
 
@@ -83,6 +95,7 @@ enum flow exec_sysret(struct cpu *cpu, const struct insn *insn)
     cpu_set_rflags(cpu, rflags);
     cpu->cpl = 3;
     cpu_update_mode(cpu);
+    step_by_new_flag(cpu);
     return FLOW_JUMP;
 }
 

@@ -3,7 +3,7 @@
  * maintenance, SWAPGS and the FS/GS bases, time, random numbers, CPUID, IF and AC, software interrupts.
  *
  * Source: AMD64 APM vol. 3, "System Instruction Reference"; vol. 2, "Software-Debug Resources".
- * Deviations: WBINVD and INVD find no cache to write back or lose; RDPMC is not modelled; MWAIT
+ * Deviations: WBINVD and INVD find no cache to write back or lose; MWAIT
  * has no extensions (CPUID 5: no interrupt break-event), so ECX must be 0.
  */
 
@@ -18,8 +18,6 @@
 #include "cpu/sys_insn.h"
 
 #include "apic/lapic.h"
-
-#define PERFORMANCE_COUNTERS 4u /* that every AMD64 processor has */
 
 static enum flow gp0(struct cpu *cpu)
 {
@@ -303,10 +301,12 @@ enum flow exec_rdpid(struct cpu *cpu, const struct insn *insn)
 enum flow exec_rdpmc(struct cpu *cpu, const struct insn *insn)
 {
     (void)insn;
-    if ((uint32_t)cpu->gpr[RCX] >= PERFORMANCE_COUNTERS || (cpu->cpl != 0 && !(cpu->cr4 & CR4_PCE))) {
+    uint32_t counter = (uint32_t)cpu->gpr[RCX];
+    if (counter >= PERF_COUNTERS || (cpu->cpl != 0 && !(cpu->cr4 & CR4_PCE))) {
         return gp0(cpu);
     }
-    return cpu_not_modelled(cpu, "RDPMC: performance counters");
+    write_edx_eax(cpu, cpu->msrs.perf_ctr[counter]);
+    return FLOW_NEXT;
 }
 
 static enum flow random_number(struct cpu *cpu, const struct insn *insn, enum cpuid_feature feature)

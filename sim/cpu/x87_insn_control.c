@@ -197,15 +197,26 @@ static bool refuse_area(struct cpu *cpu, enum vector vector)
     return false;
 }
 
+/* How far the area lies behind a boundary of 64 bytes, whether its address is valid or not. */
+static unsigned misalignment(const struct cpu *cpu, const struct insn *insn)
+{
+    uint64_t base = cpu->mode == MODE_LONG64 && insn->mem_seg < SEG_FS ? 0 : cpu->seg[insn->mem_seg].base;
+    return (unsigned)(base + insn_offset(cpu, insn)) % 64;
+}
+
 /* The linear address of an FXSAVE area. One that is not on a boundary of 16 bytes is #GP(0); #AC where alignment is
- * checked and not even the words are aligned. The reference silicon accesses the last byte first. */
+ * checked and not even the words are aligned. The reference silicon looks at that before it looks whether the segment
+ * may be written, but after null segments and the canonical form, and accesses the last byte first. */
 static bool fx_address(struct cpu *cpu, const struct insn *insn, bool write, lin_t *out)
 {
-    if (!insn_address(cpu, insn, FX_AREA_BYTES, write, out)) {
-        return false;
+    unsigned from = misalignment(cpu, insn);
+    bool valid = insn_address(cpu, insn, FX_AREA_BYTES, write, out);
+    bool checked = cpu->mode == MODE_LONG64 || !(cpu->seg[insn->mem_seg].attr & SEG_P);
+    if (from % 16 != 0 && (valid || !checked)) {
+        return refuse_area(cpu, mem_checks_alignment(cpu) && from % 4 != 0 ? VECTOR_AC : VECTOR_GP);
     }
-    if (out->v % 16 != 0) {
-        return refuse_area(cpu, mem_checks_alignment(cpu) && out->v % 4 != 0 ? VECTOR_AC : VECTOR_GP);
+    if (!valid) {
+        return false;
     }
     lin_t last = lin(out->v + FX_AREA_BYTES - 1);
     return write ? mem_probe_write(cpu, last, 1) && mem_probe_write(cpu, *out, FX_AREA_BYTES)
@@ -217,8 +228,7 @@ static bool fx_address(struct cpu *cpu, const struct insn *insn, bool write, lin
  * or the header (a load). */
 static bool xsave_address(struct cpu *cpu, const struct insn *insn, bool write, lin_t *out)
 {
-    uint64_t base = cpu->mode == MODE_LONG64 && insn->mem_seg < SEG_FS ? 0 : cpu->seg[insn->mem_seg].base;
-    if ((base + insn_offset(cpu, insn)) % 64 != 0) {
+    if (misalignment(cpu, insn) != 0) {
         return refuse_area(cpu, VECTOR_GP);
     }
     if (!insn_address(cpu, insn, XSAVE_AREA_MIN_BYTES, write, out)) {

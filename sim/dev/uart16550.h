@@ -61,6 +61,11 @@ extern const struct device_ops uart16550_ops; /* ports base_port .. base_port + 
 
 /* Sends a byte to the port from outside. Fails (false) when UART_HOST_BYTES are already on their way. */
 bool uart_receive(struct uart16550 *u, uint8_t byte, uint64_t now_cycles);
+/* Bytes that can be sent before that. */
+static inline uint32_t uart_room(const struct uart16550 *u)
+{
+    return UART_HOST_BYTES - u->host_count;
+}
 /* Sends a break from outside, as a byte of its own in the queue would arrive: at once. */
 void uart_receive_break(struct uart16550 *u, uint64_t now_cycles);
 /* Drives the modem inputs: MSR bits 7..4 (DCD, RI, DSR, CTS). Reset state: DCD, DSR and CTS on. */

@@ -71,7 +71,7 @@ static uint64_t of_machine(const struct sim *s, enum sim_counter c)
     case COUNTER_EVENTS:
         return s->events_fired;
     case COUNTER_APIC_MESSAGES:
-        return s->apic_bus.sequence;
+        return apic_bus_next_delivery(&s->apic_bus);
     default:
         return ram_touched_bytes(&s->bus.ram);
     }

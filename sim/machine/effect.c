@@ -34,9 +34,9 @@ static bool apply_serial(struct sim *s, const struct effect *f, struct error *e)
         return error_set(e, "there is no serial port %llu", (unsigned long long)f->arg[0]);
     }
     struct uart16550 *u = &s->board.uarts[f->arg[0]];
-    if (f->byte_count > UART_HOST_BYTES - u->host_count) {
+    if (f->byte_count > uart_room(u)) {
         return error_set(e, "serial port %llu: %u bytes are already on its line",
-                         (unsigned long long)f->arg[0], u->host_count);
+                         (unsigned long long)f->arg[0], UART_HOST_BYTES - uart_room(u));
     }
     for (uint32_t i = 0; i < f->byte_count; i++) {
         uart_receive(u, f->bytes[i], s->now_cycles);
@@ -111,7 +111,8 @@ static bool apply_range(struct sim *s, const struct effect *f, struct error *e)
 
 static bool apply_ipi_fault(struct sim *s, const struct effect *f, bool lost, struct error *e)
 {
-    struct apic_bus_fault fault = {s->apic_bus.sequence + f->arg[0], lost ? 0 : f->arg[1], lost};
+    struct apic_bus_fault fault = {apic_bus_next_delivery(&s->apic_bus) + f->arg[0], lost ? 0 : f->arg[1],
+                                   lost};
     return apic_bus_add_fault(&s->apic_bus, &fault) || error_set(e, "too many interrupt message faults");
 }
 

@@ -22,7 +22,7 @@ static void stall_if_due(struct sim *s, struct cpu *cpu)
 static void interrupt_if_inside(struct sim *s, struct cpu *cpu)
 {
     struct interrupt_range *r = &s->ranges[cpu->number];
-    uint64_t at = cpu->seg[SEG_CS].base + cpu->rip;
+    uint64_t at = cpu_linear_rip(cpu);
     if (!r->armed || at < r->first || at > r->last) {
         return;
     }

@@ -40,6 +40,14 @@ struct interrupt_range {
     uint64_t fired_rip;
 };
 
+/* Who wants to know how far a run is. */
+struct progress {
+    sim_progress_fn *fn;
+    void *arg;
+    uint64_t next_cycles;
+    bool shown;
+};
+
 struct effect_log {
     struct effect *effects;
     size_t count, capacity;
@@ -83,6 +91,7 @@ struct sim {
     unsigned stall_count;
     struct interrupt_range ranges[SIM_CPUS_MAX];
     struct effect_log log;
+    struct progress progress;
 
     uint64_t events_fired;
 };

@@ -60,7 +60,7 @@ static void describe_cpu(struct sim *s, struct cpu *cpu, const char *what)
     uint8_t code[15];
     size_t at = 0;
     for (unsigned size = sizeof code; size > 0; size--) {
-        if (sim_read_linear(s, cpu->number, lin(cpu->seg[SEG_CS].base + cpu->rip), code, size)) {
+        if (sim_read_linear(s, cpu->number, lin(cpu_linear_rip(cpu)), code, size)) {
             for (unsigned i = 0; i < size; i++) {
                 at += (size_t)snprintf(bytes + at, sizeof bytes - at, " %02x", code[i]);
             }
@@ -108,11 +108,41 @@ static uint64_t target_limit(const struct sim *s, const struct cpu *cpu, uint64_
     return step && t->at > cpu_now(cpu) ? least_of(limit, t->at) : limit;
 }
 
+/* ---- progress ---- */
+
+/* Work between two looks at the progress, in cycles over all vCPUs. */
+#define PROGRESS_CYCLES UINT64_C(20000000)
+
+void sim_on_progress(struct sim *s, sim_progress_fn *fn, void *arg)
+{
+    s->progress = (struct progress){.fn = fn, .arg = arg, .next_cycles = fn ? s->now_cycles : EVENT_NEVER};
+}
+
+/* Tells how far the run is, when it is time to. Returns where the next slice has to end for the next time. */
+static inline uint64_t progress_limit(struct sim *s, uint64_t clock)
+{
+    if (clock >= s->progress.next_cycles) {
+        s->progress.next_cycles = clock + PROGRESS_CYCLES / s->config.cpus;
+        s->progress.shown = true;
+        s->progress.fn(s->progress.arg, s, true);
+    }
+    return s->progress.next_cycles;
+}
+
+static void progress_hide(struct sim *s)
+{
+    if (s->progress.shown) {
+        s->progress.shown = false;
+        s->progress.fn(s->progress.arg, s, false);
+    }
+}
+
 /* Runs the observers of a probed address; the vCPU stands before the instruction. */
 static void fire_probes(struct sim *s, struct cpu *cpu)
 {
-    uint64_t address = cpu->seg[SEG_CS].base + cpu->rip;
+    uint64_t address = cpu_linear_rip(cpu);
     stand_at(s, POSITION_BEFORE_STEP, cpu->number, cpu_now(cpu));
+    progress_hide(s);
     for (unsigned i = 0; i < PROBES_MAX; i++) {
         if (s->probes[i].used && s->probes[i].address.v == address) {
             s->probes[i].fn(s->probes[i].arg, cpu->number, cpu_now(cpu));
@@ -210,6 +240,21 @@ static void line_find_drain(struct line *l, struct sim *s)
     }
 }
 
+/* cpu has run: its stores may have changed. */
+static inline void line_note_drain(struct line *l, struct sim *s, struct cpu *cpu)
+{
+    uint64_t due = mem_drain_next(cpu);
+    if (cpu == l->draining) {
+        if (due != l->drain_cycles) {
+            line_find_drain(l, s);
+        }
+    } else if (due < l->drain_cycles ||
+               (l->draining && due == l->drain_cycles && cpu->number < l->draining->number)) {
+        l->draining = cpu;
+        l->drain_cycles = due;
+    }
+}
+
 static void line_up(struct line *l, struct sim *s)
 {
     l->head = l->count = 0;
@@ -229,9 +274,7 @@ static inline enum cpu_stop line_run_first(struct line *l, struct sim *s, uint64
     struct cpu *cpu = line_take(l);
     enum cpu_stop stop = run_cpu(s, cpu, least_of(limit, turn));
     line_add(l, cpu);
-    if (cpu->stores.count != 0 || cpu == l->draining) {
-        line_find_drain(l, s);
-    }
+    line_note_drain(l, s, cpu);
     return stop;
 }
 
@@ -279,23 +322,12 @@ static void take_request(struct sim *s)
     }
 }
 
-/* True for an input that does not need RFLAGS.IF: NMI, INIT, SMI, not masked (bits as in LVT and redirection entry). */
-static bool wakes_the_deaf(uint64_t entry)
-{
-    enum apic_delivery mode = (enum apic_delivery)(entry >> 8 & 7);
-    return !(entry & IOAPIC_RTE_MASKED) && (mode == APIC_NMI || mode == APIC_INIT || mode == APIC_SMI);
-}
-
 /* All vCPUs wait and none of them takes maskable interrupts: only a message in flight could help, or a device whose
  * interrupt the guest has made an NMI. (LINT0 of the bootstrap processor is the only local pin that is wired.) */
 static bool all_deaf(const struct sim *s)
 {
-    for (unsigned pin = 0; pin < IOAPIC_PINS; pin++) {
-        if (wakes_the_deaf(s->ioapic.rte[pin])) {
-            return false;
-        }
-    }
-    if (wakes_the_deaf(s->lapics[0].lvt[LVT_LINT0])) {
+    if (!apic_bus_is_idle(&s->apic_bus) || ioapic_has_unmaskable(&s->ioapic) ||
+        lapic_lint_is_unmaskable(&s->lapics[0], 0)) {
         return false;
     }
     for (unsigned i = 0; i < s->config.cpus; i++) {
@@ -305,7 +337,7 @@ static bool all_deaf(const struct sim *s)
             return false;
         }
     }
-    return s->apic_bus.count == 0;
+    return true;
 }
 
 /* When nothing goes on: the moment the last vCPU stopped. */
@@ -357,7 +389,8 @@ static enum sim_stop advance(struct sim *s, uint64_t until_cycles)
     } else if (next.drain_cycles <= soonest) {
         mem_drain_due(next.draining, soonest);
     } else {
-        run_first(s, &next, least_of(event, until_cycles));
+        uint64_t limit = least_of(event, until_cycles);
+        run_first(s, &next, least_of(limit, progress_limit(s, next.first_clock)));
     }
     take_request(s);
     return s->ended;
@@ -400,6 +433,7 @@ enum sim_stop sim_run(struct sim *s, uint64_t until_cycles)
         }
     }
     check_set_context(CHECK_MACHINE, NULL, NULL);
+    progress_hide(s);
     return stop;
 }
 

@@ -115,6 +115,7 @@ struct sim *sim_create(const struct sim_config *c, struct error *e)
     init_apics(s);
     init_cpus(s);
     board_init(s);
+    sim_on_progress(s, NULL, NULL);
     return s;
 }
 
@@ -228,6 +229,7 @@ void sim_get_regs(const struct sim *s, unsigned cpu, struct sim_regs *r)
     const struct cpu *c = &s->cpus[cpu];
     *r = (struct sim_regs){
         .rip = c->rip,
+        .linear_rip = cpu_linear_rip(c),
         .rflags = cpu_rflags(c),
         .cr0 = c->cr0,
         .cr2 = c->cr2,

@@ -140,7 +140,7 @@ bool sim_restore(struct sim *s, const struct state_buffer *b, struct error *e);
 /* ---- looking ---- */
 
 struct sim_regs {
-    uint64_t gpr[16], rip, rflags, cr0, cr2, cr3, cr4, efer, fs_base, gs_base, kernel_gs_base;
+    uint64_t gpr[16], rip, linear_rip, rflags, cr0, cr2, cr3, cr4, efer, fs_base, gs_base, kernel_gs_base;
     uint16_t selector[6];   /* ES CS SS DS FS GS */
     uint8_t cpl, code_bits; /* 16, 32, 64 */
     bool halted;
@@ -179,6 +179,12 @@ int sim_counter_find(const char *name);
 
 /* fn is called at every trace point whose bit is in wanted, as it happens; one observer, NULL takes it away. */
 void sim_on_trace(struct sim *s, uint32_t wanted, trace_fn *fn, void *target);
+
+/* fn is called now and then while sim_run runs, with running true, for a line that says how far it is; and with running false,
+ * for taking that line away, when sim_run returns or a probe is about to be called. NULL takes it away. It may look, and do
+ * nothing else; when it is called is no part of the run. */
+typedef void sim_progress_fn(void *arg, const struct sim *s, bool running);
+void sim_on_progress(struct sim *s, sim_progress_fn *fn, void *arg);
 
 /* Bytes that come out of a serial port or the debug console (port SIM_SERIAL_PORTS). An observer. */
 typedef void sim_output_fn(void *arg, unsigned port, uint8_t byte, uint64_t now_cycles);

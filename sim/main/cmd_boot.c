@@ -5,6 +5,7 @@
 #include "main/console.h"
 #include "main/crash.h"
 #include "main/files.h"
+#include "main/progress.h"
 #include "observe/trace_text.h"
 
 #include <poll.h>
@@ -122,6 +123,10 @@ static int run(struct sim *s, const struct options *o, const struct boot_files *
         o->trace ? symbols_open(o->kernel, f->kernel.bytes, f->kernel.size, NULL) : NULL;
     trace.symbols = symbols;
     sim_on_trace(s, o->trace, trace_text_write, &trace);
+    struct progress_line progress = {0};
+    if (progress_wanted(console.out == stdout, o->trace)) {
+        sim_on_progress(s, progress_show, &progress);
+    }
     bool interactive = console.out == stdout && isatty(STDIN_FILENO);
     enum sim_stop stop = interactive ? run_interactive(s, o, &console) : sim_run(s, o->max_cycles);
     sim_on_trace(s, 0, NULL, NULL);

@@ -1,12 +1,16 @@
 /* orrery run: a Lua scenario, its verdict. */
 
+#define _POSIX_C_SOURCE 200809L
+
 #include "main/commands.h"
 
 #include "main/crash.h"
 #include "main/files.h"
+#include "main/progress.h"
 #include "script/script.h"
 
 #include <string.h>
+#include <unistd.h>
 
 static void fill_defaults(struct script_defaults *d, const struct options *o)
 {
@@ -20,83 +24,118 @@ static void fill_defaults(struct script_defaults *d, const struct options *o)
     }
 }
 
-/* What the simulator or the kernel adapter calls the end of this machine. */
-static enum exit_status machine_status(const struct lua_machine *m)
+static bool is_home(const char *folder)
 {
-    bool stopped = m->last_stop == SIM_STOP_TRIPLE_FAULT || m->last_stop == SIM_STOP_NOT_MODELLED;
-    return stopped ? finish_status(m->last_stop) : m->crashed ? EXIT_GUEST_CRASH : EXIT_PASSED;
+    char kernels[1200];
+    snprintf(kernels, sizeof kernels, "%s/scenarios/kernels", folder);
+    return access(kernels, R_OK) == 0;
 }
 
-static enum exit_status worst_status(const struct lua_machine *machines)
+/*
+ * The folder with the program's own scenarios: of the tree in which it was built (build/MODE/orrery), of an installation
+ * (bin/orrery, share/orrery), or the working directory. A scenario elsewhere finds kernel adapters there. False: none.
+ */
+static bool find_home(char *home, size_t size)
 {
-    enum exit_status worst = EXIT_PASSED;
-    for (const struct lua_machine *m = machines; m; m = m->next) {
-        worst = machine_status(m) > worst ? machine_status(m) : worst;
+    char program[1024];
+    ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
+    program[length > 0 ? length : 0] = 0;
+    char *slash = strrchr(program, '/');
+    if (slash) {
+        *slash = 0;
+        snprintf(home, size, "%s/../share/orrery", program);
+        if (is_home(home)) {
+            return true;
+        }
+        snprintf(home, size, "%s/../..", program);
+        if (is_home(home)) {
+            return true;
+        }
     }
-    return worst;
+    snprintf(home, size, ".");
+    return is_home(home);
 }
 
-static void print_crashes(const struct lua_machine *machines)
+/* What happened to the machines that did not end well. */
+static void print_crashes(const struct script_result *r)
 {
-    for (const struct lua_machine *m = machines; m; m = m->next) {
-        if (machine_status(m) == EXIT_PASSED) {
+    unsigned count = script_machine_count(r);
+    for (unsigned i = 0; i < count; i++) {
+        struct script_machine m = script_machine_get(r, i);
+        if (m.status == EXIT_PASSED) {
             continue;
         }
-        bool panic = m->crashed && !sim_stop_text(m->sim)[0];
-        fprintf(stderr, "orrery: %s\n", panic ? "the kernel panicked" : sim_stop_text(m->sim));
-        crash_print(stderr, m->sim, m->symbols, panic ? m->crash_cpu : sim_stop_cpu(m->sim));
+        fprintf(stderr, "orrery: ");
+        if (count > 1) {
+            fprintf(stderr, "machine %u of %u: ", i + 1, count);
+        }
+        fprintf(stderr, "%s\n", m.cause);
+        crash_print(stderr, m.sim, m.symbols, m.cpu);
     }
 }
 
-static void print_summary(const struct script_result *r)
+/* The last line of a report; of several machines it shows the one made last. */
+static void print_summary(const struct script_result *r, struct sim *last)
 {
     printf("%u passed, %u failed", r->passed, r->failed);
-    if (r->machines) {
-        struct digest d = sim_state_hash(r->machines->sim);
+    if (last) {
+        struct digest d = sim_state_hash(last);
         printf("   %.3f ms simulated   seed %llu   state-hash %016llx%016llx",
-               (double)sim_cycles(r->machines->sim) / (double)(SIM_TSC_HZ / 1000),
-               (unsigned long long)sim_get_config(r->machines->sim)->seed, (unsigned long long)d.hi,
+               (double)sim_cycles(last) / (double)(SIM_TSC_HZ / 1000),
+               (unsigned long long)sim_get_config(last)->seed, (unsigned long long)d.hi,
                (unsigned long long)d.lo);
     }
     printf("\n");
 }
 
-static int verdict(const struct script_result *r)
+/* The report's end. A scenario that could not be used, and had no test before, gets its one line and no summary. */
+static void print_end(const struct script_result *r, const struct options *o, const struct command_line *line)
 {
-    enum exit_status status = worst_status(r->machines);
-    if (status != EXIT_PASSED) {
-        return (int)status;
+    enum exit_status status = script_verdict(r);
+    unsigned count = script_machine_count(r);
+    struct sim *last = count > 0 ? script_machine_get(r, count - 1).sim : NULL;
+    if (r->passed + r->failed > 0 || status != EXIT_USAGE) {
+        print_summary(r, last);
     }
-    return r->failed || r->error ? EXIT_EXPECTATION : EXIT_PASSED;
+    if (last) {
+        finish_results(stdout, last, o);
+    }
+    fflush(stdout);
+    if (r->error.text[0]) {
+        command_usage(&r->error);
+    }
+    print_crashes(r);
+    if (status != EXIT_PASSED && status != EXIT_USAGE) {
+        finish_again(stdout, line);
+    }
 }
 
 static int run(const struct options *o, const struct file_bytes *file, const struct command_line *line)
 {
     struct error e;
     struct script_result r;
+    char home[1100];
     struct script_options s = {
         .path = o->scenario,
         .text = (const char *)file->bytes,
         .size = file->size,
+        .home = find_home(home, sizeof home) ? home : NULL,
         .sets = o->sets,
         .set_count = o->set_count,
     };
     fill_defaults(&s.defaults, o);
-    bool ran = script_run(&s, &r, &e);
-    int status = ran ? verdict(&r) : command_usage(&e);
-    if (ran) {
-        print_summary(&r);
-        if (r.machines) {
-            finish_results(stdout, r.machines->sim, o);
-        }
-        fflush(stdout);
-        print_crashes(r.machines);
-        if (status != EXIT_PASSED) {
-            finish_again(stdout, line);
-        }
+    struct progress_line progress = {0};
+    if (progress_wanted(s.defaults.echo, o->trace)) {
+        s.defaults.progress = progress_show;
+        s.defaults.progress_arg = &progress;
     }
+    if (!script_run(&s, &r, &e)) {
+        return command_usage(&e);
+    }
+    print_end(&r, o, line);
+    enum exit_status status = script_verdict(&r);
     script_result_deinit(&r);
-    return status;
+    return (int)status;
 }
 
 int command_run(const struct command_line *line)

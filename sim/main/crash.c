@@ -9,14 +9,18 @@
 
 #define FRAMES_MAX 32u
 
-static const char *const gpr_names[16] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
-                                          "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15"};
+/* The general registers come first, by number. */
+static const char *const register_names[] = {
+#define NAME(word, value) word,
+#include "script/names_registers.def"
+#undef NAME
+};
 
 static void print_registers(FILE *out, const struct sim_regs *r)
 {
     for (unsigned i = 0; i < 16; i++) {
-        fprintf(out, "%s%-3s %016llx%s", i % 4 ? "  " : "  ", gpr_names[i], (unsigned long long)r->gpr[i],
-                i % 4 == 3 ? "\n" : "");
+        fprintf(out, "%s%-3s %016llx%s", i % 4 ? "  " : "  ", register_names[i],
+                (unsigned long long)r->gpr[i], i % 4 == 3 ? "\n" : "");
     }
     fprintf(out, "  rip %016llx  rfl %016llx  cr0 %016llx  cr2 %016llx\n", (unsigned long long)r->rip,
             (unsigned long long)r->rflags, (unsigned long long)r->cr0, (unsigned long long)r->cr2);
@@ -36,7 +40,7 @@ static void print_backtrace(FILE *out, const struct sim *s, const struct symbols
                             const struct sim_regs *r)
 {
     uint64_t frame = r->gpr[5];
-    print_frame(out, symbols, 0, r->rip);
+    print_frame(out, symbols, 0, r->linear_rip);
     for (unsigned depth = 1; depth < FRAMES_MAX && r->code_bits == 64; depth++) {
         uint8_t words[16];
         if (!sim_read_linear(s, cpu, lin(frame), words, sizeof words) || load_le64(words + 8) == 0) {
@@ -59,7 +63,7 @@ void crash_print(FILE *out, const struct sim *s, const struct symbols *symbols, 
     fprintf(out, "cpu %u at cycle %llu, %llu instructions retired\n", cpu, (unsigned long long)r.clock_cycles,
             (unsigned long long)r.retired);
     print_registers(out, &r);
-    if (sim_disassemble(s, cpu, lin(r.rip), text, sizeof text)) {
+    if (sim_disassemble(s, cpu, lin(r.linear_rip), text, sizeof text)) {
         fprintf(out, "  at rip: %s\n", text);
     }
     print_backtrace(out, s, symbols, cpu, &r);

@@ -1,5 +1,5 @@
 /*
- * orrery.new_machine { kernel=, initrd=, append=, and the parameters of machine/config.def with '_' for '-' }.
+ * The options: kernel, initrd, append, and the parameters of machine/config.def with '_' for '-'.
  * kernel and initrd are file names; relative ones are looked for beside the scenario and in the folders above it.
  * What the command line gave wins over the table. An unknown key is an error.
  */
@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "script/place.h"
+#include "script/position.h"
 #include "script/sandbox.h"
 
 #include <lauxlib.h>
@@ -68,7 +69,7 @@ static void check_keys(lua_State *lua)
         }
     }
     if (unknown) {
-        luaL_error(lua, "machine: unknown option '%s'", unknown);
+        position_error(lua, "machine: there is no option '%s'", unknown);
     }
 }
 
@@ -98,10 +99,10 @@ static void read_config(lua_State *lua, const struct script_defaults *d, struct 
             continue;
         }
         if (lua_type(lua, -1) != LUA_TSTRING && !lua_isinteger(lua, -1)) {
-            luaL_error(lua, "machine: %s must be a text or a whole number", name);
+            position_error(lua, "machine: %s must be a text or a whole number", name);
         }
         if (!sim_config_set(sim_config_given(&d->config, p) ? &overruled : c, p, lua_tostring(lua, -1), &e)) {
-            luaL_error(lua, "machine: %s", e.text);
+            position_error(lua, "machine: %s", e.text);
         }
     }
 }
@@ -127,7 +128,7 @@ static bool read_file(const char *path, struct image_file *out)
     return ok;
 }
 
-/* As it is when absolute, else from the scenario's folder upwards, else from the working directory. */
+/* As it is when absolute, else from the scenario's folder upwards, else from the working directory, else from the program's. */
 static bool find_file(const struct sandbox *s, const char *name, struct image_file *out)
 {
     char path[2048], up[64] = "";
@@ -141,32 +142,51 @@ static bool find_file(const struct sandbox *s, const char *name, struct image_fi
         }
         strcat(up, "../");
     }
-    return read_file(name, out);
+    snprintf(path, sizeof path, "%s/%s", s->home ? s->home : ".", name);
+    return read_file(name, out) || read_file(path, out);
 }
 
-static void load_images(lua_State *lua, struct lua_machine *m)
+/* A field of the table at 1 that is a text, or NULL. */
+static const char *text_field(lua_State *lua, const char *name)
+{
+    if (!field(lua, name)) {
+        return NULL;
+    }
+    if (lua_type(lua, -1) != LUA_TSTRING) {
+        position_error(lua, "machine: %s must be a text", name);
+    }
+    return lua_tostring(lua, -1);
+}
+
+struct image_names {
+    const char *kernel, *initrd, *append; /* the table keeps them alive */
+};
+
+static struct image_names read_names(lua_State *lua)
+{
+    struct image_names n = {text_field(lua, "kernel"), text_field(lua, "initrd"), text_field(lua, "append")};
+    if (!n.kernel) {
+        position_error(lua, "machine: kernel is missing");
+    }
+    return n;
+}
+
+static bool load_images(const struct sandbox *s, struct lua_machine *m, const struct image_names *n,
+                        struct error *e)
 {
     struct image_file kernel = {0}, initrd = {0};
-    struct sandbox *s = sandbox_of(lua);
-    struct error e = {""};
-    const char *kernel_name = field(lua, "kernel") ? luaL_checkstring(lua, -1) : NULL;
-    const char *initrd_name = field(lua, "initrd") ? luaL_checkstring(lua, -1) : NULL;
-    const char *append = field(lua, "append") ? luaL_checkstring(lua, -1) : NULL;
-    bool ok = kernel_name || error_set(&e, "machine: kernel is missing");
-    ok = ok && (find_file(s, kernel_name, &kernel) || error_set(&e, "%s: cannot be read", kernel_name));
-    ok = ok && (!initrd_name || find_file(s, initrd_name, &initrd) ||
-                error_set(&e, "%s: cannot be read", initrd_name));
+    bool ok =
+        (find_file(s, n->kernel, &kernel) || error_set(e, "%s: cannot be read", n->kernel)) &&
+        (!n->initrd || find_file(s, n->initrd, &initrd) || error_set(e, "%s: cannot be read", n->initrd));
     if (ok) {
-        struct sim_image image = {kernel_name, kernel.bytes, kernel.size, initrd_name ? initrd.bytes : NULL,
-                                  initrd.size, append};
-        ok = sim_load(m->sim, &image, &e);
-        m->symbols = ok ? symbols_open(kernel_name, kernel.bytes, kernel.size, NULL) : NULL;
+        struct sim_image image = {n->kernel,   kernel.bytes, kernel.size, n->initrd ? initrd.bytes : NULL,
+                                  initrd.size, n->append};
+        ok = sim_load(m->sim, &image, e);
+        m->symbols = ok ? symbols_open(n->kernel, kernel.bytes, kernel.size, NULL) : NULL;
     }
     free(kernel.bytes);
     free(initrd.bytes);
-    if (!ok) {
-        luaL_error(lua, "%s", e.text);
-    }
+    return ok;
 }
 
 static unsigned count_machines(const struct lua_machine *m)
@@ -178,31 +198,50 @@ static unsigned count_machines(const struct lua_machine *m)
     return count;
 }
 
-int machine_create(lua_State *lua)
+/* A machine that is not yet on the list; NULL with a message. */
+static struct lua_machine *new_machine(const struct sandbox *s, const struct sim_config *c,
+                                       const struct image_names *n, struct error *e)
 {
-    struct script_defaults *d = lua_touserdata(lua, lua_upvalueindex(1));
-    struct lua_machine **machines = lua_touserdata(lua, lua_upvalueindex(2));
-    struct sim_config config;
-    struct error e;
-    luaL_checktype(lua, 1, LUA_TTABLE);
-    check_keys(lua);
-    read_config(lua, d, &config);
-    if (count_machines(*machines) == MACHINES_MAX) {
-        return luaL_error(lua, "machine: a scenario has at most %d", (int)MACHINES_MAX);
-    }
-    struct sim *sim = sim_create(&config, &e);
+    struct sim *sim = sim_create(c, e);
     if (!sim) {
-        return luaL_error(lua, "%s", e.text);
+        return NULL;
     }
     struct lua_machine *m = calloc(1, sizeof *m);
     CHECK(m, "out of memory");
-    *m = (struct lua_machine){.sim = sim, .lua = lua, .echo = d->echo, .next = *machines};
+    m->sim = sim;
+    if (!load_images(s, m, n, e)) {
+        machine_free_all(m);
+        return NULL;
+    }
+    return m;
+}
+
+int machine_create(lua_State *lua)
+{
+    const struct script_defaults *d = lua_touserdata(lua, lua_upvalueindex(1));
+    struct lua_machine **machines = lua_touserdata(lua, lua_upvalueindex(2));
+    struct sim_config config;
+    struct error e;
+    check_keys(lua);
+    read_config(lua, d, &config);
+    struct image_names names = read_names(lua);
+    if (count_machines(*machines) == MACHINES_MAX) {
+        return position_error(lua, "machine: a scenario has at most %d", (int)MACHINES_MAX);
+    }
+    struct lua_machine **handle = lua_newuserdatauv(lua, sizeof *handle, 0);
+    struct lua_machine *m = new_machine(sandbox_of(lua), &config, &names, &e);
+    if (!m) {
+        return position_error(lua, "machine: %s", e.text);
+    }
+    *handle = m;
+    m->lua = lua;
+    m->echo = d->echo;
+    m->next = *machines;
     *machines = m; /* from here on the list frees it */
     sim_on_output(m->sim, machine_output, m);
-    load_images(lua, m);
     m->trace = (struct trace_text){stderr, m->symbols};
+    sim_on_progress(m->sim, d->progress, d->progress_arg);
     sim_on_trace(m->sim, d->trace, trace_text_write, &m->trace);
-    *(struct lua_machine **)lua_newuserdatauv(lua, sizeof(struct lua_machine *), 0) = m;
     luaL_setmetatable(lua, MACHINE_TYPE);
     place_push_symbols(lua, m->sim, m->symbols);
     return 2;

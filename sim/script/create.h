@@ -1,7 +1,7 @@
 #ifndef ORRERY_SCRIPT_CREATE_H
 #define ORRERY_SCRIPT_CREATE_H
 
-/* orrery.new_machine: from a table of options to a loaded machine. */
+/* Creating a machine: from a table of options to a loaded machine. */
 
 #include "script/machine.h"
 

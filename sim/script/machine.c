@@ -3,46 +3,68 @@
 #include "script/machine.h"
 
 #include "base/check.h"
+#include "script/binding.h"
 #include "script/create.h"
+#include "script/failure.h"
 #include "script/lookup.h"
 #include "script/place.h"
+#include "script/position.h"
 #include "script/sandbox.h"
 
 #include <lauxlib.h>
 #include <stdlib.h>
 #include <string.h>
 
-static struct lua_machine *check_machine(lua_State *lua)
+#define CYCLES_MAX   ((lua_Integer)1 << 60) /* of one effect: twelve years */
+#define AWAITED_MAX  4096u
+#define SEND_MAX     4096u
+#define PANIC_BYTES  160u
+#define READ_MAX     ((lua_Integer)16 << 20)
+#define PROBE_ID_MAX ((lua_Integer)LUA_PROBES_MAX - 1)
+
+/* The machine at index: its handle, or the scenario's table around it. NULL: none. */
+static struct lua_machine *find_machine(lua_State *lua, int index)
 {
-    return *(struct lua_machine **)luaL_checkudata(lua, 1, MACHINE_TYPE);
+    struct lua_machine **handle = luaL_testudata(lua, index, MACHINE_TYPE);
+    if (!handle && lua_istable(lua, index)) {
+        lua_pushstring(lua, MACHINE_FIELD);
+        lua_rawget(lua, index);
+        handle = luaL_testudata(lua, -1, MACHINE_TYPE);
+        lua_pop(lua, 1);
+    }
+    return handle ? *handle : NULL;
+}
+
+static bool is_machine(lua_State *lua, int index)
+{
+    return find_machine(lua, index) != NULL;
+}
+
+static struct lua_machine *machine_of(lua_State *lua)
+{
+    return find_machine(lua, 1);
 }
 
 static unsigned check_cpu(lua_State *lua, const struct lua_machine *m, int index)
 {
-    lua_Integer cpu = luaL_checkinteger(lua, index);
-    luaL_argcheck(lua, cpu >= 0 && cpu < (lua_Integer)sim_get_config(m->sim)->cpus, index, "no such cpu");
-    return (unsigned)cpu;
+    return (unsigned)binding_natural(lua, index, (lua_Integer)sim_get_config(m->sim)->cpus - 1);
 }
 
 static unsigned check_port(lua_State *lua, int index, unsigned count)
 {
-    lua_Integer port = luaL_checkinteger(lua, index);
-    luaL_argcheck(lua, port >= 0 && port < (lua_Integer)count, index, "no such serial port");
-    return (unsigned)port;
+    return (unsigned)binding_natural(lua, index, (lua_Integer)count - 1);
 }
 
 static uint64_t check_unsigned(lua_State *lua, int index)
 {
-    lua_Integer v = luaL_checkinteger(lua, index);
-    luaL_argcheck(lua, v >= 0, index, "must not be negative");
-    return (uint64_t)v;
+    return (uint64_t)binding_natural(lua, index, LUA_MAXINTEGER);
 }
 
 static int apply(lua_State *lua, const struct lua_machine *m, const struct effect *f)
 {
     struct error e;
     if (!sim_effect(m->sim, f, &e)) {
-        return luaL_error(lua, "%s", e.text);
+        return binding_error(lua, e.text);
     }
     return 0;
 }
@@ -63,6 +85,7 @@ void machine_output(void *machine, unsigned port, uint8_t byte, uint64_t now_cyc
     (void)now_cycles;
     if (t->size == t->capacity) {
         if (t->capacity >= SERIAL_TEXT_MAX) {
+            t->full = true;
             sim_stop_ask(m->sim);
             return;
         }
@@ -83,25 +106,41 @@ void machine_output(void *machine, unsigned port, uint8_t byte, uint64_t now_cyc
 
 /* ---- running ---- */
 
+static bool is_full(const struct lua_machine *m)
+{
+    bool full = false;
+    for (unsigned i = 0; i <= SIM_SERIAL_PORTS; i++) {
+        full = full || m->text[i].full;
+    }
+    return full;
+}
+
 static enum sim_stop run(lua_State *lua, struct lua_machine *m, uint64_t until)
 {
     if (m->running) {
-        luaL_error(lua, "a probe's function cannot run its own machine");
+        binding_error(lua, "a probe's function cannot run its own machine");
     }
     m->lua = lua;
     m->running = true;
     m->probe_failed = false;
+    sandbox_of(lua)->ran = m->sim;
     m->last_stop = sim_run(m->sim, until);
     m->running = false;
+    if (m->probe_failed || is_full(m)) {
+        m->awaited = NULL;
+    }
     if (m->probe_failed) {
         lua_error(lua); /* the probe's message is on top */
+    }
+    if (is_full(m)) {
+        position_error(lua, "a serial port printed more than %d MiB", (int)(SERIAL_TEXT_MAX >> 20));
     }
     return m->last_stop;
 }
 
 static int machine_run_until(lua_State *lua)
 {
-    struct lua_machine *m = check_machine(lua);
+    struct lua_machine *m = machine_of(lua);
     lua_pushstring(lua, sim_stop_name(run(lua, m, check_unsigned(lua, 2))));
     return 1;
 }
@@ -119,13 +158,54 @@ static bool find_in_old_text(struct lua_machine *m)
     return false;
 }
 
+void machine_describe_panic(const struct lua_machine *m, char *text, size_t size)
+{
+    const struct serial_text *console = &m->text[0];
+    size_t from = m->crash_text;
+    while (from < console->size && strchr("\r\n", console->bytes[from])) {
+        from++;
+    }
+    size_t to = from;
+    while (to < console->size && !strchr("\r\n", console->bytes[to])) {
+        to++;
+    }
+    int used = snprintf(text, size, "the kernel panicked%s", to > from ? ": " : "");
+    if (to > from) {
+        failure_one_line(console->bytes + from, to - from, text + used, size - (size_t)used);
+    }
+}
+
+/* Why what was waited for did not come, pushed. */
+static void push_reason(lua_State *lua, struct lua_machine *m, enum sim_stop stop)
+{
+    const char *text = sim_stop_text(m->sim);
+    m->in_vain = m->in_vain || stop == SIM_STOP_NO_PROGRESS || stop == SIM_STOP_RESET;
+    if (m->crashed) {
+        char panic[PANIC_BYTES];
+        machine_describe_panic(m, panic, sizeof panic);
+        lua_pushstring(lua, panic);
+    } else if (stop == SIM_STOP_CYCLES) {
+        lua_pushstring(lua, "it did not come in time");
+    } else {
+        lua_pushfstring(lua, "the machine stopped: %s%s%s", sim_stop_name(stop), text[0] ? ": " : "", text);
+    }
+}
+
 static int machine_wait_text(lua_State *lua)
 {
-    struct lua_machine *m = check_machine(lua);
+    struct lua_machine *m = machine_of(lua);
+    if (m->running) {
+        return binding_error(lua, "a probe's function cannot run its own machine");
+    }
     m->awaited_port = check_port(lua, 2, SIM_SERIAL_PORTS + 1);
-    m->awaited = luaL_checklstring(lua, 3, &m->awaited_size);
     uint64_t until = check_unsigned(lua, 4);
-    luaL_argcheck(lua, m->awaited_size > 0, 3, "empty text");
+    const char *awaited = lua_tolstring(lua, 3, &m->awaited_size);
+    if (m->awaited_size == 0 || m->awaited_size > AWAITED_MAX) {
+        return binding_misuse(lua, 3, "1 to %d bytes long", (int)AWAITED_MAX);
+    }
+    sandbox_charge(lua, (m->text[m->awaited_port].size - m->text[m->awaited_port].matched) /
+                            SANDBOX_BYTES_PER_STEP);
+    m->awaited = awaited;
     m->found = find_in_old_text(m);
     enum sim_stop stop = SIM_STOP_ASKED;
     while (!m->found && stop == SIM_STOP_ASKED) {
@@ -137,27 +217,33 @@ static int machine_wait_text(lua_State *lua)
         return 1;
     }
     lua_pushnil(lua);
-    lua_pushfstring(lua, "%s%s%s", sim_stop_name(stop), sim_stop_text(m->sim)[0] ? ": " : "",
-                    sim_stop_text(m->sim));
+    push_reason(lua, m, stop);
     return 2;
 }
 
 static int machine_send(lua_State *lua)
 {
-    struct lua_machine *m = check_machine(lua);
+    struct lua_machine *m = machine_of(lua);
     struct error e;
     size_t size;
     unsigned port = check_port(lua, 2, SIM_SERIAL_PORTS);
-    const char *text = luaL_checklstring(lua, 3, &size);
+    const char *text = lua_tolstring(lua, 3, &size);
+    if (size > SEND_MAX) {
+        return binding_misuse(lua, 3, "at most %d bytes long (a serial line holds no more)", (int)SEND_MAX);
+    }
     if (!sim_serial_send(m->sim, port, text, size, &e)) {
-        return luaL_error(lua, "%s", e.text);
+        return binding_error(lua, e.text);
     }
     return 0;
 }
 
 static int machine_stop(lua_State *lua)
 {
-    sim_stop_ask(check_machine(lua)->sim);
+    const struct lua_machine *m = machine_of(lua);
+    if (!m->running) {
+        return binding_error(lua, "only a probe's function can stop a run, and none is running");
+    }
+    sim_stop_ask(m->sim);
     return 0;
 }
 
@@ -165,21 +251,22 @@ static int machine_stop(lua_State *lua)
 
 static int machine_console(lua_State *lua)
 {
-    struct lua_machine *m = check_machine(lua);
+    struct lua_machine *m = machine_of(lua);
     const struct serial_text *t = &m->text[check_port(lua, 2, SIM_SERIAL_PORTS + 1)];
-    lua_pushlstring(lua, t->bytes ? t->bytes : "", t->size);
+    lua_Integer from = lua_isnoneornil(lua, 3) ? 0 : binding_natural(lua, 3, (lua_Integer)t->size);
+    lua_pushlstring(lua, t->bytes ? t->bytes + from : "", t->size - (size_t)from);
     return 1;
 }
 
 static int machine_cycles(lua_State *lua)
 {
-    lua_pushinteger(lua, (lua_Integer)sim_cycles(check_machine(lua)->sim));
+    lua_pushinteger(lua, (lua_Integer)sim_cycles(machine_of(lua)->sim));
     return 1;
 }
 
 static int machine_instructions(lua_State *lua)
 {
-    lua_pushinteger(lua, (lua_Integer)sim_instructions(check_machine(lua)->sim));
+    lua_pushinteger(lua, (lua_Integer)sim_instructions(machine_of(lua)->sim));
     return 1;
 }
 
@@ -193,29 +280,32 @@ static int push_digest(lua_State *lua, struct digest d)
 
 static int machine_state_hash(lua_State *lua)
 {
-    return push_digest(lua, sim_state_hash(check_machine(lua)->sim));
+    return push_digest(lua, sim_state_hash(machine_of(lua)->sim));
 }
 
 static int machine_arch_hash(lua_State *lua)
 {
-    return push_digest(lua, sim_digest(check_machine(lua)->sim, VISIT_ARCH));
+    return push_digest(lua, sim_digest(machine_of(lua)->sim, VISIT_ARCH));
 }
 
 static int machine_count(lua_State *lua)
 {
-    struct lua_machine *m = check_machine(lua);
-    int c = sim_counter_find(luaL_checkstring(lua, 2));
-    luaL_argcheck(lua, c >= 0, 2, "no such counter");
+    struct lua_machine *m = machine_of(lua);
+    int c = sim_counter_find(lua_tostring(lua, 2));
+    if (c < 0) {
+        return binding_misuse(lua, 2, "a counter (orrery info lists them)");
+    }
     unsigned cpu = lua_isnoneornil(lua, 3) ? SIM_ALL_CPUS : check_cpu(lua, m, 3);
-    luaL_argcheck(lua, cpu == SIM_ALL_CPUS || sim_counter_is_per_cpu((enum sim_counter)c), 3,
-                  "a counter of the machine, not of its vCPUs");
+    if (cpu != SIM_ALL_CPUS && !sim_counter_is_per_cpu((enum sim_counter)c)) {
+        return binding_misuse(lua, 3, "left out (this counter is the machine's, no vCPU has its own)");
+    }
     lua_pushinteger(lua, (lua_Integer)sim_counter(m->sim, (enum sim_counter)c, cpu));
     return 1;
 }
 
 static int machine_cpus(lua_State *lua)
 {
-    lua_pushinteger(lua, (lua_Integer)sim_get_config(check_machine(lua)->sim)->cpus);
+    lua_pushinteger(lua, (lua_Integer)sim_get_config(machine_of(lua)->sim)->cpus);
     return 1;
 }
 
@@ -254,14 +344,16 @@ static uint64_t register_value(const struct sim_regs *r, enum register_name name
 
 static enum register_name check_register(lua_State *lua, int index, enum register_name last)
 {
-    int name = lookup_register(luaL_checkstring(lua, index));
-    luaL_argcheck(lua, name >= 0 && name <= (int)last, index, "no such register");
+    int name = lookup_register(lua_tostring(lua, index));
+    if (name < 0 || name > (int)last) {
+        binding_misuse(lua, index, last == REGISTER_RFLAGS ? "rax to r15, rip or rflags" : "a register");
+    }
     return (enum register_name)name;
 }
 
 static int machine_register(lua_State *lua)
 {
-    struct lua_machine *m = check_machine(lua);
+    struct lua_machine *m = machine_of(lua);
     struct sim_regs r;
     sim_get_regs(m->sim, check_cpu(lua, m, 2), &r);
     lua_pushinteger(lua, (lua_Integer)register_value(&r, check_register(lua, 3, REGISTER_RETIRED)));
@@ -270,13 +362,13 @@ static int machine_register(lua_State *lua)
 
 static int machine_read(lua_State *lua)
 {
-    struct lua_machine *m = check_machine(lua);
-    lua_Integer size = luaL_checkinteger(lua, 3);
+    struct lua_machine *m = machine_of(lua);
+    lua_Integer size = binding_natural(lua, 3, READ_MAX);
     unsigned cpu = lua_isnoneornil(lua, 4) ? 0 : check_cpu(lua, m, 4);
-    luaL_argcheck(lua, size >= 0 && size <= (lua_Integer)(16 << 20), 3, "0 to 16 MiB");
     luaL_Buffer b;
+    sandbox_charge(lua, (uint64_t)size / SANDBOX_BYTES_PER_STEP);
     char *bytes = luaL_buffinitsize(lua, &b, (size_t)size);
-    if (!sim_read_linear(m->sim, cpu, lin((uint64_t)luaL_checkinteger(lua, 2)), bytes, (size_t)size)) {
+    if (!sim_read_linear(m->sim, cpu, lin((uint64_t)lua_tointeger(lua, 2)), bytes, (size_t)size)) {
         lua_pushnil(lua);
         lua_pushstring(lua, "not mapped");
         return 2;
@@ -287,9 +379,9 @@ static int machine_read(lua_State *lua)
 
 static int machine_symbol(lua_State *lua)
 {
-    struct lua_machine *m = check_machine(lua);
+    struct lua_machine *m = machine_of(lua);
     uint64_t address, size;
-    const char *name = luaL_checkstring(lua, 2);
+    const char *name = lua_tostring(lua, 2);
     if (!m->symbols || !symbols_find(m->symbols, name, &address, &size)) {
         lua_pushnil(lua);
         lua_pushfstring(lua, "the kernel has no symbol '%s'", name);
@@ -302,9 +394,9 @@ static int machine_symbol(lua_State *lua)
 
 static int machine_describe(lua_State *lua)
 {
-    struct lua_machine *m = check_machine(lua);
+    struct lua_machine *m = machine_of(lua);
     char text[256];
-    symbols_describe(m->symbols, (uint64_t)luaL_checkinteger(lua, 2), text, sizeof text);
+    symbols_describe(m->symbols, (uint64_t)lua_tointeger(lua, 2), text, sizeof text);
     lua_pushstring(lua, text);
     return 1;
 }
@@ -330,15 +422,14 @@ static void probe_fired(void *arg, unsigned cpu, uint64_t now_cycles)
 
 static int machine_probe(lua_State *lua)
 {
-    struct lua_machine *m = check_machine(lua);
-    luaL_checktype(lua, 3, LUA_TFUNCTION);
+    struct lua_machine *m = machine_of(lua);
     for (unsigned i = 0; i < LUA_PROBES_MAX; i++) {
         struct lua_probe *p = &m->probes[i];
         if (p->used) {
             continue;
         }
         p->owner = m;
-        p->id = sim_probe_add(m->sim, lin((uint64_t)luaL_checkinteger(lua, 2)), probe_fired, p);
+        p->id = sim_probe_add(m->sim, lin((uint64_t)lua_tointeger(lua, 2)), probe_fired, p);
         if (p->id < 0) {
             break;
         }
@@ -348,15 +439,16 @@ static int machine_probe(lua_State *lua)
         lua_pushinteger(lua, (lua_Integer)i);
         return 1;
     }
-    return luaL_error(lua, "more than %d probes", (int)LUA_PROBES_MAX);
+    return position_error(lua, "probe: a machine has at most %d", (int)LUA_PROBES_MAX);
 }
 
 static int machine_unprobe(lua_State *lua)
 {
-    struct lua_machine *m = check_machine(lua);
-    lua_Integer id = luaL_checkinteger(lua, 2);
-    luaL_argcheck(lua, id >= 0 && id < (lua_Integer)LUA_PROBES_MAX && m->probes[id].used, 2, "no such probe");
-    struct lua_probe *p = &m->probes[id];
+    struct lua_machine *m = machine_of(lua);
+    struct lua_probe *p = &m->probes[binding_natural(lua, 2, PROBE_ID_MAX)];
+    if (!p->used) {
+        return binding_misuse(lua, 2, "the id of a probe that is set");
+    }
     sim_probe_remove(m->sim, p->id);
     luaL_unref(lua, LUA_REGISTRYINDEX, p->function);
     p->used = false;
@@ -367,19 +459,19 @@ static int machine_unprobe(lua_State *lua)
 
 static int machine_set_register(lua_State *lua)
 {
-    struct lua_machine *m = check_machine(lua);
+    struct lua_machine *m = machine_of(lua);
     struct effect f = {.kind = EFFECT_REGISTER, .cpu = (uint16_t)check_cpu(lua, m, 2)};
     f.arg[0] = check_register(lua, 3, REGISTER_RFLAGS);
-    f.arg[1] = (uint64_t)luaL_checkinteger(lua, 4);
+    f.arg[1] = (uint64_t)lua_tointeger(lua, 4);
     return apply(lua, m, &f);
 }
 
 static int machine_write_physical(lua_State *lua)
 {
-    struct lua_machine *m = check_machine(lua);
+    struct lua_machine *m = machine_of(lua);
     size_t size;
     uint64_t address = check_unsigned(lua, 2);
-    const char *bytes = luaL_checklstring(lua, 3, &size);
+    const char *bytes = lua_tolstring(lua, 3, &size);
     for (size_t done = 0; done < size;) {
         size_t n = size - done < EFFECT_BYTES_MAX ? size - done : EFFECT_BYTES_MAX;
         struct effect f = {.kind = EFFECT_MEMORY, .arg = {address + done}, .byte_count = (uint32_t)n};
@@ -392,16 +484,16 @@ static int machine_write_physical(lua_State *lua)
 
 static int machine_stall(lua_State *lua)
 {
-    struct lua_machine *m = check_machine(lua);
+    struct lua_machine *m = machine_of(lua);
     struct effect f = {.kind = EFFECT_STALL, .cpu = (uint16_t)check_cpu(lua, m, 2)};
     f.arg[0] = check_unsigned(lua, 3);
-    f.arg[1] = check_unsigned(lua, 4);
+    f.arg[1] = (uint64_t)binding_natural(lua, 4, CYCLES_MAX);
     return apply(lua, m, &f);
 }
 
 static int machine_interrupt(lua_State *lua)
 {
-    struct lua_machine *m = check_machine(lua);
+    struct lua_machine *m = machine_of(lua);
     struct effect f = {.kind = EFFECT_INTERRUPT, .cpu = (uint16_t)check_cpu(lua, m, 2)};
     f.arg[0] = check_unsigned(lua, 3);
     return apply(lua, m, &f);
@@ -409,66 +501,65 @@ static int machine_interrupt(lua_State *lua)
 
 static int machine_interrupt_range(lua_State *lua)
 {
-    struct lua_machine *m = check_machine(lua);
+    struct lua_machine *m = machine_of(lua);
     struct effect f = {.kind = EFFECT_INTERRUPT_RANGE, .cpu = (uint16_t)check_cpu(lua, m, 2)};
-    f.arg[0] = (uint64_t)luaL_checkinteger(lua, 3);
-    f.arg[1] = (uint64_t)luaL_checkinteger(lua, 4);
+    f.arg[0] = (uint64_t)lua_tointeger(lua, 3);
+    f.arg[1] = (uint64_t)lua_tointeger(lua, 4);
     f.arg[2] = check_unsigned(lua, 5);
     return apply(lua, m, &f);
 }
 
 static int machine_delay_ipi(lua_State *lua)
 {
-    struct lua_machine *m = check_machine(lua);
-    struct effect f = {.kind = EFFECT_IPI_DELAY, .arg = {check_unsigned(lua, 2), check_unsigned(lua, 3)}};
+    struct lua_machine *m = machine_of(lua);
+    struct effect f = {.kind = EFFECT_IPI_DELAY, .arg = {check_unsigned(lua, 2)}};
+    f.arg[1] = (uint64_t)binding_natural(lua, 3, CYCLES_MAX);
     return apply(lua, m, &f);
 }
 
 static int machine_lose_ipi(lua_State *lua)
 {
-    struct lua_machine *m = check_machine(lua);
+    struct lua_machine *m = machine_of(lua);
     struct effect f = {.kind = EFFECT_IPI_LOSS, .arg = {check_unsigned(lua, 2)}};
     return apply(lua, m, &f);
 }
 
 static int machine_guest_crashed(lua_State *lua)
 {
-    struct lua_machine *m = check_machine(lua);
+    struct lua_machine *m = machine_of(lua);
     m->crash_cpu = check_cpu(lua, m, 2);
+    m->crash_text = m->crashed ? m->crash_text : m->text[0].size;
     m->crashed = true;
     return 0;
 }
 
 static int machine_effects(lua_State *lua)
 {
-    lua_pushinteger(lua, (lua_Integer)sim_effect_count(check_machine(lua)->sim));
+    lua_pushinteger(lua, (lua_Integer)sim_effect_count(machine_of(lua)->sim));
     return 1;
 }
 
-static const luaL_Reg machine_methods[] = {
-#define BINDING(name, function, signature, help) {name, function},
+static const struct binding machine_methods[] = {
+#define BINDING(name, function, signature, help) {name, function, signature},
 #include "script/binding.def"
 #undef BINDING
-    {NULL, NULL},
+    {NULL, NULL, NULL},
 };
 
-void machine_open(lua_State *lua, struct script_defaults *defaults, struct lua_machine **machines)
+static const struct binding_class machine_class = {"m", is_machine};
+
+void machine_open(lua_State *lua, const struct script_defaults *defaults, struct lua_machine **machines)
 {
     luaL_newmetatable(lua, MACHINE_TYPE);
-    lua_newtable(lua);
-    luaL_setfuncs(lua, machine_methods, 0);
-    sandbox_box_functions(lua);
-    lua_setfield(lua, -2, "__index");
     lua_pushboolean(lua, 0);
     lua_setfield(lua, -2, "__metatable");
     lua_pop(lua, 1);
     place_open(lua);
-    lua_getglobal(lua, "orrery");
-    lua_pushlightuserdata(lua, defaults);
+    lua_newtable(lua);
+    binding_register(lua, &machine_class, machine_methods);
+    lua_pushlightuserdata(lua, (void *)(uintptr_t)defaults);
     lua_pushlightuserdata(lua, machines);
     lua_pushcclosure(lua, machine_create, 2);
-    lua_setfield(lua, -2, "new_machine");
-    lua_pop(lua, 1);
 }
 
 void machine_free_all(struct lua_machine *machines)

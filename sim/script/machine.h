@@ -1,12 +1,11 @@
 #ifndef ORRERY_SCRIPT_MACHINE_H
 #define ORRERY_SCRIPT_MACHINE_H
 
-/* The machine in Lua: orrery.new_machine and the methods of binding.def. The friendlier layer (boot, command, expect)
- * is Lua: scenarios/lib/prelude.lua. */
+/* The machine in Lua: the methods of binding.def. The friendlier layer (boot, command, expect) is Lua:
+ * scenarios/lib/prelude.lua. There a machine is a table whose field MACHINE_FIELD holds this one. */
 
-#include "machine/sim.h"
-#include "observe/symbols.h"
 #include "observe/trace_text.h"
+#include "script/script.h"
 
 #include <lua.h>
 
@@ -16,6 +15,7 @@ struct serial_text {
     char *bytes;
     size_t size, capacity;
     size_t matched; /* wait_text looks behind this */
+    bool full;
 };
 
 struct lua_probe {
@@ -34,28 +34,29 @@ struct lua_machine {
     lua_State *lua;
     struct serial_text text[SIM_SERIAL_PORTS + 1];
     struct lua_probe probes[LUA_PROBES_MAX];
-    const char *awaited; /* wait_text in progress */
+    const char *awaited; /* wait_text in progress, or NULL */
     size_t awaited_size;
     unsigned awaited_port;
     bool found;
     bool running;      /* inside sim_run: a probe's function cannot run the machine again */
     bool probe_failed; /* an error in a probe's function is on the Lua stack of the run */
     enum sim_stop last_stop;
+    bool in_vain; /* something was waited for when the machine stopped for good */
     bool crashed; /* the kernel adapter saw a panic, on vCPU crash_cpu */
     unsigned crash_cpu;
+    size_t crash_text;        /* where the console stood then */
     bool echo;                /* port 0 also goes to standard output */
     struct lua_machine *next; /* all machines of a scenario, newest first */
 };
 
-/* What the front end decides: defaults from the command line. */
-struct script_defaults {
-    struct sim_config config; /* what the command line gave (sim_config_given) wins */
-    bool echo;
-    uint32_t trace; /* trace points told on standard error (sim_on_trace) */
-};
+#define MACHINE_FIELD "handle"
 
-/* Registers machine and its metatable; defaults must outlive the state. */
-void machine_open(lua_State *lua, struct script_defaults *defaults, struct lua_machine **machines);
+/* Pushes the table of methods, and the function that creates machines: of a table of options it returns the machine's handle
+ * and its sym. defaults must outlive the state. */
+void machine_open(lua_State *lua, const struct script_defaults *defaults, struct lua_machine **machines);
+
+/* Writes "the kernel panicked: " and the first line that its console printed from then on. */
+void machine_describe_panic(const struct lua_machine *m, char *text, size_t size);
 
 /* Frees a list of machines. */
 void machine_free_all(struct lua_machine *machines);

@@ -2,6 +2,7 @@
 
 #include "script/ordered.h"
 
+#include "script/position.h"
 #include "script/sandbox.h"
 #include "script/sort.h"
 
@@ -29,8 +30,8 @@ static void check_key(lua_State *lua, int index)
 {
     int type = lua_type(lua, index);
     if (type != LUA_TNUMBER && type != LUA_TSTRING) {
-        luaL_error(lua, "pairs: a key of type %s has no defined order; use numbers or strings",
-                   lua_typename(lua, type));
+        position_error(lua, "pairs: a key of type %s has no defined order; use numbers or strings",
+                       lua_typename(lua, type));
     }
 }
 
@@ -101,6 +102,9 @@ int ordered_next(lua_State *lua)
 {
     luaL_checktype(lua, 1, LUA_TTABLE);
     lua_settop(lua, 2);
+    if (!lua_isnil(lua, 2)) {
+        check_key(lua, 2);
+    }
     lua_pushnil(lua); /* 3: the best so far */
     lua_pushnil(lua);
     while (lua_next(lua, 1)) {

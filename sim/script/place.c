@@ -3,6 +3,8 @@
 #include "script/place.h"
 
 #include "base/bits.h"
+#include "script/binding.h"
+#include "script/position.h"
 #include "script/sandbox.h"
 
 #include <lauxlib.h>
@@ -27,7 +29,7 @@ static struct guest *check_guest(lua_State *lua)
 {
     struct guest *g = luaL_checkudata(lua, 1, SYMBOLS_TYPE);
     if (!g->symbols) {
-        luaL_error(lua, "sym: the kernel's file has no symbols that could be read");
+        position_error(lua, "sym: the kernel's file has no symbols that could be read");
     }
     return g;
 }
@@ -37,7 +39,7 @@ static void read_bytes(lua_State *lua, const struct guest *g, uint64_t address, 
     if (!sim_read_linear(g->machine, 0, lin(address), bytes, size)) {
         char text[24];
         snprintf(text, sizeof text, "0x%llx", (unsigned long long)address);
-        luaL_error(lua, "sym: guest memory at %s is not mapped on cpu 0", text);
+        position_error(lua, "sym: guest memory at %s is not mapped on cpu 0", text);
     }
 }
 
@@ -75,7 +77,7 @@ static bool follow(lua_State *lua, const struct guest *g, struct place *p)
     struct place target;
     read_bytes(lua, g, p->address, bytes, sizeof bytes);
     if (load_le64(bytes) == 0) {
-        return luaL_error(lua, "sym: null pointer followed");
+        return position_error(lua, "sym: null pointer followed");
     }
     if (!place_target(p, load_le64(bytes), &target)) {
         return false;
@@ -87,21 +89,36 @@ static bool follow(lua_State *lua, const struct guest *g, struct place *p)
 static int index_element(lua_State *lua, const struct lua_place *l)
 {
     struct place out, base = l->place;
-    lua_Integer index = luaL_checkinteger(lua, 2);
+    binding_need(lua, 2, "integer", "sym: an index");
+    lua_Integer index = lua_tointeger(lua, 2);
     if (base.kind == TYPE_POINTER && follow(lua, &l->guest, &base)) {
         out = base;
         out.address += (uint64_t)index * base.size_bytes;
+    } else if (base.kind != TYPE_ARRAY) {
+        return position_error(lua, "sym: only an array or a pointer has elements");
     } else if (index < 0 || !place_element(&base, (uint64_t)index, &out)) {
-        return luaL_error(lua, "sym: index %I of an array of %I elements", (LUAI_UACINT)index,
-                          (LUAI_UACINT)place_count(&base));
+        return position_error(lua, "sym: index %I of an array of %I elements", (LUAI_UACINT)index,
+                              (LUAI_UACINT)place_count(&base));
     }
     push_place(lua, &l->guest, &out);
     return 1;
 }
 
+static bool is_place(lua_State *lua, int index)
+{
+    return luaL_testudata(lua, index, PLACE_TYPE) != NULL;
+}
+
+static void check_pointer(lua_State *lua, const struct lua_place *l)
+{
+    if (l->place.kind != TYPE_POINTER) {
+        binding_error(lua, "only a pointer has one");
+    }
+}
+
 static int place_address(lua_State *lua)
 {
-    struct lua_place *l = luaL_checkudata(lua, 1, PLACE_TYPE);
+    struct lua_place *l = lua_touserdata(lua, 1);
     lua_pushinteger(lua, (lua_Integer)l->place.address);
     return 1;
 }
@@ -109,9 +126,9 @@ static int place_address(lua_State *lua)
 /* The value of a pointer. */
 static int place_value(lua_State *lua)
 {
-    struct lua_place *l = luaL_checkudata(lua, 1, PLACE_TYPE);
+    struct lua_place *l = lua_touserdata(lua, 1);
     uint8_t bytes[8];
-    luaL_argcheck(lua, l->place.kind == TYPE_POINTER, 1, "a pointer");
+    check_pointer(lua, l);
     read_bytes(lua, &l->guest, l->place.address, bytes, sizeof bytes);
     lua_pushinteger(lua, (lua_Integer)load_le64(bytes));
     return 1;
@@ -120,17 +137,17 @@ static int place_value(lua_State *lua)
 /* What a pointer points at, or nil for a null pointer. */
 static int place_deref(lua_State *lua)
 {
-    struct lua_place *l = luaL_checkudata(lua, 1, PLACE_TYPE);
+    struct lua_place *l = lua_touserdata(lua, 1);
     uint8_t bytes[8];
     struct place target;
-    luaL_argcheck(lua, l->place.kind == TYPE_POINTER, 1, "a pointer");
+    check_pointer(lua, l);
     read_bytes(lua, &l->guest, l->place.address, bytes, sizeof bytes);
     if (load_le64(bytes) == 0) {
         lua_pushnil(lua);
     } else if (place_target(&l->place, load_le64(bytes), &target)) {
         push_place(lua, &l->guest, &target);
     } else {
-        return luaL_error(lua, "sym: a pointer to void or to a function has no target type");
+        return position_error(lua, "sym: a pointer to void or to a function has no target type");
     }
     return 1;
 }
@@ -138,10 +155,12 @@ static int place_deref(lua_State *lua)
 /* The text of a char array or of what a char pointer points at, up to its zero byte. */
 static int place_string(lua_State *lua)
 {
-    struct lua_place *l = luaL_checkudata(lua, 1, PLACE_TYPE);
+    struct lua_place *l = lua_touserdata(lua, 1);
     struct place p = l->place;
     uint64_t max = p.kind == TYPE_ARRAY ? place_count(&p) : STRING_MAX_BYTES;
-    luaL_argcheck(lua, follow(lua, &l->guest, &p), 1, "a char array or pointer");
+    if ((p.kind != TYPE_ARRAY && p.kind != TYPE_POINTER) || !follow(lua, &l->guest, &p)) {
+        return binding_error(lua, "only a char array or a char pointer has one");
+    }
     luaL_Buffer text;
     luaL_buffinit(lua, &text);
     for (uint64_t i = 0; i < max && i < STRING_MAX_BYTES; i++) {
@@ -158,7 +177,10 @@ static int place_string(lua_State *lua)
 
 static int place_length(lua_State *lua)
 {
-    struct lua_place *l = luaL_checkudata(lua, 1, PLACE_TYPE);
+    struct lua_place *l = lua_touserdata(lua, 1);
+    if (l->place.kind != TYPE_ARRAY) {
+        return position_error(lua, "sym: only an array has a length");
+    }
     lua_pushinteger(lua, (lua_Integer)place_count(&l->place));
     return 1;
 }
@@ -166,7 +188,7 @@ static int place_length(lua_State *lua)
 /* Member names of a struct, in order. */
 static int place_members(lua_State *lua)
 {
-    struct lua_place *l = luaL_checkudata(lua, 1, PLACE_TYPE);
+    struct lua_place *l = lua_touserdata(lua, 1);
     struct place p = l->place;
     lua_newtable(lua);
     if (follow(lua, &l->guest, &p)) {
@@ -179,38 +201,57 @@ static int place_members(lua_State *lua)
     return 1;
 }
 
-static const luaL_Reg place_methods[] = {
-    {"address", place_address}, {"value", place_value},     {"deref", place_deref},
-    {"string", place_string},   {"members", place_members}, {NULL, NULL},
+static const struct binding place_methods[] = {
+#define PLACE(name, function, signature, help) {name, function, signature},
+#include "script/place.def"
+#undef PLACE
+    {NULL, NULL, NULL},
 };
+
+static const struct binding_class place_class = {"place", is_place};
+
+/* A member of a struct, or of the struct that a pointer leads to; a pointer is only followed when there is such a member. */
+static bool find_member(lua_State *lua, const struct lua_place *l, const char *name, struct place *out)
+{
+    struct place p = l->place, typed;
+    if (p.kind != TYPE_POINTER) {
+        return p.kind == TYPE_STRUCT && place_member(&p, name, out);
+    }
+    return place_target(&p, 0, &typed) && place_member(&typed, name, out) && follow(lua, &l->guest, &p) &&
+           place_member(&p, name, out);
+}
 
 /* Members of the guest's struct go before methods of the same name, so that every field can be reached. */
 static int place_index(lua_State *lua)
 {
-    struct lua_place *l = luaL_checkudata(lua, 1, PLACE_TYPE);
+    struct lua_place *l = lua_touserdata(lua, 1);
     if (lua_type(lua, 2) == LUA_TNUMBER) {
         return index_element(lua, l);
     }
-    const char *name = luaL_checkstring(lua, 2);
-    struct place p = l->place, member;
-    bool structural = p.kind == TYPE_STRUCT || (p.kind == TYPE_POINTER && follow(lua, &l->guest, &p));
-    if (structural && place_member(&p, name, &member)) {
+    binding_need(lua, 2, "string", "sym: a member's name");
+    const char *name = lua_tostring(lua, 2);
+    struct place member;
+    if (find_member(lua, l, name, &member)) {
         push_place(lua, &l->guest, &member);
         return 1;
     }
-    for (const luaL_Reg *m = place_methods; m->name; m++) {
-        if (strcmp(m->name, name) == 0) {
-            sandbox_push_function(lua, m->func);
-            return 1;
-        }
+    lua_pushstring(lua, name);
+    if (lua_rawget(lua, lua_upvalueindex(1)) == LUA_TNIL) {
+        return position_error(lua, "sym: no member '%s' here", name);
     }
-    return luaL_error(lua, "sym: no member '%s' here", name);
+    return 1;
+}
+
+static int refuse_write(lua_State *lua)
+{
+    return position_error(lua, "sym: guest memory is only looked at; m:write_physical writes");
 }
 
 static int symbols_index(lua_State *lua)
 {
     struct guest *g = check_guest(lua);
-    const char *name = luaL_checkstring(lua, 2);
+    binding_need(lua, 2, "string", "sym: a name");
+    const char *name = lua_tostring(lua, 2);
     struct place p;
     int64_t value;
     if (symbols_variable(g->symbols, name, &p)) {
@@ -218,7 +259,7 @@ static int symbols_index(lua_State *lua)
     } else if (symbols_enumerator(g->symbols, name, &value)) {
         lua_pushinteger(lua, value);
     } else {
-        return luaL_error(lua, "sym: the kernel has no variable or enumerator '%s'", name);
+        return position_error(lua, "sym: the kernel has no variable or enumerator '%s'", name);
     }
     return 1;
 }
@@ -228,17 +269,21 @@ static int symbols_call(lua_State *lua)
 {
     struct guest *g = check_guest(lua);
     struct place p;
-    const char *type = luaL_checkstring(lua, 2);
-    if (!symbols_type_at(g->symbols, type, (uint64_t)luaL_checkinteger(lua, 3), &p)) {
-        return luaL_error(lua, "sym: the kernel has no type '%s'", type);
+    binding_need(lua, 2, "string", "sym(type, address): type");
+    binding_need(lua, 3, "integer", "sym(type, address): address");
+    const char *type = lua_tostring(lua, 2);
+    if (!symbols_type_at(g->symbols, type, (uint64_t)lua_tointeger(lua, 3), &p)) {
+        return position_error(lua, "sym: the kernel has no type '%s'", type);
     }
     push_place(lua, g, &p);
     return 1;
 }
 
-/* Keeps the metatable on top from scenarios: it is the same for all machines. */
+/* Keeps the metatable on top from scenarios (it is the same for all machines), and guest memory from assignments. */
 static void protect(lua_State *lua)
 {
+    lua_pushcfunction(lua, refuse_write);
+    lua_setfield(lua, -2, "__newindex");
     lua_pushboolean(lua, 0);
     lua_setfield(lua, -2, "__metatable");
 }
@@ -246,7 +291,9 @@ static void protect(lua_State *lua)
 void place_open(lua_State *lua)
 {
     luaL_newmetatable(lua, PLACE_TYPE);
-    lua_pushcfunction(lua, place_index);
+    lua_newtable(lua);
+    binding_register(lua, &place_class, place_methods);
+    lua_pushcclosure(lua, place_index, 1);
     lua_setfield(lua, -2, "__index");
     lua_pushcfunction(lua, place_length);
     lua_setfield(lua, -2, "__len");

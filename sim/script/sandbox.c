@@ -10,6 +10,7 @@
 #include "script/sandbox.h"
 
 #include "script/ordered.h"
+#include "script/position.h"
 #include "script/string_library.h"
 #include "script/table_library.h"
 
@@ -44,10 +45,13 @@ static void *allocate(void *arg, void *block, size_t old_size, size_t new_size)
         }
         return NULL;
     }
-    if (s->memory_bytes - old + new_size > SANDBOX_MEMORY_BYTES) {
-        return NULL;
+    bool fits = s->memory_bytes - old + new_size <= SANDBOX_MEMORY_BYTES;
+    void *p = !fits   ? NULL
+              : block ? arena_resize(&s->arena, block, new_size)
+                      : arena_alloc(&s->arena, new_size);
+    if (!p && s->lua) { /* a message of Lua's about it has no position */
+        position_find(s->lua, 0, s->refused_at, sizeof s->refused_at);
     }
-    void *p = block ? arena_resize(&s->arena, block, new_size) : arena_alloc(&s->arena, new_size);
     if (p) {
         s->memory_bytes += new_size - old;
         if (!block && old_size == LUA_TSTRING &&
@@ -80,9 +84,14 @@ static void count_instructions(lua_State *lua, lua_Debug *ar)
 
 void sandbox_exhausted(lua_State *lua)
 {
+    struct sandbox *s = sandbox_of(lua);
     lua_sethook(lua, count_instructions, LUA_MASKCOUNT, 1); /* pcall catches it once, not for ever */
-    luaL_error(lua, "the scenario used up its budget of %d million Lua instructions",
-               (int)(sandbox_of(lua)->budget_instructions / 1000000));
+    if (!s->exhausted_at[0]) {
+        position_find(lua, 0, s->exhausted_at, sizeof s->exhausted_at);
+    }
+    lua_pushfstring(lua, "%s: the scenario used up its budget of %I million Lua instructions",
+                    s->exhausted_at, (LUAI_UACINT)(s->budget_instructions / 1000000));
+    lua_error(lua);
 }
 
 void sandbox_charge(lua_State *lua, uint64_t steps)
@@ -185,16 +194,18 @@ static int lua_setmetatable_safe(lua_State *lua)
     luaL_checktype(lua, 1, LUA_TTABLE);
     luaL_argexpected(lua, lua_isnoneornil(lua, 2) || lua_istable(lua, 2), 2, "nil or table");
     if (lua_istable(lua, 2)) {
-        lua_getfield(lua, 2, "__gc");
-        lua_getfield(lua, 2, "__mode");
+        lua_pushstring(lua, "__gc");
+        lua_rawget(lua, 2);
+        lua_pushstring(lua, "__mode");
+        lua_rawget(lua, 2);
         if (!lua_isnil(lua, -1) || !lua_isnil(lua, -2)) {
-            return luaL_error(lua,
-                              "setmetatable: __gc and __mode depend on the collector and are not offered");
+            return position_error(
+                lua, "setmetatable: __gc and __mode depend on the collector and are not offered");
         }
         lua_pop(lua, 2);
     }
     if (luaL_getmetafield(lua, 1, "__metatable") != LUA_TNIL) {
-        return luaL_error(lua, "cannot change a protected metatable");
+        return position_error(lua, "setmetatable: this metatable is protected");
     }
     lua_settop(lua, 2);
     lua_setmetatable(lua, 1);
@@ -249,22 +260,24 @@ static char *read_text(const char *path, size_t *size)
     return text;
 }
 
-/* Inside Lua a file is called by its path from the scenario's folder: where that folder is takes no part in a run. */
-static bool load_module(lua_State *lua, const char *up, const char *name)
+/* Inside Lua a file is called by its path from the scenario's folder, or from the program's: where these are takes no part in
+ * a run. */
+static bool load_module(lua_State *lua, const char *folder, const char *up, const char *name)
 {
-    char path[2048], relative[512];
+    char path[2048], relative[256], chunk[512];
     size_t size;
-    snprintf(relative, sizeof relative, "@%s%s", up, name);
-    for (char *p = relative + 1 + strlen(up); *p; p++) {
+    snprintf(relative, sizeof relative, "%s", name);
+    for (char *p = relative; *p; p++) {
         *p = *p == '.' ? '/' : *p;
     }
-    strcat(relative, ".lua");
-    snprintf(path, sizeof path, "%s/%s", sandbox_of(lua)->directory, relative + 1);
+    snprintf(path, sizeof path, "%s/%s%s.lua", folder, up, relative);
     char *text = read_text(path, &size);
     if (!text) {
         return false;
     }
-    int status = luaL_loadbufferx(lua, text, size, relative, "t");
+    bool shipped = folder != sandbox_of(lua)->directory;
+    snprintf(chunk, sizeof chunk, "@%s%s.lua", shipped ? SANDBOX_SHIPPED : up, relative);
+    int status = luaL_loadbufferx(lua, text, size, chunk, "t");
     free(text);
     if (status != LUA_OK) {
         lua_error(lua);
@@ -273,9 +286,21 @@ static bool load_module(lua_State *lua, const char *up, const char *name)
     return true;
 }
 
-static int lua_require(lua_State *lua)
+/* Beside the scenario, in the folders above it, among the program's own scenarios. */
+static bool find_module(lua_State *lua, const char *name)
 {
     static const char *const up[] = {"", "../", "../../", "../../../"};
+    const struct sandbox *s = sandbox_of(lua);
+    for (size_t i = 0; i < sizeof up / sizeof up[0]; i++) {
+        if (load_module(lua, s->directory, up[i], name)) {
+            return true;
+        }
+    }
+    return s->home && load_module(lua, s->home, "scenarios/", name);
+}
+
+static int lua_require(lua_State *lua)
+{
     const char *name = luaL_checkstring(lua, 1);
     luaL_argcheck(lua, module_name_ok(name), 1, "a module name: words and dots");
     luaL_getsubtable(lua, LUA_REGISTRYINDEX, "orrery.modules");
@@ -283,20 +308,17 @@ static int lua_require(lua_State *lua)
         return 1;
     }
     lua_pop(lua, 1);
-    for (size_t i = 0; i < sizeof up / sizeof up[0]; i++) {
-        if (!load_module(lua, up[i], name)) {
-            continue;
-        }
-        lua_call(lua, 0, 1);
-        if (lua_isnil(lua, -1)) {
-            lua_pushboolean(lua, 1);
-            lua_replace(lua, -2);
-        }
-        lua_pushvalue(lua, -1);
-        lua_setfield(lua, -3, name);
-        return 1;
+    if (!find_module(lua, name)) {
+        return position_error(lua, "require: no module '%s' beside the scenario or above it", name);
     }
-    return luaL_error(lua, "require: no module '%s' beside the scenario or above it", name);
+    lua_call(lua, 0, 1);
+    if (lua_isnil(lua, -1)) {
+        lua_pushboolean(lua, 1);
+        lua_replace(lua, -2);
+    }
+    lua_pushvalue(lua, -1);
+    lua_setfield(lua, -3, name);
+    return 1;
 }
 
 /* ---- opening ---- */
@@ -394,14 +416,13 @@ static int open_libraries(lua_State *lua)
     return 0;
 }
 
-static void directory_of(const char *path, char *out, size_t size)
+/* directory, prefix and file from the scenario's path */
+static void name_files(struct sandbox *s, const char *path)
 {
     const char *slash = strrchr(path, '/');
-    if (slash) {
-        snprintf(out, size, "%.*s", (int)(slash - path), path);
-    } else {
-        snprintf(out, size, ".");
-    }
+    snprintf(s->directory, sizeof s->directory, "%.*s", slash ? (int)(slash - path) : 1, slash ? path : ".");
+    snprintf(s->prefix, sizeof s->prefix, "%.*s", slash ? (int)(slash - path) + 1 : 0, path);
+    snprintf(s->file, sizeof s->file, "%s", slash ? slash + 1 : path);
 }
 
 bool sandbox_init(struct sandbox *s, const char *scenario, uint64_t seed, struct error *e)
@@ -411,7 +432,7 @@ bool sandbox_init(struct sandbox *s, const char *scenario, uint64_t seed, struct
     if (!arena_init(&s->arena, e)) {
         return false;
     }
-    directory_of(scenario, s->directory, sizeof s->directory);
+    name_files(s, scenario);
     s->lua = lua_newstate(allocate, s);
     if (!s->lua) {
         sandbox_deinit(s);
@@ -439,10 +460,7 @@ void sandbox_deinit(struct sandbox *s)
 
 bool sandbox_load(struct sandbox *s, const char *name, const char *text, size_t size, struct error *e)
 {
-    char chunk[1100];
-    const char *slash = strrchr(name, '/');
-    snprintf(chunk, sizeof chunk, "@%s", slash ? slash + 1 : name);
-    if (luaL_loadbufferx(s->lua, text, size, chunk, "t") != LUA_OK) {
+    if (luaL_loadbufferx(s->lua, text, size, name, "t") != LUA_OK) {
         error_set(e, "%s", lua_tostring(s->lua, -1));
         lua_pop(s->lua, 1);
         return false;

@@ -22,6 +22,12 @@
 #define SANDBOX_BYTES_PER_STEP   16u
 #define SANDBOX_STEPS_TO_COMPILE 64u
 
+#define SANDBOX_PRELUDE "prelude" /* the chunk that is no place in a scenario */
+#define SANDBOX_SHIPPED \
+    "<orrery>/" /* what modules of the program's own scenarios folder are called by, before their path */
+
+struct sim;
+
 struct sandbox {
     lua_State *lua;
     struct arena arena;
@@ -29,6 +35,14 @@ struct sandbox {
     uint64_t memory_bytes;
     uint64_t instructions, budget_instructions; /* steps used and allowed */
     char directory[1024];                       /* of the scenario: where require looks first */
+    char prefix[1026]; /* what stands before a file's name when it is printed: directory/ */
+    char file[512];    /* the scenario's name in it */
+    const char *text;  /* of the scenario, while it runs; or NULL */
+    size_t text_size;
+    const char *home;       /* the folder with the program's own scenarios/, or NULL */
+    char exhausted_at[600]; /* where the budget was used up; empty: not yet */
+    char refused_at[600];   /* where memory was refused last */
+    const struct sim *ran;  /* the machine that ran last, or NULL */
 };
 
 /* Opens the state, with a budget of SANDBOX_INSTRUCTIONS (budget_instructions may be set lower before anything runs).
@@ -38,6 +52,12 @@ void sandbox_deinit(struct sandbox *s);
 
 /* The sandbox of a state. */
 struct sandbox *sandbox_of(lua_State *lua);
+
+/* True when the budget is used up: the run is about to end. */
+static inline bool sandbox_is_exhausted(const struct sandbox *s)
+{
+    return s->exhausted_at[0] != 0;
+}
 
 /* Raises the error of a budget that is used up, now and at every instruction from now on. */
 void sandbox_exhausted(lua_State *lua);
@@ -63,7 +83,7 @@ void sandbox_push_function(lua_State *lua, lua_CFunction f);
 /* Does the same to all C functions in the table on top. */
 void sandbox_box_functions(lua_State *lua);
 
-/* Loads text (not binary) as a function on the stack; Lua calls it by the last part of name. False: the message is Lua's. */
+/* Loads text (not binary) as a function on the stack. name is '@' and a file's name. False: the message is Lua's. */
 bool sandbox_load(struct sandbox *s, const char *name, const char *text, size_t size, struct error *e);
 
 /* tostring without addresses: pushes a string. */

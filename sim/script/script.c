@@ -1,7 +1,11 @@
-/* Running a scenario: sandbox, prelude, arguments, the file, the count of passed and failed tests. */
+/* Running a scenario: sandbox, prelude, arguments, the file, what came of it. */
 
 #include "script/script.h"
 
+#include "base/check.h"
+#include "script/failure.h"
+#include "script/machine.h"
+#include "script/report.h"
 #include "script/sandbox.h"
 
 #include <lauxlib.h>
@@ -11,21 +15,6 @@
 static const unsigned char prelude[] = {
 #include "prelude.inc"
 };
-
-/* orrery.where(level): "file:line" of the scenario's own frame nearest to the error. */
-static int lua_where(lua_State *lua)
-{
-    lua_Debug ar;
-    for (int level = (int)luaL_optinteger(lua, 1, 1); lua_getstack(lua, level, &ar); level++) {
-        lua_getinfo(lua, "Sl", &ar);
-        if (ar.currentline > 0 && strcmp(ar.short_src, "prelude") != 0) {
-            lua_pushfstring(lua, "%s/%s:%d", sandbox_of(lua)->directory, ar.short_src, ar.currentline);
-            return 1;
-        }
-    }
-    lua_pushstring(lua, "?");
-    return 1;
-}
 
 /* orrery.args from --set: numbers become numbers. */
 static void push_args(lua_State *lua, const struct script_options *o)
@@ -52,89 +41,108 @@ static void open_orrery(lua_State *lua, const struct script_options *o)
     lua_newtable(lua);
     push_args(lua, o);
     lua_setfield(lua, -2, "args");
-    sandbox_push_function(lua, lua_where);
-    lua_setfield(lua, -2, "where");
     lua_setglobal(lua, "orrery");
 }
 
-/* Turns an error value into text with a traceback's first line of the scenario. */
-static int on_error(lua_State *lua)
+/* The prelude's arguments: the functions of report.c, the methods of a machine, what creates one. */
+static void open_prelude(struct sandbox *s, const struct script_options *o, struct script_result *r,
+                         struct report *report)
 {
-    if (lua_istable(lua, 1) && lua_getfield(lua, 1, "expectation") == LUA_TSTRING) {
-        return 1;
-    }
-    sandbox_push_text(lua, 1);
+    struct error e;
+    bool loaded = sandbox_load(s, "@" SANDBOX_PRELUDE, (const char *)prelude, sizeof prelude, &e);
+    CHECK(loaded, "%s", e.text);
+    report_open(s->lua, report);
+    failure_open(s->lua);
+    machine_open(s->lua, &o->defaults, &r->machines);
+    loaded = lua_pcall(s->lua, 3, 0, 0) == LUA_OK;
+    CHECK(loaded, "%s", lua_tostring(s->lua, -1));
+}
+
+static int handle_error(lua_State *lua)
+{
+    lua_settop(lua, 1);
+    failure_convert(lua);
     return 1;
 }
 
-static bool call(lua_State *lua, const char **message)
+/* What the end of the scenario left, on the stack: the result, the report, the error value. Protected: a message needs memory,
+ * and there may be none. */
+static int take_error(lua_State *lua)
 {
-    lua_pushcfunction(lua, on_error);
-    lua_insert(lua, -2);
-    if (lua_pcall(lua, 0, 0, -2) != LUA_OK) {
-        *message = lua_tostring(lua, -1);
-        return false;
+    struct script_result *r = lua_touserdata(lua, 1);
+    struct report *report = lua_touserdata(lua, 2);
+    lua_settop(lua, 3);
+    failure_convert(lua);
+    struct failure f = failure_get(lua);
+    if (f.expectation) {
+        report->started++;
+        report_failure(lua, report, 0, "(outside a test)");
+    } else {
+        error_set(&r->error, "%s%s: %s", sandbox_of(lua)->prefix, f.position, f.text);
     }
-    lua_pop(lua, 1);
-    return true;
+    return 0;
 }
 
-#define RESULTS_KEY "orrery.results"
-
-/* Keeps the prelude's table of results out of the scenario's reach. */
-static void keep_results(lua_State *lua)
+static void run_file(struct sandbox *s, struct script_result *r, struct report *report)
 {
-    lua_getglobal(lua, "orrery");
-    lua_getfield(lua, -1, "results");
-    lua_setfield(lua, LUA_REGISTRYINDEX, RESULTS_KEY);
-    lua_pop(lua, 1);
+    lua_State *lua = s->lua;
+    lua_pushcfunction(lua, handle_error);
+    lua_insert(lua, 1);
+    int status = lua_pcall(lua, 0, 0, 1);
+    r->limit = sandbox_is_exhausted(s) || status == LUA_ERRMEM;
+    if (status == LUA_OK) {
+        return;
+    }
+    lua_replace(lua, 1);
+    lua_settop(lua, 1);
+    lua_pushcfunction(lua, take_error);
+    lua_insert(lua, 1);
+    lua_pushlightuserdata(lua, r);
+    lua_insert(lua, 2);
+    lua_pushlightuserdata(lua, report);
+    lua_insert(lua, 3);
+    if (lua_pcall(lua, 3, 0, 0) != LUA_OK) {
+        error_set(&r->error, "%s%s: the scenario used up its memory", s->prefix, s->file);
+    }
 }
 
-/* A number of the results, without metamethods: nothing can go wrong here, whatever the scenario did to the table. */
-static unsigned result_field(lua_State *lua, const char *name)
+/* A test that began and never came to its end was left in a coroutine. */
+static void count_tests(struct script_result *r, const struct report *report)
 {
-    unsigned v = 0;
-    if (lua_getfield(lua, LUA_REGISTRYINDEX, RESULTS_KEY) == LUA_TTABLE) {
-        lua_pushstring(lua, name);
-        lua_rawget(lua, -2);
-        v = (unsigned)lua_tointeger(lua, -1);
-        lua_pop(lua, 1);
+    unsigned lost = report->started - report->passed - report->failed;
+    r->passed = report->passed;
+    r->failed = report->failed;
+    if (lost > 0 && !r->error.text[0]) {
+        printf("  FAIL  %u test%s never ended: left in a coroutine that nobody resumed\n", lost,
+               lost == 1 ? "" : "s");
+        r->failed += lost;
     }
-    lua_pop(lua, 1);
-    return v;
-}
-
-static bool run(struct sandbox *s, const struct script_options *o, struct script_result *r, struct error *e)
-{
-    const char *message = "";
-    struct script_defaults defaults = o->defaults;
-    open_orrery(s->lua, o);
-    machine_open(s->lua, &defaults, &r->machines);
-    if (!sandbox_load(s, "prelude", (const char *)prelude, sizeof prelude, e) || !call(s->lua, &message)) {
-        return error_set(e, "prelude: %s", message);
-    }
-    keep_results(s->lua);
-    if (!sandbox_load(s, o->path, o->text, o->size, e)) {
-        return false;
-    }
-    if (!call(s->lua, &message)) {
-        printf("ERROR %s\n", message ? message : "(no message)");
-        r->error = true;
-    }
-    r->passed = result_field(s->lua, "passed");
-    r->failed = result_field(s->lua, "failed");
-    return true;
 }
 
 bool script_run(const struct script_options *o, struct script_result *r, struct error *e)
 {
     struct sandbox s;
+    struct report report = {0};
+    char chunk[sizeof s.file + 1];
     *r = (struct script_result){0};
     if (!sandbox_init(&s, o->path, o->defaults.config.seed, e)) {
         return false;
     }
+    s.home = o->home;
+    s.text = o->text;
+    s.text_size = o->size;
     s.budget_instructions = o->instructions ? o->instructions : s.budget_instructions;
-    bool ok = run(&s, o, r, e);
+    open_orrery(s.lua, o);
+    open_prelude(&s, o, r, &report);
+    snprintf(chunk, sizeof chunk, "@%s", s.file);
+    bool ok = sandbox_load(&s, chunk, o->text, o->size, e);
+    if (ok) {
+        run_file(&s, r, &report);
+        count_tests(r, &report);
+    } else {
+        struct error why = *e;
+        error_set(e, "%s%s", s.prefix, why.text);
+    }
     sandbox_deinit(&s);
     return ok;
 }
@@ -143,4 +151,65 @@ void script_result_deinit(struct script_result *r)
 {
     machine_free_all(r->machines);
     r->machines = NULL;
+}
+
+/* ---- the verdict ---- */
+
+/* Of a machine by itself: what no scenario may pass over. */
+static enum exit_status status_of(const struct lua_machine *m, bool failed)
+{
+    if (m->last_stop == SIM_STOP_NOT_MODELLED) {
+        return EXIT_NOT_MODELLED;
+    }
+    bool crashed = m->crashed || m->last_stop == SIM_STOP_TRIPLE_FAULT || (failed && m->in_vain);
+    return crashed ? EXIT_GUEST_CRASH : EXIT_PASSED;
+}
+
+static bool is_failed(const struct script_result *r)
+{
+    return r->failed > 0 || r->error.text[0] != 0;
+}
+
+enum exit_status script_verdict(const struct script_result *r)
+{
+    enum exit_status worst = EXIT_PASSED;
+    for (const struct lua_machine *m = r->machines; m; m = m->next) {
+        enum exit_status status = status_of(m, is_failed(r));
+        worst = status > worst ? status : worst;
+    }
+    if (worst != EXIT_PASSED) {
+        return worst;
+    }
+    return r->limit ? EXIT_LIMIT : r->error.text[0] ? EXIT_USAGE : r->failed ? EXIT_EXPECTATION : EXIT_PASSED;
+}
+
+unsigned script_machine_count(const struct script_result *r)
+{
+    unsigned count = 0;
+    for (const struct lua_machine *m = r->machines; m; m = m->next) {
+        count++;
+    }
+    return count;
+}
+
+struct script_machine script_machine_get(const struct script_result *r, unsigned n)
+{
+    const struct lua_machine *m = r->machines;
+    for (unsigned i = script_machine_count(r) - 1; i > n; i--) {
+        m = m->next;
+    }
+    const char *text = sim_stop_text(m->sim);
+    bool panic = m->crashed && !text[0];
+    struct script_machine out = {
+        .sim = m->sim,
+        .symbols = m->symbols,
+        .status = status_of(m, is_failed(r)),
+        .cpu = panic ? m->crash_cpu : sim_stop_cpu(m->sim),
+    };
+    if (panic) {
+        machine_describe_panic(m, out.cause, sizeof out.cause);
+    } else {
+        snprintf(out.cause, sizeof out.cause, "%s", text[0] ? text : sim_stop_name(m->last_stop));
+    }
+    return out;
 }

@@ -33,14 +33,20 @@ for i = 1, 12 do objects[i] = {} end
 for i = 1, 12 do closures[i] = function() return i end end
 
 -- A table that became weak behind setmetatable's back: the moments at which its entries vanish.
-local function collected()
-    local meta, hash = {}, 0
+local function collected(mode)
+    local meta, hash, keys = {}, 0, {}
     local weak = setmetatable({}, meta)
-    meta.__mode = "v"
+    meta.__mode = mode
     for i = 1, 20000 do
-        weak[i % 50] = { i, tostring(i) }
-        local alive = 0
-        for k = 0, 49 do alive = alive + (weak[k] and 1 or 0) end
+        local key = mode == "v" and i % 50 or { i }
+        keys[i % 50] = key
+        weak[key] = { i, tostring(i), key }
+        local alive, key_at = 0, nil
+        for k = 0, 49 do alive = alive + (keys[k] and weak[keys[k]] and 1 or 0) end
+        keys[below(50)] = 0
+        if i % 1000 == 0 then
+            for _ = 1, 100 do key_at = { key_at } end
+        end
         hash = mix(hash, alive)
     end
     return hash
@@ -56,4 +62,4 @@ local function fits()
 end
 
 local filled = fits()
-print(holes(texts), holes(objects), holes(closures), holes(functions), collected(), filled)
+print(holes(texts), holes(objects), holes(closures), holes(functions), collected("v"), collected("k"), collected("kv"), filled)

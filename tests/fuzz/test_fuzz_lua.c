@@ -83,10 +83,10 @@ static const char *const tokens[] = {
     "[[x]] ",
     "orrery",
     "orrery.machine",
-    "orrery.new_machine",
+    "orrery.histogram",
     "orrery.args",
-    "orrery.results",
-    "orrery.where",
+    ":on_return",
+    ":fail_call",
     "orrery.ms",
     "orrery.note",
     "describe",
@@ -142,9 +142,10 @@ static const char *const tokens[] = {
 
 /* Every method once, on a machine that is there when the kernel is built. */
 static const char whole[] =
-    "local m, sym = orrery.new_machine { cpus = 2, memory = '32M', kernel = 'build/os/orrery.elf',\n"
+    "local m = orrery.machine { cpus = 2, memory = '32M', kernel = 'build/os/orrery.elf',\n"
     "    initrd = 'build/os/initrd.cpio', append = 'console=none', engine = 'fast', board = 'pc', seed = 3 "
     "}\n"
+    "local sym = m.sym\n"
     "describe('all', function()\n"
     "  it('runs', function()\n"
     "    expect(m:cpus(), 'cpus'):to_be(2)\n"
@@ -168,7 +169,7 @@ static const char whole[] =
     "    local p = sym.frame_manager\n"
     "    for _, name in pairs(p:members()) do pcall(function() return p[name] end) end\n"
     "    pcall(function() return sym('thread', 0x300000):members() end)\n"
-    "    local h = orrery.histogram and orrery.histogram() or {}\n"
+    "    local h = orrery.histogram('h')\n"
     "    orrery.note(string.format('%d %s', n, tostring(h)))\n"
     "  end)\n"
     "end)\n";

@@ -120,11 +120,6 @@ static uint64_t segment_base(const struct aim *a, ZydisRegister segment)
                                           : 0;
 }
 
-static bool is_canonical(uint64_t a)
-{
-    return (uint64_t)((int64_t)(a << 16) >> 16) == a;
-}
-
 static bool is_known(const struct aim *a, unsigned reg)
 {
     return reg == 16 || (a->fixed & ~a->written & 1u << reg) != 0;
@@ -241,9 +236,8 @@ static bool is_open_question(const struct aim *a, const struct place *p, const Z
                              uint64_t offset)
 {
     bool segment = op->mem.segment == ZYDIS_REGISTER_FS || op->mem.segment == ZYDIS_REGISTER_GS;
-    uint64_t base = segment_base(a, op->mem.segment);
-    if (segment && (a->rebased || (base != 0 && !is_canonical(offset)))) {
-        return true; /* the host refuses offsets that are not canonical, whatever the base makes of them */
+    if (segment && a->rebased) {
+        return true;
     }
     /* A large operand that wraps around or passes the segment's limit: found out when half of it is done. */
     uint64_t limit = p->bits == 16 ? UINT16_MAX : UINT32_MAX;

@@ -27,13 +27,11 @@ static const struct {
 } excluded[] = {
 #define EXCLUDED(row, reason) {row, reason},
 #define ALWAYS_FAULTS(row, form)
-#define ORDER(row)
 #define PARTIAL(row)
 #define AMD_ONLY(row, reason)
 #include "insn_excluded.def"
 #undef EXCLUDED
 #undef ALWAYS_FAULTS
-#undef ORDER
 #undef PARTIAL
 #undef AMD_ONLY
 };
@@ -44,30 +42,23 @@ static const struct {
 } faulting[] = {
 #define EXCLUDED(row, reason)
 #define ALWAYS_FAULTS(row, form) {row, FORM_##form},
-#define ORDER(row)
 #define PARTIAL(row)
 #define AMD_ONLY(row, reason)
 #include "insn_excluded.def"
 #undef EXCLUDED
 #undef ALWAYS_FAULTS
-#undef ORDER
 #undef PARTIAL
 #undef AMD_ONLY
 };
 
-static const struct {
-    const char *row;
-    enum insn_order order;
-} orders[] = {
+static const char *const partial[] = {
 #define EXCLUDED(row, reason)
 #define ALWAYS_FAULTS(row, form)
-#define ORDER(row)   {row, ORDER_OPEN},
-#define PARTIAL(row) {row, ORDER_PARTIAL},
+#define PARTIAL(row) row,
 #define AMD_ONLY(row, reason)
 #include "insn_excluded.def"
 #undef EXCLUDED
 #undef ALWAYS_FAULTS
-#undef ORDER
 #undef PARTIAL
 #undef AMD_ONLY
 };
@@ -77,13 +68,11 @@ static const struct {
 } amd_only[] = {
 #define EXCLUDED(row, reason)
 #define ALWAYS_FAULTS(row, form)
-#define ORDER(row)
 #define PARTIAL(row)
 #define AMD_ONLY(row, reason) {row, reason},
 #include "insn_excluded.def"
 #undef EXCLUDED
 #undef ALWAYS_FAULTS
-#undef ORDER
 #undef PARTIAL
 #undef AMD_ONLY
 };
@@ -98,14 +87,14 @@ const char *insn_amd_only(unsigned row)
     return NULL;
 }
 
-enum insn_order insn_order(unsigned row)
+bool insn_is_partial(unsigned row)
 {
-    for (unsigned i = 0; i < sizeof orders / sizeof orders[0]; i++) {
-        if (strcmp(insn_rows[row].name, orders[i].row) == 0) {
-            return orders[i].order;
+    for (unsigned i = 0; i < sizeof partial / sizeof partial[0]; i++) {
+        if (strcmp(insn_rows[row].name, partial[i]) == 0) {
+            return true;
         }
     }
-    return ORDER_NONE;
+    return false;
 }
 
 const char *insn_excluded(unsigned row)

@@ -46,9 +46,8 @@ const char *insn_excluded(unsigned row);
 const char *insn_amd_only(unsigned row);
 /* Is the row one that ends in a fault in user mode, whatever its operands? */
 bool insn_always_faults(unsigned row);
-/* Does the host's order of accesses show when the row faults; may it have done part of them? */
-enum insn_order { ORDER_NONE, ORDER_OPEN, ORDER_PARTIAL };
-enum insn_order insn_order(unsigned row);
+/* May the host have done some of the row's accesses when a later one faults? */
+bool insn_is_partial(unsigned row);
 /* The extension (ZydisISAExt) that a row belongs to; ZYDIS_ISA_EXT_INVALID: it has no form. */
 unsigned insn_extension(unsigned row);
 

@@ -171,11 +171,6 @@ static void store_state(struct vec_machine *m, const struct vec_state *expected)
 
 /* ---- running ---- */
 
-static uint64_t linear_rip(const struct cpu *c)
-{
-    return c->mode == MODE_LONG64 ? c->rip : (uint32_t)(c->seg[SEG_CS].base + c->rip);
-}
-
 static enum cpu_stop run_steps(struct cpu *c, unsigned steps)
 {
     enum cpu_stop stop = CPU_STOP_DEADLINE;
@@ -260,7 +255,8 @@ static bool ended(const struct vec *v, const struct cpu *c, enum cpu_stop stop, 
 static bool run_engine(struct vec_machine *m, const struct vec *v, enum engine engine)
 {
     struct cpu *c = &m->cpu;
-    uint64_t place = linear_rip(c), retired = c->retired; /* of the run before: the plain one, for blocks */
+    uint64_t place = cpu_linear_rip(c),
+             retired = c->retired; /* of the run before: the plain one, for blocks */
     bool active = c->activity == CPU_ACTIVE;
     load_state(m, &v->before, engine);
     enum cpu_stop stop =

@@ -214,6 +214,8 @@ void vec_mode_state(struct vec_state *s, enum vec_mode mode)
     s->field[VEC_PAT] = UINT64_C(0x0007040600070406);
     s->field[VEC_MICROCODE] = 0x0a601203;
     s->field[VEC_HWCR] = 0x1000010;
+    s->field[VEC_SMM_BASE] = 0x30000;
+    s->field[VEC_DE_CFG] = 2;
     s->field[VEC_CLOCK] = VEC_START_TIME;
     s->field[VEC_APIC_BASE] = 0xfee00900;
 }

@@ -41,7 +41,6 @@ static const struct {
     bool good;
 } nothing[] = {
     {"RSM", "outside system-management mode it is always #UD", true},
-    {"RDPMC", "the performance counters are not modelled: what is no fault is a stop", true},
     {"CPUID", "cannot fault", false},
     {"RDRAND", "cannot fault", false},
     {"RDSEED", "cannot fault", false},
@@ -56,20 +55,23 @@ struct msr {
 
 static struct msr msrs[] = {
 #define MSR_FIELD(number, name, feature, field, reset, writable, unbuilt, check) {number, #name, 0, 0, 0},
-#define MSR_LOW(number, name, feature, field)                                    {number, #name, 0, 0, 0},
+#define MSR_PART(number, name, feature, field, kept, unbuilt)                    {number, #name, 0, 0, 0},
 #define MSR_HOOK(number, name, feature, read, write)                             {number, #name, 0, 0, 0},
 #include "cpu/msr.def"
 #undef MSR_FIELD
-#undef MSR_LOW
+#undef MSR_PART
 #undef MSR_HOOK
 };
 
 #define MSR_COUNT (sizeof msrs / sizeof msrs[0])
 
 /* Registers that take no value but their own, or every value. */
-static const char *const msrs_read_only[] = {"PATCH_LEVEL", "MTRRCAP", "MCG_CAP"};
-static const char *const msrs_any_value[] = {"TSC",          "STAR",   "SYSENTER_ESP",
-                                             "SYSENTER_EIP", "SFMASK", "TSC_AUX"};
+static const char *const msrs_read_only[] = {"PATCH_LEVEL",         "MTRRCAP",           "MCG_CAP",
+                                             "LAST_BRANCH_FROM_IP", "LAST_BRANCH_TO_IP", "LAST_INT_FROM_IP",
+                                             "LAST_INT_TO_IP"};
+static const char *const msrs_any_value[] = {"TSC",       "STAR",     "SYSENTER_ESP", "SYSENTER_EIP",
+                                             "SFMASK",    "TSC_AUX",  "PERF_CTR0",    "PERF_CTR1",
+                                             "PERF_CTR2", "PERF_CTR3"};
 
 static unsigned general[VEC_MODE_COUNT];
 static unsigned vector_count;

@@ -602,6 +602,19 @@ syscall_entry32:
     CHECK "ECX is the return address", saved, $user_syscall32_return
     CHECK "SYSRETL makes 32-bit code", trap_rax, $UCODE32
     CHECK "SYSRETL loads SS", trap_rcx, $UDATA
+USER
+user_syscall_step:
+    syscall
+user_syscall_stepped:
+    nop
+END_USER
+    TRY
+    ENTER_USER UCODE64, user_syscall_step, 0x302
+    TRIED
+    EXPECT "single step of SYSCALL", 1, 0
+    CHECK "not in the kernel, where SFMASK clears TF, but right behind SYSRET", trap_rip, $user_syscall_stepped
+    CHECK "the kernel ran", saved2, $0x302
+    CHECK "TF is back", trap_rflags, $0x302
     TRY
     mov $0x8000000000000000, %rcx
     mov $2, %r11d

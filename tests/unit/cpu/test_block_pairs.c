@@ -1,5 +1,5 @@
 /*
- * Pairs of operations with one handler, loads that are compared at once, bytes AH to BH and one-operand instructions in
+ * Pairs of operations with one handler, values that are compared at once, bytes AH to BH and one-operand instructions in
  * memory: short random sequences of just these, over few registers so that they depend on each other in every way, end
  * as they do one by one. Now and then a load of a pair faults.
  */
@@ -9,7 +9,7 @@
 #include "base/rng.h"
 
 #define SEQUENCES 6000u
-#define LENGTH    10u
+#define LENGTH    12u
 #define BAD_AT    UINT64_C(0x50000000) /* beyond what is mapped */
 
 struct code {
@@ -108,37 +108,119 @@ static void put_rare(struct rng *r, struct code *c)
     }
 }
 
-/* mov reg, [rsi + n]; cmp reg, reg; jcc over an INC of R8; in 32 or 64 bits. */
-static void put_load_compare(struct rng *r, struct code *c)
+/* The optional prefix REX.W. */
+static void put_width(struct code *c, bool wide)
 {
-    unsigned reg = reg_of(r), other = reg_of(r);
-    bool wide = rng_below(r, 2) != 0, swap = rng_below(r, 2) != 0;
     if (wide) {
         put_byte(c, 0x48);
     }
-    if (rng_below(r, 2) != 0) {
-        put_byte(c, 0x8b);
-        put_byte(c, 0x46 | reg << 3);
-    } else {
-        put_byte(c, 0x8b);
-        put_byte(c, 0x44 | reg << 3);
-        put_byte(c, 0x6e); /* rsi + rbp * 2 */
+}
+
+/* opcode reg, [rsi + n] or [rsi + rbp * 2 + n]; rarely [rdi + n], which faults. */
+static void put_access(struct rng *r, struct code *c, bool wide, unsigned opcode, unsigned reg)
+{
+    bool bad = rng_below(r, 60) == 0, index = rng_below(r, 2) != 0;
+    put_width(c, wide);
+    put_byte(c, opcode);
+    put_byte(c, (bad ? 0x47 : index ? 0x44 : 0x46) | reg << 3);
+    if (index && !bad) {
+        put_byte(c, 0x6e);
     }
     put_byte(c, (unsigned)rng_below(r, 100));
-    if (wide) {
-        put_byte(c, 0x48);
+}
+
+/* What makes the value of reg: a load, maybe after an addition; an addition; LEA. */
+static void put_maker(struct rng *r, struct code *c, bool wide, unsigned reg)
+{
+    unsigned kind = (unsigned)rng_below(r, 7);
+    if (kind == 0) {
+        put(c, "\x48\x83\xc5\x01", 4); /* add rbp, 1 */
     }
-    put_byte(c, 0x39);
-    put_byte(c, 0xc0 | (swap ? other << 3 | reg : reg << 3 | other));
+    if (kind < 3) {
+        put_access(r, c, wide, 0x8b, reg);
+    } else if (kind == 3) {
+        put_width(c, wide);
+        put_byte(c, 0x83);
+        put_byte(c, (rng_below(r, 2) != 0 ? 0xc0 : 0xe8) | reg); /* add, sub */
+        put_byte(c, (unsigned)rng_below(r, 256));
+    } else if (kind == 4) {
+        put_width(c, wide);
+        put_byte(c, 0xff);
+        put_byte(c, (rng_below(r, 2) != 0 ? 0xc0 : 0xc8) | reg); /* inc, dec */
+    } else if (kind == 5) {
+        put_rr(r, c, "\x01", 1);
+    } else {
+        put_byte(c, 0x48);
+        put_byte(c, 0x8d);
+        put_byte(c, 0x40 | reg << 3 | reg_of(r));
+        put_byte(c, (unsigned)rng_below(r, 256));
+    }
+}
+
+/* A value that is compared at once: CMP with a register or an immediate, or TEST; jcc over an INC of R8. */
+static void put_compared(struct rng *r, struct code *c)
+{
+    unsigned reg = reg_of(r), other = reg_of(r), kind = (unsigned)rng_below(r, 4);
+    bool wide = rng_below(r, 2) != 0;
+    put_maker(r, c, wide, reg);
+    put_width(c, wide);
+    if (kind < 2) {
+        put_byte(c, 0x39);
+        put_byte(c, 0xc0 | (kind == 0 ? other << 3 | reg : reg << 3 | other));
+    } else if (kind == 2) {
+        put_byte(c, 0x83);
+        put_byte(c, 0xf8 | reg);
+        put_byte(c, (unsigned)rng_below(r, 256));
+    } else {
+        put_byte(c, 0x85);
+        put_byte(c, 0xc0 | reg << 3 | reg);
+    }
     put_byte(c, 0x70 | (unsigned)rng_below(r, 16));
     put(c, "\x03\x49\xff\xc0", 4);
+}
+
+/* What leaves the flags alone: moves of 32 and 64 bits, constants, LEA, loads, stores, PUSH and POP. */
+static void put_neighbour(struct rng *r, struct code *c)
+{
+    bool wide = rng_below(r, 2) != 0;
+    unsigned reg = reg_of(r);
+    switch (rng_below(r, 8)) {
+    case 0:
+        put_width(c, wide);
+        put_byte(c, 0x89);
+        put_byte(c, 0xc0 | reg << 3 | reg_of(r));
+        break;
+    case 1: /* mov reg, imm32 */
+        put_byte(c, 0x48);
+        put_byte(c, 0xc7);
+        put_byte(c, 0xc0 | reg);
+        put(c, "\x85\x83\x82\x81", 4);
+        break;
+    case 2:
+        put_byte(c, 0xb8 | reg);
+        put(c, "\x85\x83\x82\x81", 4);
+        break;
+    case 3:
+        put_byte(c, 0x31); /* xor reg, reg */
+        put_byte(c, 0xc0 | reg << 3 | reg_of(r));
+        break;
+    case 4:
+        put_byte(c, 0x50 | reg);
+        break;
+    case 5:
+        put_byte(c, 0x58 | reg);
+        break;
+    default:
+        put_access(r, c, wide, rng_below(r, 2) != 0 ? 0x8b : 0x89, reg);
+        break;
+    }
 }
 
 static void make_sequence(struct rng *r, struct code *c)
 {
     c->size = 0;
     for (unsigned i = 0; i < LENGTH; i++) {
-        switch (rng_below(r, 8)) {
+        switch (rng_below(r, 11)) {
         case 0:
         case 1:
         case 2:
@@ -154,8 +236,11 @@ static void make_sequence(struct rng *r, struct code *c)
         case 6:
             put_rare(r, c);
             break;
+        case 7:
+            put_compared(r, c);
+            break;
         default:
-            put_load_compare(r, c);
+            put_neighbour(r, c);
             break;
         }
     }

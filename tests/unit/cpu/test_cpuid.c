@@ -89,7 +89,9 @@ static void leaf_1_follows_the_state_of_the_cpu(void **state)
     s->cpu.cr4 |= CR4_OSXSAVE;
     assert_int_equal(cpuid_query(&s->cpu, 1, 0).ecx >> 27 & 1, 1);
     assert_int_equal(cpuid_query(&s->cpu, 1, 0).edx >> 9 & 1, 1);
+    assert_int_equal(cpuid_query(&s->cpu, 0x80000001, 0).edx >> 9 & 1, 1);
     assert_int_equal(msr_write(&s->cpu, MSR_APIC_BASE, LAPIC_BASE | APIC_BASE_BSP), FLOW_NEXT);
+    assert_int_equal(cpuid_query(&s->cpu, 0x80000001, 0).edx >> 9 & 1, 0);
     assert_int_equal(cpuid_query(&s->cpu, 1, 0).edx >> 9 & 1, 0);
     assert_int_equal(cpuid_query(&s->cpu, 1, 0).eax, 0x00a60f12);
 }

@@ -56,6 +56,40 @@ static void unknown_registers_fault(void **state)
     assert_int_equal(msr_read(&s->cpu, 0x3b, &value), FLOW_FAULT);  /* TSC_ADJUST without its CPUID bit */
 }
 
+/* No banks are reported, nor MCG_CTL, nor what the registers named belong to. */
+static void registers_that_cpuid_or_mcg_cap_deny_fault(void **state)
+{
+    static const uint32_t denied[] = {
+        0xe7,       0xe8,                   /* MPERF, APERF */
+        0x17b,      0x400,      0x401,      /* MCG_CTL, MC0_CTL, MC0_STATUS */
+        0xc0000104, 0xc0000408,             /* TSC ratio, MC4_MISC1 */
+        0xc0010044, 0xc0010061, 0xc0010064, /* MC0_CTL_MASK, P-states */
+        0xc0010074,                         /* watchdog */
+        0xc0010114, 0xc0010116, 0xc0010117, /* SVM: VM_CR, SMM_CTL, VM_HSAVE_PA */
+        0xc0010140, 0xc0010141,             /* OSVW */
+        0xc0010200, 0xc0010201, 0xc0010230, /* further counters */
+        0xc0011019, 0xc0011030,             /* data breakpoint masks, IBS */
+    };
+    struct sys *s = *state;
+    uint64_t value;
+    assert_int_equal(read_back(s, 0x179), 0);
+    for (unsigned i = 0; i < sizeof denied / sizeof denied[0]; i++) {
+        assert_int_equal(msr_read(&s->cpu, denied[i], &value), FLOW_FAULT);
+        assert_write(s, denied[i], 0, FLOW_FAULT);
+    }
+}
+
+static void reserved_bits_of_counters_are_dropped(void **state)
+{
+    struct sys *s = *state;
+    for (uint32_t i = 0; i < PERF_COUNTERS; i++) {
+        assert_write(s, 0xc0010000 + i, ~BIT(22), FLOW_NEXT);
+        assert_int_equal(read_back(s, 0xc0010000 + i), 0x30fff97ffff);
+        assert_write(s, 0xc0010004 + i, UINT64_MAX - i, FLOW_NEXT);
+        assert_int_equal(read_back(s, 0xc0010004 + i), 0xffffffffffff - i);
+    }
+}
+
 static void reserved_bits_types_and_addresses_are_checked(void **state)
 {
     static const struct {
@@ -87,6 +121,16 @@ static void reserved_bits_types_and_addresses_are_checked(void **state)
         {0xc0010015, 0x1000010, FLOW_NEXT},
         {0xc0010015, 0x1000410, FLOW_STOP},
         {0xc0010010, 0x40000, FLOW_STOP},
+        {0xc0010000, 0x4300c0, FLOW_STOP}, /* EN */
+        {0xc001001f, 1, FLOW_STOP},
+        {0xc0010022, 0x100, FLOW_STOP},
+        {0xc0010055, BIT(28), FLOW_STOP},
+        {0xc0010113, 0xff800001, FLOW_STOP}, /* AValid */
+        {0xc0010113, 0xff800002, FLOW_STOP}, /* TValid */
+        {0xc0011029, BIT(9), FLOW_STOP},
+        {0xc0010017, 0xfffffff00800, FLOW_FAULT},
+        {0xc0010017, 0x3ffffff00800, FLOW_NEXT},
+        {0xc001001a, 0x3fffff800000, FLOW_NEXT},
     };
     struct sys *s = *state;
     for (unsigned i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -169,6 +213,8 @@ int main(void)
         SYS_TEST(rows_ascend_and_none_belongs_to_the_apic),
         SYS_TEST(every_register_reads_after_reset),
         SYS_TEST(unknown_registers_fault),
+        SYS_TEST(registers_that_cpuid_or_mcg_cap_deny_fault),
+        SYS_TEST(reserved_bits_of_counters_are_dropped),
         SYS_TEST(reserved_bits_types_and_addresses_are_checked),
         SYS_TEST(efer_keeps_lma_and_guards_lme),
         SYS_TEST(tsc_counts_from_what_was_written),

@@ -23,6 +23,10 @@ static const struct msr_case {
     {0x179, 0, false, 0, true, 0},                                  /* MCG_CAP */
     {0x17a, 0, true, 7, true, 8},                                   /* MCG_STATUS */
     {0x1d9, 0, true, 0, true, 0x40},                                /* DEBUGCTL */
+    {0x1db, 0, false, 0, true, 0},                                  /* LAST_BRANCH_FROM_IP */
+    {0x1dc, 0, false, 0, true, 1},                                  /* LAST_BRANCH_TO_IP */
+    {0x1dd, 0, false, 0, true, 0},                                  /* LAST_INT_FROM_IP */
+    {0x1de, 0, false, 0, true, 1},                                  /* LAST_INT_TO_IP */
     {0x200, 0, true, 0xf0000006, true, BIT(46)},                    /* MTRR_PHYS_BASE0 */
     {0x201, 0, true, 0xfff00800, true, 0x400},                      /* MTRR_PHYS_MASK0 */
     {0x202, 0, true, 0xf0001006, true, BIT(46)},                    /* MTRR_PHYS_BASE1 */
@@ -61,8 +65,29 @@ static const struct msr_case {
     {0xc0000101, 0, true, HIGH + 6, true, BIT(63)},                 /* GS_BASE */
     {0xc0000102, 0, true, HIGH + 7, true, BIT(63)},                 /* KERNEL_GS_BASE */
     {0xc0000103, 0, true, 0xfffffff2, false, 0},                    /* TSC_AUX */
+    {0xc0010000, 0, true, 0x30000130000, false, 0},                 /* PERF_EVT_SEL0 */
+    {0xc0010001, 0, true, 0x30000130011, false, 0},                 /* PERF_EVT_SEL1 */
+    {0xc0010002, 0, true, 0x30000130022, false, 0},                 /* PERF_EVT_SEL2 */
+    {0xc0010003, 0, true, 0x30000130033, false, 0},                 /* PERF_EVT_SEL3 */
+    {0xc0010004, 0, true, 0xfffffffffff0, false, 0},                /* PERF_CTR0 */
+    {0xc0010005, 0, true, 0xfffffffffff1, false, 0},                /* PERF_CTR1 */
+    {0xc0010006, 0, true, 0xfffffffffff2, false, 0},                /* PERF_CTR2 */
+    {0xc0010007, 0, true, 0xfffffffffff3, false, 0},                /* PERF_CTR3 */
     {0xc0010010, 0, true, 0, true, 1},                              /* SYSCFG */
     {0xc0010015, 0x1000010, true, 0x3040010, true, BIT(28)},        /* HWCR */
+    {0xc0010016, 0, true, 0xa0000018, true, 4},                     /* IORR_BASE0 */
+    {0xc0010017, 0, true, 0xffff0800, true, 0x400},                 /* IORR_MASK0 */
+    {0xc0010018, 0, true, 0xb0000010, true, BIT(46)},               /* IORR_BASE1 */
+    {0xc0010019, 0, true, 0xfffe0800, true, BIT(46)},               /* IORR_MASK1 */
+    {0xc001001a, 0, true, 0xc0000000, true, BIT(22)},               /* TOP_MEM */
+    {0xc001001d, 0, true, 0x180800000, true, BIT(46)},              /* TOP_MEM2 */
+    {0xc001001f, 0, true, BIT(46), false, 0},                       /* NB_CFG */
+    {0xc0010022, 0, true, 0, true, BIT(10)},                        /* MC_EXCEP_REDIR */
+    {0xc0010055, 0, true, 0, false, 0},                             /* INT_PENDING */
+    {0xc0010111, 0x30000, true, 0x7ff80000, true, BIT(32)},         /* SMM_BASE */
+    {0xc0010112, 0, true, 0x7fe20000, true, BIT(16)},               /* SMM_ADDR */
+    {0xc0010113, 0, true, 0xff80773c, true, 0x40},                  /* SMM_MASK */
+    {0xc0011029, 2, true, 0, false, 0},                             /* DE_CFG */
 };
 
 #define CASE_COUNT (sizeof cases / sizeof cases[0])

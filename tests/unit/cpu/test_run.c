@@ -258,6 +258,49 @@ static void trap_flag_traps_between_repeated_iterations(void **state)
     assert_int_equal(s->cpu.retired, 1); /* the handler's HLT: the STOS is not complete */
 }
 
+static void a_single_step_of_hlt_wakes_it(void **state)
+{
+    struct sys *s = *state;
+    uint64_t rsp = s->cpu.gpr[RSP];
+    PROGRAM(s, "\xf4\x90\xf4");
+    cpu_set_rflags(&s->cpu, RFLAGS_TF);
+    assert_int_equal(core_run(s, 1000), CPU_STOP_BREAK);
+    assert_int_equal(s->cpu.rip, PROGRAM_AT + 1);
+    assert_true(cpu_wake(&s->cpu, cpu_now(&s->cpu)));
+    assert_one_frame(s, rsp, VECTOR_DB, PROGRAM_AT + 1);
+}
+
+static void an_interrupt_that_ends_mwait_disarms_the_monitor(void **state)
+{
+    struct sys *s = *state;
+    cpu_set_rflags(&s->cpu, RFLAGS_IF);
+    PROGRAM(s, "\x0f\x01\xc8\x0f\x01\xc9\xf4"); /* monitor; mwait; hlt */
+    s->cpu.gpr[RAX] = DATA_AT;
+    s->cpu.gpr[RCX] = s->cpu.gpr[RDX] = 0;
+    assert_int_equal(core_run(s, 1000), CPU_STOP_BREAK);
+    assert_int_equal(s->cpu.activity, CPU_MWAIT);
+    assert_true(s->cpu.monitor_armed);
+    raise_vector(s, 0x40);
+    assert_true(cpu_wake(&s->cpu, cpu_now(&s->cpu)));
+    assert_false(s->cpu.monitor_armed);
+}
+
+static void what_an_instruction_read_before_it_faulted_is_no_trap(void **state)
+{
+    struct sys *s = *state;
+    uint64_t rsp = s->cpu.gpr[RSP];
+    PROGRAM(s, "\xa5\xf4"); /* movsd */
+    s->cpu.gpr[RSI] = DATA_AT;
+    s->cpu.gpr[RDI] = UINT64_C(0x800000000000);
+    s->cpu.dr[0] = DATA_AT;
+    s->cpu.dr7 = 0x30402;
+    assert_int_equal(core_run(s, 1000), CPU_STOP_BREAK);
+    assert_int_equal(s->cpu.rip, HANDLER_AT + 16 * VECTOR_GP + 1);
+    assert_int_equal(s->cpu.gpr[RSP], align_down(rsp, 16) - 48);
+    assert_int_equal(s->cpu.dr6, DR6_ONES);
+    assert_int_equal(s->cpu.pending_db, 0);
+}
+
 static void instruction_breakpoint_faults_before_and_rf_passes_it(void **state)
 {
     struct sys *s = *state;
@@ -510,6 +553,9 @@ int main(void)
         CORE_TEST(a_load_of_ss_under_the_trap_flag_leaves_no_trap_for_int3),
         CORE_TEST(software_interrupts_push_rf_clear),
         CORE_TEST(trap_flag_traps_between_repeated_iterations),
+        CORE_TEST(a_single_step_of_hlt_wakes_it),
+        CORE_TEST(an_interrupt_that_ends_mwait_disarms_the_monitor),
+        CORE_TEST(what_an_instruction_read_before_it_faulted_is_no_trap),
         CORE_TEST(instruction_breakpoint_faults_before_and_rf_passes_it),
         CORE_TEST(probe_stops_before_the_instruction_and_the_next_run_passes_it),
         CORE_TEST(probe_in_a_loop_hits_every_time_round),

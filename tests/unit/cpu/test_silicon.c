@@ -279,6 +279,31 @@ static void far_return_reads_the_selectors_first(void **state)
     assert_int_equal(s->cpu.fault.vector, VECTOR_PF);
 }
 
+static void iret_reads_flags_cs_and_rip_then_ss_and_rsp(void **state)
+{
+    struct sys *s = *state;
+    s->cpu.gpr[RSP] = MAPPED_END - 8;
+    assert_page_fault(s, EXECUTE(s, "\x48\xcf"), MAPPED_END + 8); /* flags, not CS */
+    s->cpu.gpr[RSP] = MAPPED_END - 16;
+    assert_page_fault(s, EXECUTE(s, "\x48\xcf"), MAPPED_END);
+    s->cpu.gpr[RSP] = MAPPED_END - 24;
+    assert_page_fault(s, EXECUTE(s, "\x48\xcf"), MAPPED_END + 8); /* SS, not RSP, before CS is checked */
+    s->cpu.gpr[RSP] = MAPPED_END - 12;
+    assert_page_fault(s, EXECUTE(s, "\xcf"), MAPPED_END + 4);
+}
+
+static void iret_checks_the_target_before_the_stack_segment(void **state)
+{
+    struct sys *s = *state;
+    s->cpu.gpr[RSP] = STACK_AT;
+    poke(s, STACK_AT, UINT64_C(0x800000000000), 8);
+    poke(s, STACK_AT + 8, SEL_CODE64, 8);
+    poke(s, STACK_AT + 32, SEL_CODE64, 8);
+    assert_fault(s, EXECUTE(s, "\x48\xcf"), VECTOR_GP, 0);
+    poke(s, STACK_AT, CODE_AT, 8);
+    assert_fault(s, EXECUTE(s, "\x48\xcf"), VECTOR_GP, SEL_CODE64);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -302,6 +327,8 @@ int main(void)
         CORE_TEST(alignment_check_reaches_areas_and_the_probe_of_enter),
         CORE_TEST(call_checks_the_stack_before_its_target),
         CORE_TEST(far_return_reads_the_selectors_first),
+        CORE_TEST(iret_reads_flags_cs_and_rip_then_ss_and_rsp),
+        CORE_TEST(iret_checks_the_target_before_the_stack_segment),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -282,7 +282,7 @@ static const char *message_of(const char *text, uint64_t *used)
     struct error e;
     assert_true(sandbox_init(&s, "x.lua", 1, &e));
     s.budget_instructions = 10000000;
-    if (!sandbox_load(&s, "test", text, strlen(text), &e)) {
+    if (!sandbox_load(&s, "@test", text, strlen(text), &e)) {
         fail_msg("%s", e.text);
     }
     int status = lua_pcall(s.lua, 0, 0, 0);
@@ -301,8 +301,7 @@ static void work_inside_one_call_uses_up_the_budget(void **state)
         "string.gsub(('a'):rep(60), ('(a*)'):rep(30) .. 'b', '')",
         "for i = 1, 1000 do string.find(('('):rep(50000), '%b()') end",
         "for i = 1, 1000 do string.find(('a'):rep(50000), '[' .. ('b'):rep(50000) .. ']') end",
-        "local s, p = ('a'):rep(1 << 20), ('a'):rep(1 << 19) .. 'b' for i = 1, 1000 do s:find(p, 1, true) "
-        "end",
+        "local s, p = ('a'):rep(1 << 20), ('a'):rep(1 << 19) .. 'b' while true do s:find(p, 1, true) end",
         "while true do string.rep('', 1 << 20, 'x') end",
         "for i = 1, 5000 do local s = string.rep('x', 1000000) end",
         "local s = ('x'):rep(1 << 20) for i = 1, 5000 do local t = s .. i end",

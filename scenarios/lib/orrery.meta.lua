@@ -1,0 +1,428 @@
+---@meta
+-- Made by scripts/make-docs from scenarios/lib/prelude.lua and sim/script/*.def: for editors (LuaLS), never run.
+
+---@class MachineOptions
+---@field kernel string a file, or the name of an adapter in scenarios/kernels/
+---@field initrd? string a file; the adapter's by default
+---@field append? string the kernel's command line; the adapter's by default
+---@field cpus? integer vCPUs, 1 to 64
+---@field memory? integer|string RAM, 16M to 64G; suffixes K, M, G
+---@field memory_limit? integer|string of usable RAM the firmware reports no more
+---@field numa? integer NUMA nodes, 1 to 8
+---@field board? "pc"|"microvm" the devices around the vCPUs
+---@field engine? "fast"|"timed" fast: a cycle an instruction
+---@field memory_model? "sc"|"tso" default: sc on fast, tso on timed
+---@field store_capacity? integer entries of tso's store buffer, 1 to 64
+---@field cpu? string orrery or tcg72, and features: orrery,-pcid
+---@field seed? integer seed of everything random; default: 1
+---@field rtc? integer clock at start, since 1970; default: 2026-01-01
+---@field serial_timing? "instant"|"real" real: a character takes its time
+---@field blocks? "whole"|"single" single: one instruction each; same results
+
+---Counters of a machine, all vCPUs together, and the histograms of m:counter.
+---@class Counters
+---@field [string] Histogram
+---@field cycles integer the clock
+---@field instructions integer instructions retired
+---@field events integer device and timer events fired
+---@field apic_messages integer deliveries between APICs
+---@field memory_touched_bytes integer guest RAM in pages that were ever written
+---@field exceptions integer faults, traps and INT n delivered
+---@field interrupts integer external interrupts and NMIs taken
+---@field ipis integer commands sent through the local APIC's ICR
+---@field syscalls integer SYSCALL and SYSENTER executed
+---@field page_walks integer TLB misses and refusals that walked the page tables
+---@field tlb_invalidations integer TLB entries dropped: kind 0 to 3 INVPCID type, 4 INVLPG, 5 CR3, 6 other control registers
+---@field port_reads integer IN and INS
+---@field port_writes integer OUT and OUTS
+---@field mmio_reads integer loads from device memory
+---@field mmio_writes integer stores to device memory
+---@field msr_writes integer WRMSR that succeeded
+---@field halts integer HLT and MWAIT that began to wait
+
+---The kernel's variables and enumerators by name; called with a type's name and an address, a place of that type.
+---@class Symbols
+---@field [string] any
+---@overload fun(type: string, address: integer): Place
+
+---A struct, array or pointer in guest memory: members by name, elements from 0; integers come as integers.
+---@class Place
+---@field [string] any
+---@field [integer] any
+local Place = {}
+
+---where it is
+---@return integer
+function Place:address() end
+
+---the address that a pointer holds; 0 is the null pointer
+---@return integer
+function Place:value() end
+
+---what a pointer points at: an integer or a place; nil for the null pointer
+---@return any
+function Place:deref() end
+
+---the text of a char array or of what a char pointer points at, up to its zero byte, at most 4096 bytes
+---@return string
+function Place:string() end
+
+---the names of a struct's members, in order
+---@return string[]
+function Place:members() end
+
+---@class orrery
+orrery = {}
+
+---What the command line gave: KEY of every --set KEY=VALUE, cpus when --cpus was given, and seed.
+---@type table<string, string|number>
+orrery.args = {}
+
+---Samples of whole numbers, all of them kept: what m:counter gives.
+---@class Histogram
+local Histogram = {}
+
+---A machine: made by orrery.machine.
+---@class Machine
+---@field sym Symbols the kernel's variables and enumerators
+---@field counters Counters counters of the machine, and your own
+---@field kernel table what the kernel's adapter offers; only with one
+local Machine = {}
+
+---A program that the driver started: made by m:command.
+---@class Command
+---@field status integer|nil its exit status, when it has ended
+---@field cycles integer|nil from its start to the answer that it ended
+---@field pid integer
+---@field line string
+local Command = {}
+
+---What expect gives: a value, and what it is expected to be. What is not so fails the test.
+---@class Expectation
+local Expectation = {}
+
+---Seconds in cycles of the 3 GHz clock.
+---@param n number
+---@return integer cycles
+function orrery.seconds(n) end
+
+---Milliseconds in cycles.
+---@param n number
+---@return integer cycles
+function orrery.ms(n) end
+
+---Microseconds in cycles.
+---@param n number
+---@return integer cycles
+function orrery.us(n) end
+
+---Nanoseconds in cycles.
+---@param n number
+---@return integer cycles
+function orrery.ns(n) end
+
+---A length of time for people: "71.4 us".
+---@param cycles integer
+---@return string
+function orrery.duration(cycles) end
+
+---A whole number for people: "1,238,004".
+---@param n integer
+---@return string
+function orrery.grouped(n) end
+
+---A histogram of your own that belongs to no machine.
+---@param name string what :row calls it
+---@return Histogram
+function orrery.histogram(name) end
+
+---Takes a sample.
+---@param value integer
+function Histogram:add(value) end
+
+---Number of samples.
+---@return integer
+function Histogram:count() end
+
+---The smallest sample that at least p percent of all samples do not exceed (nearest rank); nil without samples.
+---@param p number 0 to 100
+---@return integer|nil
+---@return string? reason
+function Histogram:percentile(p) end
+
+---The smallest sample.
+---@return integer|nil
+function Histogram:min() end
+
+---The median.
+---@return integer|nil
+function Histogram:p50() end
+
+---The 99th percentile.
+---@return integer|nil
+function Histogram:p99() end
+
+---The largest sample.
+---@return integer|nil
+function Histogram:max() end
+
+---A line for a report: name, number, min, p50, p99, max.
+---@return string
+function Histogram:row() end
+
+---Makes a machine and loads a kernel into it. kernel is a file, or the name of an adapter in scenarios/kernels/.
+---@param options MachineOptions
+---@return Machine
+function orrery.machine(options) end
+
+---A histogram of this machine by its name, made at the first use; also m.counters[name].
+---@param name string
+---@return Histogram
+function Machine:counter(name) end
+
+---Runs for so many cycles; returns why it stopped, "cycle limit" when nothing else did.
+---@param cycles integer
+---@return string
+function Machine:run(cycles) end
+
+---Boots until the console has printed a text; the default is what the adapter's kernel prints when it is ready. A boot that does
+---not come so far fails the test. Without within it is given up after 60 simulated seconds.
+---@param options? { until_text?: string, within?: integer }
+---@return Machine self
+function Machine:boot(options) end
+
+---Waits for a text on a serial port (0, the console, unless port says another), or until a function returns true, which is
+---asked every so many cycles (10 us unless every says otherwise). What does not come fails the test; given up after within
+---cycles, 60 simulated seconds by default.
+---@param options { text?: string, port?: integer, when?: (fun(): boolean), every?: integer, within?: integer }
+---@return Machine self
+function Machine:wait_for(options) end
+
+---Calls a function before every execution of a symbol's first instruction.
+---@param symbol string
+---@param fn fun(cpu: integer, cycle: integer)
+---@return integer id for m:unprobe
+function Machine:on_entry(symbol, fn) end
+
+---Calls a function when a call of a symbol returns; it may set rax. m:unprobe of the id ends it for calls to come.
+---@param symbol string
+---@param fn fun(cpu: integer, cycle: integer, rax: integer)
+---@return integer id for m:unprobe
+function Machine:on_return(symbol, fn) end
+
+---Makes the next call of a symbol return a value without running it; with always every one, with when only those for which the
+---function returns true.
+---@param symbol string
+---@param value integer
+---@param options? { always?: boolean, when?: (fun(cpu: integer): boolean) }
+---@return integer id for m:unprobe
+function Machine:fail_call(symbol, value, options) end
+
+---Sends the driver a line (docs/driver-protocol.md) and returns its answer: one line, or with until_line all up to the line that
+---is this text. Given up after within cycles, 10 simulated seconds by default: the test fails.
+---@param line string
+---@param options? { until_line?: string, within?: integer }
+---@return string
+function Machine:ask(line, options) end
+
+---Starts a program through the driver: m:command("forkstorm --processes 1000"):wait(). One that cannot be started fails the
+---test.
+---@param line string
+---@return Command
+function Machine:command(line) end
+
+---Waits until the program has ended; then command.status and command.cycles are known. One that does not end within the
+---cycles, 60 simulated seconds by default, fails the test.
+---@param options? { within?: integer }
+---@return Command self
+function Command:wait(options) end
+
+---Begins an expectation. Without a label a failure is told with the expression in the brackets.
+---@param value any
+---@param label? string
+---@return Expectation
+function expect(value, label) end
+
+---Equal, as == has it: two tables are equal only if they are one.
+---@param other any
+function Expectation:to_be(other) end
+
+---Not equal.
+---@param other any
+function Expectation:not_to_be(other) end
+
+---Less than a limit of the same type.
+---@param limit number|string
+function Expectation:to_be_below(limit) end
+
+---More than a limit of the same type.
+---@param limit number|string
+function Expectation:to_be_above(limit) end
+
+---The limit or more.
+---@param limit number|string
+function Expectation:to_be_at_least(limit) end
+
+---The limit or less.
+---@param limit number|string
+function Expectation:to_be_at_most(limit) end
+
+---A text that has another in it.
+---@param text string
+function Expectation:to_contain(text) end
+
+---A text that matches a Lua pattern somewhere.
+---@param pattern string
+function Expectation:to_match(pattern) end
+
+---A function that errs when it is called, with a message that has the text in it.
+---@param text? string
+function Expectation:to_err(text) end
+
+---A group of tests.
+---@param name string
+---@param body fun()
+function describe(name, body) end
+
+---A line of the report under the test that is running.
+---@param text string
+function orrery.note(text) end
+
+---A test: it fails when an expectation in it fails or when it errs.
+---@param name string
+---@param body fun()
+function it(name, body) end
+
+---runs until a cycle or a stop; returns why it stopped
+---@param cycle integer
+---@return string
+function Machine:run_until(cycle) end
+
+---runs until a serial port has printed text since the last match; nil and the reason otherwise; 0 is the console, 1 the driver, 2 the debug console
+---@param port integer
+---@param text string
+---@param until_cycle integer
+---@return boolean|nil
+---@return string?
+function Machine:wait_text(port, text, until_cycle) end
+
+---sends bytes to a serial port (an effect)
+---@param port integer
+---@param text string
+function Machine:send(port, text) end
+
+---everything a serial port has printed, after its first from bytes
+---@param port integer
+---@param from? integer
+---@return string
+function Machine:console(port, from) end
+
+---the clock
+---@return integer
+function Machine:cycles() end
+
+---instructions retired, all vCPUs together
+---@return integer
+function Machine:instructions() end
+
+---digest of the whole machine state, 32 hexadecimal digits
+---@return string
+function Machine:state_hash() end
+
+---digest of the architectural state alone
+---@return string
+function Machine:arch_hash() end
+
+---a counter of the machine (orrery info lists them), of one vCPU or of all together
+---@param counter string
+---@param cpu? integer
+---@return integer
+function Machine:count(counter, cpu) end
+
+---number of vCPUs
+---@return integer
+function Machine:cpus() end
+
+---reads a register: rax .. r15, rip, rflags, cr0, cr2, cr3, cr4, efer, fs_base, gs_base, cpl, clock, retired
+---@param cpu integer
+---@param name string
+---@return integer
+function Machine:register(cpu, name) end
+
+---writes a general register, rip or rflags (an effect)
+---@param cpu integer
+---@param name string
+---@param value integer
+function Machine:set_register(cpu, name, value) end
+
+---bytes at a linear address, without side effects
+---@param address integer
+---@param size integer
+---@param cpu? integer
+---@return string|nil
+---@return string?
+function Machine:read(address, size, cpu) end
+
+---writes RAM (an effect)
+---@param address integer
+---@param bytes string
+function Machine:write_physical(address, bytes) end
+
+---address and size of a kernel symbol
+---@param name string
+---@return integer|nil
+---@return integer|string
+function Machine:symbol(name) end
+
+---symbol, file and line of a code address
+---@param address integer
+---@return string
+function Machine:describe(address) end
+
+---calls fn before the instruction at a linear address executes; returns an id
+---@param address integer
+---@param fn fun(cpu: integer, cycle: integer)
+---@return integer
+function Machine:probe(address, fn) end
+
+---removes a probe
+---@param id integer
+function Machine:unprobe(id) end
+
+---from a probe: makes the run return
+function Machine:stop() end
+
+---the vCPU's clock jumps by cycles before its step-th instruction (an effect)
+---@param cpu integer
+---@param step integer
+---@param cycles integer
+function Machine:stall(cpu, step, cycles) end
+
+---an interrupt edge; vector 256 is an NMI (an effect)
+---@param cpu integer
+---@param vector integer
+function Machine:interrupt(cpu, vector) end
+
+---an interrupt before every instruction of a range; first > last ends it (an effect)
+---@param cpu integer
+---@param first integer
+---@param last integer
+---@param vector integer
+function Machine:interrupt_range(cpu, first, last, vector) end
+
+---the n-th message between APICs from now is late; 0 is the next (an effect)
+---@param n integer
+---@param cycles integer
+function Machine:delay_ipi(n, cycles) end
+
+---the n-th message between APICs from now is lost; 0 is the next (an effect)
+---@param n integer
+function Machine:lose_ipi(n) end
+
+---number of effects in the log
+---@return integer
+function Machine:effects() end
+
+---from a probe on the kernel's panic: the run ends with status 3 and a back-trace of this vCPU
+---@param cpu integer
+function Machine:guest_crashed(cpu) end

@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# The reference page and the stubs of editors: made from the prelude and the tables, complete, up to date, and Lua.
+source "$(dirname "$0")/lib.sh"
+
+expect_status "pages and stubs are up to date" 0 scripts/make-docs --check
+expect_status "the stubs are Lua" 0 "$orrery" run scenarios/lib/orrery.meta.lua
+
+# breaks NAME FILE WHAT SED: with the change, scripts/make-docs --check ends with 1 and says WHAT
+breaks() {
+    rm -rf "$work/tree"
+    mkdir -p "$work/tree/sim" "$work/tree/scenarios"
+    cp -r scripts docs "$work/tree/"
+    cp -r sim/script sim/machine sim/core sim/cpu "$work/tree/sim/"
+    cp -r scenarios/lib "$work/tree/scenarios/"
+    sed -i "$4" "$work/tree/$2"
+    expect_status "$1" 1 "$work/tree/scripts/make-docs" --check
+    grep -q "$3" "$work/out" && ok "and it says so" || fail "and it says so" "$(cat "$work/out")"
+}
+
+breaks "a function of the prelude needs a description" scenarios/lib/prelude.lua 'Machine:boot has no description' \
+    '/^---Boots until/d; /^---not come so far/d'
+breaks "its parameters need theirs" scenarios/lib/prelude.lua 'orrery.ms: its parameters' '/^function orrery.ms/s/(n)/(n, more)/'
+breaks "its options need theirs" scenarios/lib/prelude.lua "option 'within' is taken but not annotated" \
+    's/until_text?: string, within?: integer/until_text?: string/'
+breaks "a class needs a description" scenarios/lib/prelude.lua 'Histogram has no description' '/^---Samples of whole/d'
+breaks "a row of the tables needs a description" sim/script/binding.def 'cycles has no description' 's/"the clock"/""/'
+breaks "a row has to be one" sim/script/place.def 'a row that is not PLACE' 's/"where it is")/where)/'
+breaks "a page that is not made anew is found" docs/lua-machine.md 'docs/lua-machine.md: not up to date' '$d'
+breaks "stubs that are not made anew are found" scenarios/lib/orrery.meta.lua 'orrery.meta.lua: not up to date' '$d'
+finish
