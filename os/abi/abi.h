@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 enum syscall_number {
-#define SYSCALL(number, id, name, capability, rights, arguments, returns, text) SYS_##id = (number),
+#define SYSCALL(number, id, name, capability, rights, result, arguments, returns, text) SYS_##id = (number),
 #include "abi/syscalls.def"
 #undef SYSCALL
     SYS_COUNT

@@ -19,27 +19,19 @@ static inline int64_t syscall3(uint64_t number, uint64_t a, uint64_t b, uint64_t
     return result;
 }
 
-_Noreturn void sys_exit(int status);
-int64_t sys_fork(void);
-int64_t sys_exec(const char *path, const char *const *argv, const char *const *envp);
-int64_t sys_wait(uint32_t pid, int32_t *status, unsigned flags);
-int64_t sys_getpid(void);
-int64_t sys_getppid(void);
-int64_t sys_yield(void);
-int64_t sys_sleep(uint64_t ns);
-int64_t sys_clock(void);
-int64_t sys_console_write(const char *text, size_t bytes);
-int64_t sys_driver_read(char *buffer, size_t bytes, unsigned flags);
-int64_t sys_driver_write(const char *text, size_t bytes);
-int64_t sys_map(uint64_t hint, uint64_t bytes, unsigned protection);
-int64_t sys_unmap(uint64_t address, uint64_t bytes);
-int64_t sys_protect(uint64_t address, uint64_t bytes, unsigned protection);
-int64_t sys_stats(struct system_stats *out, size_t bytes);
-int64_t sys_shutdown(unsigned code);
-int64_t sys_quiesce(void);
-int64_t sys_boot_arguments(char *buffer, size_t bytes);
-int64_t sys_cap_read(unsigned slot, struct cap_info *out);
-int64_t sys_quota(unsigned processes);
+/* Types of results and argument lists of the rows of abi/syscalls.def. */
+#define SYSCALL_RESULT_VALUE                              int64_t
+#define SYSCALL_RESULT_NEVER                              _Noreturn void
+#define SYSCALL_TAKES_ARGUMENTS_0()                       void
+#define SYSCALL_TAKES_ARGUMENTS_1(t1, n1)                 t1 n1
+#define SYSCALL_TAKES_ARGUMENTS_2(t1, n1, t2, n2)         t1 n1, t2 n2
+#define SYSCALL_TAKES_ARGUMENTS_3(t1, n1, t2, n2, t3, n3) t1 n1, t2 n2, t3 n3
+
+/* sys_NAME, one a row. */
+#define SYSCALL(number, id, name, capability, rights, result, arguments, returns, text) \
+    SYSCALL_RESULT_##result sys_##name(SYSCALL_TAKES_##arguments);
+#include "abi/syscalls.def"
+#undef SYSCALL
 
 /* ---- strings ---- */
 

@@ -1,109 +1,21 @@
-/* One stub a system call; the numbers come from abi/syscalls.def. */
+/* One stub a system call, from the rows of abi/syscalls.def. */
 #include "lib/orrery.h"
 
-void sys_exit(int status)
-{
-    for (;;) {
-        syscall3(SYS_EXIT, (uint64_t)status, 0, 0);
+#define WORD(argument)                            ((uint64_t)(uintptr_t)(argument))
+#define WORDS_ARGUMENTS_0()                       0, 0, 0
+#define WORDS_ARGUMENTS_1(t1, n1)                 WORD(n1), 0, 0
+#define WORDS_ARGUMENTS_2(t1, n1, t2, n2)         WORD(n1), WORD(n2), 0
+#define WORDS_ARGUMENTS_3(t1, n1, t2, n2, t3, n3) WORD(n1), WORD(n2), WORD(n3)
+#define CALL_VALUE(number, ...)                   return syscall3(number, __VA_ARGS__)
+#define CALL_NEVER(number, ...)        \
+    for (;;) {                         \
+        syscall3(number, __VA_ARGS__); \
     }
-}
 
-int64_t sys_fork(void)
-{
-    return syscall3(SYS_FORK, 0, 0, 0);
-}
-
-int64_t sys_exec(const char *path, const char *const *argv, const char *const *envp)
-{
-    return syscall3(SYS_EXEC, (uintptr_t)path, (uintptr_t)argv, (uintptr_t)envp);
-}
-
-int64_t sys_wait(uint32_t pid, int32_t *status, unsigned flags)
-{
-    return syscall3(SYS_WAIT, pid, (uintptr_t)status, flags);
-}
-
-int64_t sys_getpid(void)
-{
-    return syscall3(SYS_GETPID, 0, 0, 0);
-}
-
-int64_t sys_getppid(void)
-{
-    return syscall3(SYS_GETPPID, 0, 0, 0);
-}
-
-int64_t sys_yield(void)
-{
-    return syscall3(SYS_YIELD, 0, 0, 0);
-}
-
-int64_t sys_sleep(uint64_t ns)
-{
-    return syscall3(SYS_SLEEP, ns, 0, 0);
-}
-
-int64_t sys_clock(void)
-{
-    return syscall3(SYS_CLOCK, 0, 0, 0);
-}
-
-int64_t sys_console_write(const char *text, size_t bytes)
-{
-    return syscall3(SYS_CONSOLE_WRITE, (uintptr_t)text, bytes, 0);
-}
-
-int64_t sys_driver_read(char *buffer, size_t bytes, unsigned flags)
-{
-    return syscall3(SYS_DRIVER_READ, (uintptr_t)buffer, bytes, flags);
-}
-
-int64_t sys_driver_write(const char *text, size_t bytes)
-{
-    return syscall3(SYS_DRIVER_WRITE, (uintptr_t)text, bytes, 0);
-}
-
-int64_t sys_map(uint64_t hint, uint64_t bytes, unsigned protection)
-{
-    return syscall3(SYS_MAP, hint, bytes, protection);
-}
-
-int64_t sys_unmap(uint64_t address, uint64_t bytes)
-{
-    return syscall3(SYS_UNMAP, address, bytes, 0);
-}
-
-int64_t sys_protect(uint64_t address, uint64_t bytes, unsigned protection)
-{
-    return syscall3(SYS_PROTECT, address, bytes, protection);
-}
-
-int64_t sys_stats(struct system_stats *out, size_t bytes)
-{
-    return syscall3(SYS_STATS, (uintptr_t)out, bytes, 0);
-}
-
-int64_t sys_shutdown(unsigned code)
-{
-    return syscall3(SYS_SHUTDOWN, code, 0, 0);
-}
-
-int64_t sys_quiesce(void)
-{
-    return syscall3(SYS_QUIESCE, 0, 0, 0);
-}
-
-int64_t sys_boot_arguments(char *buffer, size_t bytes)
-{
-    return syscall3(SYS_BOOT_ARGUMENTS, (uintptr_t)buffer, bytes, 0);
-}
-
-int64_t sys_cap_read(unsigned slot, struct cap_info *out)
-{
-    return syscall3(SYS_CAP_READ, slot, (uintptr_t)out, 0);
-}
-
-int64_t sys_quota(unsigned processes)
-{
-    return syscall3(SYS_QUOTA, processes, 0, 0);
-}
+#define SYSCALL(number, id, name, capability, rights, result, arguments, returns, text) \
+    SYSCALL_RESULT_##result sys_##name(SYSCALL_TAKES_##arguments)                       \
+    {                                                                                   \
+        CALL_##result(SYS_##id, WORDS_##arguments);                                     \
+    }
+#include "abi/syscalls.def"
+#undef SYSCALL

@@ -17,6 +17,7 @@ BEGIN {
     number = substr($1, 2)
     gsub(/^ +| +$/, "", $4)
     gsub(/^ +| +$/, "", $5)
+    gsub(/^ +| +$/, "", $6)
     needs = $4 == "NONE" ? "" : $4 " " $5
     printf "| %d | `%s(%s)` | %s | %s | %s |\n", number, $3, $6, needs, $7, $8
 }

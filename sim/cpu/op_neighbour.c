@@ -122,12 +122,12 @@ static unsigned which_of(const struct op *op)
 static unsigned which_second(const struct op *op)
 {
     static op_fn *const branches[] = {op_jmp, op_ret, op_call, op_call_r};
-    unsigned which = which_of(op);
-    for (unsigned i = WHICH_COUNT; which == WHICH_COUNT && i < SECOND_COUNT; i++) {
+    for (unsigned i = WHICH_COUNT; i < SECOND_COUNT; i++) {
         if (op->run == branches[i - WHICH_COUNT]) {
             return i;
         }
     }
+    unsigned which = which_of(op);
     return which < WHICH_COUNT ? which : SECOND_COUNT;
 }
 
@@ -136,6 +136,7 @@ op_fn *op_find_neighbours(const struct op *op)
 #define ENTRY(second, second_body, first, ...) [WHICH_##second] = op_##first##_then_##second,
 #define ROW(first, ...)                        [WHICH_##first] = {EACH_SECOND(ENTRY, first, ) EACH_BRANCH(ENTRY, first, )},
     static op_fn *const table[WHICH_COUNT][SECOND_COUNT] = {EACH(ROW, )};
-    unsigned first = which_of(op), second = which_second(op + 1);
-    return first == WHICH_COUNT || second == SECOND_COUNT ? NULL : table[first][second];
+    unsigned first = which_of(op);
+    unsigned second = first == WHICH_COUNT ? SECOND_COUNT : which_second(op + 1);
+    return second == SECOND_COUNT ? NULL : table[first][second];
 }

@@ -485,7 +485,7 @@ static op_fn *choose_fused(const struct insn *in, unsigned cc)
     return NULL;
 }
 
-/* What makes the operand of the fused comparison n of block b, and the addition before that. */
+/* What makes an operand of the fused comparison n of block b. */
 static void fuse_maker(struct block *b, unsigned n, unsigned cc)
 {
     int alu = alu_of(b->insns[n].mnemonic);
@@ -494,13 +494,9 @@ static void fuse_maker(struct block *b, unsigned n, unsigned cc)
         return;
     }
     struct op_compare compare = {(enum op_alu)alu, f.shape, f.width, cc};
-    op_fn *alone = op_find_compared(&b->ops[n - 1], false, &compare);
-    op_fn *added = n > 1 ? op_find_compared(&b->ops[n - 1], true, &compare) : NULL;
-    if (alone != NULL) {
-        b->ops[n - 1].run = alone;
-    }
-    if (added != NULL) {
-        b->ops[n - 2].run = added;
+    op_fn *run = op_find_compared(&b->ops[n - 1], &compare);
+    if (run != NULL) {
+        b->ops[n - 1].run = run;
     }
 }
 
@@ -522,7 +518,7 @@ static void fuse_last_pair(struct block *b)
 static void fuse_pairs(struct block *b)
 {
     for (unsigned i = 0; i + 1 < b->count; i++) {
-        op_fn *run = op_find_pair(&b->ops[i]);
+        op_fn *run = insn_ends_block(&b->insns[i + 1]) ? NULL : op_find_pair(&b->ops[i]);
         run = run != NULL ? run : op_find_neighbours(&b->ops[i]);
         if (run != NULL) {
             b->ops[i++].run = run;

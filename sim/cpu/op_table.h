@@ -62,9 +62,8 @@ struct op_compare {
     unsigned cc;
 };
 
-/* For op, whose own handler is chosen, when c, which is op + 1, compares what op makes. With `added`: for op - 1, an
- * addition, with op, a load. */
-op_fn *op_find_compared(const struct op *op, bool added, const struct op_compare *c);
+/* For op, whose own handler is chosen, when c, which is op + 1, compares what op makes. */
+op_fn *op_find_compared(const struct op *op, const struct op_compare *c);
 
 /* The handler of op and op + 1 together, whose own handlers are chosen, when op + 1 goes on with what op makes. */
 op_fn *op_find_pair(const struct op *op);

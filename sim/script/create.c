@@ -228,7 +228,7 @@ int machine_create(lua_State *lua)
     if (count_machines(*machines) == MACHINES_MAX) {
         return position_error(lua, "machine: a scenario has at most %d", (int)MACHINES_MAX);
     }
-    struct lua_machine **handle = lua_newuserdatauv(lua, sizeof *handle, 0);
+    struct lua_machine **handle = lua_newuserdatauv(lua, sizeof(void *), 0);
     struct lua_machine *m = new_machine(sandbox_of(lua), &config, &names, &e);
     if (!m) {
         return position_error(lua, "machine: %s", e.text);

@@ -14,9 +14,6 @@
 #define DOUBLE_EMIN (-1073) /* of the smallest subnormal, as MPFR counts */
 #define DOUBLE_EMAX 1024
 
-typedef int unary_fn(mpfr_t, const mpfr_t, mpfr_rnd_t);
-typedef int binary_fn(mpfr_t, const mpfr_t, const mpfr_t, mpfr_rnd_t);
-
 /* The rounded result of a function, which was off by `ternary`, as a double. */
 static double as_double(mpfr_t v, int ternary)
 {
@@ -25,35 +22,50 @@ static double as_double(mpfr_t v, int ternary)
     return mpfr_nan_p(v) ? __builtin_nan("") : mpfr_get_d(v, MPFR_RNDN);
 }
 
-static double binary(binary_fn *f, unary_fn *g, double x, double y)
-{
-    mpfr_exp_t low = mpfr_get_emin(), high = mpfr_get_emax();
+/* MPFR made to round as doubles do, and what it was before. */
+struct format {
+    mpfr_exp_t low, high;
     mpfr_t a, b, result;
+};
+
+static void enter(struct format *f, double x, double y)
+{
+    f->low = mpfr_get_emin();
+    f->high = mpfr_get_emax();
     mpfr_set_emin(DOUBLE_EMIN);
     mpfr_set_emax(DOUBLE_EMAX);
-    mpfr_inits2(DOUBLE_BITS, a, b, result, (mpfr_ptr)0);
-    mpfr_set_d(a, x, MPFR_RNDN);
-    mpfr_set_d(b, y, MPFR_RNDN);
-    double d = as_double(result, f ? f(result, a, b, MPFR_RNDN) : g(result, a, MPFR_RNDN));
-    mpfr_clears(a, b, result, (mpfr_ptr)0);
-    mpfr_set_emin(low);
-    mpfr_set_emax(high);
+    mpfr_inits2(DOUBLE_BITS, f->a, f->b, f->result, (mpfr_ptr)0);
+    mpfr_set_d(f->a, x, MPFR_RNDN);
+    mpfr_set_d(f->b, y, MPFR_RNDN);
+}
+
+/* The result, which was rounded by `ternary`. */
+static double leave(struct format *f, int ternary)
+{
+    double d = as_double(f->result, ternary);
+    mpfr_clears(f->a, f->b, f->result, (mpfr_ptr)0);
+    mpfr_set_emin(f->low);
+    mpfr_set_emax(f->high);
     mpfr_clear_flags();
     return d;
 }
 
-#define UNARY(name)                             \
-    double __wrap_##name(double x);             \
-    double __wrap_##name(double x)              \
-    {                                           \
-        return binary(NULL, mpfr_##name, x, 0); \
+#define UNARY(name)                                              \
+    double __wrap_##name(double x);                              \
+    double __wrap_##name(double x)                               \
+    {                                                            \
+        struct format f;                                         \
+        enter(&f, x, 0);                                         \
+        return leave(&f, mpfr_##name(f.result, f.a, MPFR_RNDN)); \
     }
 
-#define BINARY(name)                            \
-    double __wrap_##name(double x, double y);   \
-    double __wrap_##name(double x, double y)    \
-    {                                           \
-        return binary(mpfr_##name, NULL, x, y); \
+#define BINARY(name)                                                  \
+    double __wrap_##name(double x, double y);                         \
+    double __wrap_##name(double x, double y)                          \
+    {                                                                 \
+        struct format f;                                              \
+        enter(&f, x, y);                                              \
+        return leave(&f, mpfr_##name(f.result, f.a, f.b, MPFR_RNDN)); \
     }
 
 UNARY(acos)

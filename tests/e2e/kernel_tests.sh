@@ -16,18 +16,47 @@ count_tap() {
 }
 
 # tlb=kept: what the TLB keeps of spaces that are not loaded must be seen (os/kernel/test/test_tlb.c)
-for machine in "--cpus 1" "--cpus 4" "--cpus 4 --engine timed --numa 2" "--cpus 2 --cpu tcg72 --board microvm"; do
+for machine in "--cpus 1" "--cpus 4" "--cpus 4 --engine timed --numa 2" "--cpus 2 --cpu tcg72 --board microvm" \
+    "--cpus 2 --cpu orrery,-x2apic,-smap" "--cpus 2 --cpu orrery,-tsc-deadline,-smep" "--cpus 2 --cpu tcg72 --engine timed"; do
     tlb=tlb=kept
     [[ $machine == *tcg72* ]] && tlb=
     # shellcheck disable=SC2086
     expect_status "in-kernel tests run in Orrery $machine" 33 "$orrery" boot --kernel "$tests" --initrd "$initrd" \
         --max-cycles 100000000000 $machine --append "$tlb"
+    sed -i 's/\r$//' "$work/out"
     count_tap "in Orrery $machine"
+    path='# apic: x2apic, timer: tsc-deadline'
+    [[ $machine == *tcg72* ]] && path='# apic: xapic, timer: count'
+    [[ $machine == *-x2apic* ]] && path='# apic: xapic, timer: tsc-deadline'
+    [[ $machine == *-tsc-deadline* ]] && path='# apic: x2apic, timer: count'
+    grep -qxF "$path" "$work/out" && ok "${path#\# } with $machine" || fail "${path#\# } with $machine" "$(grep '^# apic' "$work/out")"
 done
 expect_status "in-kernel tests run in QEMU" 33 qemu-system-x86_64 -accel tcg -M pc -cpu max -smp 2 -m 256 -kernel "$tests" \
     -initrd "$initrd" -display none -serial stdio -no-reboot -device isa-debug-exit,iobase=0xf4,iosize=4
 sed -i 's/\r$//' "$work/out"
 count_tap "in QEMU"
+
+# the system calls from the user's side
+for cpus in 1 4; do
+    for engine in fast timed; do
+        for model in sc tso; do
+            for board in pc microvm; do
+                machine="--cpus $cpus --engine $engine --memory-model $model --board $board"
+                # shellcheck disable=SC2086
+                expect_status "the system calls keep their promises $machine" 33 "$orrery" boot --kernel "$kernel" \
+                    --initrd "$initrd" --max-cycles 100000000000 $machine --append '-- selftest'
+                sed -i 's/\r$//' "$work/out"
+                passed=$(grep -cE '^ok [0-9]+ - ' "$work/out")
+                [ "1..$passed" = "$(grep '^1[.][.]' "$work/out")" ] || fail "all of selftest ran $machine" "$passed passed"
+                grep -qE '^process [0-9]+ selftest: killed by page fault, guard page at ' "$work/out" ||
+                    fail "a user stack that overflows is reported as such $machine" "$(grep '^process' "$work/out")"
+            done
+        done
+    done
+done
+
+# what the page tables and control registers in use allow, read out of the machine's memory
+expect_status "nothing is writable and executable, SMEP and SMAP are on" 0 "$orrery" run tests/e2e/kernel_protect.lua
 
 # the smallest and the largest machine, and one that is too small
 for machine in "--memory 16M" "--memory 16M --cpus 64" "--memory 64G --cpus 1" "--memory 64G --cpus 64 --numa 8"; do
@@ -35,6 +64,14 @@ for machine in "--memory 16M" "--memory 16M --cpus 64" "--memory 64G --cpus 1" "
     expect_status "the kernel forks on a machine with $machine" 33 "$orrery" boot --kernel "$kernel" --initrd "$initrd" \
         --max-cycles 100000000000 $machine --append '-- forkstorm --processes 20 --depth 2'
 done
+expect_status "a storm that needs more memory than there is fails" 35 "$orrery" boot --kernel "$kernel" --initrd "$initrd" \
+    --memory 16M --max-cycles 100000000000 --append '-- forkstorm --processes 300 --depth 2 --breadth 64'
+sed -i 's/\r$//' "$work/out"
+if grep -q 'no memory' "$work/out" && grep -qx 'init: free frames before minus after: 0' "$work/out"; then
+    ok "a storm that runs out of memory gives every frame back"
+else
+    fail "a storm that runs out of memory gives every frame back" "$(tail -4 "$work/out")"
+fi
 expect_status "too little memory ends in QEMU with the debug exit" 35 qemu-system-x86_64 -accel tcg -M pc -cpu max -m 4 \
     -kernel "$kernel" -initrd "$initrd" -display none -serial stdio -no-reboot -device isa-debug-exit,iobase=0xf4,iosize=4
 if grep -qE '^panic: start-up: .*: no memory: .* KiB left' "$work/out"; then

@@ -14,6 +14,7 @@ page_flags_t vm_leaf_flags(const struct vm_area *area, bool cow)
         bits |= cow ? PAGE_COPY_ON_WRITE : PAGE_WRITABLE;
     }
     bits |= (area->protection & VM_EXECUTE) == 0 ? PAGE_NO_EXECUTE : 0;
+    bits |= (area->protection & VM_PROTECTION_ALL) == 0 ? PAGE_NO_ACCESS : 0;
     return PAGE_FLAGS(bits);
 }
 
@@ -23,6 +24,20 @@ bool vm_may_grow(const struct address_space *space, uint64_t frames)
            space->stats.resident_pages + space->table.tables + frames <= space->frame_limit;
 }
 
+/* Runs the shrinkers, or waits for another CPU that does. False: nothing came of it. */
+static bool shrink(void)
+{
+    bool elsewhere = pressure_shrinking();
+    if (pressure_shrink(PRESSURE_CRITICAL) > 0) {
+        return true;
+    }
+    while (pressure_shrinking()) {
+        elsewhere = true;
+        vm_relax();
+    }
+    return elsewhere;
+}
+
 /* A frame for a user page; on exhaustion once more after the shrinkers ran. */
 static status_t user_frame(const struct address_space *space, uint32_t flags, pfn_t *pfn)
 {
@@ -30,7 +45,7 @@ static status_t user_frame(const struct address_space *space, uint32_t flags, pf
         return STATUS_ERR_LIMIT;
     }
     status_t status = frame_alloc(flags, FRAME_OWNER_USER, space->id, pfn);
-    if (status == STATUS_ERR_NO_MEMORY && pressure_shrink(PRESSURE_CRITICAL) > 0) {
+    if (status == STATUS_ERR_NO_MEMORY && shrink()) {
         status = frame_alloc(flags, FRAME_OWNER_USER, space->id, pfn);
     }
     return status;

@@ -71,7 +71,10 @@ enum cache_policy cache_policy_of(page_flags_t flags)
 
 static uint64_t encode_leaf(paddr_t pa, enum page_size size, page_flags_t flags)
 {
-    uint64_t bits = (flags.bits & ~(PAGE_PAT | PAGE_HUGE)) | PAGE_PRESENT | pa.number;
+    uint64_t bits = (flags.bits & ~(PAGE_PAT | PAGE_HUGE | PAGE_PRESENT)) | pa.number;
+    if ((flags.bits & PAGE_NO_ACCESS) == 0) {
+        bits |= PAGE_PRESENT;
+    }
     if ((flags.bits & PAGE_PAT) != 0) {
         bits |= size == PAGE_2M ? PAT_BIT_2M : PAT_BIT_4K;
     }
@@ -87,9 +90,10 @@ static struct pt_leaf decode_leaf(uint64_t entry, enum page_size size)
     return (struct pt_leaf){paddr_make(entry & ADDRESS_MASK & ~offset_mask), size, PAGE_FLAGS(flags)};
 }
 
+/* An unused entry is 0; in use but not present is only a leaf of the lowest level (PAGE_NO_ACCESS). */
 static bool is_leaf(uint64_t entry, unsigned level)
 {
-    return (entry & PAGE_PRESENT) != 0 && (level == 1 || (entry & PAGE_HUGE) != 0);
+    return level == 1 ? entry != 0 : (entry & PAGE_PRESENT) != 0 && (entry & PAGE_HUGE) != 0;
 }
 
 static uint64_t *table_at(paddr_t table)
@@ -139,35 +143,52 @@ static void prune(struct page_table *pt, const struct path *path, unsigned level
     }
 }
 
-/* Fills path down to `level`, making tables. On failure nothing is left behind. */
+/* Takes `count` tables from the allocator, or none. */
+static status_t take_tables(const struct page_table *pt, unsigned count, paddr_t *tables)
+{
+    for (unsigned i = 0; i < count; i++) {
+        status_t status = pt->allocator->alloc(pt->allocator->context, &tables[i]);
+        if (status != STATUS_OK) {
+            while (i > 0) {
+                pt->allocator->free(pt->allocator->context, tables[--i]);
+            }
+            return status;
+        }
+    }
+    return STATUS_OK;
+}
+
+/*
+ * Fills path down to `level`, making tables. All of them are there before the first one is linked: a table that a walk
+ * may have seen is never taken back.
+ */
 static status_t descend(struct page_table *pt, vaddr_t va, unsigned level, struct path *path)
 {
     paddr_t table = pt->root;
-    uint64_t user = pt->kernel ? 0 : PAGE_USER;
-    for (unsigned at = ROOT_LEVEL; at > level; at--) {
+    paddr_t fresh[ROOT_LEVEL];
+    unsigned at = ROOT_LEVEL;
+    for (; at > level; at--) {
         path->entry[at] = slot(table, at, va);
         uint64_t entry = arch_pt_load(path->entry[at]);
         if (is_leaf(entry, at)) {
             return STATUS_ERR_EXISTS;
         }
         if ((entry & PAGE_PRESENT) == 0) {
-            paddr_t fresh;
-            status_t status = pt->allocator->alloc(pt->allocator->context, &fresh);
-            if (status != STATUS_OK) {
-                if (at < ROOT_LEVEL) {
-                    prune(pt, path, at, NULL);
-                }
-                return status;
-            }
-            entry = fresh.number | PAGE_PRESENT | PAGE_WRITABLE | user;
-            arch_pt_store(path->entry[at], entry);
-            add_live(path, at, 1);
-            pt->tables++;
+            break;
         }
         table = lower_table(entry);
     }
+    status_t status = take_tables(pt, at - level, fresh);
+    for (; status == STATUS_OK && at > level; at--) {
+        table = fresh[at - level - 1];
+        arch_pt_store(path->entry[at],
+                      table.number | PAGE_PRESENT | PAGE_WRITABLE | (pt->kernel ? 0 : PAGE_USER));
+        add_live(path, at, 1);
+        pt->tables++;
+        path->entry[at - 1] = slot(table, at - 1, va);
+    }
     path->entry[level] = slot(table, level, va);
-    return STATUS_OK;
+    return status;
 }
 
 /* Fills path to the leaf of va and returns its level, 0 when there is none. */
@@ -177,7 +198,7 @@ static unsigned find_leaf(const struct page_table *pt, vaddr_t va, struct path *
     for (unsigned level = ROOT_LEVEL; level > 0; level--) {
         path->entry[level] = slot(table, level, va);
         uint64_t entry = arch_pt_load(path->entry[level]);
-        if ((entry & PAGE_PRESENT) == 0) {
+        if (entry == 0) {
             return 0;
         }
         if (is_leaf(entry, level)) {
@@ -271,9 +292,10 @@ void pt_deinit(struct page_table *pt)
 
 /* ---- changes ---- */
 
-static status_t check_flags(page_flags_t flags)
+static status_t check_flags(page_flags_t flags, enum page_size size)
 {
-    if ((flags.bits & ~(all_flags & ~PAGE_HUGE)) != 0) {
+    if ((flags.bits & ~(all_flags & ~PAGE_HUGE)) != 0 ||
+        (size != PAGE_4K && (flags.bits & PAGE_NO_ACCESS) != 0)) {
         return STATUS_ERR_UNKNOWN_BITS;
     }
     if ((flags.bits & PAGE_WRITABLE) != 0 && page_flags_executable(flags)) {
@@ -307,7 +329,7 @@ status_t pt_map(struct page_table *pt, vaddr_t va, paddr_t pa, enum page_size si
         status = STATUS_ERR_BAD_ADDRESS;
     }
     if (status == STATUS_OK) {
-        status = check_flags(flags);
+        status = check_flags(flags, size);
     }
     struct path path;
     unsigned level = size == PAGE_2M ? 2 : 1;
@@ -317,7 +339,7 @@ status_t pt_map(struct page_table *pt, vaddr_t va, paddr_t pa, enum page_size si
     if (status != STATUS_OK) {
         return status;
     }
-    if ((arch_pt_load(path.entry[level]) & PAGE_PRESENT) != 0) {
+    if (arch_pt_load(path.entry[level]) != 0) {
         return STATUS_ERR_EXISTS; /* a leaf, or for 2 MiB a table of small pages: never empty, so nothing to
                                      undo */
     }
@@ -409,15 +431,15 @@ status_t pt_unmap(struct page_table *pt, vaddr_t va, struct tlb_gather *gather, 
 status_t pt_protect(struct page_table *pt, vaddr_t va, page_flags_t flags, struct tlb_gather *gather)
 {
     struct path path;
-    unsigned level;
+    unsigned level = 0;
     status_t status = find_for_change(pt, va, &path, &level);
+    enum page_size size = level == 2 ? PAGE_2M : PAGE_4K;
     if (status == STATUS_OK) {
-        status = check_flags(flags);
+        status = check_flags(flags, size);
     }
     if (status != STATUS_OK) {
         return status;
     }
-    enum page_size size = level == 2 ? PAGE_2M : PAGE_4K;
     paddr_t address = decode_leaf(arch_pt_load(path.entry[level]), size).address;
     exchange(path.entry[level], encode_leaf(address, size, flags), PAGE_ACCESSED | PAGE_DIRTY);
     if (gather) {
@@ -439,7 +461,7 @@ status_t pt_replace(struct page_table *pt, vaddr_t va, paddr_t pa, page_flags_t 
         status = STATUS_ERR_BAD_ADDRESS;
     }
     if (status == STATUS_OK) {
-        status = check_flags(flags);
+        status = check_flags(flags, PAGE_4K);
     }
     if (status != STATUS_OK) {
         return status;
@@ -539,8 +561,8 @@ static uint64_t count_tables(paddr_t table, unsigned level, unsigned first, unsi
     *used = 0;
     for (unsigned i = first; i < end; i++) {
         uint64_t entry = arch_pt_load(&table_at(table)[i]);
-        *used += (entry & PAGE_PRESENT) != 0 ? 1 : 0;
-        if ((entry & PAGE_PRESENT) != 0 && !is_leaf(entry, level)) {
+        *used += entry != 0 ? 1 : 0;
+        if (entry != 0 && !is_leaf(entry, level)) {
             uint64_t below;
             total += count_tables(lower_table(entry), level - 1, 0, ENTRIES, &below, wrong);
             bool kept = level == ROOT_LEVEL && first != 0;

@@ -44,6 +44,7 @@ enum page_flag_bit {
 #define PAGE_COPY_ON_WRITE PAGE_FLAG_VALUE(COPY_ON_WRITE)
 #define PAGE_DEVICE \
     PAGE_FLAG_VALUE(DEVICE) /* leaf without a frame reference (MMIO, shared by physical address) */
+#define PAGE_NO_ACCESS  PAGE_FLAG_VALUE(NO_ACCESS) /* leaf that keeps its frame but is not present */
 #define PAGE_PAT        PAGE_FLAG_VALUE(PAT)
 #define PAGE_NO_EXECUTE PAGE_FLAG_VALUE(NO_EXECUTE)
 
@@ -140,8 +141,9 @@ MUST_CHECK status_t pt_init_user(struct page_table *pt, const struct pt_allocato
 void pt_deinit(struct page_table *pt);
 
 /*
- * Maps one page. flags: WRITABLE, USER, caching, GLOBAL, COPY_ON_WRITE, DEVICE, NO_EXECUTE; PRESENT is added,
- * ACCESSED and DIRTY are allowed, HUGE is refused (the size says it). Fails, changing nothing:
+ * Maps one page. flags: WRITABLE, USER, caching, GLOBAL, COPY_ON_WRITE, DEVICE, NO_EXECUTE, NO_ACCESS (4 KiB only);
+ * PRESENT is added unless NO_ACCESS is there, ACCESSED and DIRTY are allowed, HUGE is refused (the size says it). Fails,
+ * changing nothing:
  * STATUS_ERR_UNALIGNED, STATUS_ERR_NON_CANONICAL, STATUS_ERR_BAD_ADDRESS (half not managed here),
  * STATUS_ERR_UNKNOWN_BITS, STATUS_ERR_WRITE_EXECUTE, STATUS_ERR_EXISTS (something is mapped there),
  * STATUS_ERR_NO_MEMORY.

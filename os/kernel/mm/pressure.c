@@ -109,6 +109,11 @@ uint64_t pressure_update(uint64_t free_frames)
     return now > before ? pressure_shrink(now) : 0;
 }
 
+bool pressure_shrinking(void)
+{
+    return __atomic_load_n(&pressure.running, __ATOMIC_ACQUIRE);
+}
+
 enum pressure_level pressure_level(void)
 {
     return __atomic_load_n(&pressure.level, __ATOMIC_RELAXED);

@@ -43,6 +43,9 @@ uint64_t pressure_update(uint64_t free_frames);
 /* Runs all shrinkers now, whatever the level (allocation failure path). Returns frames they gave back. */
 uint64_t pressure_shrink(enum pressure_level level);
 
+/* Another CPU runs the shrinkers right now; pressure_shrink does nothing meanwhile. */
+bool pressure_shrinking(void);
+
 enum pressure_level pressure_level(void);
 
 /* Upward crossings into a level since start. */

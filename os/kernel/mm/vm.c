@@ -22,6 +22,15 @@ status_t vm_init(const struct page_table *kernel, const struct vm_hooks *hooks)
 
 /* ---- gate ---- */
 
+void vm_relax(void)
+{
+    if (vm_hooks.relax) {
+        vm_hooks.relax();
+    } else {
+        arch_pause();
+    }
+}
+
 void vm_gate_enter(struct address_space *space)
 {
     for (;;) {
@@ -32,11 +41,7 @@ void vm_gate_enter(struct address_space *space)
         if (mine) {
             return;
         }
-        if (vm_hooks.relax) {
-            vm_hooks.relax();
-        } else {
-            arch_pause();
-        }
+        vm_relax();
     }
 }
 
@@ -463,11 +468,13 @@ static status_t check_leaf(void *context, vaddr_t va, const struct pt_leaf *leaf
     const struct vm_area *area = vm_area_find(walk->space, va.number);
     bool writable = page_flags_contain(leaf->flags, PAGE_FLAGS(PAGE_WRITABLE));
     bool device = page_flags_contain(leaf->flags, PAGE_FLAGS(PAGE_DEVICE));
+    bool closed = page_flags_contain(leaf->flags, PAGE_FLAGS(PAGE_NO_ACCESS));
     uint32_t refs = frame_refs(paddr_pfn(leaf->address));
     walk->resident += device ? 0 : 1;
     walk->device += device ? 1 : 0;
     walk->wrong += area == NULL || area->kind == VM_GUARD || device != (area->kind == VM_DEVICE) ? 1 : 0;
     walk->wrong += area && writable && (area->protection & VM_WRITE) == 0 ? 1 : 0;
+    walk->wrong += area && closed != ((area->protection & VM_PROTECTION_ALL) == 0) ? 1 : 0;
     walk->wrong += !device && (refs == 0 || (writable && refs != 1)) ? 1 : 0;
     return STATUS_OK;
 }

@@ -7,6 +7,9 @@
 #include "mm/slab.h"
 #include "mm/vm.h"
 
+/* In a loop that waits for another thread, nothing held but a gate: lets others run. */
+void vm_relax(void);
+
 /* The gate: one operation on a space at a time; waiters hold nothing and relax. */
 void vm_gate_enter(struct address_space *space);
 void vm_gate_leave(struct address_space *space);

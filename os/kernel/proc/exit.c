@@ -47,7 +47,7 @@ void process_exit(int32_t status)
     give_back_resources(process);
 
     struct thread *thread = thread_current();
-    preempt_disable(); /* from the zombie on, nobody waits for this thread's next turn */
+    sched_announce_end(); /* before the zombie, so that who has seen it can wait for stack and control block */
     uint64_t flags = spin_lock_irqsave(&process_tree_lock);
     list_remove(&thread->process_node);
     process->thread_count--;

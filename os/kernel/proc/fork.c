@@ -3,7 +3,6 @@
 
 #include "arch/x86_64/switch.h"
 #include "lib/string.h"
-#include "sched/reaper.h"
 #include "sched/sched.h"
 
 static status_t clone_space(struct process *parent, struct process *child)
@@ -38,7 +37,7 @@ static status_t clone_resources(struct process *parent, struct process *child, s
     return status;
 }
 
-static status_t fork_once(const struct frame *frame, pid_t *out)
+status_t process_fork(const struct frame *frame, pid_t *out)
 {
     struct process *parent = process_current();
     struct process *child = process_make();
@@ -73,17 +72,4 @@ static status_t fork_once(const struct frame *frame, pid_t *out)
     spin_unlock_irqrestore(&process_tree_lock, flags);
     sched_start(thread);
     return STATUS_OK;
-}
-
-/* Memory that only waits for its deferred free counts as memory: out of it means out after the reaper has
- * run. */
-status_t process_fork(const struct frame *frame, pid_t *child)
-{
-    status_t status = fork_once(frame, child);
-    if (status == STATUS_ERR_NO_MEMORY && reaper_pending() != 0) {
-        reaper_hurry();
-        reaper_wait_idle();
-        status = fork_once(frame, child);
-    }
-    return status;
 }

@@ -217,12 +217,17 @@ status_t process_quota_set(uint32_t limit)
     if (limit == 0 || limit > PROCESS_TREE_QUOTA) {
         return STATUS_ERR_RANGE;
     }
+    struct process *process = process_current();
+    uint32_t depth = process->quota->depth + 1;
+    if (depth == PROCESS_QUOTA_DEPTH) {
+        return STATUS_ERR_LIMIT;
+    }
     struct process_quota *quota = kzalloc(sizeof(*quota));
     if (quota == NULL) {
         return STATUS_ERR_NO_MEMORY;
     }
-    struct process *process = process_current();
-    *quota = (struct process_quota){.outer = process->quota, .references = 1, .limit = limit, .used = 1};
+    *quota = (struct process_quota){
+        .outer = process->quota, .references = 1, .limit = limit, .used = 1, .depth = depth};
     process->quota = quota;
     return STATUS_OK;
 }

@@ -21,6 +21,7 @@
 #define PROCESS_NAME_BYTES    32u
 #define PROCESS_TABLE_BUCKETS 1024u
 #define PROCESS_TREE_QUOTA    4096u /* of init's tree */
+#define PROCESS_QUOTA_DEPTH   16u   /* trees inside one another */
 
 enum process_state {
     PROCESS_NEW, /* being built, not in the table */
@@ -36,6 +37,7 @@ struct process_quota {
     uint32_t references;
     uint32_t limit;
     uint32_t used;
+    uint32_t depth; /* trees around this one */
 };
 
 struct process {
@@ -97,7 +99,7 @@ MUST_CHECK status_t process_wait(pid_t wanted, bool block, pid_t *ended, int32_t
 bool process_has_zombie(void);
 
 /* The current process and its future descendants become a quota tree of their own. STATUS_ERR_RANGE,
- * _NO_MEMORY. */
+ * _LIMIT (too deep), _NO_MEMORY. */
 MUST_CHECK status_t process_quota_set(uint32_t limit);
 
 /* An exception of user code that nobody serves: prints one line and ends the process with 256 + vector. */

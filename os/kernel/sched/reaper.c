@@ -11,10 +11,12 @@
 
 static struct spinlock lock = SPINLOCK_INIT("sched.reaper", REAPER);
 static struct list dead = LIST_INIT(dead);
-static uint32_t dead_count; /* queued or being freed */
-static bool hurry;
+/* Threads are freed in the order in which they were handed over, so numbers say which ones. */
+static uint64_t handed_over; /* so far */
+static uint64_t freed;       /* so far */
+static uint64_t hurried;     /* the first so many go without their delay */
 static struct thread *reaper_thread;
-static struct wait_queue idle_waiters = WAIT_QUEUE_INIT(idle_waiters, "sched.reaper.idle");
+static struct wait_queue waiters = WAIT_QUEUE_INIT(waiters, "sched.reaper.waiters");
 
 /* Wakes the reaper when its plans change: the first dead thread, or too many. */
 void reaper_add(struct thread *thread)
@@ -22,34 +24,54 @@ void reaper_add(struct thread *thread)
     thread->dead_since = clock_cycles();
     uint64_t flags = spin_lock_irqsave(&lock);
     list_push_back(&dead, &thread->run_node);
-    uint32_t count = __atomic_add_fetch(&dead_count, 1, __ATOMIC_RELAXED);
+    handed_over++;
+    uint64_t pending = handed_over - freed;
     spin_unlock_irqrestore(&lock, flags);
-    if (count == 1 || count == REAPER_BACKLOG) {
+    if (pending == 1 || pending == REAPER_BACKLOG) {
         sched_wake(reaper_thread);
     }
 }
 
-void reaper_hurry(void)
-{
-    __atomic_store_n(&hurry, true, __ATOMIC_RELEASE);
-    sched_wake(reaper_thread);
-}
-
 uint32_t reaper_pending(void)
 {
-    return __atomic_load_n(&dead_count, __ATOMIC_ACQUIRE);
+    uint64_t flags = spin_lock_irqsave(&lock);
+    uint64_t pending = handed_over - freed;
+    spin_unlock_irqrestore(&lock, flags);
+    return (uint32_t)pending;
 }
 
-void reaper_wait_idle(void)
+/* Sleeps until the first `number` threads have been freed. */
+static void wait_until_freed(uint64_t number)
 {
-    while (reaper_pending() != 0) {
+    while (__atomic_load_n(&freed, __ATOMIC_ACQUIRE) < number) {
         struct waiter waiter;
-        wait_queue_join(&idle_waiters, &waiter);
-        if (reaper_pending() != 0) {
+        wait_queue_join(&waiters, &waiter);
+        if (__atomic_load_n(&freed, __ATOMIC_ACQUIRE) < number) {
             wait_queue_sleep(&waiter, WAIT_FOREVER);
         }
-        wait_queue_leave(&idle_waiters, &waiter);
+        wait_queue_leave(&waiters, &waiter);
     }
+}
+
+void reaper_wait(void)
+{
+    sched_wait_announced_ends();
+    wait_until_freed(__atomic_load_n(&handed_over, __ATOMIC_ACQUIRE));
+}
+
+bool reaper_reclaim(void)
+{
+    sched_wait_announced_ends();
+    uint64_t flags = spin_lock_irqsave(&lock);
+    uint64_t number = handed_over;
+    bool any = freed < number;
+    hurried = number;
+    spin_unlock_irqrestore(&lock, flags);
+    if (any) {
+        sched_wake(reaper_thread);
+        wait_until_freed(number);
+    }
+    return any;
 }
 
 /* Takes up to BATCH threads whose time has come; *next is when the first of the others is due. */
@@ -58,20 +80,17 @@ static unsigned take_due(struct thread **batch, uint64_t *next)
     uint64_t delay = clock_cycles_from_ns(REAPER_DELAY_NS);
     unsigned count = 0;
     uint64_t flags = spin_lock_irqsave(&lock);
-    bool at_once = __atomic_load_n(&hurry, __ATOMIC_ACQUIRE) || dead_count >= REAPER_BACKLOG;
+    bool too_many = handed_over - freed >= REAPER_BACKLOG;
     uint64_t now = clock_cycles();
     *next = WAIT_FOREVER;
     while (count < BATCH && !list_empty(&dead)) {
         struct thread *thread = list_entry(dead.next, struct thread, run_node);
-        if (!at_once && now - thread->dead_since < delay) {
+        if (!too_many && freed + count >= hurried && now - thread->dead_since < delay) {
             *next = thread->dead_since + delay;
             break;
         }
         list_remove(&thread->run_node);
         batch[count++] = thread;
-    }
-    if (list_empty(&dead)) {
-        __atomic_store_n(&hurry, false, __ATOMIC_RELEASE);
     }
     spin_unlock_irqrestore(&lock, flags);
     return count;
@@ -87,9 +106,10 @@ static void free_batch(struct thread **batch, unsigned count)
     for (unsigned i = 0; i < count; i++) {
         thread_free_block(batch[i]);
     }
-    if (__atomic_sub_fetch(&dead_count, count, __ATOMIC_RELEASE) == 0) {
-        wait_queue_wake_all(&idle_waiters);
-    }
+    uint64_t flags = spin_lock_irqsave(&lock);
+    __atomic_store_n(&freed, freed + count, __ATOMIC_RELEASE);
+    spin_unlock_irqrestore(&lock, flags);
+    wait_queue_wake_all(&waiters);
 }
 
 void reaper_prepare(void)

@@ -77,6 +77,9 @@ static void thread_switched(void)
     spin_unlock(&cpu->queue.lock);
     if (dead) {
         reaper_add(from);
+        if (cpu->ends % 2 != 0) {
+            __atomic_add_fetch(&cpu->ends, 1, __ATOMIC_SEQ_CST);
+        }
     }
 }
 
@@ -396,6 +399,24 @@ void sched_exit(void)
     thread_set_state(cpu->current, THREAD_DEAD);
     switch_away(cpu);
     panic("a dead thread runs");
+}
+
+void sched_announce_end(void)
+{
+    preempt_disable();
+    __atomic_add_fetch(&cpu_this()->ends, 1, __ATOMIC_SEQ_CST);
+}
+
+void sched_wait_announced_ends(void)
+{
+    for (unsigned id = 0; id < cpu_count_present(); id++) {
+        const uint32_t *ends = &cpu_table[id]->ends;
+        uint32_t seen = __atomic_load_n(ends, __ATOMIC_SEQ_CST);
+        while (seen % 2 != 0 && __atomic_load_n(ends, __ATOMIC_SEQ_CST) == seen) {
+            arch_pause();
+            sched_yield();
+        }
+    }
 }
 
 void sched_adopt_space(struct address_space *space)

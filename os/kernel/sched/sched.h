@@ -43,6 +43,15 @@ void sched_yield(void);
 /* Ends the current thread; its control block and stack go to the reaper. */
 _Noreturn void sched_exit(void);
 
+/*
+ * Announces that the current thread is about to end: what others see of it from now on is its end. Preemption is off
+ * from here to sched_exit.
+ */
+void sched_announce_end(void);
+
+/* Returns when every thread whose end was announced before the call is with the reaper. Thread context. */
+void sched_wait_announced_ends(void);
+
 /* Sleeps until a time in cycles. */
 void sched_sleep_until(uint64_t deadline_cycles);
 

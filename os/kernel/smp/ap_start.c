@@ -71,11 +71,13 @@ void cpu_table_init(void)
     cpus_present = 1;
 }
 
+/* All or none. */
 static status_t ist_stacks_alloc(struct cpu *cpu)
 {
     for (unsigned i = 0; i < IST_COUNT; i++) {
         status_t status = kmap_stack_alloc(&cpu->ist_top[i]);
         if (status != STATUS_OK) {
+            kmap_stacks_free(cpu->ist_top, i);
             return status;
         }
     }
@@ -91,18 +93,28 @@ status_t cpu_prepare_boot(void)
     return status;
 }
 
+/* False when the state is another one by now. */
+static bool state_change(struct cpu *cpu, uint32_t from, uint32_t to)
+{
+    return __atomic_compare_exchange_n(&cpu->state, &from, to, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+}
+
+/* A processor that was given up on meanwhile stops here for ever. */
+static void step_or_halt(struct cpu *cpu, uint32_t from, uint32_t to)
+{
+    if (!state_change(cpu, from, to)) {
+        for (;;) {
+            __asm__ volatile("cli\n\thlt");
+        }
+    }
+}
+
 /* First C code of an application processor, on its idle thread's stack. */
 static _Noreturn void ap_main(struct cpu *cpu)
 {
     descriptors_set_ist(cpu);
     descriptors_load(cpu);
-    uint32_t expected = CPU_STATE_STARTING;
-    if (!__atomic_compare_exchange_n(&cpu->state, &expected, CPU_STATE_CLAIMED, false, __ATOMIC_SEQ_CST,
-                                     __ATOMIC_SEQ_CST)) {
-        for (;;) { /* too late: given up on */
-            __asm__ volatile("cli\n\thlt");
-        }
-    }
+    step_or_halt(cpu, CPU_STATE_STARTING, CPU_STATE_CLAIMED);
     probe_point("processor");
     features_enable_on_this_cpu();
     msr_write(MSR_PAT, PAT_MSR_VALUE);
@@ -110,6 +122,7 @@ static _Noreturn void ap_main(struct cpu *cpu)
     lapic_enable_on_this_cpu();
     clock_enable_on_this_cpu();
     sched_init_this_cpu(cpu->idle, cpu->idle->stack_top);
+    step_or_halt(cpu, CPU_STATE_CLAIMED, CPU_STATE_ARRIVED);
     cpu_mark_online(cpu);
     sched_idle();
 }
@@ -154,22 +167,27 @@ static status_t boot_tables_make(struct page_table *tables, uint64_t page)
 
 static struct cpu *cpu_area_make(unsigned id, const struct handoff_cpu *told)
 {
-    struct cpu *cpu = kheap_alloc_zero(sizeof(struct cpu) + 64, SLAB_SITE);
-    if (cpu == NULL) {
+    void *memory = kzalloc(sizeof(struct cpu) + 64);
+    if (memory == NULL) {
         return NULL;
     }
-    cpu = (struct cpu *)align_up((uint64_t)(uintptr_t)cpu, 64);
+    struct cpu *cpu = (struct cpu *)align_up((uint64_t)(uintptr_t)memory, 64);
     cpu->self = cpu;
     cpu->id = id;
     cpu->apic_id = told->apic_id;
     cpu->acpi_id = told->acpi_id;
     cpu->node = told->node;
     run_queue_init(&cpu->queue, "sched.queue");
-    if (ist_stacks_alloc(cpu) != STATUS_OK ||
-        thread_create(&cpu->idle, PRIORITY_LOW, NULL, NULL) != STATUS_OK) {
-        return NULL;
+    status_t status = ist_stacks_alloc(cpu);
+    if (status == STATUS_OK) {
+        status = thread_create(&cpu->idle, PRIORITY_LOW, NULL, NULL);
+        if (status == STATUS_OK) {
+            return cpu;
+        }
+        kmap_stacks_free(cpu->ist_top, IST_COUNT);
     }
-    return cpu;
+    kfree(memory);
+    return NULL;
 }
 
 static bool wait_online(const struct cpu *cpu, uint64_t limit_ns)
@@ -198,13 +216,18 @@ static bool cpu_start(struct cpu *cpu, void *page, uint64_t page_address)
         return true;
     }
     lapic_send_startup(cpu->apic_id, (uint8_t)(page_address >> PAGE_SHIFT));
-    if (wait_online(cpu, STARTUP_TIMEOUT_NS)) {
+    if (wait_online(cpu, STARTUP_TIMEOUT_NS) ||
+        (!state_change(cpu, CPU_STATE_STARTING, CPU_STATE_OFFLINE) && wait_online(cpu, STARTUP_TIMEOUT_NS))) {
         return true;
     }
-    uint32_t expected = CPU_STATE_STARTING;
-    return !__atomic_compare_exchange_n(&cpu->state, &expected, CPU_STATE_OFFLINE, false, __ATOMIC_SEQ_CST,
-                                        __ATOMIC_SEQ_CST) &&
-           wait_online(cpu, STARTUP_TIMEOUT_NS);
+    if (__atomic_load_n(&cpu->state, __ATOMIC_ACQUIRE) == CPU_STATE_OFFLINE ||
+        state_change(cpu, CPU_STATE_CLAIMED, CPU_STATE_OFFLINE)) {
+        return false;
+    }
+    while (
+        !wait_online(cpu, STARTUP_TIMEOUT_NS)) { /* it has arrived: nothing it does from there on can fail */
+    }
+    return true;
 }
 
 /* True when every CPU came up. */

@@ -16,7 +16,7 @@ static void drain_this_cpu(void *argument)
 
 void quiesce(void)
 {
-    reaper_wait_idle();
+    reaper_wait();
     preempt_disable();
     drain_this_cpu(NULL);
     preempt_enable();

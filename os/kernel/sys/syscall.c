@@ -11,10 +11,12 @@
 #include "arch/x86_64/uart.h"
 #include "cap/cap.h"
 #include "console.h"
+#include "lib/string.h"
 #include "mm/layout.h"
 #include "mm/vm.h"
 #include "proc/process.h"
 #include "proc/usercopy.h"
+#include "sched/reaper.h"
 #include "sched/sched.h"
 #include "sys/boot_arguments.h"
 #include "sys/quiesce.h"
@@ -155,10 +157,16 @@ static int64_t body_driver_read(struct call *call)
     if (limit == 0 || (call->arguments[2] & ~(uint64_t)DRIVER_READ_OR_CHILD) != 0) {
         return STATUS_ERR_ARGUMENT;
     }
+    /* A bad pointer is told before input is lost for it. */
+    memset(piece, 0, limit);
+    status_t status = user_write(vaddr_make(call->arguments[0]), piece, limit);
+    if (status != STATUS_OK) {
+        return status;
+    }
     bool or_child = (call->arguments[2] & DRIVER_READ_OR_CHILD) != 0;
     size_t count = uart_read(UART_DRIVER, piece, limit, or_child ? &process_current()->child_ended : NULL,
                              process_has_zombie);
-    status_t status = user_write(vaddr_make(call->arguments[0]), piece, count);
+    status = user_write(vaddr_make(call->arguments[0]), piece, count);
     return status != STATUS_OK ? status : (int64_t)count;
 }
 
@@ -200,11 +208,11 @@ static int64_t body_stats(struct call *call)
 
 static int64_t body_shutdown(struct call *call)
 {
-    uart_flush(UART_DRIVER);
-    uart_flush(UART_CONSOLE);
     if (call->arguments[0] > 0xff) {
         return STATUS_ERR_RANGE;
     }
+    uart_flush(UART_DRIVER);
+    uart_flush(UART_CONSOLE);
     if (call->arguments[0] == 0) {
         power_off();
     } else {
@@ -251,7 +259,7 @@ static const struct {
     enum cap_type capability;
     uint32_t rights;
 } table[SYS_COUNT] = {
-#define SYSCALL(number, id, name, needs, required, arguments, returns, text) \
+#define SYSCALL(number, id, name, needs, required, result, arguments, returns, text) \
     [SYS_##id] = {.body = body_##name, .capability = CAP_##needs, .rights = (required)},
 #include "abi/syscalls.def"
 #undef SYSCALL
@@ -272,7 +280,11 @@ static int64_t invoke(struct frame *frame)
         }
     }
     struct call call = {frame, {frame->rdi, frame->rsi, frame->rdx, frame->r10, frame->r8, frame->r9}};
-    return table[number].body(&call);
+    int64_t result = table[number].body(&call);
+    if (result == STATUS_ERR_NO_MEMORY && reaper_reclaim()) {
+        result = table[number].body(&call); /* what fails for want of memory has changed nothing */
+    }
+    return result;
 }
 
 void syscall_dispatch(struct frame *frame)

@@ -696,6 +696,7 @@ static void aligned_runs_are_aligned(void **state)
 
 static uint64_t count_calls(void *context, enum pressure_level level)
 {
+    assert_true(pressure_shrinking());
     ((unsigned *)context)[level]++;
     return 0;
 }
@@ -722,6 +723,7 @@ static void shrinkers_run_once_per_crossing_with_hysteresis(void **state)
         {150, PRESSURE_CRITICAL, 2, 2}, {2000, PRESSURE_NONE, 2, 2},    {10, PRESSURE_CRITICAL, 2, 3}};
     for (unsigned i = 0; i < sizeof steps / sizeof steps[0]; i++) {
         pressure_update(steps[i].free_frames);
+        assert_false(pressure_shrinking());
         assert_int_equal(pressure_level(), steps[i].level);
         assert_int_equal(calls[PRESSURE_LOW], steps[i].low);
         assert_int_equal(calls[PRESSURE_CRITICAL], steps[i].critical);

@@ -40,6 +40,7 @@ static void every_flag_has_the_bit_of_the_manual(void **state)
                 {PAGE_GLOBAL, 8, "GLOBAL"},
                 {PAGE_COPY_ON_WRITE, 9, "COPY_ON_WRITE"},
                 {PAGE_DEVICE, 10, "DEVICE"},
+                {PAGE_NO_ACCESS, 57, "NO_ACCESS"},
                 {PAGE_PAT, 58, "PAT"},
                 {PAGE_NO_EXECUTE, 63, "NO_EXECUTE"}};
     uint64_t known = 0;
@@ -82,15 +83,18 @@ static void every_flag_combination_gives_the_expected_entry(void **state)
     (void)state;
     start();
     const vaddr_t va = vaddr_make(0x40000000);
-    static const unsigned free_bits[] = {1, 2, 3, 4, 8, 9, 10, 58, 63};
-    for (unsigned set = 0; set < 1u << 9; set++) {
+    static const unsigned free_bits[] = {1, 2, 3, 4, 8, 9, 10, 57, 58, 63};
+    for (unsigned set = 0; set < 1u << 10; set++) {
         for (enum page_size size = PAGE_4K; size <= PAGE_2M; size++) {
             page_flags_t flags = PAGE_FLAGS(0);
-            for (unsigned i = 0; i < 9; i++) {
+            for (unsigned i = 0; i < 10; i++) {
                 flags.bits |= (set >> i) & 1 ? 1ull << free_bits[i] : 0;
             }
             status_t want = STATUS_OK;
-            if ((flags.bits & PAGE_WRITABLE) && !(flags.bits & PAGE_NO_EXECUTE)) {
+            uint64_t present = (flags.bits & PAGE_NO_ACCESS) == 0; /* bit 0 */
+            if (size == PAGE_2M && (flags.bits & PAGE_NO_ACCESS)) {
+                want = STATUS_ERR_UNKNOWN_BITS;
+            } else if ((flags.bits & PAGE_WRITABLE) && !(flags.bits & PAGE_NO_EXECUTE)) {
                 want = STATUS_ERR_WRITE_EXECUTE;
             } else if ((flags.bits & PAGE_WRITABLE) && (flags.bits & PAGE_COPY_ON_WRITE)) {
                 want = STATUS_ERR_ARGUMENT;
@@ -100,12 +104,13 @@ static void every_flag_combination_gives_the_expected_entry(void **state)
                 continue;
             }
             uint64_t pat = size == PAGE_2M ? 1ull << 12 : 1ull << 7;
-            uint64_t expected = 0x600000 | 1 | (flags.bits & ~PAGE_PAT) | (flags.bits & PAGE_PAT ? pat : 0) |
-                                (size == PAGE_2M ? 1ull << 7 : 0);
+            uint64_t expected = 0x600000 | present | (flags.bits & ~PAGE_PAT) |
+                                (flags.bits & PAGE_PAT ? pat : 0) | (size == PAGE_2M ? 1ull << 7 : 0);
             assert_int_equal(*entry_of(va, size == PAGE_2M ? 2 : 1), expected);
             struct pt_leaf leaf;
             assert_ok(pt_query(&table, va, &leaf));
-            assert_int_equal(leaf.flags.bits, flags.bits | PAGE_PRESENT);
+            assert_int_equal(leaf.flags.bits, flags.bits | present);
+            assert_int_equal(pt_map(&table, va, paddr_make(0), PAGE_4K, PAGE_FLAGS(0)), STATUS_ERR_EXISTS);
             assert_int_equal(leaf.address.number, 0x600000);
             assert_int_equal(leaf.size, size);
             assert_ok(pt_unmap(&table, va, NULL, NULL));
@@ -344,9 +349,11 @@ static void bad_addresses_are_refused_by_name(void **state)
 /* ---- roll-back ---- */
 
 static unsigned budget;
+static const uint64_t *not_linked; /* an entry that stays empty while tables are allocated, may be null */
 
 static status_t limited_alloc(void *context, paddr_t *out)
 {
+    assert_true(not_linked == NULL || *not_linked == 0);
     if (budget == 0) {
         return STATUS_ERR_NO_MEMORY;
     }
@@ -392,7 +399,8 @@ static void range_map_rolls_back_whichever_allocation_fails(void **state)
         STATUS_ERR_EXISTS);
     assert_int_equal(table.tables, tables_before);
     assert_int_equal(table.leaves_2m, 0);
-    for (budget = 0; budget < 3;) { /* one page that needs three new tables */
+    not_linked = entry_of(vaddr_make(1ull << 40), 4); /* what a walk may have seen is never taken back */
+    for (budget = 0; budget < 3;) {                   /* one page that needs three new tables */
         unsigned had = budget;
         assert_int_equal(pt_map(&table, vaddr_make(1ull << 40), paddr_make(0), PAGE_4K, PAGE_FLAGS(RW_FLAGS)),
                          STATUS_ERR_NO_MEMORY);
@@ -400,6 +408,7 @@ static void range_map_rolls_back_whichever_allocation_fails(void **state)
         assert_int_equal(frame_free_count(), free_before);
         budget = had + 1;
     }
+    not_linked = NULL;
     assert_ok(pt_unmap(&table, vaddr_make(0x3ffff000), NULL, NULL));
     pt_deinit(&table);
     assert_frames_sound();

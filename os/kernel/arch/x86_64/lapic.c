@@ -99,11 +99,16 @@ void lapic_end_of_interrupt(void)
     reg_write(LAPIC_EOI, 0);
 }
 
+/* WRMSR to an APIC register or a deadline does not serialise: MFENCE waits for the stores, LFENCE keeps WRMSR back. */
+static void fence_before_msr(void)
+{
+    __asm__ volatile("mfence\n\tlfence" : : : "memory");
+}
+
 static void icr_send(uint32_t apic_id, uint32_t low)
 {
     if (registers == NULL) {
-        /* x2APIC writes do not serialise: what the target will read must be visible before the interrupt. */
-        __asm__ volatile("mfence" : : : "memory");
+        fence_before_msr(); /* what the target will read must be visible before the interrupt */
         msr_write(MSR_X2APIC_BASE + LAPIC_ICR_LO / 16, ((uint64_t)apic_id << 32) | low);
         return;
     }
@@ -162,7 +167,7 @@ void lapic_timer_use_count(void)
 void lapic_timer_use_deadline(void)
 {
     reg_write(LAPIC_LVT_TIMER, LVT_TSC_DEADLINE | VECTOR_TIMER);
-    __asm__ volatile("mfence" : : : "memory"); /* the mode must be set before the first deadline */
+    fence_before_msr(); /* the mode must be set before the first deadline */
 }
 
 void lapic_timer_start(uint32_t count)

@@ -34,8 +34,9 @@ enum ist_stack { IST_NMI, IST_DOUBLE_FAULT, IST_DEBUG, IST_MACHINE_CHECK, IST_CO
 
 #define CPU_STATE_OFFLINE  0u
 #define CPU_STATE_STARTING 1u
-#define CPU_STATE_CLAIMED  2u /* has begun to run */
-#define CPU_STATE_ONLINE   3u
+#define CPU_STATE_CLAIMED  2u /* has begun to run, can still be given up on */
+#define CPU_STATE_ARRIVED  3u /* will be online in a moment */
+#define CPU_STATE_ONLINE   4u
 
 struct cpu {
     struct cpu *self;
@@ -50,6 +51,7 @@ struct cpu {
     uint32_t state;     /* CPU_STATE_*; read by other CPUs */
     uint32_t node;      /* NUMA node */
     uint32_t acpi_id;
+    uint32_t ends; /* odd: the thread that runs has announced its end and is not with the reaper yet */
     struct thread *idle;
     struct address_space *space; /* in CR3; null: the kernel's own tables */
     struct run_queue queue;

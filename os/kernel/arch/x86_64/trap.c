@@ -15,6 +15,7 @@
 #include "panic.h"
 #include "probe.h"
 #include "proc/process.h"
+#include "sched/reaper.h"
 #include "sched/sched.h"
 #include "smp/ipi.h"
 
@@ -87,6 +88,9 @@ static status_t user_fault(const struct frame *frame, uint64_t address)
     }
     arch_irq_enable();
     status_t status = vm_fault(thread->space, vaddr_make(address), frame->error);
+    if (status == STATUS_ERR_NO_MEMORY && reaper_reclaim()) {
+        status = vm_fault(thread->space, vaddr_make(address), frame->error);
+    }
     arch_irq_disable();
     return status;
 }
