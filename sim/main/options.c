@@ -106,9 +106,21 @@ static bool parse_own(struct options *o, enum option option, const char *text, s
     }
 }
 
+/* Has it been given before? */
+static bool is_given(const struct options *o, const struct known_option *known)
+{
+    if (known->parameter >= 0) {
+        return sim_config_given(&o->config, (enum sim_parameter)known->parameter);
+    }
+    return (o->given & 1u << known->option) != 0 && !may_repeat((enum option)known->option);
+}
+
 static bool parse_argument(struct options *o, const struct known_option *known, const char *word,
                            const char *text, struct error *e)
 {
+    if (known->option >= 0) {
+        o->given |= 1u << known->option;
+    }
     if (known->parameter >= 0) {
         return set_parameter(o, (enum sim_parameter)known->parameter, text, e);
     }
@@ -120,7 +132,6 @@ static bool parse_argument(struct options *o, const struct known_option *known, 
 
 bool options_parse(struct options *o, char group, int argc, char **argv, struct error *e)
 {
-    bool given[OPTION_COUNT] = {false};
     *o = (struct options){.max_cycles = UINT64_MAX};
     e->text[0] = 0;
     sim_config_init(&o->config);
@@ -143,13 +154,8 @@ bool options_parse(struct options *o, char group, int argc, char **argv, struct 
             }
             text = argv[i];
         }
-        bool twice = known.parameter >= 0 ? sim_config_given(&o->config, (enum sim_parameter)known.parameter)
-                                          : given[known.option] && !may_repeat((enum option)known.option);
-        if (twice) {
+        if (is_given(o, &known)) {
             return error_set(e, "%s is given twice", word);
-        }
-        if (known.option >= 0) {
-            given[known.option] = true;
         }
         if (!parse_argument(o, &known, word, text, e)) {
             return false;

@@ -20,6 +20,7 @@ struct options {
     unsigned set_count;
     enum serial_kind serial;
     const char *serial_file;
+    uint32_t given; /* a bit for each enum option */
     bool given_serial, hash, stats, help;
     uint32_t trace; /* bits of sim_on_trace */
 };

@@ -135,7 +135,9 @@ static bool aim_state_area(struct aim *a, struct insn_text *t, uint64_t target)
                     t->z.mnemonic != ZYDIS_MNEMONIC_FXRSTOR && t->z.mnemonic != ZYDIS_MNEMONIC_FXRSTOR64;
     bool loads = (t->op[0].actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) == 0;
     bool segment = t->op[0].mem.segment == ZYDIS_REGISTER_FS || t->op[0].mem.segment == ZYDIS_REGISTER_GS;
-    if (!target || (segment && a->rebased) ||
+    /* An instruction before might store state into the image that the host has enabled and we have not. */
+    bool stored = loads && a->c->count > 0;
+    if (!target || stored || (segment && a->rebased) ||
         (extended && !(aim_register(a, RAX, draw(a->r, 4)) && aim_register(a, RDX, 0)))) {
         return false;
     }
