@@ -19,13 +19,13 @@ MACHINE_FACE = "sim/machine/sim.h"
 HOST = {"ctype.h", "errno.h", "inttypes.h", "limits.h", "stdarg.h", "stdbool.h", "stddef.h", "stdint.h", "stdio.h",
         "stdlib.h", "string.h"}
 HOST_OF = {
-    "base": {"xxhash.h"},
+    "base": {"fcntl.h", "sys/stat.h", "xxhash.h"},
     "core": {"sys/mman.h"},
     "cpu": {"Zydis/Zydis.h", "Zydis/Mnemonic.h", "mpfr.h"},
     "machine": {"Zydis/Zydis.h"},
     "observe": {"dwarf.h", "elfutils/libdw.h", "gelf.h", "libelf.h"},
     "script": {"lauxlib.h", "lua.h", "lualib.h", "mpfr.h", "sys/mman.h"},
-    "main": {"Zydis/Zydis.h", "fcntl.h", "lua.h", "mpfr.h", "poll.h", "sys/stat.h", "unistd.h"},
+    "main": {"Zydis/Zydis.h", "lua.h", "mpfr.h", "poll.h", "sys/stat.h", "unistd.h"},
 }
 
 INCLUDE = re.compile(r"\s*#\s*(?:include|include_next|import)\s+(.*)")

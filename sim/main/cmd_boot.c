@@ -2,9 +2,9 @@
 
 #include "main/commands.h"
 
+#include "base/file.h"
 #include "main/console.h"
 #include "main/crash.h"
-#include "main/files.h"
 #include "main/progress.h"
 #include "observe/trace_text.h"
 
@@ -25,7 +25,8 @@ static bool load_files(const struct options *o, struct boot_files *f, struct err
     if (!o->kernel) {
         return error_set(e, "--kernel FILE is missing");
     }
-    return file_read(o->kernel, &f->kernel, e) && (!o->initrd || file_read(o->initrd, &f->initrd, e));
+    return file_read(o->kernel, FILE_MAX_BYTES, &f->kernel, e) &&
+           (!o->initrd || file_read(o->initrd, FILE_MAX_BYTES, &f->initrd, e));
 }
 
 static void free_files(struct boot_files *f)

@@ -4,8 +4,8 @@
 
 #include "main/commands.h"
 
+#include "base/file.h"
 #include "main/crash.h"
-#include "main/files.h"
 #include "main/progress.h"
 #include "script/script.h"
 
@@ -154,7 +154,7 @@ int command_run(const struct command_line *line)
         error_set(&e, "a scenario is missing; orrery run SCENARIO.lua");
         return command_usage(&e);
     }
-    if (!file_read(o.scenario, &file, &e)) {
+    if (!file_read(o.scenario, FILE_MAX_BYTES, &file, &e)) {
         return command_usage(&e);
     }
     int status = run(&o, &file, line);

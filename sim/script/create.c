@@ -7,6 +7,7 @@
 #include "script/create.h"
 
 #include "base/check.h"
+#include "base/file.h"
 #include "script/place.h"
 #include "script/position.h"
 #include "script/sandbox.h"
@@ -16,14 +17,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define IMAGE_MAX_BYTES (1024L * 1024L * 1024L)
-#define SEARCH_LEVELS   5u
-#define MACHINES_MAX    64u
-
-struct image_file {
-    uint8_t *bytes;
-    size_t size;
-};
+#define SEARCH_LEVELS 5u
+#define MACHINES_MAX  64u
 
 static const char *const image_keys[] = {"kernel", "initrd", "append"};
 
@@ -107,43 +102,20 @@ static void read_config(lua_State *lua, const struct script_defaults *d, struct 
     }
 }
 
-static bool read_file(const char *path, struct image_file *out)
-{
-    FILE *f = fopen(path, "rb");
-    if (!f) {
-        return false;
-    }
-    long size = fseek(f, 0, SEEK_END) == 0 ? ftell(f) : -1;
-    bool ok = size >= 0 && size <= IMAGE_MAX_BYTES && fseek(f, 0, SEEK_SET) == 0;
-    if (ok) {
-        out->size = (size_t)size;
-        out->bytes = malloc(out->size + 1);
-        ok = out->bytes && fread(out->bytes, 1, out->size, f) == out->size;
-    }
-    fclose(f);
-    if (!ok) {
-        free(out->bytes);
-        *out = (struct image_file){0};
-    }
-    return ok;
-}
-
 /* As it is when absolute, else from the scenario's folder upwards, else from the working directory, else from the program's. */
-static bool find_file(const struct sandbox *s, const char *name, struct image_file *out)
+static bool find_file(const struct sandbox *s, const char *name, struct file_bytes *out, struct error *e)
 {
     char path[2048], up[64] = "";
-    if (name[0] == '/') {
-        return read_file(name, out);
-    }
-    for (unsigned i = 0; i < SEARCH_LEVELS; i++) {
+    for (unsigned i = 0; name[0] != '/' && i < SEARCH_LEVELS; i++) {
         snprintf(path, sizeof path, "%s/%s%s", s->directory, up, name);
-        if (read_file(path, out)) {
-            return true;
+        if (file_exists(path)) {
+            return file_read(path, FILE_MAX_BYTES, out, e);
         }
         strcat(up, "../");
     }
     snprintf(path, sizeof path, "%s/%s", s->home ? s->home : ".", name);
-    return read_file(name, out) || read_file(path, out);
+    bool shipped = name[0] != '/' && !file_exists(name) && file_exists(path);
+    return file_read(shipped ? path : name, FILE_MAX_BYTES, out, e);
 }
 
 /* A field of the table at 1 that is a text, or NULL. */
@@ -174,18 +146,16 @@ static struct image_names read_names(lua_State *lua)
 static bool load_images(const struct sandbox *s, struct lua_machine *m, const struct image_names *n,
                         struct error *e)
 {
-    struct image_file kernel = {0}, initrd = {0};
-    bool ok =
-        (find_file(s, n->kernel, &kernel) || error_set(e, "%s: cannot be read", n->kernel)) &&
-        (!n->initrd || find_file(s, n->initrd, &initrd) || error_set(e, "%s: cannot be read", n->initrd));
+    struct file_bytes kernel = {0}, initrd = {0};
+    bool ok = find_file(s, n->kernel, &kernel, e) && (!n->initrd || find_file(s, n->initrd, &initrd, e));
     if (ok) {
         struct sim_image image = {n->kernel,   kernel.bytes, kernel.size, n->initrd ? initrd.bytes : NULL,
                                   initrd.size, n->append};
         ok = sim_load(m->sim, &image, e);
         m->symbols = ok ? symbols_open(n->kernel, kernel.bytes, kernel.size, NULL) : NULL;
     }
-    free(kernel.bytes);
-    free(initrd.bytes);
+    file_free(&kernel);
+    file_free(&initrd);
     return ok;
 }
 

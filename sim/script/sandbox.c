@@ -9,6 +9,7 @@
 
 #include "script/sandbox.h"
 
+#include "base/file.h"
 #include "script/ordered.h"
 #include "script/position.h"
 #include "script/string_library.h"
@@ -22,7 +23,7 @@
 
 #define HOOK_INSTRUCTIONS 1000
 #define MODULE_NAME_MAX   200u
-#define MODULE_MAX_BYTES  (16L << 20)
+#define MODULE_MAX_BYTES  (UINT64_C(16) << 20)
 #define HASH_SEED         0x0ce11a57u
 #define LONG_STRING_BYTES \
     128u /* of a string's object: Lua keeps each shorter text once, and makes it at unknown times */
@@ -241,44 +242,29 @@ static bool module_name_ok(const char *name)
            !strstr(name, "..");
 }
 
-/* The file's text, to be freed; NULL when it cannot be read. */
-static char *read_text(const char *path, size_t *size)
-{
-    FILE *f = fopen(path, "rb");
-    if (!f) {
-        return NULL;
-    }
-    long end = fseek(f, 0, SEEK_END) == 0 ? ftell(f) : -1;
-    char *text =
-        end >= 0 && end <= MODULE_MAX_BYTES && fseek(f, 0, SEEK_SET) == 0 ? malloc((size_t)end + 1) : NULL;
-    *size = text ? (size_t)end : 0;
-    if (text && fread(text, 1, *size, f) != *size) {
-        free(text);
-        text = NULL;
-    }
-    fclose(f);
-    return text;
-}
-
 /* Inside Lua a file is called by its path from the scenario's folder, or from the program's: where these are takes no part in
  * a run. */
 static bool load_module(lua_State *lua, const char *folder, const char *up, const char *name)
 {
     char path[2048], relative[256], chunk[512];
-    size_t size;
+    struct file_bytes text;
+    struct error e;
     snprintf(relative, sizeof relative, "%s", name);
     for (char *p = relative; *p; p++) {
         *p = *p == '.' ? '/' : *p;
     }
     snprintf(path, sizeof path, "%s/%s%s.lua", folder, up, relative);
-    char *text = read_text(path, &size);
-    if (!text) {
+    if (!file_exists(path)) {
         return false;
+    }
+    if (!file_read(path, MODULE_MAX_BYTES, &text, &e)) {
+        luaL_error(lua, "%s", e.text);
     }
     bool shipped = folder != sandbox_of(lua)->directory;
     snprintf(chunk, sizeof chunk, "@%s%s.lua", shipped ? SANDBOX_SHIPPED : up, relative);
-    int status = luaL_loadbufferx(lua, text, size, chunk, "t");
-    free(text);
+    size_t size = text.size;
+    int status = luaL_loadbufferx(lua, (const char *)text.bytes, size, chunk, "t");
+    file_free(&text);
     if (status != LUA_OK) {
         lua_error(lua);
     }

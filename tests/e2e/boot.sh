@@ -3,7 +3,7 @@
 source "$(dirname "$0")/lib.sh"
 
 storm='-- forkstorm --processes 64 --depth 3'
-boot=("$orrery" boot --kernel "$kernel" --initrd "$initrd" --max-cycles 60000000000)
+boot=("$orrery" boot --kernel "$kernel" --initrd "$initrd")
 
 for machine in "--cpus 1" "--cpus 2 --memory 64M" "--cpus 4 --board microvm" "--cpus 8 --numa 2 --memory 1G" \
     "--cpus 3 --cpu tcg72" "--cpus 2 --engine timed" "--cpus 2 --memory-model tso" "--cpus 16 --memory 8G --numa 4"; do

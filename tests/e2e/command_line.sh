@@ -14,6 +14,11 @@ expect_one_line "an option given twice" 2 "$orrery" boot --kernel x --kernel y
 expect_one_line "a parameter given twice" 2 "$orrery" boot --kernel x --cpus 1 --cpus 2
 mkfifo "$work/fifo"
 expect_one_line "a pipe for a kernel" 2 "$orrery" boot --kernel "$work/fifo"
+echo 'orrery.machine { kernel = "./fifo" }' >"$work/pipe.lua"
+expect_one_line "a pipe for a scenario's kernel" 2 "$orrery" run "$work/pipe.lua"
+mkfifo "$work/module.lua"
+echo 'require("module")' >"$work/pipe.lua"
+expect_one_line "a pipe for a module" 2 "$orrery" run "$work/pipe.lua"
 # shellcheck disable=SC2016
 expect_one_line "memory that the host refuses" 2 \
     bash -c 'ulimit -v 1000000; exec "$0" boot --kernel "$1" --memory 1G' "$orrery" "$kernel"

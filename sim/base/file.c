@@ -1,8 +1,8 @@
-/* Reading files at the edge of the program. */
+/* Files read whole: images, scenarios, modules. */
 
 #define _POSIX_C_SOURCE 200809L
 
-#include "main/files.h"
+#include "base/file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,21 +11,20 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define FILE_MAX_BYTES (1024L * 1024L * 1024L)
-
-static bool read_all(FILE *f, const char *name, struct file_bytes *out, struct error *e)
+static bool read_all(FILE *f, const char *name, uint64_t max_bytes, struct file_bytes *out, struct error *e)
 {
     struct stat status;
     if (fstat(fileno(f), &status) != 0 || !S_ISREG(status.st_mode)) {
         return error_set(e, "%s: not a regular file", name);
     }
-    if (status.st_size > FILE_MAX_BYTES) {
-        return error_set(e, "%s: larger than 1 GiB", name);
+    if ((uint64_t)status.st_size > max_bytes) {
+        return error_set(e, "%s: larger than %llu MiB", name, (unsigned long long)(max_bytes >> 20));
     }
     out->size = (size_t)status.st_size;
     out->bytes = malloc(out->size + 1);
     if (!out->bytes) {
-        return error_set(e, "%s: no memory for %zu bytes", name, out->size);
+        file_free(out);
+        return error_set(e, "%s: no memory for %llu bytes", name, (unsigned long long)status.st_size);
     }
     if (fread(out->bytes, 1, out->size, f) != out->size) {
         file_free(out);
@@ -35,7 +34,7 @@ static bool read_all(FILE *f, const char *name, struct file_bytes *out, struct e
     return true;
 }
 
-bool file_read(const char *name, struct file_bytes *out, struct error *e)
+bool file_read(const char *name, uint64_t max_bytes, struct file_bytes *out, struct error *e)
 {
     *out = (struct file_bytes){0};
     int fd = open(name, O_RDONLY | O_NONBLOCK); /* a pipe without a writer must not hang us */
@@ -43,9 +42,15 @@ bool file_read(const char *name, struct file_bytes *out, struct error *e)
     if (!f) {
         return error_set(e, "%s: %s", name, strerror(errno));
     }
-    bool ok = read_all(f, name, out, e);
+    bool ok = read_all(f, name, max_bytes, out, e);
     fclose(f);
     return ok;
+}
+
+bool file_exists(const char *name)
+{
+    struct stat status;
+    return stat(name, &status) == 0;
 }
 
 void file_free(struct file_bytes *f)
