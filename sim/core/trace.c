@@ -4,6 +4,8 @@
 
 #include "base/check.h"
 
+_Static_assert(TRACE_POINT_COUNT <= 32, "a bit for each in the words of sim_on_trace");
+
 static const struct trace_row rows[TRACE_POINT_COUNT] = {
 #define TRACE_POINT(id, name, f0, f1, f2, f3, help) [TRACE_##id] = {name, {f0, f1, f2, f3}, help},
 #include "core/trace.def"

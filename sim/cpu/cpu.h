@@ -1,16 +1,8 @@
 #ifndef ORRERY_CPU_CPU_H
 #define ORRERY_CPU_CPU_H
 
-/*
- * One virtual CPU: its state, and the results that its parts hand to each other.
- *
- * Rooms of sim/cpu/:
- *   regs.h        register constants                     insn.h    the decoded instruction, table rows
- *   mem.[ch]      linear memory access, store commit      decode.c  Zydis -> struct insn
- *   block.[ch]    the cache of decoded blocks             run.c     the run loop, boundaries, interrupts
- *   exception.c   delivery through the IDT                segment.c descriptors and segment loads
- *   flags.h       lazy status flags                       *_insn.c, op_*.c  the instructions themselves
- */
+/* One virtual CPU: its state, and the results that its parts hand to each other. Which file does what: docs/architecture.md,
+ * "The rooms of sim/cpu". */
 
 #include "base/rng.h"
 #include "base/types.h"

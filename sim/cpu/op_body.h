@@ -5,9 +5,14 @@
  * What the specialised handlers are made of. A handler is named op_NAME_SHAPEw: w is the operand width in
  * bits, SHAPE
  *
- *   rr  register, register       rm_b  register, [base + disp]       rm_x  register, [base + index * scale +
- * disp] ri  register, immediate      mr_b  [base + disp], register       mi_b  [base + disp], immediate (and
- * _x) r   register
+ *   r     register
+ *   rr    register, register
+ *   ri    register, immediate
+ *   rm_b  register, [base + disp]
+ *   mr_b  [base + disp], register
+ *   mi_b  [base + disp], immediate
+ *
+ * and _x instead of _b for [base + index * scale + disp].
  *
  * They exist for 64-bit mode with 64-bit addresses; registers are whole (no AH..BH). `base` may be the slot
  * that is always zero (absolute and RIP-relative addresses), `index` the slot of FS or GS. dst is the

@@ -107,6 +107,9 @@ enum which {
     SECOND_COUNT
 };
 
+#define ONE(...) +1
+_Static_assert(0 EACH_SECOND(ONE, , ) == WHICH_COUNT, "EACH and EACH_SECOND have the same rows");
+
 /* What op is in the list, or WHICH_COUNT. */
 static unsigned which_of(const struct op *op)
 {

@@ -18,6 +18,8 @@ struct parameter_row {
     enum parameter_kind kind;
 };
 
+_Static_assert(PARAMETER_COUNT <= 32, "a bit for each in sim_config.given");
+
 static const struct parameter_row rows[PARAMETER_COUNT] = {
 #define CONFIG(id, name, kind, argument, help) [PARAMETER_##id] = {name, argument, help, KIND_##kind},
 #include "machine/config.def"

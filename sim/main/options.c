@@ -19,6 +19,8 @@ static const struct option_row option_rows[OPTION_COUNT] = {
 #undef NAME
 };
 
+_Static_assert(OPTION_COUNT <= 32, "a bit for each in options.given");
+
 static bool parse_number(const char *text, uint64_t *out)
 {
     char *end;

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#define INSTRUCTIONS_A_LINE UINT64_C(50000000)
+#define INSTRUCTIONS_A_LINE UINT64_C(10000000)
 #define TO_LINE_START       "\r\033[K" /* ECMA-48: carriage return, erase in line */
 
 bool progress_wanted(bool console_on_stdout, uint32_t trace)

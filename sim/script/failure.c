@@ -126,7 +126,7 @@ void failure_convert(lua_State *lua)
     const char *text = lua_tolstring(lua, -1, &size), *rest = text, *next;
     while ((next = position_split(lua, rest, inner, sizeof inner))) {
         rest = next;
-        if (strncmp(inner, SANDBOX_PRELUDE, strlen(SANDBOX_PRELUDE)) != 0 && inner[0] != '.') {
+        if (strncmp(inner, SANDBOX_PRELUDE ":", strlen(SANDBOX_PRELUDE ":")) != 0 && inner[0] != '.') {
             strcpy(position, inner); /* a name that Lua cut begins with dots */
         }
     }

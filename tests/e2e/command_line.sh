@@ -65,4 +65,10 @@ done
 expect_one_line "a word that is no engine names the words" 2 "$orrery" boot --kernel "$kernel" --engine slow
 grep -q 'fast|timed' "$work/err" && ok "so it does" || fail "so it does" "$(cat "$work/err")"
 
+# script(1) gives the program a terminal
+script -qec "$orrery run scenarios/fork-storm.lua --engine fast" /dev/null >"$work/out" 2>&1
+grep -q 'ms simulated, [0-9]* million instructions' "$work/out" && ok "a terminal shows progress" || fail "a terminal shows progress" "$(cat -v "$work/out")"
+"$orrery" run scenarios/fork-storm.lua --engine fast >"$work/out" 2>"$work/err"
+expect_same "a pipe does not" "none $(cat "$work/err")" "none "
+
 finish

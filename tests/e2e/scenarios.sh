@@ -127,6 +127,17 @@ end)
 LUA
 expect_status "hooks and counters" 0 "$orrery" run "$work/hooks.lua"
 
+# A scenario may be called like the chunk whose lines are no places in it.
+scenario prelude2 <<'LUA'
+it("is wrong", function()
+    coroutine.wrap(function()
+        error("boom")
+    end)()
+end)
+LUA
+expect_status "a wrong scenario called prelude2" 1 "$orrery" run "$work/prelude2.lua"
+says out "has the line of its error" 'prelude2.lua:3'
+
 # What stock Lua leaves to chance: hash seeds and addresses, by them the sizes of tables, and the moments of the collector, which
 # weak tables show.
 chance() {

@@ -14,13 +14,20 @@
 
 GUEST_CODE(stub, ".code32\n hlt\n.code64");
 
-static const uint16_t first_ports[] = {0x20,  0xa0,  0x40,  0x60,  0x70,  0x80,  0x92,  0xe9,  0xf4,
-                                       0x2f8, 0x3f8, 0x4d0, 0x600, 0x604, 0x608, 0x620, 0xcf8, 0xcf9};
-
-static uint16_t any_port(struct rng *r)
+/* A port that a device claims, each device about as often as another, or a neighbour, or any. */
+static uint16_t any_port(const struct bus *b, struct rng *r)
 {
-    uint16_t port = (uint16_t)(FUZZ_PICK(r, first_ports) + fuzz_below(r, 9) - (fuzz_one_in(r, 8) ? 1 : 0));
-    return fuzz_one_in(r, 32) ? (uint16_t)rng_next(r) : port;
+    uint8_t device = (uint8_t)(1 + fuzz_below(r, b->device_count - 1));
+    const uint8_t *end = b->port_map + sizeof b->port_map, *next = b->port_map, *at = NULL;
+    for (unsigned steps = 1 + fuzz_below(r, 16); steps && next; steps--) {
+        next = memchr(next, device, (size_t)(end - next));
+        at = next ? next++ : at;
+    }
+    if (!at || fuzz_one_in(r, 32)) { /* memory-mapped only */
+        return (uint16_t)rng_next(r);
+    }
+    return (uint16_t)((unsigned)(at - b->port_map) + (fuzz_one_in(r, 8) ? 1 : 0) -
+                      (fuzz_one_in(r, 8) ? 1 : 0));
 }
 
 /* Naturally aligned or not, in one page, as the CPU issues them. */
@@ -63,7 +70,7 @@ static void access_once(struct sim *s, struct rng *r, uint64_t *now)
     struct bus_cx cx = {*now, fuzz_below(r, s->config.cpus)};
     unsigned size = FUZZ_PICK(r, sizes);
     uint64_t value = any_value(r), address = any_address(r, size);
-    uint16_t port = any_port(r);
+    uint16_t port = any_port(&s->bus, r);
     switch (fuzz_below(r, 12)) {
     case 0:
     case 1:
