@@ -156,6 +156,19 @@ static struct place place_of(const struct insn_text *t, const ZydisDecodedOperan
     return p;
 }
 
+static uint64_t address_mask(const struct place *p)
+{
+    return p->bits == 64 ? UINT64_MAX : (UINT64_C(1) << p->bits) - 1;
+}
+
+/* Where the operand is; outside 64-bit mode a linear address has 32 bits. */
+static uint64_t linear_of(const struct aim *a, const struct insn_text *t, const struct place *p,
+                          const ZydisDecodedOperand *op, uint64_t offset)
+{
+    uint64_t linear = (offset & address_mask(p)) + segment_base(a, op->mem.segment);
+    return t->z.machine_mode == ZYDIS_MACHINE_MODE_LONG_64 ? linear : (uint32_t)linear;
+}
+
 static void patch_displacement(struct insn_text *t, uint64_t value)
 {
     text_patch(t, t->z.raw.disp.offset, t->z.raw.disp.size, value);
@@ -240,7 +253,7 @@ static bool is_open_question(const struct aim *a, const struct place *p, const Z
         return true;
     }
     /* A large operand that wraps around or passes the segment's limit: found out when half of it is done. */
-    uint64_t limit = p->bits == 16 ? UINT16_MAX : UINT32_MAX;
+    uint64_t limit = address_mask(p);
     return op->size > 128 && p->bits < 64 && (offset & limit) + op->size / 8 > limit;
 }
 
@@ -265,7 +278,7 @@ static bool aim_memory(struct aim *a, struct insn_text *t, uint64_t at, const Zy
         bool changed = (a->written & (1u << p.base | 1u << p.index)) != 0;
         return op->size <= 128 && (stack || !changed || chance(a->r, 30));
     }
-    *target = offset + segment_base(a, op->mem.segment);
+    *target = linear_of(a, t, &p, op, offset);
     if ((op->actions & ZYDIS_OPERAND_ACTION_MASK_READ) && chance(a->r, 75)) {
         unsigned size_bytes = make_operand(a, op, bytes);
         aim_plant(a, *target, bytes, size_bytes);

@@ -17,7 +17,8 @@
 #include "sys/boot_arguments.h"
 #include "test/ktest.h"
 
-#define PAGE_AT    0x10000000ull /* user address of the one page of every space */
+#define PAGE_AT    0x10000000ull                      /* user address of the one page of every space */
+#define KERNEL_AT  (KERNEL_MAP_BASE + (200ull << 30)) /* first page of a level-1 table; no stack, no window */
 #define MANY       (2 * TLB_SLOTS + 3)
 #define UNREADABLE 0u
 
@@ -39,26 +40,36 @@ static bool space_make(struct address_space *space, pfn_t pfn)
            pt_map(&space->table, vaddr_make(PAGE_AT), paddr_from_pfn(pfn), PAGE_4K, leaf_flags) == STATUS_OK;
 }
 
-static bool space_end(struct address_space *space)
+static bool page_end(struct address_space *space, uint64_t address)
 {
     struct tlb_gather gather;
     tlb_gather_init(&gather, space, space->table.allocator);
-    bool done = pt_unmap(&space->table, vaddr_make(PAGE_AT), &gather, NULL) == STATUS_OK;
+    bool done = pt_unmap(&space->table, vaddr_make(address), &gather, NULL) == STATUS_OK;
     tlb_gather_finish(&gather);
+    return done;
+}
+
+static bool space_end(struct address_space *space)
+{
+    bool done = page_end(space, PAGE_AT);
     vm_space_deinit(space);
     return done;
+}
+
+/* A user page's first word in the space that is loaded. */
+static uint64_t user_word(uint64_t address)
+{
+    uint64_t value;
+    return user_read(&value, vaddr_make(address), sizeof(value)) == STATUS_OK ? value : UNREADABLE;
 }
 
 /* The page's first word as this CPU sees it through the space; the space is left loaded nowhere. */
 static uint64_t read_through(struct address_space *space)
 {
-    uint64_t value = UNREADABLE;
     uint64_t flags = arch_irq_save();
     struct address_space *before = cpu_this()->space;
     arch_space_load(cpu_this(), space);
-    if (user_read(&value, vaddr_make(PAGE_AT), sizeof(value)) != STATUS_OK) {
-        value = UNREADABLE;
-    }
+    uint64_t value = user_word(PAGE_AT);
     arch_space_load(cpu_this(), before);
     arch_irq_restore(flags);
     return value;
@@ -197,4 +208,112 @@ void ktest_every_kernel_page_is_global(void)
     KEXPECT(pt_walk(kmap_table(), vaddr_make(PHYSMAP_BASE), vaddr_make(UINT64_MAX & ~PAGE_MASK),
                     count_local_leaf, &local) == STATUS_OK);
     KEXPECT(local == 0);
+}
+
+#define SECOND_AT  (PAGE_AT + PAGE_SIZE)
+#define BOTH_PAGES (user_word(PAGE_AT) * 10 + user_word(SECOND_AT))
+
+/* Two CPUs flush a page each, the later flush comes first: what it skipped must not be lost. covers: VM-02 VM-03 */
+void ktest_a_flush_that_overtakes_another_drops_both_pages(void)
+{
+    struct address_space space;
+    struct tlb_gather gathers[2];
+    pfn_t frames[2];
+    KEXPECT(marked_frame(1, &frames[0]) && marked_frame(2, &frames[1]) && space_make(&space, frames[0]));
+    KEXPECT(pt_map(&space.table, vaddr_make(SECOND_AT), paddr_from_pfn(frames[0]), PAGE_4K, leaf_flags) ==
+            STATUS_OK);
+    uint64_t flags = arch_irq_save();
+    struct address_space *loaded = cpu_this()->space;
+    arch_space_load(cpu_this(), &space);
+    uint64_t before = BOTH_PAGES;
+    bool moved = true;
+    for (unsigned i = 0; i < 2; i++) {
+        tlb_gather_init(&gathers[i], &space, space.table.allocator);
+        moved = pt_replace(&space.table, vaddr_make(PAGE_AT + i * PAGE_SIZE), paddr_from_pfn(frames[1]),
+                           leaf_flags, &gathers[i]) == STATUS_OK &&
+                moved;
+    }
+    uint64_t unflushed = BOTH_PAGES;
+    uint64_t generation = __atomic_add_fetch(&space.tlb_generation, 2, __ATOMIC_SEQ_CST);
+    arch_tlb_gather_flush(cpu_this(), &gathers[1], generation);
+    arch_tlb_gather_flush(cpu_this(), &gathers[0], generation - 1);
+    uint64_t after = BOTH_PAGES;
+    arch_space_load(cpu_this(), loaded);
+    arch_irq_restore(flags);
+    KEXPECT(moved && before == 11 && after == 22);
+    KEXPECT(!kept_is_visible() || unflushed == 11);
+    KEXPECT(page_end(&space, SECOND_AT) && space_end(&space));
+    frame_put(frames[0]);
+    frame_put(frames[1]);
+}
+
+static bool kernel_page_map(pfn_t pfn)
+{
+    return pt_map(kmap_table(), vaddr_make(KERNEL_AT), paddr_from_pfn(pfn), PAGE_4K,
+                  PAGE_FLAGS(PAGE_NO_EXECUTE | PAGE_GLOBAL)) == STATUS_OK;
+}
+
+static void read_kernel_page(void *argument)
+{
+    struct remote_read *read = argument;
+    uint64_t flags = arch_irq_save();
+    struct address_space *before = cpu_this()->space;
+    arch_space_load(cpu_this(), read->space);
+    uint64_t value = *(volatile uint64_t *)KERNEL_AT;
+    arch_space_load(cpu_this(), before);
+    arch_irq_restore(flags);
+    __atomic_add_fetch(&read->right, value == read->wanted, __ATOMIC_SEQ_CST);
+}
+
+static void flush_kernel_page(void *argument)
+{
+    (void)argument;
+    arch_tlb_flush_page(vaddr_make(KERNEL_AT));
+}
+
+/* CPUs that see the mark in the kernel page while they have the space loaded. */
+static uint64_t cpus_that_read(struct address_space *space, uint64_t mark)
+{
+    struct remote_read read = {.space = space, .wanted = mark};
+    read_kernel_page(&read);
+    ipi_call_others(read_kernel_page, &read);
+    return read.right;
+}
+
+/*
+ * A kernel page moves, and its table is freed: no space may still walk through the old table, which goes on leading to
+ * the old frame. Flushed by page alone, every CPU does where PCIDs keep it. covers: VM-02 VM-03
+ */
+void ktest_a_freed_kernel_table_is_walked_in_no_space(void)
+{
+    struct address_space space;
+    struct tlb_gather gather;
+    pfn_t frames[2];
+    uint64_t all = cpu_count_online();
+    KEXPECT(marked_frame(1, &frames[0]) && marked_frame(2, &frames[1]) && space_make(&space, frames[0]));
+    KEXPECT(kernel_page_map(frames[0]));
+    preempt_disable();
+    uint64_t before = cpus_that_read(&space, 1);
+    tlb_gather_init(&gather, NULL, kmap_table()->allocator);
+    bool moved = pt_unmap(kmap_table(), vaddr_make(KERNEL_AT), &gather, NULL) == STATUS_OK &&
+                 gather.tables_freed && kernel_page_map(frames[1]);
+    if (moved) {
+        uint64_t leaf =
+            paddr_number(paddr_from_pfn(frames[0])) | PAGE_PRESENT | PAGE_NO_EXECUTE | PAGE_GLOBAL;
+        *(uint64_t *)arch_phys_to_virt(gather.tables[0]) = leaf;
+    }
+    flush_kernel_page(NULL);
+    ipi_call_others(flush_kernel_page, NULL);
+    uint64_t by_page = cpus_that_read(&space, 1);
+    shootdown_flush(&gather);
+    uint64_t after = cpus_that_read(&space, 2);
+    tlb_gather_finish(&gather);
+    bool ended = pt_unmap(kmap_table(), vaddr_make(KERNEL_AT), &gather, NULL) == STATUS_OK;
+    tlb_gather_finish(&gather);
+    preempt_enable();
+    KEXPECT(moved && ended && before == all && after == all);
+    KEXPECT(!kept_is_visible() || by_page == all);
+    KEXPECT(space_end(&space));
+    frame_put(frames[0]);
+    frame_put(frames[1]);
 }

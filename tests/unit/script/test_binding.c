@@ -149,7 +149,7 @@ static const struct wrong wrong_uses[] = {
     {"orrery.machine { kernel = 5 }", "machine: kernel must be a text"},
     {"orrery.machine { kernel = 'nope' }",
      "machine: there is no adapter kernels/nope.lua; a kernel's file has a '/' or a '.' in its name"},
-    {"orrery.machine { kernel = './nope' }", "machine: ./nope: cannot be read"},
+    {"orrery.machine { kernel = './nope' }", "machine: ./nope: No such file or directory"},
     {"orrery.machine { kernel = './nope', cpus = 'many' }", "machine: cpus 'many': vCPUs, 1 to 64"},
     {"orrery.machine { kernel = './nope', cpus = 1e300 }", "machine: cpus must be a text or a whole number"},
     {"orrery.machine { kernel = './nope', colour = 1 }", "machine: there is no option 'colour'"},
