@@ -1,11 +1,11 @@
 """The reference page of the scenario language and the stubs for editors (LuaLS), from where the language is declared: the
-annotations of scenarios/lib/prelude.lua, the methods of sim/script/binding.def and place.def, the parameters of a machine, the
+annotations of scenarios/lib/prelude.lua, the methods of sim/script/machine.def and place.def, the parameters of a machine, the
 counters and the registers. Complains about what has no description."""
 import re
 
 PRELUDE = "scenarios/lib/prelude.lua"
-BINDINGS = "sim/script/binding.def"
-PLACES = "sim/script/place.def"
+MACHINE = "sim/script/machine.def"
+PLACE = "sim/script/place.def"
 STUBS = "scenarios/lib/orrery.meta.lua"
 PAGE = "docs/lua-machine.md"
 
@@ -161,8 +161,8 @@ class Language:
     def __init__(self):
         complaints.clear()
         self.functions, self.classes = prelude()
-        self.methods = list(rows(BINDINGS, "BINDING", "Machine:"))
-        self.places = list(rows(PLACES, "PLACE", "Place:"))
+        self.methods = list(rows(MACHINE, "MACHINE", "Machine:"))
+        self.places = list(rows(PLACE, "PLACE", "Place:"))
         self.options = list(options_of_machine())
         self.counters = list(counters())
 

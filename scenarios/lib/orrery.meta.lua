@@ -6,7 +6,7 @@
 ---@field initrd? string a file; the adapter's by default
 ---@field append? string the kernel's command line; the adapter's by default
 ---@field cpus? integer vCPUs, 1 to 64
----@field memory? integer|string RAM, 16M to 64G; suffixes K, M, G
+---@field memory? integer|string RAM, 16M to 64G in whole MiB; suffixes K, M, G
 ---@field memory_limit? integer|string of usable RAM the firmware reports no more
 ---@field numa? integer NUMA nodes, 1 to 8
 ---@field board? "pc"|"microvm" the devices around the vCPUs

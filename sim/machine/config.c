@@ -108,25 +108,48 @@ static bool parse(const struct parameter_row *row, const char *text, uint64_t *o
     return false;
 }
 
-static bool store_small(unsigned *field, uint64_t value)
+/* ---- bounds of one value ---- */
+
+static bool cpus_legal(uint64_t cpus)
 {
-    *field = (unsigned)value;
-    return value <= 0xffff;
+    return cpus >= 1 && cpus <= SIM_CPUS_MAX;
+}
+
+static bool memory_legal(uint64_t bytes)
+{
+    return bytes >= SIM_MEMORY_MIN && bytes <= SIM_MEMORY_MAX && (bytes & 0xfffff) == 0;
+}
+
+static bool nodes_legal(uint64_t nodes)
+{
+    return nodes >= 1 && nodes <= SIM_NODES_MAX;
+}
+
+static bool store_capacity_legal(uint64_t entries)
+{
+    return entries >= 1 && entries <= STORE_QUEUE_MAX;
+}
+
+/* Stores what fits; false: the value is out of its bounds. */
+static bool store_small(unsigned *field, uint64_t value, bool legal)
+{
+    *field = legal ? (unsigned)value : *field;
+    return legal;
 }
 
 static bool assign(struct sim_config *c, enum sim_parameter p, uint64_t value, const char *text)
 {
     switch (p) {
     case PARAMETER_CPUS:
-        return store_small(&c->cpus, value);
+        return store_small(&c->cpus, value, cpus_legal(value));
     case PARAMETER_MEMORY:
         c->memory_bytes = value;
-        return true;
+        return memory_legal(value);
     case PARAMETER_MEMORY_LIMIT:
         c->memory_limit_bytes = value;
         return true;
     case PARAMETER_NUMA:
-        return store_small(&c->numa_nodes, value);
+        return store_small(&c->numa_nodes, value, nodes_legal(value));
     case PARAMETER_BOARD:
         c->board = (enum sim_board)value;
         return true;
@@ -137,7 +160,7 @@ static bool assign(struct sim_config *c, enum sim_parameter p, uint64_t value, c
         c->memory_model = value ? MODEL_TSO : MODEL_SC;
         return true;
     case PARAMETER_STORE_CAPACITY:
-        return store_small(&c->store_capacity, value) && value > 0;
+        return store_small(&c->store_capacity, value, store_capacity_legal(value));
     case PARAMETER_CPU:
         c->cpu_model = text;
         return true;
@@ -171,25 +194,25 @@ bool sim_config_set(struct sim_config *c, enum sim_parameter p, const char *text
     return true;
 }
 
-/* ---- bounds ---- */
+/* ---- the whole: also for those who fill the structure themselves ---- */
 
 bool sim_config_check(const struct sim_config *c, struct error *e)
 {
-    if (c->cpus < 1 || c->cpus > SIM_CPUS_MAX) {
+    if (!cpus_legal(c->cpus)) {
         return error_set(e, "%u cpus: 1 to %u", c->cpus, SIM_CPUS_MAX);
     }
-    if (c->memory_bytes < SIM_MEMORY_MIN || c->memory_bytes > SIM_MEMORY_MAX || c->memory_bytes & 0xfffff) {
+    if (!memory_legal(c->memory_bytes)) {
         return error_set(e, "memory of %llu bytes: 16M to 64G in whole MiB",
                          (unsigned long long)c->memory_bytes);
     }
-    if (c->numa_nodes < 1 || c->numa_nodes > SIM_NODES_MAX || c->numa_nodes > c->cpus) {
+    if (!nodes_legal(c->numa_nodes) || c->numa_nodes > c->cpus) {
         return error_set(e, "%u NUMA nodes: 1 to %u, and no more than cpus", c->numa_nodes, SIM_NODES_MAX);
     }
     if (c->memory_bytes / c->numa_nodes < SIM_MEMORY_MIN) {
         return error_set(e, "%u NUMA nodes need at least 16 MiB each", c->numa_nodes);
     }
-    if (c->store_capacity > STORE_QUEUE_MAX) {
-        return error_set(e, "store buffer of %u entries: at most %u", c->store_capacity, STORE_QUEUE_MAX);
+    if (c->store_capacity != 0 && !store_capacity_legal(c->store_capacity)) {
+        return error_set(e, "store buffer of %u entries: 1 to %u", c->store_capacity, STORE_QUEUE_MAX);
     }
     return true;
 }

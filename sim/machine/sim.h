@@ -2,8 +2,8 @@
 #define ORRERY_MACHINE_SIM_H
 
 /*
- * The machine, as everything above it sees it: the only header of layers 0 to 4 that layers 5 to 8 include
- * (besides base/).
+ * The machine, as everything above it sees it: the only header of layers 0 to 4 that layers 5 to 8 include,
+ * besides base/. What it includes itself (core/trace.h, for struct trace_record) is theirs with it.
  *
  * A run is a function of its configuration, its images and its effects. Whatever a front end does to the guest
  * is an effect: it goes through sim_effect(), is stamped with its position, kept in the log, and can be applied

@@ -8,24 +8,80 @@
 
 #include <lauxlib.h>
 #include <stdarg.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
 #define NAME_BYTES       48u
 #define VALUE_BYTES      48u
 #define VALUE_TEXT_BYTES 64u
+#define ARGUMENTS_MAX    4u
+#define FIRST_ARGUMENT   2 /* behind the object */
 
+/* A word for the type of an argument. */
 struct kind {
     const char *word, *wanted;
+    bool (*fits)(lua_State *lua, int index);
+    bool whole; /* 5.0 becomes 5 */
 };
 
+static bool is_number(lua_State *lua, int index)
+{
+    return lua_type(lua, index) == LUA_TNUMBER;
+}
+
+static bool is_integer(lua_State *lua, int index)
+{
+    int whole;
+    lua_tointegerx(lua, index, &whole);
+    return is_number(lua, index) && whole;
+}
+
+static bool is_natural(lua_State *lua, int index)
+{
+    return is_integer(lua, index) && lua_tointeger(lua, index) >= 0;
+}
+
+static bool is_string(lua_State *lua, int index)
+{
+    return lua_type(lua, index) == LUA_TSTRING;
+}
+
+static bool is_boolean(lua_State *lua, int index)
+{
+    return lua_isboolean(lua, index);
+}
+
+static bool is_function(lua_State *lua, int index)
+{
+    return lua_isfunction(lua, index);
+}
+
+static bool is_table(lua_State *lua, int index)
+{
+    return lua_istable(lua, index);
+}
+
 static const struct kind kinds[] = {
-    {"integer", "a whole number"}, {"natural", "a whole number, 0 or more"},
-    {"number", "a number"},        {"string", "a text"},
-    {"function", "a function"},    {"table", "a table"},
-    {"boolean", "true or false"},  {"any", "given"},
+    {"integer", "a whole number", is_integer, true},
+    {"natural", "a whole number, 0 or more", is_natural, true},
+    {"number", "a number", is_number, false},
+    {"string", "a text", is_string, false},
+    {"boolean", "true or false", is_boolean, false},
+    {"function", "a function", is_function, false},
+    {"fun", "a function", is_function, false},
+    {"table", "a table", is_table, false},
 };
+
+static const struct kind *find_kind(const char *word, size_t size)
+{
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        if (strlen(kinds[i].word) == size && memcmp(kinds[i].word, word, size) == 0) {
+            return &kinds[i];
+        }
+    }
+    CHECK(false, "no type of argument is called '%.*s'", (int)size, word);
+    return NULL;
+}
 
 /* What a message says that was given instead. */
 static void describe_value(lua_State *lua, int index, char *text, size_t size)
@@ -58,42 +114,6 @@ static void describe_value(lua_State *lua, int index, char *text, size_t size)
     }
 }
 
-static bool fits(lua_State *lua, int index, const char *word)
-{
-    int whole;
-    switch (word[0]) {
-    case 'i':
-        lua_tointegerx(lua, index, &whole);
-        return lua_type(lua, index) == LUA_TNUMBER && whole;
-    case 'n':
-        if (word[1] == 'a') {
-            return fits(lua, index, "integer") && lua_tointeger(lua, index) >= 0;
-        }
-        return lua_type(lua, index) == LUA_TNUMBER;
-    case 's':
-        return lua_type(lua, index) == LUA_TSTRING;
-    case 'f':
-        return lua_isfunction(lua, index);
-    case 'b':
-        return lua_isboolean(lua, index);
-    case 't':
-        return lua_istable(lua, index);
-    default:
-        return !lua_isnoneornil(lua, index);
-    }
-}
-
-static const char *wanted_of(const char *word)
-{
-    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
-        if (strncmp(kinds[i].word, word, 3) == 0) {
-            return kinds[i].wanted;
-        }
-    }
-    CHECK(false, "no kind of argument '%s'", word);
-    return NULL;
-}
-
 static int refuse(lua_State *lua, int index, const char *what, const char *wanted)
 {
     char value[VALUE_TEXT_BYTES];
@@ -101,57 +121,78 @@ static int refuse(lua_State *lua, int index, const char *what, const char *wante
     return position_error(lua, "%s must be %s, not %s", what, wanted, value);
 }
 
-static void make_whole(lua_State *lua, int index)
+static void make_whole(lua_State *lua, int index, const struct kind *kind)
 {
-    if (lua_type(lua, index) == LUA_TNUMBER && !lua_isinteger(lua, index)) {
+    if (kind->whole && !lua_isinteger(lua, index)) {
         lua_pushinteger(lua, lua_tointeger(lua, index));
         lua_replace(lua, index);
     }
 }
 
-void binding_need(lua_State *lua, int index, const char *kind, const char *what)
+void binding_need(lua_State *lua, int index, const char *word, const char *what)
 {
-    if (lua_isnoneornil(lua, index) && strchr(kind, '?')) {
+    size_t size = strcspn(word, "?");
+    const struct kind *kind = find_kind(word, size);
+    CHECK(!word[size] || !word[size + 1], "no type of argument is called '%s'", word);
+    if (lua_isnoneornil(lua, index) && word[size] == '?') {
         return;
     }
-    if (!fits(lua, index, kind)) {
-        refuse(lua, index, what, wanted_of(kind));
+    if (!kind->fits(lua, index)) {
+        refuse(lua, index, what, kind->wanted);
     }
-    if (kind[0] == 'i' || strncmp(kind, "na", 2) == 0) {
-        make_whole(lua, index);
-    }
+    make_whole(lua, index, kind);
 }
 
 /* ---- signatures ---- */
 
-struct parameter {
+struct argument {
     const char *name;
-    size_t name_size;
+    int name_size;
     bool optional;
-    const char *type;
+    const struct kind *kind;
 };
 
-/* The parameter at *at of a signature, which moves on; false at the end. */
-static bool next_parameter(const char **at, struct parameter *p)
+/* A row whose signature has been read: the upvalue of its function. */
+struct method {
+    const struct binding *row;
+    const struct binding_class *class;
+    unsigned argument_count;
+    struct argument arguments[ARGUMENTS_MAX];
+};
+
+/* Reads "name?: type" at c. Returns where the next one begins, or the ')' behind the last. */
+static const char *read_argument(const struct binding *row, const char *c, struct argument *a)
 {
-    const char *c = *at;
-    if (*c == ')') {
-        return false;
+    a->name = c;
+    a->name_size = (int)strcspn(c, "?:,)");
+    c += a->name_size;
+    a->optional = *c == '?';
+    c += a->optional;
+    CHECK(a->name_size > 0 && strncmp(c, ": ", 2) == 0, "%s%s: no type", row->name, row->signature);
+    size_t size = strcspn(c + 2, "(,) ");
+    a->kind = find_kind(c + 2, size);
+    c += 2 + size;
+    if (*c == '(') { /* fun(...), without brackets inside */
+        c += strcspn(c, ")");
+        c += *c == ')';
     }
-    p->name = c;
-    p->name_size = strcspn(c, "?:");
-    p->optional = c[p->name_size] == '?';
-    p->type = c + p->name_size + (p->optional ? 3 : 2);
-    unsigned depth = 0;
-    for (c = p->type; depth > 0 || (*c != ',' && *c != ')'); c++) {
-        depth += *c == '(';
-        depth -= *c == ')';
-    }
-    *at = *c == ',' ? c + 2 : c;
-    return true;
+    CHECK(*c == ')' || strncmp(c, ", ", 2) == 0, "%s%s: ends in a type", row->name, row->signature);
+    return *c == ')' ? c : c + 2;
 }
 
-static const struct binding *current(lua_State *lua)
+static void read_signature(struct method *m)
+{
+    const struct binding *row = m->row;
+    CHECK(row->signature[0] == '(', "%s%s: no '('", row->name, row->signature);
+    for (const char *c = row->signature + 1; *c != ')'; m->argument_count++) {
+        CHECK(m->argument_count < ARGUMENTS_MAX, "%s takes more than %u", row->name, ARGUMENTS_MAX);
+        c = read_argument(row, c, &m->arguments[m->argument_count]);
+    }
+}
+
+/* ---- methods ---- */
+
+static const struct method *current(lua_State *lua)
 {
     return lua_touserdata(lua, lua_upvalueindex(1));
 }
@@ -159,12 +200,11 @@ static const struct binding *current(lua_State *lua)
 /* Writes "METHOD: ARGUMENT" of the argument at index. */
 static void name_argument(lua_State *lua, int index, char *text, size_t size)
 {
-    const struct binding *b = current(lua);
-    const char *at = b->signature + 1;
-    struct parameter p = {"argument", 8, false, ""};
-    for (int i = 2; i <= index && next_parameter(&at, &p); i++) {
-    }
-    snprintf(text, size, "%s: %.*s", b->name, (int)p.name_size, p.name);
+    const struct method *m = current(lua);
+    CHECK(index >= FIRST_ARGUMENT && (unsigned)(index - FIRST_ARGUMENT) < m->argument_count,
+          "%s has no argument at %d", m->row->name, index);
+    const struct argument *a = &m->arguments[index - FIRST_ARGUMENT];
+    snprintf(text, size, "%s: %.*s", m->row->name, a->name_size, a->name);
 }
 
 int binding_misuse(lua_State *lua, int index, const char *wanted, ...)
@@ -181,7 +221,7 @@ int binding_misuse(lua_State *lua, int index, const char *wanted, ...)
 
 int binding_error(lua_State *lua, const char *text)
 {
-    return position_error(lua, "%s: %s", current(lua)->name, text);
+    return position_error(lua, "%s: %s", current(lua)->row->name, text);
 }
 
 lua_Integer binding_natural(lua_State *lua, int index, lua_Integer max)
@@ -196,34 +236,35 @@ lua_Integer binding_natural(lua_State *lua, int index, lua_Integer max)
     return v;
 }
 
-/* The function of every row: its upvalues are the row and the class. */
+/* The function of every row. */
 static int call_checked(lua_State *lua)
 {
-    const struct binding *b = current(lua);
-    const struct binding_class *class = lua_touserdata(lua, lua_upvalueindex(2));
-    if (!class->is_object(lua, 1)) {
-        return position_error(lua, "%s: call it with a colon: %s:%s(...)", b->name, class->variable, b->name);
+    const struct method *m = current(lua);
+    const char *name = m->row->name;
+    if (!m->class->is_object(lua, 1)) {
+        return position_error(lua, "%s: call it with a colon: %s:%s(...)", name, m->class->variable, name);
     }
-    const char *at = b->signature + 1;
-    struct parameter p;
-    for (int index = 2; next_parameter(&at, &p); index++) {
-        if (p.optional && lua_isnoneornil(lua, index)) {
+    for (unsigned i = 0; i < m->argument_count; i++) {
+        const struct argument *a = &m->arguments[i];
+        int index = FIRST_ARGUMENT + (int)i;
+        if (a->optional && lua_isnoneornil(lua, index)) {
             continue;
         }
-        if (!fits(lua, index, p.type)) {
-            return binding_misuse(lua, index, "%s", wanted_of(p.type));
+        if (!a->kind->fits(lua, index)) {
+            return binding_misuse(lua, index, "%s", a->kind->wanted);
         }
-        make_whole(lua, index);
+        make_whole(lua, index, a->kind);
     }
-    return b->function(lua);
+    return m->row->function(lua);
 }
 
 void binding_register(lua_State *lua, const struct binding_class *class, const struct binding *rows)
 {
-    for (const struct binding *b = rows; b->name; b++) {
-        lua_pushlightuserdata(lua, (void *)(uintptr_t)b);
-        lua_pushlightuserdata(lua, (void *)(uintptr_t) class);
-        lua_pushcclosure(lua, call_checked, 2);
-        lua_setfield(lua, -2, b->name);
+    for (const struct binding *row = rows; row->name; row++) {
+        struct method *m = lua_newuserdatauv(lua, sizeof *m, 0);
+        *m = (struct method){.row = row, .class = class};
+        read_signature(m);
+        lua_pushcclosure(lua, call_checked, 1);
+        lua_setfield(lua, -2, row->name);
     }
 }

@@ -2,6 +2,7 @@
 
 #include "script/failure.h"
 
+#include "base/check.h"
 #include "script/position.h"
 #include "script/sandbox.h"
 
@@ -14,7 +15,8 @@
 void failure_one_line(const char *text, size_t text_size, char *out, size_t size)
 {
     static const char more[] = "...";
-    size_t at = 0, room = size - sizeof more - 4;
+    CHECK(size >= FAILURE_LINE_MIN, "a line of %zu bytes", size);
+    size_t at = 0, room = size - FAILURE_LINE_MIN;
     for (size_t i = 0; i < text_size; i++) {
         unsigned char c = (unsigned char)text[i];
         if (at >= room && text_size - i > 3) {

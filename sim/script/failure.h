@@ -10,6 +10,8 @@
 #include <stdbool.h>
 
 #define FAILURE_TEXT_BYTES 512u
+#define FAILURE_LINE_MIN \
+    8u /* the last three characters as escapes of two bytes, half an escape before them, a zero byte */
 
 /* Registers the metatable. */
 void failure_open(lua_State *lua);
@@ -28,7 +30,8 @@ struct failure {
 
 struct failure failure_get(lua_State *lua);
 
-/* Copies text on one line of at most size - 1 bytes: control characters as escapes, the rest cut off with "...". */
+/* Copies text on one line of at most size - 1 bytes: control characters as escapes, the rest cut off with "...". size is
+ * FAILURE_LINE_MIN or more, else CHECK fails. */
 void failure_one_line(const char *text, size_t text_size, char *out, size_t size);
 
 #endif

@@ -1,4 +1,4 @@
-/* The machine in Lua: the methods of binding.def. */
+/* The machine in Lua: the methods of machine.def. */
 
 #include "script/machine.h"
 
@@ -540,9 +540,9 @@ static int machine_effects(lua_State *lua)
 }
 
 static const struct binding machine_methods[] = {
-#define BINDING(name, function, signature, help) {name, function, signature},
-#include "script/binding.def"
-#undef BINDING
+#define MACHINE(name, function, signature, help) {name, function, signature},
+#include "script/machine.def"
+#undef MACHINE
     {NULL, NULL, NULL},
 };
 

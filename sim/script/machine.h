@@ -1,7 +1,7 @@
 #ifndef ORRERY_SCRIPT_MACHINE_H
 #define ORRERY_SCRIPT_MACHINE_H
 
-/* The machine in Lua: the methods of binding.def. The friendlier layer (boot, command, expect) is Lua:
+/* The machine in Lua: the methods of machine.def. The friendlier layer (boot, command, expect) is Lua:
  * scenarios/lib/prelude.lua. There a machine is a table whose field MACHINE_FIELD holds this one. */
 
 #include "observe/trace_text.h"

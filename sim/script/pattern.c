@@ -11,10 +11,8 @@
 #include <lauxlib.h>
 #include <string.h>
 
-#define ESCAPE           '%'
-#define DEPTH_MAX        200u
-#define CAPTURE_OPEN     (-1)
-#define CAPTURE_POSITION (-2)
+#define ESCAPE    '%'
+#define DEPTH_MAX 200u
 
 void pattern_init(struct pattern *p, lua_State *lua, const char *subject, size_t subject_size,
                   const char *text, size_t text_size)

@@ -9,6 +9,8 @@
 #include <stddef.h>
 
 #define PATTERN_CAPTURES_MAX 32u
+#define CAPTURE_OPEN         (-1) /* its end has not been matched */
+#define CAPTURE_POSITION     (-2) /* "()": it is a number */
 
 struct pattern_capture {
     const char *from;

@@ -11,7 +11,6 @@
 
 #include "base/file.h"
 #include "script/ordered.h"
-#include "script/position.h"
 #include "script/string_library.h"
 #include "script/table_library.h"
 

@@ -11,6 +11,7 @@
 #include "base/rng.h"
 #include "base/status.h"
 #include "script/arena.h"
+#include "script/position.h"
 
 #include <lua.h>
 #include <stddef.h>
@@ -39,10 +40,10 @@ struct sandbox {
     char file[512];    /* the scenario's name in it */
     const char *text;  /* of the scenario, while it runs; or NULL */
     size_t text_size;
-    const char *home;       /* the folder with the program's own scenarios/, or NULL */
-    char exhausted_at[600]; /* where the budget was used up; empty: not yet */
-    char refused_at[600];   /* where memory was refused last */
-    const struct sim *ran;  /* the machine that ran last, or NULL */
+    const char *home;                  /* the folder with the program's own scenarios/, or NULL */
+    char exhausted_at[POSITION_BYTES]; /* where the budget was used up; empty: not yet */
+    char refused_at[POSITION_BYTES];   /* where memory was refused last */
+    const struct sim *ran;             /* the machine that ran last, or NULL */
 };
 
 /* Opens the state, with a budget of SANDBOX_INSTRUCTIONS (budget_instructions may be set lower before anything runs).

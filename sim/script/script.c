@@ -5,7 +5,7 @@
 #include "base/check.h"
 #include "script/failure.h"
 #include "script/machine.h"
-#include "script/report.h"
+#include "script/native.h"
 #include "script/sandbox.h"
 
 #include <lauxlib.h>
@@ -44,14 +44,14 @@ static void open_orrery(lua_State *lua, const struct script_options *o)
     lua_setglobal(lua, "orrery");
 }
 
-/* The prelude's arguments: the functions of report.c, the methods of a machine, what creates one. */
+/* The prelude's arguments: the functions of native.c, the methods of a machine, what creates one. */
 static void open_prelude(struct sandbox *s, const struct script_options *o, struct script_result *r,
-                         struct report *report)
+                         struct tally *tally)
 {
     struct error e;
     bool loaded = sandbox_load(s, "@" SANDBOX_PRELUDE, (const char *)prelude, sizeof prelude, &e);
     CHECK(loaded, "%s", e.text);
-    report_open(s->lua, report);
+    native_push_functions(s->lua, tally);
     failure_open(s->lua);
     machine_open(s->lua, &o->defaults, &r->machines);
     loaded = lua_pcall(s->lua, 3, 0, 0) == LUA_OK;
@@ -65,25 +65,25 @@ static int handle_error(lua_State *lua)
     return 1;
 }
 
-/* What the end of the scenario left, on the stack: the result, the report, the error value. Protected: a message needs memory,
+/* What the end of the scenario left, on the stack: the result, the tally, the error value. Protected: a message needs memory,
  * and there may be none. */
 static int take_error(lua_State *lua)
 {
     struct script_result *r = lua_touserdata(lua, 1);
-    struct report *report = lua_touserdata(lua, 2);
+    struct tally *tally = lua_touserdata(lua, 2);
     lua_settop(lua, 3);
     failure_convert(lua);
     struct failure f = failure_get(lua);
     if (f.expectation) {
-        report->started++;
-        report_failure(lua, report, 0, "(outside a test)");
+        tally->started++;
+        native_report_failure(lua, tally, 0, "(outside a test)");
     } else {
         error_set(&r->error, "%s%s: %s", sandbox_of(lua)->prefix, f.position, f.text);
     }
     return 0;
 }
 
-static void run_file(struct sandbox *s, struct script_result *r, struct report *report)
+static void run_file(struct sandbox *s, struct script_result *r, struct tally *tally)
 {
     lua_State *lua = s->lua;
     lua_pushcfunction(lua, handle_error);
@@ -99,7 +99,7 @@ static void run_file(struct sandbox *s, struct script_result *r, struct report *
     lua_insert(lua, 1);
     lua_pushlightuserdata(lua, r);
     lua_insert(lua, 2);
-    lua_pushlightuserdata(lua, report);
+    lua_pushlightuserdata(lua, tally);
     lua_insert(lua, 3);
     if (lua_pcall(lua, 3, 0, 0) != LUA_OK) {
         error_set(&r->error, "%s%s: the scenario used up its memory", s->prefix, s->file);
@@ -107,11 +107,11 @@ static void run_file(struct sandbox *s, struct script_result *r, struct report *
 }
 
 /* A test that began and never came to its end was left in a coroutine. */
-static void count_tests(struct script_result *r, const struct report *report)
+static void count_tests(struct script_result *r, const struct tally *tally)
 {
-    unsigned lost = report->started - report->passed - report->failed;
-    r->passed = report->passed;
-    r->failed = report->failed;
+    unsigned lost = tally->started - tally->passed - tally->failed;
+    r->passed = tally->passed;
+    r->failed = tally->failed;
     if (lost > 0 && !r->error.text[0]) {
         printf("  FAIL  %u test%s never ended: left in a coroutine that nobody resumed\n", lost,
                lost == 1 ? "" : "s");
@@ -122,7 +122,7 @@ static void count_tests(struct script_result *r, const struct report *report)
 bool script_run(const struct script_options *o, struct script_result *r, struct error *e)
 {
     struct sandbox s;
-    struct report report = {0};
+    struct tally tally = {0};
     char chunk[sizeof s.file + 1];
     *r = (struct script_result){0};
     if (!sandbox_init(&s, o->path, o->defaults.config.seed, e)) {
@@ -133,12 +133,12 @@ bool script_run(const struct script_options *o, struct script_result *r, struct 
     s.text_size = o->size;
     s.budget_instructions = o->instructions ? o->instructions : s.budget_instructions;
     open_orrery(s.lua, o);
-    open_prelude(&s, o, r, &report);
+    open_prelude(&s, o, r, &tally);
     snprintf(chunk, sizeof chunk, "@%s", s.file);
     bool ok = sandbox_load(&s, chunk, o->text, o->size, e);
     if (ok) {
-        run_file(&s, r, &report);
-        count_tests(r, &report);
+        run_file(&s, r, &tally);
+        count_tests(r, &tally);
     } else {
         struct error why = *e;
         error_set(e, "%s%s", s.prefix, why.text);

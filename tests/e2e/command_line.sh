@@ -36,6 +36,8 @@ expect_one_line "a kernel that is cut off" 2 "$orrery" boot --kernel "$work/cut.
 expect_one_line "no cpus" 2 "$orrery" boot --kernel "$kernel" --cpus 0
 expect_one_line "65 cpus" 2 "$orrery" boot --kernel "$kernel" --cpus 65
 expect_one_line "too little memory" 2 "$orrery" boot --kernel "$kernel" --memory 8M
+echo >"$work/empty.lua"
+expect_one_line "too many cpus for a scenario that makes no machine" 2 "$orrery" run "$work/empty.lua" --cpus 99
 expect_one_line "memory that is no size" 2 "$orrery" boot --kernel "$kernel" --memory lots
 expect_one_line "more nodes than cpus" 2 "$orrery" boot --kernel "$kernel" --numa 2
 expect_one_line "a board that is not there" 2 "$orrery" boot --kernel "$kernel" --board mac

@@ -148,10 +148,30 @@ breaks "a script that nobody names" scripts/page 'nobody names it'
 echo '-- page' >scenarios/kernels/page.lua
 echo '# page' >scripts/page
 
-breaks "a Lua method that no test names" sim/script/binding.def 'no test names the row new_method'
+breaks "a Lua method that no test names" sim/script/machine.def 'no test names the row new_method'
 breaks "a page that is not made anew" docs/lua-machine.md 'not up to date'
-echo 'BINDING("new_method", machine_cycles, "(): integer", "new")' >>sim/script/binding.def
+echo 'MACHINE("new_method", machine_cycles, "(): integer", "new")' >>sim/script/machine.def
 echo 'function Machine:new_method() end' >>scenarios/lib/orrery.meta.lua # what make-docs would write is no test
+breaks "a method of a place that no test names" sim/script/place.def 'no test names the row new_place'
+echo 'PLACE("new_place", place_address, "(): integer", "new")' >>sim/script/place.def
+breaks "a register of scenarios that no test names" sim/script/names_registers.def 'no test names the row new_register'
+echo 'NAME("new_register", REGISTER_NEW)' >>sim/script/names_registers.def
+breaks "a method in Lua that no test names" scenarios/lib/prelude.lua 'no test names the row new_in_lua'
+breaks "a function of orrery that no test names" scenarios/lib/prelude.lua 'no test names the row new_time'
+breaks "a global function that only a comment names" scenarios/lib/prelude.lua 'no test names the row new_group'
+cat >>scenarios/lib/prelude.lua <<'LUA'
+function Histogram:new_in_lua() end
+function orrery.new_time() end
+function new_group() end
+LUA
+echo '-- new_group("x")' >>scenarios/fork-storm.lua
+breaks "a system call that only a longer name has" os/abi/syscalls.def 'no test names the row printf'
+echo 'SYSCALL(21, PRINTF, printf, NONE, 0, VALUE, ARGUMENTS_0(), "0", "New.")' >>os/abi/syscalls.def
+breaks "a status that no test names" os/abi/status.def 'no test names the row STATUS_ERR_NEW'
+echo 'STATUS_ROW(STATUS_ERR_NEW, -102, "new")' >>os/abi/status.def
+printf '/* New. */\nenum { NEW_STATUS = STATUS_ERR_NEW };\n' >os/kernel/lib/new_status.c
+breaks "a capability that no system call demands" os/abi/capabilities.def 'no test names the row NEW'
+echo 'CAP_TYPE(7, NEW, "new")' >>os/abi/capabilities.def
 breaks "a register that no test names" sim/cpu/msr.def 'no test names the row NEW_REGISTER'
 echo 'MSR_FIELD(0xc0010999, NEW_REGISTER, ALWAYS, pat, 0, 0, 0, any_value)' >>sim/cpu/msr.def
 

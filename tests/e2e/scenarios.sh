@@ -127,6 +127,54 @@ end)
 LUA
 expect_status "hooks and counters" 0 "$orrery" run "$work/hooks.lua"
 
+scenario places <<'LUA'
+local m = orrery.machine { kernel = "orrery", cpus = 1 }
+it("looks at guest memory with types", function()
+    m:boot()
+    local manager, names = m.sym.frame_manager, {}
+    expect(manager:address()):to_be((m:symbol("frame_manager")))
+    expect(m.sym("frame_manager", manager:address()).cpu_count):to_be(1)
+    expect(m.sym.zone_names[0]:string()):to_be("DMA")
+    m:on_entry("process_fork", function(cpu)
+        local process = m.kernel.current_process(cpu)
+        names[#names + 1] = process.name:string()
+        expect(process:value()):not_to_be(0)
+        expect(process:deref():address()):to_be(process:value())
+        expect(process:deref().name:string()):to_be(names[#names])
+        if process.name:string() == "init" then expect(process.parent:deref()):to_be(nil) end
+        expect(m:register(cpu, "cpl")):to_be(0)
+    end)
+    local storm = m:command("forkstorm --processes 10")
+    m:wait_for { when = function() return m:register(0, "cpl") == 3 end }
+    expect(storm:wait().status):to_be(0)
+    expect(table.concat(names, " ")):to_match("^init forkstorm")
+end)
+LUA
+expect_status "places in guest memory" 0 "$orrery" run "$work/places.lua"
+
+scenario damaged <<'LUA'
+local m = orrery.machine { kernel = "orrery", cpus = 1, initrd = orrery.args.initrd }
+it("does not start a damaged program", function()
+    m:boot()
+    local status
+    m:on_return("elf_parse", function(_, _, rax) status = rax & 0xffffffff end)
+    expect(m:command("forkstorm"):wait().status):to_be(127)
+    expect(status):to_be(m.sym[orrery.args.status] & 0xffffffff)
+    expect(m:ask("ping")):to_be("pong")
+end)
+LUA
+# damaged OFFSET BYTE STATUS: forkstorm, the first program of the image, with another byte at an offset of its ELF header
+damaged() {
+    cp "$initrd" "$work/damaged.cpio"
+    local start
+    start=$(LC_ALL=C grep -abo -m1 $'\x7fELF' "$initrd" | head -1 | cut -d: -f1)
+    printf '%b' "$2" | dd of="$work/damaged.cpio" bs=1 seek=$((start + $1)) conv=notrunc status=none
+    expect_status "a program with byte $1 wrong: $3" 0 "$orrery" run "$work/damaged.lua" \
+        --set initrd="$work/damaged.cpio" --set status="$3"
+}
+damaged 0 'X' STATUS_ERR_BAD_IMAGE
+damaged 18 '\x03' STATUS_ERR_UNSUPPORTED
+
 # A scenario may be called like the chunk whose lines are no places in it.
 scenario prelude2 <<'LUA'
 it("is wrong", function()

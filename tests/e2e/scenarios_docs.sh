@@ -23,7 +23,7 @@ breaks "its parameters need theirs" scenarios/lib/prelude.lua 'orrery.ms: its pa
 breaks "its options need theirs" scenarios/lib/prelude.lua "option 'within' is taken but not annotated" \
     's/until_text?: string, within?: integer/until_text?: string/'
 breaks "a class needs a description" scenarios/lib/prelude.lua 'Histogram has no description' '/^---Samples of whole/d'
-breaks "a row of the tables needs a description" sim/script/binding.def 'cycles has no description' 's/"the clock"/""/'
+breaks "a row of the tables needs a description" sim/script/machine.def 'cycles has no description' 's/"the clock"/""/'
 breaks "a row has to be one" sim/script/place.def 'a row that is not PLACE' 's/"where it is")/where)/'
 breaks "a page that is not made anew is found" docs/lua-machine.md 'docs/lua-machine.md: not up to date' '$d'
 breaks "stubs that are not made anew are found" scenarios/lib/orrery.meta.lua 'orrery.meta.lua: not up to date' '$d'

@@ -58,7 +58,15 @@ static void what_is_no_value_is_refused_and_named(void **state)
         {"cpus", ""},
         {"cpus", "-1"},
         {"cpus", "1x"},
-        {"cpus", "65536"},
+        {"cpus", "0"},
+        {"cpus", "65"},
+        {"cpus", "4294967297"},
+        {"memory", "15M"},
+        {"memory", "65G"},
+        {"memory", "17000K"},
+        {"numa", "0"},
+        {"numa", "9"},
+        {"store-capacity", "65"},
         {"memory", "1T"},
         {"memory", "M"},
         {"memory", "99999999999G"},
@@ -83,19 +91,39 @@ static void what_is_no_value_is_refused_and_named(void **state)
     }
 }
 
+static void assert_no_machine(const struct sim_config *c)
+{
+    struct error e = {""};
+    assert_null(sim_create(c, &e));
+    assert_true(e.text[0] != 0);
+}
+
 static void values_that_do_not_fit_together_make_no_machine(void **state)
 {
     (void)state;
-    static const char *const bad[][2] = {
-        {"cpus", "0"},        {"cpus", "65"}, {"memory", "15M"},        {"memory", "65G"},
-        {"memory", "17000K"}, {"numa", "2"},  {"store-capacity", "65"}, {"cpu", "z80"}};
+    static const char *const bad[][2] = {{"numa", "2"}, {"cpu", "z80"}};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         struct sim_config c;
-        struct error e = {""};
         sim_config_init(&c);
         assert_true(set(&c, bad[i][0], bad[i][1]));
-        assert_null(sim_create(&c, &e));
-        assert_true(e.text[0] != 0);
+        assert_no_machine(&c);
+    }
+}
+
+static void a_structure_that_was_filled_by_hand_is_checked_too(void **state)
+{
+    (void)state;
+    struct sim_config c[5];
+    for (size_t i = 0; i < sizeof c / sizeof c[0]; i++) {
+        sim_config_init(&c[i]);
+    }
+    c[0].cpus = 65;
+    c[1].cpus = 0;
+    c[2].memory_bytes = (UINT64_C(17) << 20) - 4096;
+    c[3].numa_nodes = 0;
+    c[4].store_capacity = 65;
+    for (size_t i = 0; i < sizeof c / sizeof c[0]; i++) {
+        assert_no_machine(&c[i]);
     }
 }
 
@@ -106,6 +134,7 @@ int main(void)
         cmocka_unit_test(texts_become_values),
         cmocka_unit_test(what_is_no_value_is_refused_and_named),
         cmocka_unit_test(values_that_do_not_fit_together_make_no_machine),
+        cmocka_unit_test(a_structure_that_was_filled_by_hand_is_checked_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

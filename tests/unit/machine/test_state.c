@@ -36,6 +36,7 @@ static struct state_exclusion excluded[] = {
     {"sim.stepped", "depends on how a run is cut; in snapshots", false},
     {"sim.on_output", "observer", false},
     {"sim.on_output_arg", "observer", false},
+    {"sim.progress", "observer", false},
     {"sim.probes", "observer", false},
     {"sim.log", "what was done, not what is", false},
     /* the APICs */
@@ -58,7 +59,6 @@ static struct state_exclusion excluded[] = {
     {"lapic.trace", "observer", false},
     {"lapic.pending_vector", "derived", false},
     {"lapic.intr", "derived", false},
-    {"sim.progress", "observer", false},
     /* the board */
     {"sim.board.outputs", "wiring", false},
     {"sim.board.uarts.config", "wiring", false},

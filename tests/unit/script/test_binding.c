@@ -5,12 +5,18 @@
 #include "script/script.h"
 
 #include "base/bits.h"
+#include "script/binding.h"
+#include "script/failure.h"
+#include "script/sandbox.h"
 
+#include <lauxlib.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -234,12 +240,140 @@ static void what_pcall_catches_has_the_line_too(void **state)
     script_result_deinit(&r);
 }
 
+/* Whether what a child process does ends in a CHECK whose message has the text. */
+static bool is_check_failure(void (*act)(const char *), const char *argument, const char *wanted)
+{
+    int ends[2], status = 0;
+    assert_int_equal(pipe(ends), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        dup2(ends[1], STDERR_FILENO);
+        act(argument);
+        _exit(0);
+    }
+    close(ends[1]);
+    char text[512] = {0};
+    for (ssize_t n, size = 0; (n = read(ends[0], text + size, sizeof text - 1 - (size_t)size)) > 0;) {
+        size += n;
+    }
+    close(ends[0]);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    return WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT && strstr(text, wanted);
+}
+
+static bool is_anything(lua_State *lua, int index)
+{
+    return !lua_isnone(lua, index);
+}
+
+static int give_back(lua_State *lua)
+{
+    return lua_gettop(lua) - 1;
+}
+
+static const struct binding_class class = {"x", is_anything};
+
+/* A state whose global "method" has this signature. */
+static void open_with_signature(struct sandbox *s, const char *signature)
+{
+    static struct binding rows[2];
+    struct error e = {""};
+    if (!sandbox_init(s, "x.lua", 1, &e)) {
+        fail_msg("%s", e.text);
+    }
+    failure_open(s->lua);
+    rows[0] = (struct binding){"method", give_back, signature};
+    lua_pushglobaltable(s->lua);
+    binding_register(s->lua, &class, rows);
+}
+
+static void register_signature(const char *signature)
+{
+    struct sandbox s;
+    open_with_signature(&s, signature);
+    sandbox_deinit(&s);
+}
+
+static void need_word(const char *word)
+{
+    lua_State *lua = luaL_newstate();
+    binding_need(lua, 1, word, "it");
+    lua_close(lua);
+}
+
+static void a_signature_that_is_not_understood_is_a_check_failure_at_registration(void **state)
+{
+    static const struct {
+        const char *signature, *message;
+    } wrong[] = {
+        {"(a: strnig)", "no type of argument is called 'strnig'"},
+        {"(a: integer, b: Machine)", "no type of argument is called 'Machine'"},
+        {"(a: int)", "no type of argument is called 'int'"},
+        {"(a: integers)", "no type of argument is called 'integers'"},
+        {"(a: integer|string)", "no type of argument is called 'integer|string'"},
+        {"(a: )", "no type of argument is called ''"},
+        {"(a)", "method(a): no type"},
+        {"(a:string)", "method(a:string): no type"},
+        {"(a: string", "method(a: string: ends in a type"},
+        {"(a: string, ", "method(a: string, : no type"},
+        {"(a: fun(b: string, c: integer", "ends in a type"},
+        {"(a: fun(): string)", "ends in a type"},
+        {"a: string)", "method"
+                       "a: string): no '('"},
+        {"(a: string, b: string, c: string, d: string, e: string)", "method takes more than 4"},
+    };
+    (void)state;
+    for (unsigned i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        if (!is_check_failure(register_signature, wrong[i].signature, wrong[i].message)) {
+            fail_msg("%s", wrong[i].signature);
+        }
+    }
+    register_signature("(): string"); /* a type of a result is for the editors */
+}
+
+static void every_type_of_a_signature_takes_its_own_values_alone(void **state)
+{
+    static const char *const words[] = {
+        "integer", "natural", "number", "string", "boolean", "fun(a: any, b: any)", "function", "table"};
+    static const char *const values[] = {"-1", "5.0", "0.5", "'5'", "false", "print", "{}"};
+    static const bool fits[][7] = {{true, true}, {false, true}, {true, true, true}, {[3] = true},
+                                   {[4] = true}, {[5] = true},  {[5] = true},       {[6] = true}};
+    char text[64];
+    (void)state;
+    for (unsigned w = 0; w < sizeof words / sizeof words[0]; w++) {
+        snprintf(text, sizeof text, "(a?: integer, b: %s)", words[w]);
+        struct sandbox s;
+        open_with_signature(&s, text);
+        for (unsigned v = 0; v < sizeof values / sizeof values[0]; v++) {
+            char call[64];
+            snprintf(call, sizeof call, "return method({}, nil, %s)", values[v]);
+            bool taken = luaL_dostring(s.lua, call) == LUA_OK;
+            if (taken != fits[w][v]) {
+                fail_msg("%s: %s", words[w], values[v]);
+            }
+        }
+        sandbox_deinit(&s);
+    }
+}
+
+static void a_word_that_is_no_type_is_a_check_failure_whatever_the_value(void **state)
+{
+    (void)state;
+    assert_true(is_check_failure(need_word, "nubmer", "no type of argument is called 'nubmer'"));
+    assert_true(is_check_failure(need_word, "table?s", "no type of argument is called 'table?s'"));
+    assert_true(is_check_failure(need_word, "", "no type of argument is called ''"));
+    need_word("natural?");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(wrong_use_is_told_in_one_line_with_the_line_of_the_scenario),
         cmocka_unit_test(wrong_use_in_a_test_fails_the_test),
         cmocka_unit_test(what_pcall_catches_has_the_line_too),
+        cmocka_unit_test(a_signature_that_is_not_understood_is_a_check_failure_at_registration),
+        cmocka_unit_test(every_type_of_a_signature_takes_its_own_values_alone),
+        cmocka_unit_test(a_word_that_is_no_type_is_a_check_failure_whatever_the_value),
     };
     return cmocka_run_group_tests(tests, write_image, remove_image);
 }

@@ -49,7 +49,7 @@ static void a_long_text_is_cut_with_dots_inside_its_bound(void **state)
 static void line_feeds_only_do_not_overflow(void **state)
 {
     (void)state;
-    for (size_t size = 16; size < 60; size++) {
+    for (size_t size = FAILURE_LINE_MIN; size < 60; size++) {
         const char *line =
             line_of("\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n", size);
         assert_true(strlen(line) < size);
@@ -59,7 +59,7 @@ static void line_feeds_only_do_not_overflow(void **state)
 static void a_cut_leaves_no_half_character(void **state)
 {
     (void)state;
-    for (size_t size = 16; size < 30; size++) {
+    for (size_t size = FAILURE_LINE_MIN; size < 30; size++) {
         const char *line =
             line_of("\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac"
                     "\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac",

@@ -267,9 +267,54 @@ static void a_probe_cannot_run_its_own_machine(void **state)
     script_result_deinit(&r);
 }
 
+static void every_expectation_holds_on_one_side_of_its_limit_only(void **state)
+{
+    (void)state;
+    struct script_result r =
+        run("it('a', function()\n"
+            "    local function refuses(f, text) expect(f):to_err(text) end\n"
+            "    expect(1):not_to_be(2) expect(1):not_to_be('1') expect({}):not_to_be({})\n"
+            "    refuses(function() expect(2):not_to_be(2) end, 'expected anything but 2, got 2')\n"
+            "    refuses(function() expect(nil):not_to_be(nil) end, 'anything but nil')\n"
+            "    expect(1):to_be_below(2) expect(3):to_be_above(2)\n"
+            "    refuses(function() expect(2):to_be_below(2) end, 'less than 2, got 2')\n"
+            "    refuses(function() expect(2):to_be_above(2) end, 'more than 2, got 2')\n"
+            "    expect(2):to_be_at_least(2) expect(2):to_be_at_most(2)\n"
+            "    refuses(function() expect(1):to_be_at_least(2) end, 'at least 2, got 1')\n"
+            "    refuses(function() expect(3):to_be_at_most(2) end, 'at most 2, got 3')\n"
+            "end)",
+            0);
+    assert_string_equal(r.error.text, "");
+    assert_int_equal(r.passed, 1);
+    script_result_deinit(&r);
+}
+
+static void a_histogram_gives_samples_by_nearest_rank(void **state)
+{
+    (void)state;
+    struct script_result r =
+        run("it('a', function()\n"
+            "    local h = orrery.histogram('h')\n"
+            "    expect(h:p50()):to_be(nil)\n"
+            "    for i = 100, 1, -1 do h:add(i * 10) end\n"
+            "    expect(h:p50()):to_be(500) expect(h:p99()):to_be(990)\n"
+            "    expect(h:min()):to_be(10) expect(h:max()):to_be(1000)\n"
+            "    h:add(5)\n"
+            "    expect(h:min()):to_be(5) expect(h:p50()):to_be(500) expect(h:percentile(50.1)):to_be(500)\n"
+            "    expect(h:percentile(51)):to_be(510) expect(h:count()):to_be(101)\n"
+            "    expect(h:row()):to_match('^h +n +101 +min +5 +p50 +500 +p99 +990 +max +1000$')\n"
+            "end)",
+            0);
+    assert_string_equal(r.error.text, "");
+    assert_int_equal(r.passed, 1);
+    script_result_deinit(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_expectation_holds_on_one_side_of_its_limit_only),
+        cmocka_unit_test(a_histogram_gives_samples_by_nearest_rank),
         cmocka_unit_test(a_scenario_that_destroys_the_results_still_gets_its_count),
         cmocka_unit_test(a_machine_that_cannot_be_made_is_not_among_the_machines),
         cmocka_unit_test(a_loop_around_pcall_runs_out_of_instructions_all_the_same),

@@ -1,6 +1,6 @@
 /* The prelude's functions in C. What they print is no part of Lua's memory: a path's length must not move a table. */
 
-#include "script/report.h"
+#include "script/native.h"
 
 #include "machine/sim.h"
 #include "script/binding.h"
@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static struct report *report_of(lua_State *lua)
+static struct tally *tally_of(lua_State *lua)
 {
     return lua_touserdata(lua, lua_upvalueindex(1));
 }
@@ -78,17 +78,17 @@ static int native_is_counter(lua_State *lua)
 
 static int native_started(lua_State *lua)
 {
-    report_of(lua)->started++;
+    tally_of(lua)->started++;
     return 0;
 }
 
 static int native_passed(lua_State *lua)
 {
-    report_of(lua)->passed++;
+    tally_of(lua)->passed++;
     return 0;
 }
 
-void report_failure(lua_State *lua, struct report *r, int indent, const char *name)
+void native_report_failure(lua_State *lua, struct tally *t, int indent, const char *name)
 {
     struct failure f = failure_get(lua);
     char title[FAILURE_TEXT_BYTES];
@@ -96,7 +96,7 @@ void report_failure(lua_State *lua, struct report *r, int indent, const char *na
     printf("%*s  FAIL  %-40s ", indent, "", title);
     position_print(stdout, lua, f.position);
     printf("\n%*s        %s\n", indent, "", f.text);
-    r->failed++;
+    t->failed++;
 }
 
 /* failed(indent, name, failure) */
@@ -104,11 +104,11 @@ static int native_failed(lua_State *lua)
 {
     lua_settop(lua, 3);
     failure_convert(lua);
-    report_failure(lua, report_of(lua), (int)lua_tointeger(lua, 1), luaL_checkstring(lua, 2));
+    native_report_failure(lua, tally_of(lua), (int)lua_tointeger(lua, 1), luaL_checkstring(lua, 2));
     return 0;
 }
 
-void report_open(lua_State *lua, struct report *r)
+void native_push_functions(lua_State *lua, struct tally *t)
 {
     static const luaL_Reg functions[] = {
         {"need", native_need},
@@ -125,6 +125,6 @@ void report_open(lua_State *lua, struct report *r)
         {NULL, NULL},
     };
     lua_newtable(lua);
-    lua_pushlightuserdata(lua, r);
+    lua_pushlightuserdata(lua, t);
     luaL_setfuncs(lua, functions, 1);
 }
