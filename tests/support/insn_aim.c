@@ -252,9 +252,10 @@ static bool is_open_question(const struct aim *a, const struct place *p, const Z
     if (segment && a->rebased) {
         return true;
     }
-    /* A large operand that wraps around or passes the segment's limit: found out when half of it is done. */
+    /* An environment or image that wraps around or passes the segment's limit: found out when half of it is done. */
     uint64_t limit = address_mask(p);
-    return op->size > 128 && p->bits < 64 && (offset & limit) + op->size / 8 > limit;
+    bool several_accesses = op->size > 80 && op->size != 128;
+    return several_accesses && p->bits < 64 && (offset & limit) + op->size / 8 > limit;
 }
 
 /* Aims one memory operand; false: it cannot be, and the instruction had better not run. target: where it lies, 0 when
