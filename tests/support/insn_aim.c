@@ -244,6 +244,12 @@ static unsigned make_operand(struct aim *a, const ZydisDecodedOperand *op, uint8
     }
 }
 
+/* An environment or image: several accesses, unlike a vector. */
+static bool is_image(const ZydisDecodedOperand *op)
+{
+    return op->size > 80 && op->size != 128;
+}
+
 /* Offsets that are not asked for. */
 static bool is_open_question(const struct aim *a, const struct place *p, const ZydisDecodedOperand *op,
                              uint64_t offset)
@@ -254,8 +260,7 @@ static bool is_open_question(const struct aim *a, const struct place *p, const Z
     }
     /* An environment or image that wraps around or passes the segment's limit: found out when half of it is done. */
     uint64_t limit = address_mask(p);
-    bool several_accesses = op->size > 80 && op->size != 128;
-    return several_accesses && p->bits < 64 && (offset & limit) + op->size / 8 > limit;
+    return is_image(op) && p->bits < 64 && (offset & limit) + op->size / 8 > limit;
 }
 
 /* Aims one memory operand; false: it cannot be, and the instruction had better not run. target: where it lies, 0 when
@@ -277,7 +282,7 @@ static bool aim_memory(struct aim *a, struct insn_text *t, uint64_t at, const Zy
     } else if (!solve(a, t, &p, &offset)) {
         bool stack = op->visibility == ZYDIS_OPERAND_VISIBILITY_HIDDEN && p.base == RSP; /* moved by pushes */
         bool changed = (a->written & (1u << p.base | 1u << p.index)) != 0;
-        return op->size <= 128 && (stack || !changed || chance(a->r, 30));
+        return !is_image(op) && (stack || !changed || chance(a->r, 30));
     }
     *target = linear_of(a, t, &p, op, offset);
     if ((op->actions & ZYDIS_OPERAND_ACTION_MASK_READ) && chance(a->r, 75)) {
