@@ -108,7 +108,7 @@ $(SIM_TESTS): $(O)/%: %.c $(TEST_SUPPORT) $(SIM_LIB)
 	$(Q)$(CC) $(CPPFLAGS_ALL) -Itests/support -Itests $(CFLAGS_ALL) $(TEST_CFLAGS_$(notdir $*)) $(LDFLAGS_ALL) \
 	    -MMD -MP -MF $@.d $< $(TEST_SUPPORT) $(SIM_LIB) -lcmocka $(LDLIBS) -o $@
 
-OS_HOST_SRC := $(sort $(wildcard os/kernel/mm/*.c os/kernel/lib/*.c))
+OS_HOST_SRC := $(sort $(wildcard os/kernel/mm/*.c $(filter-out %/rcu.c,$(wildcard os/kernel/lib/*.c))))
 OS_HOST_FLAGS := -std=c17 $(WARN) -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -Itests/unit/os/fake \
                  -Ios -Ios/kernel
 $(OS_TESTS): $(O)/%: %.c $(OS_HOST_SRC) $(wildcard tests/unit/os/fake/*.[ch] tests/unit/os/*.h os/kernel/mm/*.h \

@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 enum syscall_number {
-#define SYSCALL(number, id, name, capability, rights, result, arguments, returns, text) SYS_##id = (number),
+#define SYSCALL(number, id, name, where, type, rights, result, arguments, returns, text) SYS_##id = (number),
 #include "abi/syscalls.def"
 #undef SYSCALL
     SYS_COUNT
@@ -27,12 +27,22 @@ enum cap_type {
 #define RIGHT_GRANT   0x10u
 #define RIGHTS_ALL    0x1fu
 
+/*
+ * A capability as a program names it: slot in bits 0..31, generation of the slot in bits 32..47, the rest 0. A well-known
+ * slot's number alone names whatever that slot holds.
+ */
+typedef uint64_t handle_t;
+
+#define CAP_WELL_KNOWN_SLOTS 32u
+
+#define CAP_FLAG_KEEP_ON_EXEC 0x1u
+
 struct cap_info {
     uint64_t id;
     uint32_t type; /* enum cap_type */
     uint32_t rights;
     uint32_t generation;
-    uint32_t reserved;
+    uint32_t flags;
 };
 
 #define WAIT_NO_BLOCK        1u

@@ -13,6 +13,7 @@
 #include "boot/tables.h"
 #include "boot_memory.h"
 #include "console.h"
+#include "lib/rcu.h"
 #include "mm/frame.h"
 #include "must.h"
 #include "probe.h"
@@ -118,6 +119,7 @@ void main_start(void *argument)
     console_stage("reclaim");
     must(ap_start_all(), "processors");
     console_stage("processors");
+    rcu_start();
     start_serial(UART_CONSOLE);
     start_serial(UART_DRIVER);
     console_stage("serial");

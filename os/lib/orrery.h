@@ -12,6 +12,20 @@
 
 /* ---- system calls: the result as the kernel gave it, negative for a status ---- */
 
+static inline int64_t syscall6(uint64_t number, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e,
+                               uint64_t f)
+{
+    int64_t result;
+    register uint64_t r10 __asm__("r10") = d;
+    register uint64_t r8 __asm__("r8") = e;
+    register uint64_t r9 __asm__("r9") = f;
+    __asm__ volatile("syscall"
+                     : "=a"(result)
+                     : "0"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
+                     : "rcx", "r11", "memory");
+    return result;
+}
+
 static inline int64_t syscall3(uint64_t number, uint64_t a, uint64_t b, uint64_t c)
 {
     int64_t result;
@@ -20,15 +34,19 @@ static inline int64_t syscall3(uint64_t number, uint64_t a, uint64_t b, uint64_t
 }
 
 /* Types of results and argument lists of the rows of abi/syscalls.def. */
-#define SYSCALL_RESULT_VALUE                              int64_t
-#define SYSCALL_RESULT_NEVER                              _Noreturn void
-#define SYSCALL_TAKES_ARGUMENTS_0()                       void
-#define SYSCALL_TAKES_ARGUMENTS_1(t1, n1)                 t1 n1
-#define SYSCALL_TAKES_ARGUMENTS_2(t1, n1, t2, n2)         t1 n1, t2 n2
-#define SYSCALL_TAKES_ARGUMENTS_3(t1, n1, t2, n2, t3, n3) t1 n1, t2 n2, t3 n3
+#define SYSCALL_RESULT_VALUE                                              int64_t
+#define SYSCALL_RESULT_NEVER                                              _Noreturn void
+#define SYSCALL_TAKES_ARGUMENTS_0()                                       void
+#define SYSCALL_TAKES_ARGUMENTS_1(t1, n1)                                 t1 n1
+#define SYSCALL_TAKES_ARGUMENTS_2(t1, n1, t2, n2)                         t1 n1, t2 n2
+#define SYSCALL_TAKES_ARGUMENTS_3(t1, n1, t2, n2, t3, n3)                 t1 n1, t2 n2, t3 n3
+#define SYSCALL_TAKES_ARGUMENTS_4(t1, n1, t2, n2, t3, n3, t4, n4)         t1 n1, t2 n2, t3 n3, t4 n4
+#define SYSCALL_TAKES_ARGUMENTS_5(t1, n1, t2, n2, t3, n3, t4, n4, t5, n5) t1 n1, t2 n2, t3 n3, t4 n4, t5 n5
+#define SYSCALL_TAKES_ARGUMENTS_6(t1, n1, t2, n2, t3, n3, t4, n4, t5, n5, t6, n6) \
+    t1 n1, t2 n2, t3 n3, t4 n4, t5 n5, t6 n6
 
 /* sys_NAME, one a row. */
-#define SYSCALL(number, id, name, capability, rights, result, arguments, returns, text) \
+#define SYSCALL(number, id, name, where, type, rights, result, arguments, returns, text) \
     SYSCALL_RESULT_##result sys_##name(SYSCALL_TAKES_##arguments);
 #include "abi/syscalls.def"
 #undef SYSCALL

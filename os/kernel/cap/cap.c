@@ -1,165 +1,289 @@
-/* Capability tables: two levels, one lock a table. */
+/* Capability spaces: two levels of slots under one lock a space. */
 #include "cap/cap.h"
 
+#include "lib/spinlock.h"
 #include "mm/kheap.h"
+
+#define LEAF_SLOTS      32u
+#define LEAVES          32u
+#define MAX_SLOTS       (LEAF_SLOTS * LEAVES)
+#define LAST_GENERATION 0xffffu
+
+struct capability {
+    uint64_t id; /* 0: empty slot */
+    struct object *object;
+    uint16_t rights;
+    uint16_t generation;
+    uint16_t flags;
+    uint8_t type;
+};
+
+struct cap_space {
+    struct spinlock lock;
+    uint32_t pid;
+    struct capability *leaves[LEAVES];
+};
 
 static uint64_t last_id;
 
-struct cap_table *cap_table_create(void)
+struct cap_space *cap_space_create(uint32_t pid)
 {
-    struct cap_table *table = kzalloc(sizeof(*table));
-    if (table != NULL) {
-        spinlock_init(&table->lock, "cap.table", LOCK_CLASS_CAP_TABLE);
+    struct cap_space *space = kzalloc(sizeof(*space));
+    if (space != NULL) {
+        spinlock_init(&space->lock, "cap.space", LOCK_CLASS_CAP_SPACE);
+        space->pid = pid;
     }
-    return table;
+    return space;
 }
 
-void cap_table_destroy(struct cap_table *table)
+static struct capability *slot_find(const struct cap_space *space, uint32_t slot)
 {
-    for (unsigned i = 0; i < CAP_LEAVES; i++) {
-        kfree(table->leaves[i]);
-    }
-    kfree(table);
-}
-
-static struct capability *slot_find(const struct cap_table *table, unsigned slot)
-{
-    if (slot == 0 || slot >= CAP_MAX_SLOTS || table->leaves[slot / CAP_LEAF_SLOTS] == NULL) {
+    if (slot == 0 || slot >= MAX_SLOTS || space->leaves[slot / LEAF_SLOTS] == NULL) {
         return NULL;
     }
-    return &table->leaves[slot / CAP_LEAF_SLOTS][slot % CAP_LEAF_SLOTS];
+    return &space->leaves[slot / LEAF_SLOTS][slot % LEAF_SLOTS];
 }
 
-static status_t leaf_make(struct cap_table *table, unsigned slot)
+/* The record that a handle names. Space locked. */
+static status_t record_find(const struct cap_space *space, cap_handle_t handle, struct capability **out)
 {
-    if (slot == 0 || slot >= CAP_MAX_SLOTS) {
-        return STATUS_ERR_CAP_QUOTA;
+    uint32_t slot = (uint32_t)handle.word;
+    uint64_t generation = handle.word >> 32;
+    struct capability *record = slot_find(space, slot);
+    if (record == NULL || generation > LAST_GENERATION) {
+        return STATUS_ERR_CAP_INVALID;
     }
-    struct capability **leaf = &table->leaves[slot / CAP_LEAF_SLOTS];
+    if (generation != record->generation && !(generation == 0 && slot < CAP_WELL_KNOWN_SLOTS)) {
+        return STATUS_ERR_CAP_GENERATION;
+    }
+    *out = record;
+    return record->id != 0 ? STATUS_OK : STATUS_ERR_CAP_INVALID;
+}
+
+static status_t find_checked(const struct cap_space *space, cap_handle_t handle, enum cap_type type,
+                             uint32_t rights, struct capability **out)
+{
+    status_t status = record_find(space, handle, out);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    if (type != CAP_NONE && (*out)->type != type) {
+        return STATUS_ERR_CAP_TYPE;
+    }
+    return ((*out)->rights & rights) == rights ? STATUS_OK : STATUS_ERR_CAP_RIGHTS;
+}
+
+status_t cap_lookup(struct cap_space *space, cap_handle_t handle, enum cap_type type, uint32_t rights,
+                    struct cap_view *out)
+{
+    struct capability *record;
+    uint64_t flags = spin_lock_irqsave(&space->lock);
+    status_t status = find_checked(space, handle, type, rights, &record);
+    if (status == STATUS_OK) {
+        *out = (struct cap_view){.object = record->object,
+                                 .id = record->id,
+                                 .rights = record->rights,
+                                 .type = record->type,
+                                 .flags = record->flags};
+    }
+    spin_unlock_irqrestore(&space->lock, flags);
+    return status;
+}
+
+status_t cap_get(struct cap_space *space, cap_handle_t handle, enum cap_type type, uint32_t rights,
+                 struct cap_view *out)
+{
+    rcu_read_lock();
+    status_t status = cap_lookup(space, handle, type, rights, out);
+    if (status == STATUS_OK && !object_try_get(out->object)) {
+        status = STATUS_ERR_CAP_INVALID;
+    }
+    rcu_read_unlock();
+    return status;
+}
+
+static status_t leaf_make(struct cap_space *space, uint32_t slot)
+{
+    struct capability **leaf = &space->leaves[slot / LEAF_SLOTS];
     if (*leaf == NULL) {
-        *leaf = kzalloc(CAP_LEAF_SLOTS * sizeof(struct capability));
+        *leaf = kzalloc(LEAF_SLOTS * sizeof(struct capability));
     }
     return *leaf != NULL ? STATUS_OK : STATUS_ERR_NO_MEMORY;
 }
 
-static status_t install_locked(struct cap_table *table, unsigned slot, enum cap_type type, uint32_t rights,
-                               uint64_t target)
+/* Fills a slot that is empty. The capability takes over a reference. Space locked. */
+static void fill(struct capability *record, struct object *object, uint32_t rights, uint32_t flags)
 {
-    status_t status = leaf_make(table, slot);
-    if (status != STATUS_OK) {
-        return status;
-    }
-    struct capability *capability = slot_find(table, slot);
-    if (capability->id != 0) {
-        return STATUS_ERR_EXISTS;
-    }
-    if (capability->generation == CAP_LAST_GENERATION) {
-        return STATUS_ERR_CAP_QUOTA;
-    }
-    capability->target = target;
-    capability->rights = rights;
-    capability->type = (uint8_t)type;
-    capability->flags = CAP_KEEP_ON_EXEC;
-    capability->id = __atomic_add_fetch(&last_id, 1, __ATOMIC_RELAXED);
-    table->used++;
-    return STATUS_OK;
+    record->object = object;
+    record->rights = (uint16_t)rights;
+    record->flags = (uint16_t)flags;
+    record->type = (uint8_t)object->type;
+    record->id = __atomic_add_fetch(&last_id, 1, __ATOMIC_RELAXED);
 }
 
-status_t cap_install(struct cap_table *table, unsigned slot, enum cap_type type, uint32_t rights,
-                     uint64_t target)
+static status_t insert_at(struct cap_space *space, uint32_t slot, struct object *object, uint32_t rights,
+                          uint32_t flags)
 {
-    uint64_t flags = spin_lock_irqsave(&table->lock);
-    status_t status = install_locked(table, slot, type, rights, target);
-    spin_unlock_irqrestore(&table->lock, flags);
+    uint64_t irq = spin_lock_irqsave(&space->lock);
+    status_t status = leaf_make(space, slot);
+    struct capability *record = status == STATUS_OK ? slot_find(space, slot) : NULL;
+    if (record != NULL && (record->id != 0 || record->generation == LAST_GENERATION)) {
+        status = record->id != 0 ? STATUS_ERR_EXISTS : STATUS_ERR_CAP_QUOTA;
+    }
+    if (status == STATUS_OK) {
+        fill(record, object, rights, flags);
+    }
+    spin_unlock_irqrestore(&space->lock, irq);
     return status;
 }
 
-status_t cap_remove(struct cap_table *table, unsigned slot)
+/* Takes over a reference to the object on success. */
+static status_t insert_anywhere(struct cap_space *space, struct object *object, uint32_t rights,
+                                uint32_t flags, cap_handle_t *out)
 {
-    uint64_t flags = spin_lock_irqsave(&table->lock);
-    struct capability *capability = slot_find(table, slot);
-    status_t status = STATUS_ERR_CAP_INVALID;
-    if (capability != NULL && capability->id != 0) {
-        *capability = (struct capability){.generation = (uint16_t)(capability->generation + 1)};
-        table->used--;
-        status = STATUS_OK;
-    }
-    spin_unlock_irqrestore(&table->lock, flags);
-    return status;
-}
-
-static status_t leaf_clone(struct cap_table *child, const struct capability *leaf, unsigned first)
-{
-    for (unsigned i = 0; i < CAP_LEAF_SLOTS; i++) {
-        if (leaf[i].id == 0) {
-            continue;
+    for (uint32_t slot = CAP_WELL_KNOWN_SLOTS; slot < MAX_SLOTS; slot++) {
+        status_t status = insert_at(space, slot, object, rights, flags);
+        if (status == STATUS_OK) {
+            out->word = (uint64_t)slot_find(space, slot)->generation << 32 | slot;
         }
-        status_t status = install_locked(child, first + i, leaf[i].type, leaf[i].rights, leaf[i].target);
-        if (status != STATUS_OK) {
+        if (status == STATUS_OK || status == STATUS_ERR_NO_MEMORY) {
             return status;
         }
     }
+    return STATUS_ERR_CAP_QUOTA;
+}
+
+static void tell_added(struct object *object, uint32_t rights)
+{
+    if (object_ops[object->type].added != NULL) {
+        object_ops[object->type].added(object, rights);
+    }
+}
+
+status_t cap_insert(struct cap_space *space, struct object *object, uint32_t rights, uint32_t flags,
+                    cap_handle_t *out)
+{
+    object_get(object);
+    status_t status = insert_anywhere(space, object, rights, flags, out);
+    if (status == STATUS_OK) {
+        tell_added(object, rights);
+    } else {
+        object_put(object);
+    }
+    return status;
+}
+
+status_t cap_derive(struct cap_space *from, cap_handle_t source, struct cap_space *to, uint32_t rights,
+                    uint32_t flags, cap_handle_t *out)
+{
+    struct cap_view view;
+    status_t status = cap_get(from, source, CAP_NONE, rights | (from != to ? RIGHT_GRANT : 0), &view);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    status = cap_insert(to, view.object, rights, flags, out);
+    object_put(view.object);
+    return status;
+}
+
+static void remove_record(struct cap_space *space, struct capability *record, uint64_t irq)
+{
+    struct capability old = *record;
+    record->id = 0;
+    record->object = NULL;
+    record->generation++;
+    spin_unlock_irqrestore(&space->lock, irq);
+    if (object_ops[old.type].removed != NULL) {
+        object_ops[old.type].removed(old.object, old.id, old.rights, STATUS_ERR_DEAD);
+    }
+    object_put(old.object);
+}
+
+status_t cap_delete(struct cap_space *space, cap_handle_t handle)
+{
+    struct capability *record;
+    uint64_t irq = spin_lock_irqsave(&space->lock);
+    status_t status = record_find(space, handle, &record);
+    if (status != STATUS_OK) {
+        spin_unlock_irqrestore(&space->lock, irq);
+        return status;
+    }
+    remove_record(space, record, irq);
     return STATUS_OK;
 }
 
-struct cap_table *cap_table_clone(struct cap_table *parent)
+void cap_space_destroy(struct cap_space *space)
 {
-    struct cap_table *child = cap_table_create();
-    if (child == NULL) {
-        return NULL;
-    }
-    status_t status = STATUS_OK;
-    uint64_t flags = spin_lock_irqsave(&parent->lock);
-    for (unsigned i = 0; status == STATUS_OK && i < CAP_LEAVES; i++) {
-        if (parent->leaves[i] != NULL) {
-            status = leaf_clone(child, parent->leaves[i], i * CAP_LEAF_SLOTS);
+    for (uint32_t slot = 1; slot < MAX_SLOTS; slot++) {
+        struct capability *record = slot_find(space, slot);
+        if (record != NULL && record->id != 0) {
+            remove_record(space, record, spin_lock_irqsave(&space->lock));
         }
     }
-    spin_unlock_irqrestore(&parent->lock, flags);
+    for (unsigned i = 0; i < LEAVES; i++) {
+        kfree(space->leaves[i]);
+    }
+    kfree(space);
+}
+
+static status_t clone_slot(struct cap_space *parent, struct cap_space *child, uint32_t slot)
+{
+    struct cap_view view;
+    struct capability *record = slot_find(parent, slot);
+    cap_handle_t handle = cap_handle((uint64_t)record->generation << 32 | slot);
+    status_t status = leaf_make(child, slot);
     if (status != STATUS_OK) {
-        cap_table_destroy(child);
-        return NULL;
+        return status;
+    }
+    slot_find(child, slot)->generation = record->generation;
+    if (cap_get(parent, handle, CAP_NONE, 0, &view) != STATUS_OK) {
+        return STATUS_OK;
+    }
+    status = insert_at(child, slot, view.object, view.rights, view.flags);
+    if (status == STATUS_OK) {
+        tell_added(view.object, view.rights);
+    } else {
+        object_put(view.object);
+    }
+    return status;
+}
+
+struct cap_space *cap_space_clone(struct cap_space *parent, uint32_t pid)
+{
+    struct cap_space *child = cap_space_create(pid);
+    for (uint32_t slot = 1; child != NULL && slot < MAX_SLOTS; slot++) {
+        if (slot_find(parent, slot) != NULL && clone_slot(parent, child, slot) != STATUS_OK) {
+            cap_space_destroy(child);
+            child = NULL;
+        }
     }
     return child;
 }
 
-status_t cap_install_boot_set(struct cap_table *table)
+status_t cap_insert_boot_set(struct cap_space *space)
 {
     status_t status = STATUS_OK;
-    for (unsigned type = CAP_NONE + 1; status == STATUS_OK && type < CAP_TYPE_COUNT; type++) {
-        status = cap_install(table, type, (enum cap_type)type, RIGHTS_ALL, 0);
+    for (enum cap_type type = CAP_NONE + 1; status == STATUS_OK && type < CAP_TYPE_COUNT; type++) {
+        struct object *object = object_singleton(type);
+        if (object != NULL) {
+            status = insert_at(space, type, object, RIGHTS_ALL, CAP_FLAG_KEEP_ON_EXEC);
+        }
     }
     return status;
 }
 
-status_t cap_require(struct cap_table *table, enum cap_type type, uint32_t rights)
+status_t cap_read(struct cap_space *space, cap_handle_t handle, struct cap_info *out)
 {
-    uint64_t flags = spin_lock_irqsave(&table->lock);
-    const struct capability *capability = slot_find(table, type);
-    status_t status = STATUS_OK;
-    if (capability == NULL || capability->id == 0) {
-        status = STATUS_ERR_CAP_INVALID;
-    } else if (capability->type != type) {
-        status = STATUS_ERR_CAP_TYPE;
-    } else if ((capability->rights & rights) != rights) {
-        status = STATUS_ERR_CAP_RIGHTS;
+    struct capability *record;
+    uint64_t irq = spin_lock_irqsave(&space->lock);
+    status_t status = record_find(space, handle, &record);
+    if (status == STATUS_OK) {
+        *out = (struct cap_info){.id = record->id,
+                                 .type = record->type,
+                                 .rights = record->rights,
+                                 .generation = record->generation,
+                                 .flags = record->flags};
     }
-    spin_unlock_irqrestore(&table->lock, flags);
-    return status;
-}
-
-status_t cap_read(struct cap_table *table, unsigned slot, struct cap_info *out)
-{
-    uint64_t flags = spin_lock_irqsave(&table->lock);
-    const struct capability *capability = slot_find(table, slot);
-    status_t status = STATUS_ERR_CAP_INVALID;
-    if (capability != NULL && capability->id != 0) {
-        *out = (struct cap_info){.id = capability->id,
-                                 .type = capability->type,
-                                 .rights = capability->rights,
-                                 .generation = capability->generation};
-        status = STATUS_OK;
-    }
-    spin_unlock_irqrestore(&table->lock, flags);
+    spin_unlock_irqrestore(&space->lock, irq);
     return status;
 }

@@ -2,16 +2,9 @@
 #define OS_KERNEL_CAP_CAP_H
 
 /*
- * Capabilities. A slot of a process's table:
- *
- *   id          64 bits, unique for ever, 0: empty slot
- *   target      which object of its type (0: the only one there is)
- *   rights      RIGHT_*
- *   generation  16 bits, of the slot: goes up when the slot is emptied; a slot at its last generation is
- * retired type        enum cap_type flags       CAP_KEEP_ON_EXEC
- *
- * The table has two levels: leaves of 32 slots, made when first needed. User code never sees addresses of
- * slots.
+ * Capabilities: what a process may do, and to which objects. A capability lies in a slot of a process's capability space
+ * and is named by a handle: the slot and the slot's generation, which goes up when the slot is emptied. User code never
+ * sees addresses; a handle that was not given out does not fit. Every function takes the space it works on.
  */
 
 #include <stdbool.h>
@@ -19,56 +12,81 @@
 
 #include "abi/abi.h"
 #include "abi/status.h"
-#include "lib/spinlock.h"
+#include "object/object.h"
 
-#define CAP_LEAF_SLOTS      32u
-#define CAP_LEAVES          32u
-#define CAP_MAX_SLOTS       (CAP_LEAF_SLOTS * CAP_LEAVES)
-#define CAP_KEEP_ON_EXEC    0x1u
-#define CAP_LAST_GENERATION 0xffffu
+/* A handle as user code passes it: the slot in bits 0..31, its generation in bits 32..47, the rest 0. */
+typedef struct cap_handle {
+    uint64_t word;
+} cap_handle_t;
 
-struct capability {
-    uint64_t id;
-    uint64_t target;
+static inline cap_handle_t cap_handle(uint64_t word)
+{
+    return (cap_handle_t){word};
+}
+
+/* The handle of a well-known slot (capabilities.def). */
+static inline cap_handle_t cap_well_known(enum cap_type type)
+{
+    return (cap_handle_t){(uint64_t)type};
+}
+
+/* What a lookup tells. */
+struct cap_view {
+    struct object *object;
+    uint64_t id; /* of the capability: unique for ever; what a receiver knows a sender by (badge) */
     uint32_t rights;
-    uint16_t generation;
-    uint8_t type;
-    uint8_t flags;
+    enum cap_type type;
+    uint32_t flags; /* CAP_FLAG_* */
 };
 
-_Static_assert(sizeof(struct capability) == 24, "capability layout");
+struct cap_space;
 
-struct cap_table {
-    struct spinlock lock;
-    uint32_t used;
-    struct capability *leaves[CAP_LEAVES];
-};
+/* An empty space of a process; null when memory is out. */
+struct cap_space *cap_space_create(uint32_t pid);
 
-/* An empty table; null when memory is out. */
-struct cap_table *cap_table_create(void);
-void cap_table_destroy(struct cap_table *table);
-
-/* What a child of fork holds: every capability of the parent, as new ones with the same rights. Null: no
- * memory. */
-struct cap_table *cap_table_clone(struct cap_table *parent);
-
-/* Puts a new capability into an empty slot. STATUS_ERR_CAP_QUOTA (bad or retired slot), _EXISTS, _NO_MEMORY.
- */
-MUST_CHECK status_t cap_install(struct cap_table *table, unsigned slot, enum cap_type type, uint32_t rights,
-                                uint64_t target);
-
-/* Empties a slot. STATUS_ERR_CAP_INVALID. */
-MUST_CHECK status_t cap_remove(struct cap_table *table, unsigned slot);
-
-/* The boot set of init: every type in its well-known slot with all rights. */
-MUST_CHECK status_t cap_install_boot_set(struct cap_table *table);
+/* Deletes every capability, then the space. No lookup may be under way. Thread context, no lock held. */
+void cap_space_destroy(struct cap_space *space);
 
 /*
- * Checks that the well-known slot of `type` holds a capability of that type with all of `rights`.
- * STATUS_ERR_CAP_INVALID (empty), _CAP_TYPE, _CAP_RIGHTS. Bound: O(1).
+ * What a child of fork holds: the parent's capabilities with the same handles and rights, as new ones. Null: no memory.
  */
-MUST_CHECK status_t cap_require(struct cap_table *table, enum cap_type type, uint32_t rights);
+struct cap_space *cap_space_clone(struct cap_space *parent, uint32_t pid);
 
-MUST_CHECK status_t cap_read(struct cap_table *table, unsigned slot, struct cap_info *out);
+/*
+ * Finds a capability and checks it, in this order: STATUS_ERR_CAP_INVALID (no such slot, empty, bits that no handle has),
+ * _CAP_GENERATION (the slot holds another one now), _CAP_REVOKED, _CAP_TYPE (type is not CAP_NONE and another), _CAP_RIGHTS
+ * (not all of `rights`). Only inside a read section (lib/rcu.h), until whose end the object stays; takes no lock, no
+ * reference. Bound: O(1).
+ */
+MUST_CHECK status_t cap_lookup(struct cap_space *space, cap_handle_t handle, enum cap_type type,
+                               uint32_t rights, struct cap_view *out);
+
+/* The same with a reference to the object, which the caller puts. Needs no read section. */
+MUST_CHECK status_t cap_get(struct cap_space *space, cap_handle_t handle, enum cap_type type, uint32_t rights,
+                            struct cap_view *out);
+
+/*
+ * A new capability for an object, root of a derivation tree of its own, in a free slot. It takes a reference of its own.
+ * STATUS_ERR_CAP_QUOTA, STATUS_ERR_NO_MEMORY.
+ */
+MUST_CHECK status_t cap_insert(struct cap_space *space, struct object *object, uint32_t rights,
+                               uint32_t flags, cap_handle_t *out);
+
+/*
+ * A capability with fewer or the same rights (`rights` must be a subset of the source's), as a child of the source, in a
+ * free slot of `to`, which may be the same space. Fails as cap_lookup, STATUS_ERR_CAP_RIGHTS (more rights than the source
+ * has; another space without RIGHT_GRANT), STATUS_ERR_CAP_QUOTA, STATUS_ERR_NO_MEMORY.
+ */
+MUST_CHECK status_t cap_derive(struct cap_space *from, cap_handle_t source, struct cap_space *to,
+                               uint32_t rights, uint32_t flags, cap_handle_t *out);
+
+/* Empties a slot. Fails as cap_lookup. Thread context, no lock held. */
+MUST_CHECK status_t cap_delete(struct cap_space *space, cap_handle_t handle);
+
+/* The boot set of init: every type that has a single object, in its well-known slot with all rights. */
+MUST_CHECK status_t cap_insert_boot_set(struct cap_space *space);
+
+/* What a capability is, for its holder. Fails as cap_lookup. */
+MUST_CHECK status_t cap_read(struct cap_space *space, cap_handle_t handle, struct cap_info *out);
 
 #endif

@@ -234,14 +234,14 @@ status_t process_start_init(const char *path, const char *argument)
     if (process == NULL) {
         return STATUS_ERR_NO_MEMORY;
     }
-    process->caps = cap_table_create();
+    process->caps = cap_space_create(process->pid.number);
     process->quota = kzalloc(sizeof(*process->quota));
     if (process->caps == NULL || process->quota == NULL) {
         return STATUS_ERR_NO_MEMORY;
     }
     *process->quota = (struct process_quota){.references = 1, .limit = PROCESS_TREE_QUOTA, .used = 1};
     struct thread *thread = NULL;
-    status_t status = cap_install_boot_set(process->caps);
+    status_t status = cap_insert_boot_set(process->caps);
     if (status == STATUS_OK) {
         status = init_build(process, path, argument, &thread);
     }

@@ -16,7 +16,7 @@ static void give_back_resources(struct process *process)
     process->space = NULL;
     sched_adopt_space(NULL);
     space_destroy(space);
-    cap_table_destroy(process->caps);
+    cap_space_destroy(process->caps);
     process->caps = NULL;
 }
 

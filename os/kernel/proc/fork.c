@@ -22,7 +22,7 @@ static status_t clone_space(struct process *parent, struct process *child)
 
 static status_t clone_resources(struct process *parent, struct process *child, struct thread **thread)
 {
-    child->caps = cap_table_clone(parent->caps);
+    child->caps = cap_space_clone(parent->caps, child->pid.number);
     if (child->caps == NULL) {
         return STATUS_ERR_NO_MEMORY;
     }

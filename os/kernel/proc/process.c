@@ -52,7 +52,7 @@ void process_unmake(struct process *process)
         space_destroy(process->space);
     }
     if (process->caps != NULL) {
-        cap_table_destroy(process->caps);
+        cap_space_destroy(process->caps);
     }
     slab_free(&process_cache, process);
 }

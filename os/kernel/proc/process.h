@@ -53,7 +53,7 @@ struct process {
     struct wait_queue child_ended;
     int32_t exit_status;
     struct address_space *space; /* null once given back */
-    struct cap_table *caps;
+    struct cap_space *caps;
     struct process_quota *quota;
     uint64_t syscalls;
     char name[PROCESS_NAME_BYTES];

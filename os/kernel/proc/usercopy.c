@@ -11,6 +11,11 @@ static bool in_user_half(vaddr_t address, uint64_t bytes)
            bytes <= USER_END - vaddr_number(address);
 }
 
+status_t user_range(vaddr_t address, uint64_t bytes)
+{
+    return in_user_half(address, bytes) ? STATUS_OK : STATUS_ERR_BAD_ADDRESS;
+}
+
 status_t user_read(void *to, vaddr_t from, uint64_t bytes)
 {
     if (!in_user_half(from, bytes)) {

@@ -13,6 +13,9 @@
 MUST_CHECK status_t user_read(void *to, vaddr_t from, uint64_t bytes);
 MUST_CHECK status_t user_write(vaddr_t to, const void *from, uint64_t bytes);
 
+/* Checks that a range lies in the user half; whether it is mapped only the copy tells. STATUS_ERR_BAD_ADDRESS. */
+MUST_CHECK status_t user_range(vaddr_t address, uint64_t bytes);
+
 /* Copies a string of at most limit bytes with its terminator; *length without it. STATUS_ERR_LIMIT: longer.
  */
 MUST_CHECK status_t user_read_string(char *to, vaddr_t from, uint64_t limit, uint64_t *length);

@@ -1,7 +1,8 @@
-/* Quiescence: reaper, then the front caches of all CPUs, then the heap. */
+/* Quiescence: reaper, then what waits for a grace period, then the front caches of all CPUs, then the heap. */
 #include "sys/quiesce.h"
 
 #include "arch/arch.h"
+#include "lib/rcu.h"
 #include "mm/kheap.h"
 #include "mm/slab.h"
 #include "sched/reaper.h"
@@ -17,6 +18,7 @@ static void drain_this_cpu(void *argument)
 void quiesce(void)
 {
     reaper_wait();
+    rcu_barrier();
     preempt_disable();
     drain_this_cpu(NULL);
     preempt_enable();

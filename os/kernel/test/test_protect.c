@@ -245,7 +245,7 @@ static status_t count_stack_page(void *context, vaddr_t va, const struct pt_leaf
 /* covers: TH-03 VM-06 */
 void ktest_every_kernel_stack_lies_between_guard_pages(void)
 {
-    uint64_t wanted = KERNEL_STACK_PAGES; /* of the thread that runs this */
+    uint64_t wanted = 2 * KERNEL_STACK_PAGES; /* of the thread that runs this and of RCU's */
     KEXPECT(guarded(thread_current()->stack_top));
     for (unsigned cpu = 0; cpu < cpu_count_online(); cpu++) {
         KEXPECT(guarded(cpu_table[cpu]->idle->stack_top));

@@ -11,6 +11,7 @@
 #include "arch/x86_64/percpu.h"
 #include "arch/x86_64/uart.h"
 #include "arch/x86_64/vectors.h"
+#include "lib/rcu.h"
 #include "mm/vm.h"
 #include "panic.h"
 #include "probe.h"
@@ -147,7 +148,10 @@ static void interrupt(const struct frame *frame)
     case VECTOR_ISA_BASE + 4:
         uart_interrupt(UART_CONSOLE);
         break;
-    default: /* reschedule: the end of every interrupt looks at the run queue */
+    case VECTOR_RESCHEDULE: /* the end of every interrupt looks at the run queue */
+        rcu_interrupt();
+        break;
+    default:
         break;
     }
     if (frame->vector != VECTOR_SPURIOUS) {

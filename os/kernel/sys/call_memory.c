@@ -1,0 +1,53 @@
+/* System calls of the own address space. Ranges are checked by the address space under its gate. */
+#include "sys/syscall.h"
+
+#include "mm/layout.h"
+#include "mm/vm.h"
+#include "proc/process.h"
+
+/* where memory goes that the program does not care to place */
+#define MAP_BASE 0x0000100000000000ull
+
+_Static_assert(PROTECT_READ == VM_READ && PROTECT_WRITE == VM_WRITE && PROTECT_EXECUTE == VM_EXECUTE &&
+                   MAP_EXACT == VM_FIXED,
+               "the ABI's protection bits are the kernel's");
+
+status_t decode_map(struct call *call)
+{
+    if ((call->arguments[2] & ~(uint64_t)(VM_PROTECTION_ALL | VM_FIXED)) != 0) {
+        return STATUS_ERR_UNKNOWN_BITS;
+    }
+    if (call->arguments[0] == 0 && (call->arguments[2] & VM_FIXED) == 0) {
+        call->arguments[0] = MAP_BASE;
+    }
+    return STATUS_OK;
+}
+
+int64_t invoke_map(struct call *call)
+{
+    vaddr_t out;
+    status_t status = vm_map(call->process->space, vaddr_make(call->arguments[0]), call->arguments[1],
+                             (uint32_t)call->arguments[2], &out);
+    return status != STATUS_OK ? status : (int64_t)vaddr_number(out);
+}
+
+status_t decode_unmap(struct call *call)
+{
+    return vaddr_aligned(vaddr_make(call->arguments[0]), PAGE_SIZE) ? STATUS_OK : STATUS_ERR_UNALIGNED;
+}
+
+int64_t invoke_unmap(struct call *call)
+{
+    return vm_unmap(call->process->space, vaddr_make(call->arguments[0]), call->arguments[1]);
+}
+
+status_t decode_protect(struct call *call)
+{
+    return (call->arguments[2] & ~(uint64_t)VM_PROTECTION_ALL) != 0 ? STATUS_ERR_UNKNOWN_BITS : STATUS_OK;
+}
+
+int64_t invoke_protect(struct call *call)
+{
+    return vm_protect(call->process->space, vaddr_make(call->arguments[0]), call->arguments[1],
+                      (uint32_t)call->arguments[2]);
+}

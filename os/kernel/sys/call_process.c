@@ -1,0 +1,114 @@
+/* System calls of processes and time. */
+#include "sys/syscall.h"
+
+#include "arch/x86_64/clock.h"
+#include "proc/process.h"
+#include "proc/usercopy.h"
+#include "sched/sched.h"
+
+status_t decode_exit(struct call *call)
+{
+    call->arguments[0] &= 0xff;
+    return STATUS_OK;
+}
+
+int64_t invoke_exit(struct call *call)
+{
+    process_exit((int32_t)call->arguments[0]);
+}
+
+int64_t invoke_fork(struct call *call)
+{
+    pid_t child;
+    status_t status = process_fork(call->frame, &child);
+    return status != STATUS_OK ? status : (int64_t)child.number;
+}
+
+/* The program's strings are read and checked while the new one is built; until that stands the old one is untouched. */
+status_t decode_exec(struct call *call)
+{
+    (void)call;
+    return STATUS_OK;
+}
+
+int64_t invoke_exec(struct call *call)
+{
+    return process_exec(call->frame, vaddr_make(call->arguments[0]), vaddr_make(call->arguments[1]),
+                        vaddr_make(call->arguments[2]));
+}
+
+/* A bad pointer is told before a child is lost for it. */
+status_t decode_wait(struct call *call)
+{
+    const int32_t nothing = 0;
+    if (call->arguments[0] > UINT32_MAX || (call->arguments[2] & ~(uint64_t)WAIT_NO_BLOCK) != 0) {
+        return STATUS_ERR_ARGUMENT;
+    }
+    return call->arguments[1] != 0 ? user_write(vaddr_make(call->arguments[1]), &nothing, sizeof(nothing))
+                                   : STATUS_OK;
+}
+
+int64_t invoke_wait(struct call *call)
+{
+    pid_t ended;
+    int32_t exit_status = 0;
+    status_t status = process_wait((pid_t){(uint32_t)call->arguments[0]},
+                                   (call->arguments[2] & WAIT_NO_BLOCK) == 0, &ended, &exit_status);
+    if (status != STATUS_OK) {
+        return status == STATUS_ERR_AGAIN ? 0 : status;
+    }
+    if (call->arguments[1] != 0) {
+        status = user_write(vaddr_make(call->arguments[1]), &exit_status, sizeof(exit_status));
+    }
+    return status != STATUS_OK ? status : (int64_t)ended.number;
+}
+
+int64_t invoke_getpid(struct call *call)
+{
+    return call->process->pid.number;
+}
+
+int64_t invoke_getppid(struct call *call)
+{
+    uint64_t flags = spin_lock_irqsave(&process_tree_lock);
+    const struct process *parent = call->process->parent;
+    int64_t pid = parent != NULL ? (int64_t)parent->pid.number : 0;
+    spin_unlock_irqrestore(&process_tree_lock, flags);
+    return pid;
+}
+
+int64_t invoke_yield(struct call *call)
+{
+    (void)call;
+    sched_yield();
+    return 0;
+}
+
+status_t decode_sleep(struct call *call)
+{
+    const uint64_t longest_ns = 1ull << 60;
+    call->arguments[0] = call->arguments[0] < longest_ns ? call->arguments[0] : longest_ns;
+    return STATUS_OK;
+}
+
+int64_t invoke_sleep(struct call *call)
+{
+    sched_sleep_until(clock_cycles() + clock_cycles_from_ns(call->arguments[0]));
+    return 0;
+}
+
+int64_t invoke_clock(struct call *call)
+{
+    (void)call;
+    return (int64_t)clock_ns_from_cycles(clock_cycles());
+}
+
+status_t decode_quota(struct call *call)
+{
+    return call->arguments[0] > UINT32_MAX ? STATUS_ERR_RANGE : STATUS_OK;
+}
+
+int64_t invoke_quota(struct call *call)
+{
+    return process_quota_set((uint32_t)call->arguments[0]);
+}
