@@ -175,6 +175,31 @@ echo 'CAP_TYPE(7, NEW, "new")' >>os/abi/capabilities.def
 breaks "a register that no test names" sim/cpu/msr.def 'no test names the row NEW_REGISTER'
 echo 'MSR_FIELD(0xc0010999, NEW_REGISTER, ALWAYS, pat, 0, 0, 0, any_value)' >>sim/cpu/msr.def
 
+breaks "an annotation that names no requirement" tests/unit/core/test_new_covers.c 'no requirement is called MM-99'
+breaks "an annotation that is no ID" tests/unit/core/test_new_covers.c "not 'and more'"
+breaks "an annotation before no test" tests/unit/core/test_new_covers.c 'stands before no test'
+cat >tests/unit/core/test_new_covers.c <<'EOF'
+/* New. */
+/* covers: MM-99 */
+static void new_fails(void **state)
+{
+    assert_non_null(state);
+}
+
+/* covers: MM-01 and more */
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(new_fails),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
+EOF
+breaks "a requirement that stands twice" docs/requirements.md 'stands in line'
+breaks "a requirement without the kinds of its tests" docs/requirements.md 'XX-01: the acceptance test begins with its kinds'
+breaks "a requirement with a cell too few" docs/requirements.md 'a row has 5 cells, this one has 4'
+printf '| MM-01 | Twice | S0 | U: twice | |\n| XX-01 | New | S0 | new | |\n| XX-02 | New | S0 | U: new |\n' >>docs/requirements.md
+
 breaks "an exception that excuses nothing" docs/house-exceptions.txt 'excuses nothing: size sim/nothing.c'
 echo 'size sim/nothing.c because' >>docs/house-exceptions.txt
 

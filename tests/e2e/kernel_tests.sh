@@ -6,9 +6,11 @@ tests=$PWD/build/os/orrery-test.elf
 
 count_tap() {
     local where=$1 planned passed
+    record_tap os/kernel/test
     planned=$(sed -n 's/^1\.\.\([0-9]*\).*/\1/p' "$work/out" | head -1)
     passed=$(grep -c '^ok ' "$work/out")
     if [ -n "$planned" ] && [ "$passed" -eq "$planned" ] && ! grep -q '^not ok' "$work/out"; then
+        record pass "$script:in-kernel tests $where"
         echo "ok    $passed in-kernel tests $where"
     else
         fail "in-kernel tests $where" "planned $planned, passed $passed" "$(grep '^not ok' "$work/out")"
@@ -46,6 +48,7 @@ for cpus in 1 4; do
                 expect_status "the system calls keep their promises $machine" 33 "$orrery" boot --kernel "$kernel" \
                     --initrd "$initrd" --max-cycles 100000000000 $machine --append '-- selftest'
                 sed -i 's/\r$//' "$work/out"
+                record_tap os/programs/selftest
                 passed=$(grep -cE '^ok [0-9]+ - ' "$work/out")
                 [ "1..$passed" = "$(grep '^1[.][.]' "$work/out")" ] || fail "all of selftest ran $machine" "$passed passed"
                 grep -qE '^process [0-9]+ selftest: killed by page fault, guard page at ' "$work/out" ||

@@ -1,23 +1,51 @@
-# Shared by the end-to-end scripts: each check prints "ok 1 NAME" or "FAIL 1 NAME" with what was seen.
+# Shared by the end-to-end scripts: each check prints "ok 1 NAME" or "FAIL 1 NAME" with what was seen, and leaves its result
+# in build/rel/results/ (scripts/house/requirements.py).
 # shellcheck shell=bash
 set -u
 cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 1
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+script=tests/e2e/$(basename "$0" .sh)
+results=$PWD/build/rel/results/$script.tsv
+mkdir -p "${results%/*}"
+: >"$results"
+trap 'record $finished "$script"; rm -rf "$work"' EXIT
 orrery=$PWD/build/orrery
 kernel=$PWD/build/os/orrery.elf
 initrd=$PWD/build/os/initrd.cpio
 failures=0
+finished=fail
+
+# record pass|fail ID
+record() {
+    printf '%s\t%s\n' "$1" "$2" >>"$results"
+}
+
+# record_tap ID: the TAP of $work/out is that of tests called ID:NAME
+record_tap() {
+    sed -nE "/# SKIP/d; s#^ok [0-9]+ - ([^ ]+).*#pass\t$1:\1#p; s#^not ok [0-9]+ - ([^ ]+).*#fail\t$1:\1#p" "$work/out" \
+        >>"$results"
+}
 
 ok() {
+    record pass "$script:$1"
     echo "ok    1 $1"
 }
 
 fail() {
+    record fail "$script:$1"
     echo "FAIL  1 $1"
     failures=$((failures + 1))
     shift
     printf '%s\n' "$@" | head -20 | sed 's/^/      /'
+}
+
+# record_scenarios pass|fail COMMAND...: a scenario of the tree has the result of the check that runs it
+record_scenarios() {
+    local verdict=$1 word
+    shift
+    for word in "$@"; do
+        [[ $word == *.lua && $word != /* ]] && record "$verdict" "$word"
+    done
 }
 
 # expect_status NAME STATUS COMMAND...: standard output and error go to $work/out and $work/err
@@ -28,7 +56,9 @@ expect_status() {
     status=$?
     if [ $status -eq "$wanted" ]; then
         ok "$name"
+        record_scenarios pass "$@"
     else
+        record_scenarios fail "$@"
         fail "$name" "status $status, expected $wanted: $*" "$(tail -8 "$work/out")" "$(tail -8 "$work/err")"
     fi
 }
@@ -56,6 +86,7 @@ expect_same() {
 }
 
 finish() {
-    [ $failures -eq 0 ]
+    [ $failures -eq 0 ] && finished=pass
+    [ $finished = pass ]
     exit
 }

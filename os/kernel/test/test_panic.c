@@ -1,6 +1,6 @@
 /*
  * Panics on request, for tests/e2e/kernel_panic.sh: the word panic=ACTION@POINT of the command line makes the
- * kernel die in that way when it comes to that probe point (kernel/probe.h), blanks of the name left out. covers: ER-05
+ * kernel die in that way when it comes to that probe point (kernel/probe.h), blanks of the name left out.
  */
 #include "arch/arch.h"
 #include "arch/x86_64/percpu.h"
