@@ -1,6 +1,7 @@
 -- Purpose: the hooks that tests need: failing calls at entry and return, memory limits, stalls, late and lost IPIs, and
 -- interrupts at every instruction of a function; the kernel survives each of them.
 -- Expects: fork fails cleanly when an allocation fails; a limited machine still storms; shootdowns and wake-ups arrive.
+-- covers: SC-24 (X: the address space)
 
 local function booted(options)
     options.kernel, options.cpus = "orrery", options.cpus or orrery.args.cpus or 2

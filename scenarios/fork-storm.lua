@@ -2,6 +2,7 @@
 -- Expects: every process ends with the status its parent expects; free frames before = after, read from the kernel's
 -- own structures. Reports fork-to-exit latencies in cycles.
 -- Options: --cpus N; --set processes=N, --set depth=N.
+-- covers: PS-04 (frames), PS-18 (1,000 processes)
 
 local processes = orrery.args.processes or 1000
 local depth = orrery.args.depth or 6

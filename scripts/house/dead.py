@@ -1,4 +1,8 @@
-"""Files that nobody needs. A file counts as used when it is built, resolved by an include, or named by its path."""
+"""Files that nobody needs. A file counts as used when it is built, resolved by an include, or named by its path. Every
+source is built by the one Makefile.
+
+covers: TS-14
+"""
 import os
 import re
 

@@ -1,4 +1,7 @@
-"""Format, and pages and stubs that are made from tables."""
+"""Format, and pages and stubs that are made from tables.
+
+covers: DC-04 (the page of the system calls)
+"""
 import re
 import subprocess
 

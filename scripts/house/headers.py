@@ -1,4 +1,7 @@
-"""Every header compiles alone, with the flags of its neighbours: the simulator's, the tests', or the guest's."""
+"""Every header compiles alone, with the flags of its neighbours: the simulator's, the tests', or the guest's.
+
+covers: ER-09 (headers)
+"""
 import concurrent.futures
 import subprocess
 

@@ -1,4 +1,7 @@
-"""What only the objects tell: writable globals, calls of the host, host floating point, functions that nobody uses."""
+"""What only the objects tell: writable globals, calls of the host, host floating point, functions that nobody uses.
+
+covers: ER-09
+"""
 import collections
 import functools
 import re

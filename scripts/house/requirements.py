@@ -143,9 +143,9 @@ def covers(table):
             if name not in table:
                 breach(path, number, f"covers: no requirement is called {name}")
                 continue
-            other = re.fullmatch(r"[UKSXBD](, ?[UKSXBD])*", remark)
-            kinds = set(remark.replace(",", " ").split()) if other else {place}
-            table[name].covers.append(Cover(path, number, name, test, kinds, "" if other else remark))
+            other = re.fullmatch(r"([UKSXBD](?:, ?[UKSXBD])*)(?:: *(.+))?", " ".join(remark.split()))
+            kinds = set(re.findall(r"\w", other.group(1))) if other else {place}
+            table[name].covers.append(Cover(path, number, name, test, kinds, other.group(2) or "" if other else remark))
 
 
 # ---- results and status -----------------------------------------------------------------------------------------

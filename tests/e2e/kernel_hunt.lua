@@ -2,6 +2,7 @@
 -- that fail, interrupts between any two instructions, CPUs that stand still, messages that come late.
 -- Expects: no panic, and every frame back; where nothing was made to fail, every exit status right.
 -- Options: --cpus N, --set processes=N.
+-- covers: BT-10 (X), SC-24 (X: memory, in a storm of forks), VM-03 (late messages, CPUs that stand still), IR-07 (NMI at the entries)
 
 local cpus, processes = orrery.args.cpus or 4, orrery.args.processes or 60
 

@@ -2,6 +2,7 @@
 -- Expects: SMEP, SMAP and write protection on in every CPU; no leaf of any process's tables writable and executable, in
 -- neither half; user leaves in the user half only; an executable leaf of the kernel half only in the image; the kernel
 -- never runs with a program's direction, alignment-check, trap or nested-task flag.
+-- covers: VM-13 (what the tables allow)
 
 local PRESENT, WRITABLE, USER, LARGE, NO_EXECUTE = 1, 2, 4, 1 << 7, 1 << 63
 local ADDRESS = 0x000ffffffffff000

@@ -83,6 +83,7 @@ else
     fail "too little memory is said in one line" "$(tail -4 "$work/out")"
 fi
 
+# covers: TS-11 (D)
 if nm "$kernel" | grep -qi 'ktest'; then
     fail "the shipped kernel holds no test code" "$(nm "$kernel" | grep -i ktest | head -3)"
 else
@@ -96,7 +97,7 @@ else
     ok "no segment is writable and executable"
 fi
 
-# the same bytes from another directory
+# the same bytes from another directory, built anew. covers: TS-09 (D)
 cp -r os Makefile tests "$work/"
 mkdir -p "$work/sim"
 make -s -C "$work" os >"$work/log" 2>&1

@@ -34,7 +34,7 @@ static uint64_t count_leaves(bool (*wrong)(vaddr_t va, const struct pt_leaf *lea
     return check.total > 100 ? check.found : UINT64_MAX; /* a walk that sees nothing proves nothing */
 }
 
-/* covers: BT-07 */
+/* covers: BT-07 (the lower half is empty) */
 void ktest_lower_half_is_empty(void)
 {
     const uint64_t *root = arch_phys_to_virt(kmap_table()->root);
@@ -44,7 +44,7 @@ void ktest_lower_half_is_empty(void)
     KEXPECT(cr3_read() == paddr_number(kmap_table()->root));
 }
 
-/* covers: BT-06 */
+/* covers: BT-06 (unmapped) */
 void ktest_temporary_heap_is_unmapped(void)
 {
     struct pt_leaf leaf;
@@ -58,7 +58,7 @@ static bool maps_free_frame(vaddr_t va, const struct pt_leaf *leaf)
     return frame != NULL && (frame->state == FRAME_FREE || frame->state == FRAME_CACHED);
 }
 
-/* covers: BT-04 */
+/* covers: BT-04 (leaves, the root table, IST stacks) */
 void ktest_no_free_frame_is_mapped_outside_the_physmap(void)
 {
     KEXPECT(count_leaves(maps_free_frame) == 0);
@@ -78,7 +78,7 @@ static bool is_write_execute(vaddr_t va, const struct pt_leaf *leaf)
     return (leaf->flags.bits & PAGE_WRITABLE) && page_flags_executable(leaf->flags);
 }
 
-/* covers: VM-06 */
+/* covers: VM-06 (no page of the kernel half) */
 void ktest_nothing_is_writable_and_executable(void)
 {
     KEXPECT(count_leaves(is_write_execute) == 0);
@@ -94,7 +94,7 @@ static bool is_outside(vaddr_t va, const struct pt_leaf *leaf)
     return user || !(regions || image);
 }
 
-/* covers: VM-05 VM-13 */
+/* covers: VM-05 */
 void ktest_nothing_is_mapped_outside_the_layout(void)
 {
     KEXPECT(count_leaves(is_outside) == 0);
@@ -110,7 +110,7 @@ void ktest_frame_accounts_add_up(void)
     KEXPECT((uint64_t)(uintptr_t)frame_table >= PHYSMAP_BASE);
 }
 
-/* covers: VM-06 */
+/* covers: VM-06 (the image) */
 void ktest_image_is_protected(void)
 {
     extern const char text_start[];

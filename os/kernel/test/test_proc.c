@@ -27,7 +27,7 @@ static uint64_t random_next(void)
     return random_state;
 }
 
-/* covers: VM-12 */
+/* covers: VM-12 (bad addresses) */
 void ktest_user_copies_never_fault_the_kernel(void)
 {
     static const uint64_t addresses[] = {
@@ -46,7 +46,7 @@ void ktest_user_copies_never_fault_the_kernel(void)
 
 #define GENERATIONS 0xffffu
 
-/* covers: CP-01 */
+/* covers: CP-01 (slots retire) */
 void ktest_capability_slots_retire_at_their_last_generation(void)
 {
     struct cap_space *space = cap_space_create(0);
@@ -74,7 +74,7 @@ static status_t check(struct cap_space *space, cap_handle_t handle, enum cap_typ
     return status;
 }
 
-/* covers: CP-04 CP-23 CP-18 */
+/* covers: CP-04 (type and rights), CP-18 (clone) */
 void ktest_capability_checks_tell_what_is_wrong(void)
 {
     struct cap_space *space = cap_space_create(0);
@@ -110,7 +110,7 @@ static bool initrd_ready(void)
 }
 
 /* Damaged headers of a real program: any answer but a fault, and what is accepted obeys the rules. covers:
- * PS-09 */
+ * PS-09 (headers) */
 void ktest_elf_parser_survives_damage(void)
 {
     struct initrd_file file;
@@ -141,7 +141,7 @@ void ktest_elf_parser_survives_damage(void)
     }
 }
 
-/* covers: PS-09 */
+/* covers: PS-09 (archive) */
 void ktest_archive_reader_survives_damage(void)
 {
     if (!initrd_ready()) {
@@ -168,7 +168,7 @@ void ktest_archive_reader_survives_damage(void)
     }
 }
 
-/* covers: ER-05 */
+/* covers: ER-05 (names of the trace) */
 void ktest_symbols_name_functions(void)
 {
     uint64_t offset;
@@ -177,7 +177,7 @@ void ktest_symbols_name_functions(void)
     KEXPECT(symbol_lookup(0, &offset) == NULL && symbol_lookup(UINT64_MAX, &offset) == NULL);
 }
 
-/* covers: PS-08 */
+/* covers: PS-08 (missing numbers) */
 void ktest_process_lookup_of_a_missing_number_fails(void)
 {
     KEXPECT(process_get((pid_t){12345}) == NULL && process_get((pid_t){0}) == NULL);

@@ -110,7 +110,7 @@ static void ask_controls(void *findings)
                        bit_follows(cr4, CR4_UMIP, (seven.ecx & CPUID_7_ECX_UMIP) != 0));
 }
 
-/* covers: VM-06 */
+/* covers: VM-06 (control registers) */
 void ktest_protection_is_on_in_every_cpu(void)
 {
     KEXPECT(ask_every_cpu(ask_controls, NULL) == cpu_online_mask());
@@ -183,7 +183,7 @@ static bool code_space_end(struct address_space *space, pfn_t pfn)
     return done;
 }
 
-/* covers: VM-06 VM-12 */
+/* covers: VM-12 (SMAP) */
 void ktest_the_kernel_reaches_user_memory_only_through_the_window(void)
 {
     struct address_space space;
@@ -197,7 +197,7 @@ void ktest_the_kernel_reaches_user_memory_only_through_the_window(void)
     KEXPECT(code_space_end(&space, pfn));
 }
 
-/* covers: VM-06 */
+/* covers: VM-06 (SMEP) */
 void ktest_the_kernel_never_executes_user_pages(void)
 {
     struct address_space space;
@@ -218,7 +218,7 @@ static void ask_run_data(void *findings)
     find(findings, runs((uint64_t)return_in_data));
 }
 
-/* covers: VM-06 */
+/* covers: VM-06 (NX of the kernel half) */
 void ktest_kernel_data_is_not_executable(void)
 {
     KEXPECT(ask_every_cpu(ask_run_text, NULL) == cpu_online_mask());
@@ -242,7 +242,7 @@ static status_t count_stack_page(void *context, vaddr_t va, const struct pt_leaf
     return STATUS_OK;
 }
 
-/* covers: TH-03 VM-06 */
+/* covers: TH-03 (kernel stacks) */
 void ktest_every_kernel_stack_lies_between_guard_pages(void)
 {
     uint64_t wanted = 2 * KERNEL_STACK_PAGES; /* of the thread that runs this and of RCU's */

@@ -34,7 +34,7 @@ void ktest_spinlock_restores_the_interrupt_flag(void)
     KEXPECT(arch_irq_enabled() && (inner & 0x200) == 0);
 }
 
-/* covers: PR-04 */
+/* covers: PR-04 (nesting) */
 void ktest_preempt_disable_nests(void)
 {
     preempt_disable();
@@ -53,7 +53,7 @@ static void note_call(void *argument)
     __atomic_or_fetch(&called_mask, 1ull << arch_cpu_id(), __ATOMIC_SEQ_CST);
 }
 
-/* covers: SM-01 BT-10 */
+/* covers: SM-01 (all but self), BT-10 (every processor answers) */
 void ktest_calls_reach_every_cpu(void)
 {
     preempt_disable();
@@ -75,7 +75,7 @@ static void read_word(void *argument)
 #define SHOOTDOWN_VA     (KERNEL_MAP_BASE + (100ull << 30))
 #define SHOOTDOWN_ROUNDS 20u
 
-/* One page, mapped to two frames in turn; every CPU must see the frame mapped now. covers: VM-03 VM-02 */
+/* One page, mapped to two frames in turn; every CPU must see the frame mapped now. covers: VM-03 (targets in interrupts), VM-02 (K) */
 void ktest_shootdown_leaves_no_stale_translation(void)
 {
     pfn_t frames[2];
@@ -128,7 +128,7 @@ static void second_player(void *argument)
     take_turns(1);
 }
 
-/* covers: SC-11 */
+/* covers: SC-11 (two threads, 500 turns) */
 void ktest_wake_is_never_lost(void)
 {
     struct thread *thread;
@@ -139,7 +139,7 @@ void ktest_wake_is_never_lost(void)
     KEXPECT(turn >= TURNS);
 }
 
-/* covers: SC-12 SC-21 */
+/* covers: SC-12 (never too short) */
 void ktest_sleep_lasts_as_long_as_asked(void)
 {
     uint64_t start = clock_cycles();
@@ -158,8 +158,8 @@ static void note_order(void *argument)
     __atomic_add_fetch(&order_done, 1, __ATOMIC_RELEASE);
 }
 
-/* Two threads made ready on one CPU while it may not switch: the better level runs first. covers: SC-02 PR-05
- */
+/* Two threads made ready on one CPU while it may not switch: the better level runs first. covers:
+ * SC-02 (two levels), PR-05 (order) */
 void ktest_higher_priority_runs_first(void)
 {
     struct thread *low;
@@ -184,7 +184,8 @@ static void end_at_once(void *argument)
     (void)argument;
 }
 
-/* The reaper is this very thread, so it is asked to work by hand. covers: VM-09 SC-26 PS-18 */
+/* The reaper is this very thread, so it is asked to work by hand. covers: VM-09 (threads
+ * that never ran) */
 void ktest_dead_threads_give_every_frame_back(void)
 {
     uint64_t before[2];
@@ -201,7 +202,7 @@ void ktest_dead_threads_give_every_frame_back(void)
     KEXPECT(before[0] == before[1]);
 }
 
-/* covers: ST-01 SC-30 */
+/* covers: ST-01 (switches and running), SC-30 (switches) */
 void ktest_stats_agree_with_the_scheduler(void)
 {
     static struct system_stats stats;

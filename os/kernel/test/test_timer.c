@@ -60,7 +60,6 @@ static void ask_mode(void *context)
     __atomic_or_fetch(right, good ? 1ull << arch_cpu_id() : 0, __ATOMIC_SEQ_CST);
 }
 
-/* covers: IR-02 IR-03 */
 void ktest_apic_and_timer_run_in_the_mode_the_processor_offers(void)
 {
     uint64_t right = 0;
@@ -114,7 +113,7 @@ static bool wait_for(const uint32_t *word, uint32_t value, uint64_t limit_ns)
     return __atomic_load_n(word, __ATOMIC_SEQ_CST) == value;
 }
 
-/* covers: PR-01 PR-06 */
+/* covers: PR-01, PR-06 */
 void ktest_the_timer_preempts_on_every_cpu(void)
 {
     static struct pair pairs[ARCH_MAX_CPUS];
@@ -136,7 +135,8 @@ static void note_cpu(void *mask)
     __atomic_or_fetch((uint32_t *)mask, 1u << (arch_cpu_id() % 32), __ATOMIC_SEQ_CST);
 }
 
-/* All other CPUs sleep without a tick: only the reschedule interrupt can make them look at their queues. covers: SC-06 */
+/* All other CPUs sleep without a tick: only the reschedule interrupt can make them look at their queues. covers:
+ * SM-02 (K: woken, not measured) */
 void ktest_an_idle_cpu_is_woken_by_an_interrupt(void)
 {
     uint32_t ran = 0;

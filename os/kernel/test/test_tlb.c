@@ -94,7 +94,7 @@ static bool kept_is_visible(void)
 
 /*
  * Behind the back of the TLB a page gets another frame. A CPU that kept its translation still sees the old one,
- * after a flush that it slept through it must not. covers: VM-02 SM-05
+ * after a flush that it slept through it must not. covers: VM-02 (K)
  */
 void ktest_switching_keeps_translations_until_a_flush(void)
 {
@@ -132,7 +132,8 @@ static void read_remotely(void *argument)
     }
 }
 
-/* Every other CPU has the space in a slot, none has it loaded while the page changes. covers: VM-02 VM-03 */
+/* Every other CPU has the space in a slot, none has it loaded while the page changes. covers: VM-02 (K), VM-03 (other
+ * spaces loaded) */
 void ktest_flush_reaches_spaces_that_are_not_loaded(void)
 {
     struct address_space space;
@@ -152,7 +153,7 @@ void ktest_flush_reaches_spaces_that_are_not_loaded(void)
     frame_put(frames[1]);
 }
 
-/* More spaces than slots, each with its own frame at the same address, visited round and round. covers: VM-02 */
+/* More spaces than slots, each with its own frame at the same address, visited round and round. covers: VM-02 (K) */
 void ktest_slots_are_reused_without_mixing_spaces(void)
 {
     static struct address_space spaces[MANY];
@@ -181,7 +182,7 @@ void ktest_slots_are_reused_without_mixing_spaces(void)
 }
 
 /* A new space in the memory of a dead one, with as many flushes behind it: nothing of the dead one is seen. covers:
- * VM-02 */
+ * VM-02 (K) */
 void ktest_a_new_space_never_inherits_translations(void)
 {
     static struct address_space space;
@@ -201,7 +202,7 @@ static status_t count_local_leaf(void *context, vaddr_t va, const struct pt_leaf
     return STATUS_OK;
 }
 
-/* What arch/x86_64/pcid.c relies on. covers: VM-02 */
+/* What arch/x86_64/pcid.c relies on. covers: VM-02 (K) */
 void ktest_every_kernel_page_is_global(void)
 {
     uint64_t local = 0;
@@ -213,7 +214,8 @@ void ktest_every_kernel_page_is_global(void)
 #define SECOND_AT  (PAGE_AT + PAGE_SIZE)
 #define BOTH_PAGES (user_word(PAGE_AT) * 10 + user_word(SECOND_AT))
 
-/* Two CPUs flush a page each, the later flush comes first: what it skipped must not be lost. covers: VM-02 VM-03 */
+/* Two CPUs flush a page each, the later flush comes first: what it skipped must not be lost. covers: VM-02 (K),
+ * VM-03 (mid-shootdown) */
 void ktest_a_flush_that_overtakes_another_drops_both_pages(void)
 {
     struct address_space space;
@@ -282,7 +284,7 @@ static uint64_t cpus_that_read(struct address_space *space, uint64_t mark)
 
 /*
  * A kernel page moves, and its table is freed: no space may still walk through the old table, which goes on leading to
- * the old frame. Flushed by page alone, every CPU does where PCIDs keep it. covers: VM-02 VM-03
+ * the old frame. Flushed by page alone, every CPU does where PCIDs keep it. covers: VM-02 (K)
  */
 void ktest_a_freed_kernel_table_is_walked_in_no_space(void)
 {

@@ -51,13 +51,14 @@ static bool killed_by(void (*function)(void), int vector)
     return in_child(function) == STATUS_KILLED_BASE + vector;
 }
 
-/* ---- processes ---- covers: PS-02 PS-03 PS-04 PS-06 PS-07 PS-12 PS-13 */
+/* ---- processes ---- */
 
 static void exit_seven(void)
 {
     sys_exit(7);
 }
 
+/* covers: PS-02 (fork), PS-07 (status and wait) */
 static bool test_fork_exit_wait(void)
 {
     EXPECT(in_child(exit_seven) == 7);
@@ -125,6 +126,7 @@ static void orphan(void)
     sys_exit(pid > 0 ? 5 : 6);
 }
 
+/* covers: PS-06 */
 static bool test_orphans_go_to_init(void)
 {
     EXPECT(in_child(orphan) == 5);
@@ -138,6 +140,7 @@ static void write_word(void)
     sys_exit(shared_word == 42 && (shared_word = 43) == 43 ? 0 : 1);
 }
 
+/* covers: VM-15 (isolation), PS-03 (memory) */
 static bool test_copy_on_write_isolates(void)
 {
     uint64_t *page = malloc(8 * PAGE);
@@ -159,7 +162,7 @@ static bool test_copy_on_write_isolates(void)
     return true;
 }
 
-/* Deaths after the call do not prolong it: it is over while the dying still goes on. covers: SC-26 */
+/* Deaths after the call do not prolong it: it is over while the dying still goes on. */
 static bool test_quiesce_waits_only_for_who_is_dead_already(void)
 {
     EXPECT(in_child(exit_seven) == 7);
@@ -177,8 +180,9 @@ static bool test_quiesce_waits_only_for_who_is_dead_already(void)
     return true;
 }
 
-/* ---- exec ---- covers: PS-09 PS-10 PS-12 PS-13 */
+/* ---- exec ---- */
 
+/* covers: PS-09 (missing files), PS-12 (bad pointers), PS-13 */
 static bool test_exec_errors_leave_the_program(void)
 {
     const char *const arguments[] = {"nothing", NULL};
@@ -198,6 +202,7 @@ static bool test_exec_errors_leave_the_program(void)
     return true;
 }
 
+/* covers: PS-12 (one above the limits) */
 static bool test_exec_limits(void)
 {
     static const char *many[EXEC_MAX_STRINGS + 2];
@@ -234,6 +239,7 @@ static void exec_after_change(void)
     exec_with_arguments();
 }
 
+/* covers: PS-10, PS-12 (contents) */
 static bool test_exec_replaces_the_program(void)
 {
     EXPECT(in_child(exec_with_arguments) == 11);
@@ -241,7 +247,7 @@ static bool test_exec_replaces_the_program(void)
     return true;
 }
 
-/* ---- memory ---- covers: VM-12 VM-13 VM-06 */
+/* ---- memory ---- */
 
 static bool test_map_and_unmap(void)
 {
@@ -370,6 +376,7 @@ static bool test_protection_can_be_taken_away(void)
     return true;
 }
 
+/* covers: VM-13 (the vector of the fault, not its whole record) */
 static bool test_violations_are_killed_by_a_page_fault(void)
 {
     static void (*const programs[])(void) = {
@@ -426,6 +433,7 @@ static void read_control_register(void)
     __asm__ volatile("movq %%cr3, %0" : "=r"(value));
 }
 
+/* covers: VM-13 (the vector of the fault, not its whole record) */
 static bool test_exceptions_kill_with_their_vector(void)
 {
     EXPECT(killed_by(stack_overflow, VECTOR_PAGE_FAULT));
@@ -440,8 +448,9 @@ static bool test_exceptions_kill_with_their_vector(void)
     return true;
 }
 
-/* ---- system calls with bad pointers ---- covers: ER-11 VM-12 */
+/* ---- system calls with bad pointers ---- */
 
+/* covers: ER-11 (a table of addresses), VM-12 (bad addresses) */
 static bool test_bad_pointers(void)
 {
     static struct system_stats stats;
@@ -464,7 +473,7 @@ static bool test_bad_pointers(void)
     return true;
 }
 
-/* A buffer whose tail is not mapped: the call fails, nothing else happens. */
+/* A buffer whose tail is not mapped: the call fails, nothing else happens. covers: VM-12 (unmapped tail) */
 static bool test_unmapped_tail(void)
 {
     int64_t at = sys_map(0, 2 * PAGE, PROTECT_READ | PROTECT_WRITE);
@@ -545,8 +554,9 @@ static bool test_single_steps_run_on(void)
     return true;
 }
 
-/* ---- time ---- covers: SC-12 PR-06 */
+/* ---- time ---- */
 
+/* covers: SC-12 (never too short) */
 static bool test_sleep_and_clock(void)
 {
     int64_t before = sys_clock();
@@ -558,7 +568,7 @@ static bool test_sleep_and_clock(void)
     return true;
 }
 
-/* ---- floating-point and vector state across preemption ---- covers: TH-11 IR-06 PR-01 PR-06 */
+/* ---- floating-point and vector state across preemption ---- */
 
 static bool vector_state_holds(uint64_t pattern, uint64_t until)
 {
@@ -592,6 +602,7 @@ static bool vector_state_holds(uint64_t pattern, uint64_t until)
     return ticks == pattern && memcmp(in, out, sizeof(in)) == 0;
 }
 
+/* covers: PR-01, PR-06, TH-11 (preemption), IR-06 (vector state) */
 static bool test_vector_state_survives_preemption(void)
 {
     static struct system_stats stats;
@@ -612,8 +623,9 @@ static bool test_vector_state_survives_preemption(void)
     return true;
 }
 
-/* ---- capabilities and quotas ---- covers: BT-11 CP-23 PS-17 */
+/* ---- capabilities and quotas ---- */
 
+/* covers: BT-11 (listed by a child of init), CP-23 (every slot of init is filled) */
 static bool test_capabilities_are_listed(void)
 {
     for (unsigned slot = 1; slot <= CAP_POWER; slot++) {
@@ -655,6 +667,7 @@ static void nest_quotas(void)
     sys_exit(status == STATUS_ERR_LIMIT && trees < 16 ? 0 : 1);
 }
 
+/* covers: PS-17 (the bomb stops) */
 static bool test_quota_stops_a_fork_bomb(void)
 {
     EXPECT(in_child(nest_quotas) == 0);

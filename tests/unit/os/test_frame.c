@@ -8,7 +8,7 @@
 
 /* ---- publication and seeding ---- */
 
-/* covers: BT-05 */
+/* covers: BT-05 (U) */
 static void accessor_panics_before_publication(void **state)
 {
     (void)state;
@@ -23,7 +23,7 @@ static void accessor_panics_before_publication(void **state)
     assert_panics("published twice", frame_manager_publish());
 }
 
-/* covers: MM-05, MM-10, MM-11, BT-04 */
+/* covers: MM-05 (classes), MM-10 (bound), MM-11 (U), BT-04 (U) */
 static void seeding_frees_usable_frames_only_and_accounts_for_all(void **state)
 {
     (void)state;
@@ -84,7 +84,7 @@ struct run {
 
 #define RUNS 3000u
 
-/* covers: MM-01, MM-13, MM-20 (host part) */
+/* covers: MM-01, MM-13 (U), MM-20 (U: one thread) */
 static void random_run_equals_the_model_and_returns_to_the_start(void **state)
 {
     (void)state;
@@ -248,7 +248,7 @@ static struct frame_numa numa_of(unsigned nodes, uint64_t node_mib)
     return numa;
 }
 
-/* covers: MM-04, MM-12 */
+/* covers: MM-04, MM-12 (U) */
 static void frames_come_from_the_node_that_the_table_says(void **state)
 {
     (void)state;
@@ -277,7 +277,7 @@ static void frames_come_from_the_node_that_the_table_says(void **state)
     assert_int_equal(frame_manager_init(&config), STATUS_ERR_LIMIT);
 }
 
-/* covers: MM-12 */
+/* covers: MM-12 (U) */
 static void full_node_spills_to_the_nearest_and_strict_refuses(void **state)
 {
     (void)state;
@@ -436,7 +436,7 @@ static uint64_t stamp(void)
     return fake_now();
 }
 
-/* covers: MM-13 */
+/* covers: MM-13 (latencies) */
 static void latencies_are_counted_when_a_clock_is_given(void **state)
 {
     (void)state;
@@ -477,7 +477,7 @@ static void parse_line(void *context, const char *text)
     }
 }
 
-/* covers: MM-14 */
+/* covers: MM-14 (U) */
 static void dump_totals_match_even_with_the_locks_held(void **state)
 {
     (void)state;
@@ -502,7 +502,7 @@ static void dump_totals_match_even_with_the_locks_held(void **state)
     assert_int_equal(frame_free_count(), before);
 }
 
-/* covers: MM-20 */
+/* covers: MM-20 (names of owners) */
 static void every_owner_has_a_name_of_its_own(void **state)
 {
     (void)state;
@@ -546,7 +546,7 @@ static void reservations_merge_with_their_own_and_refuse_others(void **state)
     assert_frames_sound();
 }
 
-/* covers: BT-06, BT-07, BT-08 */
+/* covers: BT-06 (U), BT-07 (U), BT-08 (U) */
 static void boot_memory_comes_back_once_and_exactly(void **state)
 {
     (void)state;

@@ -170,7 +170,7 @@ static void slab_layout_keeps_alignment_colour_and_lines(void **state)
     }
 }
 
-/* covers: HP-08 (named caches), HP-11, HP-14 (statistics) */
+/* covers: HP-08 (names), HP-11, HP-14 (statistics) */
 static void slab_count_returns_to_its_floor(void **state)
 {
     (void)state;

@@ -279,7 +279,7 @@ static void random_run_equals_a_flat_dictionary(void **state)
     assert_frames_sound();
 }
 
-/* covers: VM-01 (TS-12) */
+/* covers: VM-01, TS-12 (D: page tables) */
 static void exhaustive_small_state_run_frees_every_empty_table(void **state)
 {
     (void)state;

@@ -136,7 +136,7 @@ static void areas_go_where_asked_merge_and_split(void **state)
 
 #define MODEL_PAGES 96u
 
-/* covers: VM-18, MM-21 */
+/* covers: VM-18 (host part), MM-21 (host part) */
 static void random_run_equals_a_page_model(void **state)
 {
     (void)state;
@@ -331,7 +331,7 @@ static void device_memory_is_mapped_at_once_and_never_counted_as_frames(void **s
 
 /* ---- clone ---- */
 
-/* covers: VM-15, PS-03 (memory) */
+/* covers: VM-15 (host part), PS-03 (memory) */
 static void clone_isolates_writes_and_the_last_writer_takes_the_page(void **state)
 {
     (void)state;
@@ -378,7 +378,7 @@ static void clone_isolates_writes_and_the_last_writer_takes_the_page(void **stat
 
 #define FAMILY 5u
 
-/* covers: VM-15, MM-21 */
+/* covers: VM-15 (host part), MM-21 (host part) */
 static void family_of_clones_never_sees_each_others_writes(void **state)
 {
     (void)state;
