@@ -32,7 +32,7 @@ LUA_CFLAGS := $(shell pkg-config --cflags lua5.4 2>/dev/null)
 LUA_WRAPS  := luaS_hash acos asin atan2 cos cosh exp log log10 log2 pow sin sinh tan tanh
 LUA_LIBS    = $(LUA_WRAPS:%=-Wl,--wrap=%) -l:liblua5.4.a $(SIM_LIB)
 
-CPPFLAGS_ALL := -Isim -I$(GEN) -ffile-prefix-map=$(CURDIR)/= $(LUA_CFLAGS) $(CPPFLAGS)
+CPPFLAGS_ALL := -Isim -I$(GEN) "-ffile-prefix-map=$(CURDIR)/=" $(LUA_CFLAGS) $(CPPFLAGS)
 CFLAGS_ALL   := -std=c17 $(WARN) $(FLAGS_$(MODE)) -fcf-protection=none -fno-plt $(CFLAGS)
 , := ,
 LDLIBS        = $(LUA_LIBS) -lZydis -lmpfr -lgmp -ldw -lelf -lxxhash -lm

@@ -7,7 +7,7 @@ OS_ROOT := $(dir $(lastword $(MAKEFILE_LIST)))
 OS_WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wswitch-enum \
     -Wunused -Wvla -Werror
 OS_COMMON := -std=c17 -O2 -g -gdwarf-4 -ffreestanding -fno-pic -fno-pie -fno-stack-protector -fno-omit-frame-pointer \
-    -fno-asynchronous-unwind-tables -fcf-protection=none -ffile-prefix-map=$(OS_ROOT)=os/ -ffile-prefix-map=$(CURDIR)=.
+    -fno-asynchronous-unwind-tables -fcf-protection=none -ffile-prefix-map=$(OS_ROOT)=os/ "-ffile-prefix-map=$(CURDIR)=."
 OS_KERNEL_FLAGS := $(OS_COMMON) $(OS_WARNINGS) -mcmodel=kernel -mno-red-zone -mgeneral-regs-only -fno-strict-aliasing \
     -I$(OS_ROOT) -I$(OS_ROOT)kernel
 OS_USER_FLAGS := $(OS_COMMON) $(OS_WARNINGS) -I$(OS_ROOT)

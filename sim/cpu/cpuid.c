@@ -84,12 +84,12 @@ bool cpuid_model_init(struct cpuid_model *m, const char *text, unsigned logical_
     *m = (struct cpuid_model){.logical_cpus = logical_cpus};
     set_model(m, false);
     bool first = true;
-    while (text && *text) {
+    while (text) {
         size_t length = strcspn(text, ",");
         if (!apply_item(m, text, length, first, e)) {
             return false;
         }
-        text += length + (text[length] == ',');
+        text = text[length] == ',' ? text + length + 1 : NULL;
         first = false;
     }
     return true;

@@ -64,7 +64,8 @@ static bool apply_register(struct sim *s, const struct effect *f, struct error *
 static bool apply_memory(struct sim *s, const struct effect *f, struct error *e)
 {
     return bus_load(&s->bus, phys(f->arg[0]), f->bytes, f->byte_count) ||
-           error_set(e, "physical 0x%llx: not RAM", (unsigned long long)f->arg[0]);
+           error_set(e, "physical 0x%llx, %llu bytes: not RAM", (unsigned long long)f->arg[0],
+                     (unsigned long long)f->byte_count);
 }
 
 static bool apply_stall(struct sim *s, const struct effect *f, struct error *e)

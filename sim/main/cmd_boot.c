@@ -99,6 +99,8 @@ static int report_end(struct sim *s, const struct options *o, const struct boot_
         }
         crash_print(stderr, s, symbols, sim_stop_cpu(s));
         symbols_close(symbols);
+    }
+    if (is_crash(s, stop) || stop == SIM_STOP_CYCLES) {
         finish_again(stderr, line);
     }
     finish_results(stdout, s, o);

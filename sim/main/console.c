@@ -21,12 +21,29 @@ static bool is_special(const char *name)
     return stat(name, &s) == 0 && !S_ISREG(s.st_mode);
 }
 
+/* Is one of the files that are read? */
+static bool is_input(const struct options *o, const char *name)
+{
+    const char *const inputs[] = {o->kernel, o->initrd, o->scenario};
+    struct stat s, in;
+    for (unsigned i = 0; i < sizeof inputs / sizeof inputs[0]; i++) {
+        if (inputs[i] && stat(name, &s) == 0 && stat(inputs[i], &in) == 0 && s.st_dev == in.st_dev &&
+            s.st_ino == in.st_ino) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool console_open(struct console *c, const struct options *o, enum serial_kind fallback, struct error *e)
 {
     enum serial_kind kind = o->given_serial ? o->serial : fallback;
     *c = (struct console){.out = kind == SERIAL_STDIO ? stdout : NULL};
     if (kind == SERIAL_FILE) {
         char name[4096];
+        if (is_input(o, o->serial_file)) {
+            return error_set(e, "--serial '%s': is read by this run", o->serial_file);
+        }
         c->in_place = is_special(o->serial_file);
         temporary_name(o, name, sizeof name);
         c->out = fopen(c->in_place ? o->serial_file : name, "wb");

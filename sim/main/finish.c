@@ -24,8 +24,8 @@ static void print_quoted(FILE *out, const char *word)
 
 void finish_again(FILE *out, const struct command_line *c)
 {
-    fputs("again: orrery", out);
-    for (int i = 1; i < c->argc; i++) {
+    fputs("again:", out);
+    for (int i = 0; i < c->argc; i++) {
         fputc(' ', out);
         print_quoted(out, c->argv[i]);
     }

@@ -33,6 +33,10 @@ static int run_command(const struct command_line *line)
     case COMMAND_INFO:
         return command_info(line);
     case COMMAND_VERSION:
+        if (argc > 2) {
+            error_set(&e, "unexpected argument '%s'", argv[2]);
+            return command_usage(&e);
+        }
         printf("orrery %s\n", ORRERY_VERSION);
         return EXIT_PASSED;
     case COMMAND_HELP:

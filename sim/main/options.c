@@ -71,6 +71,21 @@ static bool set_parameter(struct options *o, enum sim_parameter p, const char *t
     return sim_config_set(&o->config, p, text, &why) || error_set(e, "--%s", why.text);
 }
 
+static bool add_set(struct options *o, const char *text, struct error *e)
+{
+    size_t key = strcspn(text, "=");
+    if (o->set_count == OPTIONS_SETS_MAX || !text[key] || key == 0) {
+        return false;
+    }
+    for (unsigned i = 0; i < o->set_count; i++) {
+        if (strncmp(o->sets[i], text, key + 1) == 0) {
+            return error_set(e, "--set %.*s is given twice", (int)key, text);
+        }
+    }
+    o->sets[o->set_count++] = text;
+    return true;
+}
+
 static bool parse_own(struct options *o, enum option option, const char *text, struct error *e)
 {
     switch ((int)option) {
@@ -88,11 +103,7 @@ static bool parse_own(struct options *o, enum option option, const char *text, s
     case OPTION_MAX_CYCLES:
         return parse_number(text, &o->max_cycles);
     case OPTION_SET:
-        if (o->set_count == OPTIONS_SETS_MAX || !strchr(text, '=') || text[0] == '=') {
-            return false;
-        }
-        o->sets[o->set_count++] = text;
-        return true;
+        return add_set(o, text, e);
     case OPTION_SERIAL:
         parse_serial(o, text);
         return true;

@@ -23,7 +23,7 @@ if grep -q 'panic: .*init' "$work/out" && grep -q 'main_start+0x' "$work/out"; t
 else
     fail "the panic has a symbolised back-trace" "$(tail -5 "$work/out")"
 fi
-if grep -q '^  rip ' "$work/err" && grep -q '#1  .* (os/' "$work/err" && grep -q '^again: orrery boot' "$work/err"; then
+if grep -q '^  rip ' "$work/err" && grep -q '#1  .* (os/' "$work/err" && grep -q "^again: $orrery boot" "$work/err"; then
     ok "the simulator adds registers, back-trace and the command"
 else
     fail "the simulator adds registers, back-trace and the command" "$(tail -5 "$work/err")"

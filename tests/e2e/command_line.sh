@@ -11,6 +11,12 @@ expect_status "version ends with 0" 0 "$orrery" --version
 expect_one_line "an unknown command" 2 "$orrery" explode
 expect_one_line "an unknown option" 2 "$orrery" boot --kernle x
 expect_one_line "an option given twice" 2 "$orrery" boot --kernel x --kernel y
+expect_one_line "a scenario's parameter given twice" 2 "$orrery" run scenarios/fork-storm.lua --set processes=1 --set processes=2
+cp "$kernel" "$work/own.elf"
+expect_one_line "a console that would replace the kernel" 2 "$orrery" boot --kernel "$work/own.elf" --serial "$work/own.elf"
+cmp -s "$kernel" "$work/own.elf" && ok "and it is as it was" || fail "the kernel was replaced"
+expect_one_line "an empty feature" 2 "$orrery" boot --kernel "$kernel" --cpu orrery,
+expect_one_line "a version of something" 2 "$orrery" --version extra
 expect_one_line "a parameter given twice" 2 "$orrery" boot --kernel x --cpus 1 --cpus 2
 mkfifo "$work/fifo"
 expect_one_line "a pipe for a kernel" 2 "$orrery" boot --kernel "$work/fifo"

@@ -31,7 +31,7 @@ end)
 LUA
 expect_status "a failed expectation ends with 1" 1 "$orrery" run "$work/fails.lua"
 says out "the failure says" "FAIL  fails" "m.kernel.frames.free: expected 1, got " " at cycle " " ms)" "$work/fails.lua:4" \
-    "again: orrery run $work/fails.lua"
+    "again: $orrery run $work/fails.lua"
 
 scenario panics <<'LUA'
 local m = orrery.machine { cpus = 2, kernel = "orrery" }

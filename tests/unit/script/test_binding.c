@@ -98,7 +98,7 @@ static const struct wrong wrong_uses[] = {
     {"m:read(0, -1)", "read: size must be 0 to 16777216, not -1"},
     {"m:read(0, 8, 9)", "read: cpu must be 0 to 0, not 9"},
     {"m:write_physical(-1, 'x')", "write_physical: address must be 0 or more, not -1"},
-    {"m:write_physical(1 << 50, 'x')", "write_physical: physical 0x4000000000000: not RAM"},
+    {"m:write_physical(1 << 50, 'x')", "write_physical: physical 0x4000000000000, 1 bytes: not RAM"},
     {"m:write_physical(0, {})", "write_physical: bytes must be a text, not a table"},
     {"m:symbol({})", "symbol: name must be a text, not a table"},
     {"assert(m:symbol('nope'))", "the kernel has no symbol 'nope'"},
