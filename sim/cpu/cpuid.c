@@ -84,6 +84,7 @@ bool cpuid_model_init(struct cpuid_model *m, const char *text, unsigned logical_
     *m = (struct cpuid_model){.logical_cpus = logical_cpus};
     set_model(m, false);
     bool first = true;
+    text = text && *text ? text : NULL;
     while (text) {
         size_t length = strcspn(text, ",");
         if (!apply_item(m, text, length, first, e)) {
