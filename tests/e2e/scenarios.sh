@@ -145,7 +145,7 @@ it("looks at guest memory with types", function()
         expect(m:register(cpu, "cpl")):to_be(0)
     end)
     local storm = m:command("forkstorm --processes 10")
-    m:wait_for { when = function() return m:register(0, "cpl") == 3 end }
+    m:wait_for { when = function() return m:register(0, "cpl") == 3 end, every = orrery.ns(100) }
     expect(storm:wait().status):to_be(0)
     expect(table.concat(names, " ")):to_match("^init forkstorm")
 end)
