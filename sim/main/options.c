@@ -143,34 +143,70 @@ static bool parse_argument(struct options *o, const struct known_option *known, 
     return e->text[0] ? false : error_set(e, "%s '%s': %s", word, text, option_rows[known->option].help);
 }
 
+/* A word of the command line as it is looked up: "--kernel=FILE" is "--kernel" with its text in the same argument. */
+struct option_word {
+    char word[32];
+    const char *text; /* NULL: not in this argument */
+};
+
+static struct option_word split_word(const char *argument)
+{
+    struct option_word split = {.word = "", .text = NULL};
+    size_t length = strncmp(argument, "--", 2) == 0 ? strcspn(argument, "=") : strlen(argument);
+    if (length < sizeof split.word) {
+        memcpy(split.word, argument, length);
+        split.text = argument[length] ? argument + length + 1 : NULL;
+    }
+    return split;
+}
+
+/* The text of an option: in its own argument, or the next one, which is then consumed. */
+static bool take_text(const struct known_option *known, const struct option_word *split, int argc,
+                      char **argv, int *i, const char **text, struct error *e)
+{
+    *text = split->text ? split->text : "";
+    if (split->text || !known->argument[0]) {
+        return !split->text || known->argument[0] || error_set(e, "%s takes no value", split->word);
+    }
+    if (++*i == argc) {
+        return error_set(e, "%s needs %s", split->word, known->argument);
+    }
+    *text = argv[*i];
+    return true;
+}
+
+static bool parse_option(struct options *o, char group, int argc, char **argv, int *i, struct error *e)
+{
+    struct option_word split = split_word(argv[*i]);
+    struct known_option known;
+    if (!find_option(split.word, group, &known)) {
+        return error_set(e, "unknown option '%s'", argv[*i]);
+    }
+    const char *text;
+    if (!take_text(&known, &split, argc, argv, i, &text, e)) {
+        return false;
+    }
+    if (is_given(o, &known)) {
+        return error_set(e, "%s is given twice", split.word);
+    }
+    return parse_argument(o, &known, split.word, text, e);
+}
+
 bool options_parse(struct options *o, char group, int argc, char **argv, struct error *e)
 {
     *o = (struct options){.max_cycles = UINT64_MAX};
     e->text[0] = 0;
     sim_config_init(&o->config);
+    bool only_names = false; /* "--" has been seen */
     for (int i = 0; i < argc; i++) {
-        if (argv[i][0] != '-') {
+        if (!only_names && strcmp(argv[i], "--") == 0) {
+            only_names = true;
+        } else if (only_names || argv[i][0] != '-') {
             if (group != 'R' || o->scenario) {
                 return error_set(e, "unexpected argument '%s'", argv[i]);
             }
             o->scenario = argv[i];
-            continue;
-        }
-        struct known_option known;
-        if (!find_option(argv[i], group, &known)) {
-            return error_set(e, "unknown option '%s'", argv[i]);
-        }
-        const char *word = argv[i], *text = "";
-        if (known.argument[0]) {
-            if (++i == argc) {
-                return error_set(e, "%s needs %s", word, known.argument);
-            }
-            text = argv[i];
-        }
-        if (is_given(o, &known)) {
-            return error_set(e, "%s is given twice", word);
-        }
-        if (!parse_argument(o, &known, word, text, e)) {
+        } else if (!parse_option(o, group, argc, argv, &i, e)) {
             return false;
         }
     }
@@ -184,6 +220,7 @@ static void help_commands(FILE *out)
 #include "main/names_commands.def"
 #undef NAME
     fputs("\n  orrery COMMAND --help                       the options of a command\n"
+          "  --option=VALUE is --option VALUE; -- ends the options\n"
           "\nExit status: 0 passed, 1 an expectation failed, 2 wrong usage or unusable file,\n"
           "3 the guest crashed, 4 a limit was reached, 5 not modelled, 6 a replay diverged;\n"
           "boot: a debug exit with value v ends with (v << 1) | 1, as in QEMU.\n",

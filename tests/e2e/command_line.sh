@@ -18,6 +18,14 @@ cmp -s "$kernel" "$work/own.elf" && ok "and it is as it was" || fail "the kernel
 expect_one_line "an empty feature" 2 "$orrery" boot --kernel "$kernel" --cpu orrery,
 expect_one_line "a version of something" 2 "$orrery" --version extra
 expect_one_line "a parameter given twice" 2 "$orrery" boot --kernel x --cpus 1 --cpus 2
+expect_one_line "a parameter given twice, in both forms" 2 "$orrery" boot --cpus=1 --cpus 2
+expect_one_line "an unknown option with a value" 2 "$orrery" boot --kernle=x
+expect_one_line "a value for an option that has none" 2 "$orrery" boot --kernel "$kernel" --hash=yes
+expect_one_line "an option whose value is empty" 2 "$orrery" boot --kernel "$kernel" --cpus=
+expect_one_line "two scenarios, one behind --" 2 "$orrery" run scenarios/fork-storm.lua -- --hash
+echo 'assert(tostring(orrery.args.value) == "7")' >"$work/-dash.lua"
+expect_status "a value in the option's own word, a scenario whose name begins with -" 0 \
+    bash -c 'cd "$1" && "$2" run --set=value=7 -- -dash.lua' - "$work" "$orrery"
 mkfifo "$work/fifo"
 expect_one_line "a pipe for a kernel" 2 "$orrery" boot --kernel "$work/fifo"
 echo 'orrery.machine { kernel = "./fifo" }' >"$work/pipe.lua"
