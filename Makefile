@@ -108,11 +108,12 @@ $(SIM_TESTS): $(O)/%: %.c $(TEST_SUPPORT) $(SIM_LIB)
 	$(Q)$(CC) $(CPPFLAGS_ALL) -Itests/support -Itests $(CFLAGS_ALL) $(TEST_CFLAGS_$(notdir $*)) $(LDFLAGS_ALL) \
 	    -MMD -MP -MF $@.d $< $(TEST_SUPPORT) $(SIM_LIB) -lcmocka $(LDLIBS) -o $@
 
-OS_HOST_SRC := $(sort $(wildcard os/kernel/mm/*.c $(filter-out %/rcu.c,$(wildcard os/kernel/lib/*.c))))
+OS_HOST_SRC := $(sort $(wildcard os/kernel/mm/*.c $(filter-out %/rcu.c,$(wildcard os/kernel/lib/*.c))) \
+                 $(wildcard os/kernel/sched/runqueue.c os/kernel/sched/class_*.c))
 OS_HOST_FLAGS := -std=c17 $(WARN) -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -Itests/unit/os/fake \
                  -Ios -Ios/kernel
 $(OS_TESTS): $(O)/%: %.c $(OS_HOST_SRC) $(wildcard tests/unit/os/fake/*.[ch] tests/unit/os/*.h os/kernel/mm/*.h \
-             os/kernel/lib/*.h os/abi/*)
+             os/kernel/lib/*.h os/kernel/sched/*.h os/abi/*)
 	@mkdir -p $(@D)
 	$(call say,TEST  $@)
 	$(Q)$(CC) $(OS_HOST_FLAGS) $< $(wildcard tests/unit/os/fake/*.c) $(OS_HOST_SRC) -lcmocka -o $@

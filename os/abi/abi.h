@@ -68,6 +68,7 @@ struct cpu_stats {
     uint64_t ticks;
     uint64_t interrupts;
     uint64_t idle_cycles;
+    uint64_t busy_cycles; /* idle + busy: since the CPU came up */
     uint64_t shootdowns_sent;
     uint64_t shootdowns_served;
 };

@@ -142,7 +142,7 @@ static void start_memory(const struct handoff *block)
 static void relax(void)
 {
     if (arch_irq_enabled()) {
-        sched_yield();
+        sched_relax();
     }
     arch_pause();
 }
@@ -160,6 +160,7 @@ static void start_machine(void)
     must(ioapic_init(), "I/O APIC");
     clock_init();
     clock_enable_on_this_cpu();
+    sched_tunables_init();
     console_stage("clock");
     must(cpu_prepare_boot(), "exception stacks");
 }
@@ -168,7 +169,7 @@ static void start_machine(void)
 static void become_idle(void)
 {
     struct thread *starter;
-    must(thread_create(&starter, PRIORITY_KERNEL, main_start, NULL), "first thread");
+    must(thread_create(&starter, &sched_kernel, main_start, NULL), "first thread");
     sched_start(starter);
     sched_idle();
 }
@@ -189,7 +190,7 @@ _Noreturn void boot_main(uint64_t start_info)
     start_memory(block);
     start_machine();
     struct thread *idle;
-    must(thread_create(&idle, PRIORITY_LOW, NULL, NULL), "idle thread");
+    must(thread_create(&idle, &sched_background, NULL, NULL), "idle thread");
     sched_init_this_cpu(idle, idle->stack_top);
     sched_enable_preemption();
     console_stage("scheduler");

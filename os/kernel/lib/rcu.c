@@ -142,7 +142,7 @@ static void serve(void *argument)
 void rcu_start(void)
 {
     struct thread *thread;
-    must(thread_create(&thread, PRIORITY_KERNEL, serve, NULL), "rcu");
+    must(thread_create(&thread, &sched_kernel, serve, NULL), "rcu");
     deferred.thread = thread;
     sched_start(thread);
 }

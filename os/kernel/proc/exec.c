@@ -220,7 +220,7 @@ static status_t init_build(struct process *process, const char *path, const char
     if (status != STATUS_OK) {
         return status;
     }
-    status = thread_create(thread, PRIORITY_NORMAL, NULL, NULL);
+    status = thread_create(thread, &sched_normal, NULL, NULL);
     if (status == STATUS_OK) {
         frame_fill(thread_user_frame(*thread), entry, stack);
         fpu_state_init(&(*thread)->fpu);

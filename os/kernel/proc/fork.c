@@ -26,7 +26,7 @@ static status_t clone_resources(struct process *parent, struct process *child, s
     if (child->caps == NULL) {
         return STATUS_ERR_NO_MEMORY;
     }
-    status_t status = thread_create(thread, thread_current()->priority, NULL, NULL);
+    status_t status = thread_create(thread, sched_params_of_child(thread_current()), NULL, NULL);
     if (status != STATUS_OK) {
         return status;
     }

@@ -23,7 +23,7 @@ void reaper_add(struct thread *thread)
 {
     thread->dead_since = clock_cycles();
     uint64_t flags = spin_lock_irqsave(&lock);
-    list_push_back(&dead, &thread->run_node);
+    list_push_back(&dead, &thread->dead_node);
     handed_over++;
     uint64_t pending = handed_over - freed;
     spin_unlock_irqrestore(&lock, flags);
@@ -84,12 +84,12 @@ static unsigned take_due(struct thread **batch, uint64_t *next)
     uint64_t now = clock_cycles();
     *next = WAIT_FOREVER;
     while (count < BATCH && !list_empty(&dead)) {
-        struct thread *thread = list_entry(dead.next, struct thread, run_node);
+        struct thread *thread = list_entry(dead.next, struct thread, dead_node);
         if (!too_many && freed + count >= hurried && now - thread->dead_since < delay) {
             *next = thread->dead_since + delay;
             break;
         }
-        list_remove(&thread->run_node);
+        list_remove(&thread->dead_node);
         batch[count++] = thread;
     }
     spin_unlock_irqrestore(&lock, flags);

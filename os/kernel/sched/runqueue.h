@@ -1,46 +1,146 @@
 #ifndef OS_KERNEL_SCHED_RUNQUEUE_H
 #define OS_KERNEL_SCHED_RUNQUEUE_H
 
-/* Ready threads of one CPU: a list a priority level and a bit mask of the levels that are not empty. */
+/*
+ * Ready threads of one CPU and the policy that orders them. Four classes, strict: deadline (earliest deadline first,
+ * a budget every period), real time (32 levels, FIFO and round robin), fair (virtual run time by weight), idle. Nothing
+ * here knows threads, clocks or processors: it orders entities, and is told the time in cycles. The entity that runs is
+ * not in the queue.
+ */
 
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "abi/sched.h"
+#include "abi/status.h"
 #include "lib/list.h"
 #include "lib/spinlock.h"
+#include "lib/tree.h"
 
-/* Levels, strict: a thread runs only while no better level is ready. */
-enum priority { PRIORITY_KERNEL, PRIORITY_HIGH, PRIORITY_NORMAL, PRIORITY_LOW, PRIORITY_COUNT };
+#define SCHED_QUANTUM_NS      10000000ull   /* longest slice where nothing else is said */
+#define SCHED_LATENCY_NS      20000000ull   /* fair: every ready thread runs once in this time ... */
+#define SCHED_SLICE_FLOOR_NS  1000000ull    /* ... unless its slice would be shorter than this */
+#define SCHED_SLEEPER_NS      10000000ull   /* fair: what a long sleep is worth at most */
+#define SCHED_WAKE_NS         1000000ull    /* fair: a woken thread preempts when it is this far behind */
+#define SCHED_RT_PERIOD_NS    1000000000ull /* real time may use ... */
+#define SCHED_RT_RUNTIME_NS   950000000ull  /* ... so much of it while others are ready */
+#define SCHED_PERIOD_MIN_NS   100000ull     /* deadline */
+#define SCHED_PERIOD_MAX_NS   4000000000ull
+#define SCHED_BANDWIDTH_UNIT  (1u << 20) /* one whole CPU */
+#define SCHED_BANDWIDTH_LIMIT 996147u    /* 95 % of a CPU for the deadline class */
+#define SCHED_LEVELS          32u
+#define SCHED_NO_EVENT        UINT64_MAX
 
-struct thread;
+enum sched_class_id { CLASS_DEADLINE, CLASS_REALTIME, CLASS_FAIR, CLASS_IDLE, CLASS_COUNT };
+
+/* Why an entity is put into a queue. */
+enum run_reason {
+    RUN_NEW,       /* has never run */
+    RUN_WOKEN,     /* was blocked */
+    RUN_PREEMPTED, /* ran, and would like to go on */
+    RUN_EXPIRED,   /* ran to the end of its slice */
+    RUN_YIELDED,   /* ran, and lets others go first */
+    RUN_MOVED,     /* was ready in another queue */
+};
+
+struct sched_entity {
+    struct sched_params params;
+    struct tree_node node;  /* fair: by virtual run time; deadline: by deadline, or by replenishment */
+    struct list level_node; /* real time, idle */
+    uint64_t run_cycles;    /* on a CPU, so far */
+    uint64_t slice_left;    /* cycles */
+    uint64_t slice_cycles;  /* longest slice */
+    /* fair */
+    uint64_t
+        virtual_run; /* cycles of a thread of unit weight; the queue's base is taken off between queues */
+    uint32_t weight;
+    uint32_t inverse; /* 2^32 / weight */
+    /* deadline, cycles */
+    uint64_t runtime;
+    uint64_t relative_deadline;
+    uint64_t period;
+    uint64_t budget;
+    uint64_t period_start;
+    uint32_t bandwidth; /* share of a CPU, of SCHED_BANDWIDTH_UNIT */
+    enum sched_class_id class_id;
+    bool queued;    /* ready in a queue */
+    bool exhausted; /* in a queue, waiting for its budget */
+};
 
 struct run_queue {
     struct spinlock lock;
-    uint32_t ready_mask; /* bit n: levels[n] is not empty */
-    uint32_t ready_count;
-    struct list levels[PRIORITY_COUNT];
-    struct list sleepers;         /* by wake_deadline, earliest first */
+    uint32_t class_mask;  /* bit n: class n has ready entities */
+    uint32_t ready_count; /* of all classes */
+    uint64_t load;        /* sum of the weights of the ready ones; read by other CPUs */
+    struct tree deadline_ready;
+    struct tree deadline_exhausted; /* by replenishment */
+    uint64_t deadline_bandwidth;    /* admitted, of SCHED_BANDWIDTH_UNIT */
+    uint32_t level_mask;            /* bit n: levels[n] is not empty */
+    struct list levels[SCHED_LEVELS];
+    uint64_t realtime_used;       /* cycles in the current period, without the kernel's level */
+    uint64_t realtime_period_end; /* cycles */
+    struct tree fair_ready;
+    uint64_t fair_base;   /* smallest virtual run time, never decreases */
+    uint64_t fair_weight; /* of the ready ones */
+    struct list idle_ready;
+    struct tree sleepers;         /* threads by wake_deadline */
     struct thread *switched_from; /* between leaving a thread and the first step of the next */
 };
 
+/* Turns the constants above into cycles; once, when clock_cycles_from_ns works. */
+void sched_tunables_init(void);
+
+/* STATUS_ERR_ARGUMENT, _RANGE: what of the parameters cannot be. Level SCHED_LEVEL_KERNEL is in range. */
+MUST_CHECK status_t sched_params_check(const struct sched_params *params);
+
+/* A new entity, or another policy for one that is in no queue. The parameters are checked; run time stays. */
+void sched_entity_set(struct sched_entity *entity, const struct sched_params *params);
+
 void run_queue_init(struct run_queue *queue, const char *name);
 
-/* Lock held for all that follow. */
-void run_queue_push(struct run_queue *queue, struct thread *thread);
+/* Lock held for all that follow. `now` is in cycles. */
 
-/* Takes the first thread of the best level, null when nothing is ready. Bound: O(1). */
-struct thread *run_queue_pop(struct run_queue *queue);
+/* Bound: O(1) in the real-time and idle classes, O(log n) in the others. */
+void run_queue_add(struct run_queue *queue, struct sched_entity *entity, enum run_reason reason,
+                   uint64_t now);
 
-/* Takes a queued thread out. */
-void run_queue_remove(struct run_queue *queue, struct thread *thread);
+/* Takes an entity out that is ready or exhausted. Bound as above. */
+void run_queue_remove(struct run_queue *queue, struct sched_entity *entity);
 
-/* A thread of this level or a better one is ready. */
-static inline bool run_queue_has(const struct run_queue *queue, enum priority priority)
-{
-    return (queue->ready_mask & ((2u << priority) - 1)) != 0;
-}
+/* Takes the best entity to run, null when nothing is ready. Bound: O(1) or O(log n). */
+struct sched_entity *run_queue_take(struct run_queue *queue, uint64_t now);
 
-/* Sorted insertion; equal deadlines keep the order of their calls. Bound: O(sleepers). */
-void run_queue_sleep(struct run_queue *queue, struct thread *thread);
+/* Puts time that the running entity has used on its account. */
+void run_queue_charge(struct run_queue *queue, struct sched_entity *running, uint64_t cycles, uint64_t now);
+
+/* True when the running entity (null: the CPU is idle) must make place. Charge it first. Bound: O(1). */
+bool run_queue_should_switch(const struct run_queue *queue, const struct sched_entity *running);
+
+/* Another slice for the running entity when it has used its own up and need not make place. */
+void run_queue_renew(const struct run_queue *queue, struct sched_entity *running);
+
+/* Readmits what the time has come for: budgets, the real-time share. */
+void run_queue_advance(struct run_queue *queue, uint64_t now);
+
+/* When the queue wants to be looked at again, SCHED_NO_EVENT when never. Bound: O(1). */
+uint64_t run_queue_next_event(const struct run_queue *queue, const struct sched_entity *running,
+                              uint64_t now);
+
+/* Weights of the ready entities, SCHED_WEIGHT_UNIT for each that is not fair. Without the lock: of a moment ago. */
+uint64_t run_queue_load(const struct run_queue *queue);
+
+/* Virtual run times are relative to their queue: leave takes the base of the old queue off, join adds the new one's. */
+void run_queue_leave(const struct run_queue *queue, struct sched_entity *entity);
+void run_queue_join(const struct run_queue *queue, struct sched_entity *entity);
+
+/*
+ * Admission of a deadline entity: false when the queue's CPU would be promised more than SCHED_BANDWIDTH_LIMIT. What was
+ * admitted is given back by run_queue_release. Both do nothing for other classes.
+ */
+MUST_CHECK bool run_queue_admit(struct run_queue *queue, const struct sched_entity *entity);
+void run_queue_release(struct run_queue *queue, const struct sched_entity *entity);
+
+/* Every link, mask, count and sum agrees; true when so. Bound: O(n). For tests and assertions. */
+bool run_queue_check(const struct run_queue *queue);
 
 #endif

@@ -1,68 +1,71 @@
 /*
- * The scheduler core. Who may do what: a thread's state and queue membership change under the lock of the run
- * queue of thread->cpu. That lock is held from the decision to switch until the next thread has taken over
- * (thread_switched), so nobody can put a thread on another CPU whose registers are not saved yet.
+ * The scheduler core: switching, preemption, waiting. Who may do what: a thread's state and queue membership change under
+ * the lock of the run queue of thread->cpu. That lock is held from the decision to switch until the next thread has taken
+ * over (thread_switched), so nobody can put a thread on another CPU whose registers are not saved yet.
  */
 #include "sched/sched.h"
 
-#include "arch/x86_64/clock.h"
 #include "arch/x86_64/pcid.h"
 #include "arch/x86_64/switch.h"
 #include "mm/slab.h"
 #include "panic.h"
+#include "sched/internal.h"
 #include "sched/reaper.h"
-#include "smp/ipi.h"
+
+#define RELAX_NS 20000ull
 
 static bool preemption_enabled;
 
-static uint64_t quantum_cycles(void)
-{
-    return clock_cycles_from_ns(SCHED_QUANTUM_NS);
-}
+/* ---- accounts ---- */
 
-static uint64_t tick_cycles(void)
+void sched_account(struct cpu *cpu, uint64_t now, bool idle_next)
 {
-    return clock_cycles_from_ns(SCHED_TICK_NS);
-}
-
-/* ---- timer ---- */
-
-static uint64_t first_deadline(const struct cpu *cpu)
-{
-    uint64_t deadline = cpu->tick_deadline;
-    if (cpu->quantum_deadline < deadline) {
-        deadline = cpu->quantum_deadline;
+    struct thread *thread = cpu->current;
+    uint64_t cycles = now - cpu->accounted;
+    if ((int64_t)cycles < 0) {
+        return; /* another CPU has looked a moment later */
     }
-    if (!list_empty(&cpu->queue.sleepers)) {
-        uint64_t wake = list_entry(cpu->queue.sleepers.next, struct thread, sleep_node)->wake_deadline;
-        deadline = wake < deadline ? wake : deadline;
-    }
-    return deadline;
-}
-
-/* Arms the timer for what is due first. An earlier one than needed is left alone unless `exact`. Lock held.
- */
-static void timer_update(struct cpu *cpu, bool exact)
-{
-    uint64_t deadline = first_deadline(cpu);
-    if (deadline < cpu->armed_deadline || (exact && deadline != cpu->armed_deadline)) {
-        cpu->armed_deadline = deadline;
-        clock_arm(deadline);
+    __atomic_store_n(&cpu->account_sequence, cpu->account_sequence + 1, __ATOMIC_RELEASE);
+    __atomic_thread_fence(__ATOMIC_RELEASE);
+    *(cpu->account_idle ? &cpu->idle_cycles : &cpu->busy_cycles) += cycles;
+    cpu->accounted = now;
+    cpu->account_idle = idle_next;
+    __atomic_store_n(&cpu->account_sequence, cpu->account_sequence + 1, __ATOMIC_RELEASE);
+    if (thread == cpu->idle) {
+        thread->sched.run_cycles += cycles;
+        run_queue_advance(&cpu->queue, now);
+    } else {
+        run_queue_charge(&cpu->queue, &thread->sched, cycles, now);
     }
 }
 
-static void tick_stop(struct cpu *cpu)
+void sched_times_read(const struct cpu *cpu, struct sched_times *out)
 {
-    cpu->idle_since = clock_cycles();
-    cpu->tick_deadline = CLOCK_NEVER;
-    cpu->quantum_deadline = CLOCK_NEVER;
+    uint32_t sequence;
+    uint64_t now;
+    uint64_t rest;
+    do {
+        sequence = __atomic_load_n(&cpu->account_sequence, __ATOMIC_ACQUIRE) & ~1u;
+        now = clock_cycles();
+        rest = now - cpu->accounted;
+        rest = (int64_t)rest < 0 ? 0 : rest;
+        out->idle_cycles = cpu->idle_cycles + (cpu->account_idle ? rest : 0);
+        out->busy_cycles = cpu->busy_cycles + (cpu->account_idle ? 0 : rest);
+        out->elapsed_cycles = cpu->accounted + rest - cpu->account_start;
+        __atomic_thread_fence(__ATOMIC_ACQUIRE);
+    } while (__atomic_load_n(&cpu->account_sequence, __ATOMIC_RELAXED) != sequence);
 }
 
-/* The tick keeps its phase over idle time: always a multiple of its period. */
-static void tick_start(struct cpu *cpu, uint64_t now)
+uint64_t sched_thread_cycles(struct thread *thread)
 {
-    cpu->idle_cycles += now - cpu->idle_since;
-    cpu->tick_deadline = now - now % tick_cycles() + tick_cycles();
+    uint64_t flags = arch_irq_save();
+    struct cpu *cpu = sched_lock_owner(thread);
+    uint64_t cycles = thread->sched.run_cycles;
+    uint64_t rest = clock_cycles() - cpu->accounted;
+    cycles += cpu->current == thread && (int64_t)rest > 0 ? rest : 0;
+    spin_unlock(&cpu->queue.lock);
+    arch_irq_restore(flags);
+    return cycles;
 }
 
 /* ---- switching ---- */
@@ -91,77 +94,108 @@ void thread_started(void)
     }
 }
 
-/* Switches to the best ready thread. Queue lock held, interrupts off; the lock is released when this returns.
- */
-static void switch_away(struct cpu *cpu)
+/* From `from` to another thread. Locked; the lock is released when this returns. */
+static void switch_to(struct cpu *cpu, struct thread *from, struct thread *to, uint64_t now)
 {
-    struct thread *from = cpu->current;
-    struct thread *to = run_queue_pop(&cpu->queue);
-    from->need_resched = false;
-    if (to == NULL) {
-        if (from->state == THREAD_RUNNING) {
-            spin_unlock(&cpu->queue.lock);
-            return;
-        }
-        to = cpu->idle;
-    }
-    if (to == from) {
-        thread_set_state(to, THREAD_RUNNING);
-        spin_unlock(&cpu->queue.lock);
-        return;
-    }
-    uint64_t now = clock_cycles();
-    from->cycles_used += now - from->cycles_since;
-    to->cycles_since = now;
+    sched_account(cpu, now, to->is_idle);
     if (from->is_idle) {
-        tick_start(cpu, now);
+        sched_tick_start(cpu, now);
     }
     if (to->is_idle) {
-        tick_stop(cpu);
+        sched_tick_stop(cpu);
     } else {
-        cpu->quantum_deadline = now + quantum_cycles();
+        to->run_delay += now - to->ready_since;
+        cpu->run_delay += now - to->ready_since;
     }
     thread_set_state(to, THREAD_RUNNING);
-    timer_update(cpu, to->is_idle);
+    to->switches++;
     cpu->switches++;
+    cpu->policy_deadline = run_queue_next_event(&cpu->queue, to->is_idle ? NULL : &to->sched, now);
+    sched_timer_update(cpu, to->is_idle);
     cpu->queue.switched_from = from;
     arch_thread_switch(cpu, from, to);
     thread_switched();
 }
 
-/* The current thread stays ready: back of its level. Queue lock held. */
-static void requeue_current(struct cpu *cpu)
+/* Switches to the best ready thread, or to the idle thread. The current one is accounted for, and in the queue if it is
+ * to go on. Locked; the lock is released when this returns. */
+static void switch_away(struct cpu *cpu, uint64_t now)
+{
+    struct thread *from = cpu->current;
+    struct sched_entity *next = run_queue_take(&cpu->queue, now);
+    struct thread *to = next != NULL ? tree_entry(next, struct thread, sched) : cpu->idle;
+    from->need_resched = false;
+    if (to != from) {
+        switch_to(cpu, from, to, now);
+        return;
+    }
+    thread_set_state(to, THREAD_RUNNING);
+    sched_timer_policy(cpu, now);
+    spin_unlock(&cpu->queue.lock);
+}
+
+static enum run_reason reason_to_leave(const struct sched_entity *entity)
+{
+    return entity->class_id != CLASS_DEADLINE && entity->slice_left == 0 ? RUN_EXPIRED : RUN_PREEMPTED;
+}
+
+/* The current thread stays ready. Locked. */
+static void requeue_current(struct cpu *cpu, enum run_reason reason, uint64_t now)
 {
     struct thread *thread = cpu->current;
     thread_set_state(thread, THREAD_READY);
     if (!thread->is_idle) {
-        run_queue_push(&cpu->queue, thread);
+        thread->ready_since = now;
+        run_queue_add(&cpu->queue, &thread->sched, reason, now);
     }
 }
 
-static bool better_ready(const struct cpu *cpu)
-{
-    const struct thread *thread = cpu->current;
-    return cpu->queue.ready_mask != 0 && (thread->is_idle || run_queue_has(&cpu->queue, thread->priority));
-}
-
+/* Switches if the policy says so. Interrupts off. */
 static void reschedule(struct cpu *cpu)
 {
     spin_lock(&cpu->queue.lock);
+    uint64_t now = clock_cycles();
+    struct sched_entity *running = sched_running(cpu);
+    sched_account(cpu, now, running == NULL);
     cpu->current->need_resched = false;
-    if (!better_ready(cpu)) {
+    if (!run_queue_should_switch(&cpu->queue, running)) {
+        if (running != NULL) {
+            run_queue_renew(&cpu->queue, running);
+        }
+        sched_timer_policy(cpu, now);
         spin_unlock(&cpu->queue.lock);
         return;
     }
-    requeue_current(cpu);
-    switch_away(cpu);
+    requeue_current(cpu, running != NULL ? reason_to_leave(running) : RUN_PREEMPTED, now);
+    switch_away(cpu, now);
 }
 
 void sched_yield(void)
 {
     uint64_t flags = arch_irq_save();
-    reschedule(cpu_this());
+    struct cpu *cpu = cpu_this();
+    const struct thread *thread = cpu->current;
+    if (thread->is_idle) {
+        reschedule(cpu);
+    } else if (__atomic_load_n(&cpu->queue.ready_count, __ATOMIC_RELAXED) != 0 ||
+               thread->sched.class_id == CLASS_DEADLINE) {
+        spin_lock(&cpu->queue.lock);
+        uint64_t now = clock_cycles();
+        sched_account(cpu, now, false);
+        requeue_current(cpu, RUN_YIELDED, now);
+        switch_away(cpu, now);
+    }
     arch_irq_restore(flags);
+}
+
+void sched_relax(void)
+{
+    const struct thread *thread = thread_current();
+    if (thread->is_idle || thread->sched.class_id >= CLASS_FAIR || thread->preempt_disable != 0) {
+        sched_yield();
+    } else {
+        sched_sleep_until(clock_cycles() + clock_cycles_from_ns(RELAX_NS));
+    }
 }
 
 void sched_preempt_from_interrupt(void)
@@ -180,6 +214,14 @@ void preempt_disable(void)
     __asm__ volatile("" : : : "memory");
 }
 
+/* Interrupts on. */
+static void reschedule_now(void)
+{
+    uint64_t flags = arch_irq_save();
+    reschedule(cpu_this());
+    arch_irq_restore(flags);
+}
+
 void preempt_enable(void)
 {
     struct thread *thread = thread_current();
@@ -188,7 +230,7 @@ void preempt_enable(void)
         panic("preempt_enable without preempt_disable");
     }
     if (--thread->preempt_disable == 0 && thread->need_resched && arch_irq_enabled()) {
-        sched_yield();
+        reschedule_now();
     }
 }
 
@@ -196,7 +238,7 @@ void sched_switch_if_needed(void)
 {
     struct thread *thread = thread_current();
     if (thread->need_resched && thread->preempt_disable == 0 && arch_irq_enabled()) {
-        sched_yield();
+        reschedule_now();
     }
 }
 
@@ -259,11 +301,11 @@ bool sched_block(uint64_t deadline_cycles)
         spin_unlock(&cpu->queue.lock);
     } else {
         if (deadline_cycles != CLOCK_NEVER) {
-            thread->wake_deadline = deadline_cycles;
-            run_queue_sleep(&cpu->queue, thread);
-            timer_update(cpu, false);
+            sched_sleepers_add(cpu, thread, deadline_cycles);
         }
-        switch_away(cpu);
+        uint64_t now = clock_cycles();
+        sched_account(cpu, now, false);
+        switch_away(cpu, now);
     }
     arch_irq_restore(flags);
     sched_switch_if_needed();
@@ -278,126 +320,18 @@ void sched_sleep_until(uint64_t deadline_cycles)
     }
 }
 
-/* ---- waking and placing ---- */
-
-static bool cpu_looks_idle(const struct cpu *cpu)
-{
-    return __atomic_load_n(&cpu->current, __ATOMIC_RELAXED) == cpu->idle &&
-           __atomic_load_n(&cpu->queue.ready_count, __ATOMIC_RELAXED) == 0;
-}
-
-static uint32_t cpu_load(const struct cpu *cpu)
-{
-    return __atomic_load_n(&cpu->queue.ready_count, __ATOMIC_RELAXED) +
-           (__atomic_load_n(&cpu->current, __ATOMIC_RELAXED) != cpu->idle);
-}
-
-static bool cpu_is_online(const struct cpu *cpu)
-{
-    return cpu != NULL && __atomic_load_n(&cpu->state, __ATOMIC_ACQUIRE) == CPU_STATE_ONLINE;
-}
-
-/* The CPU the thread ran on, or an idle one if that is busy. Bound: O(CPUs). */
-static unsigned wake_target(unsigned last)
-{
-    if (cpu_looks_idle(cpu_table[last])) {
-        return last;
-    }
-    for (unsigned i = 1; i < cpu_count_present(); i++) {
-        unsigned id = (last + i) % cpu_count_present();
-        if (cpu_is_online(cpu_table[id]) && cpu_looks_idle(cpu_table[id])) {
-            return id;
-        }
-    }
-    return last;
-}
-
-static unsigned least_loaded(void)
-{
-    unsigned best = arch_cpu_id();
-    uint32_t best_load = cpu_load(cpu_table[best]);
-    for (unsigned i = 1; i < cpu_count_present() && best_load != 0; i++) {
-        unsigned id = (arch_cpu_id() + i) % cpu_count_present();
-        if (cpu_is_online(cpu_table[id]) && cpu_load(cpu_table[id]) < best_load) {
-            best = id;
-            best_load = cpu_load(cpu_table[id]);
-        }
-    }
-    return best;
-}
-
-/* Puts a NEW or WAKING thread on thread->cpu and tells that CPU when it should look. Interrupts off. */
-static void enqueue(struct thread *thread)
-{
-    struct cpu *cpu = cpu_table[thread->cpu];
-    spin_lock(&cpu->queue.lock);
-    thread_set_state(thread, THREAD_READY);
-    run_queue_push(&cpu->queue, thread);
-    struct thread *running = cpu->current;
-    bool urgent = running->is_idle || thread->priority < running->priority;
-    if (urgent) {
-        running->need_resched = true;
-    }
-    spin_unlock(&cpu->queue.lock);
-    if (urgent && cpu != cpu_this()) {
-        ipi_reschedule(cpu->id);
-    }
-}
-
-void sched_wake(struct thread *thread)
-{
-    uint64_t flags = arch_irq_save();
-    struct cpu *cpu;
-    for (;;) {
-        cpu = cpu_table[__atomic_load_n(&thread->cpu, __ATOMIC_ACQUIRE)];
-        spin_lock(&cpu->queue.lock);
-        if (cpu->id == thread->cpu) {
-            break;
-        }
-        spin_unlock(&cpu->queue.lock);
-    }
-    if (thread->state != THREAD_WAITING) {
-        spin_unlock(&cpu->queue.lock);
-    } else if (cpu->current == thread) { /* has not switched away yet */
-        thread_set_state(thread, THREAD_RUNNING);
-        spin_unlock(&cpu->queue.lock);
-    } else {
-        if (thread->on_sleepers) {
-            list_remove(&thread->sleep_node);
-            thread->on_sleepers = false;
-        }
-        thread_set_state(thread, THREAD_WAKING);
-        __atomic_store_n(&thread->cpu, wake_target(cpu->id), __ATOMIC_RELEASE);
-        spin_unlock(&cpu->queue.lock);
-        enqueue(thread);
-    }
-    arch_irq_restore(flags);
-}
-
-void sched_start_on(struct thread *thread, unsigned cpu)
-{
-    uint64_t flags = arch_irq_save();
-    thread->cpu = cpu;
-    enqueue(thread);
-    arch_irq_restore(flags);
-}
-
-void sched_start(struct thread *thread)
-{
-    uint64_t flags = arch_irq_save();
-    thread->cpu = least_loaded();
-    enqueue(thread);
-    arch_irq_restore(flags);
-    sched_switch_if_needed();
-}
+/* ---- ends ---- */
 
 void sched_exit(void)
 {
     arch_irq_disable();
     struct cpu *cpu = cpu_this();
     spin_lock(&cpu->queue.lock);
+    uint64_t now = clock_cycles();
+    sched_account(cpu, now, false);
+    run_queue_release(&cpu->queue, &cpu->current->sched);
     thread_set_state(cpu->current, THREAD_DEAD);
-    switch_away(cpu);
+    switch_away(cpu, now);
     panic("a dead thread runs");
 }
 
@@ -427,48 +361,6 @@ void sched_adopt_space(struct address_space *space)
     arch_irq_restore(flags);
 }
 
-/* ---- interrupts ---- */
-
-static void wake_due_sleepers(struct cpu *cpu, uint64_t now)
-{
-    while (!list_empty(&cpu->queue.sleepers)) {
-        struct thread *thread = list_entry(cpu->queue.sleepers.next, struct thread, sleep_node);
-        if (thread->wake_deadline > now) {
-            break;
-        }
-        list_remove(&thread->sleep_node);
-        thread->on_sleepers = false;
-        thread->timed_out = true;
-        thread_set_state(thread, THREAD_WAKING);
-        thread_set_state(thread, THREAD_READY);
-        run_queue_push(&cpu->queue, thread);
-        if (cpu->current->is_idle || thread->priority < cpu->current->priority) {
-            cpu->current->need_resched = true;
-        }
-    }
-}
-
-void sched_timer_interrupt(void)
-{
-    struct cpu *cpu = cpu_this();
-    uint64_t now = clock_cycles();
-    spin_lock(&cpu->queue.lock);
-    cpu->armed_deadline = CLOCK_NEVER;
-    if (now >= cpu->tick_deadline) {
-        cpu->ticks++;
-        cpu->tick_deadline = now - now % tick_cycles() + tick_cycles();
-    }
-    wake_due_sleepers(cpu, now);
-    if (now >= cpu->quantum_deadline) {
-        cpu->quantum_deadline = now + quantum_cycles();
-        if (better_ready(cpu)) {
-            cpu->current->need_resched = true;
-        }
-    }
-    timer_update(cpu, true);
-    spin_unlock(&cpu->queue.lock);
-}
-
 /* ---- idle ---- */
 
 void sched_init_this_cpu(struct thread *idle, uint64_t stack_top)
@@ -476,14 +368,17 @@ void sched_init_this_cpu(struct thread *idle, uint64_t stack_top)
     struct cpu *cpu = cpu_this();
     idle->is_idle = true;
     idle->cpu = cpu->id;
-    idle->priority = PRIORITY_LOW;
     idle->stack_top = stack_top;
     thread_set_state(idle, THREAD_READY);
     thread_set_state(idle, THREAD_RUNNING);
     cpu->idle = idle;
     cpu->current = idle;
     cpu->armed_deadline = CLOCK_NEVER;
-    tick_stop(cpu);
+    cpu->policy_deadline = CLOCK_NEVER;
+    cpu->account_idle = true;
+    cpu->account_start = clock_cycles();
+    cpu->accounted = cpu->account_start;
+    sched_tick_stop(cpu);
 }
 
 void sched_idle(void)

@@ -2,15 +2,14 @@
 #define OS_KERNEL_SCHED_SCHED_H
 
 /*
- * The scheduler: one instance a CPU. Strict priority levels, round robin within a level, a quantum of 10 ms
- * on a one-shot deadline, a 100 Hz tick for bookkeeping while the CPU is busy, no ticks while it is idle.
+ * The scheduler: one instance a CPU. What runs next is the run queue's decision (runqueue.h); slices end on a one-shot
+ * deadline, a 100 Hz tick is for bookkeeping while the CPU is busy, and there are no ticks while it is idle.
  */
 
 #include "arch/x86_64/percpu.h"
 #include "sched/thread.h"
 
-#define SCHED_QUANTUM_NS 10000000ull
-#define SCHED_TICK_NS    10000000ull
+#define SCHED_TICK_NS 10000000ull
 
 /* Makes the running context of this CPU its idle thread; `stack_top` is the stack it runs on. */
 void sched_init_this_cpu(struct thread *idle, uint64_t stack_top);
@@ -37,8 +36,15 @@ void sched_start(struct thread *thread);
 /* Puts a NEW thread on a given CPU. */
 void sched_start_on(struct thread *thread, unsigned cpu);
 
-/* Lets other ready threads of this level or a better one run. */
+/*
+ * Lets other ready threads run, of the own class (behind whom the caller goes) or a better one. A deadline thread gives
+ * up the rest of its budget until its next period.
+ */
 void sched_yield(void);
+
+/* For loops that wait for another thread, of whatever class: yields, or sleeps a moment where that would not let a thread
+ * of a worse class run. Thread context. */
+void sched_relax(void);
 
 /* Ends the current thread; its control block and stack go to the reaper. */
 _Noreturn void sched_exit(void);
@@ -75,11 +81,26 @@ void sched_switch_if_needed(void);
 /* From the timer interrupt. */
 void sched_timer_interrupt(void);
 
+/* From the reschedule interrupt; the switch itself happens at the end of every interrupt. */
+void sched_reschedule_interrupt(void);
+
 /* From the end of an interrupt: switches if that is due and allowed. Interrupts off. */
 void sched_preempt_from_interrupt(void);
 
 /* First step of a new thread (entry.S). */
 void thread_started(void);
+
+/* Where the time of a CPU went since it came up; idle + busy = elapsed, exactly. Any context, takes no lock. */
+struct sched_times {
+    uint64_t idle_cycles;
+    uint64_t busy_cycles;
+    uint64_t elapsed_cycles;
+};
+
+void sched_times_read(const struct cpu *cpu, struct sched_times *out);
+
+/* Cycles a thread has been on a CPU until now. It must not be freed meanwhile. */
+uint64_t sched_thread_cycles(struct thread *thread);
 
 struct sched_totals {
     uint64_t switches;

@@ -33,7 +33,17 @@ struct frame *thread_user_frame(struct thread *thread)
     return (struct frame *)(uintptr_t)(thread->stack_top - sizeof(struct frame));
 }
 
-status_t thread_create(struct thread **out, enum priority priority, void (*function)(void *), void *argument)
+const struct sched_params sched_kernel = {.policy = SCHED_FIFO, .level = SCHED_LEVEL_KERNEL};
+const struct sched_params sched_normal = {.policy = SCHED_FAIR};
+const struct sched_params sched_background = {.policy = SCHED_IDLE};
+
+const struct sched_params *sched_params_of_child(const struct thread *thread)
+{
+    return thread->sched.params.policy == SCHED_DEADLINE ? &sched_normal : &thread->sched.params;
+}
+
+status_t thread_create(struct thread **out, const struct sched_params *params, void (*function)(void *),
+                       void *argument)
 {
     struct thread *thread = slab_alloc(&thread_cache);
     if (thread == NULL) {
@@ -47,9 +57,8 @@ status_t thread_create(struct thread **out, enum priority priority, void (*funct
     }
     thread->tid = (tid_t){__atomic_add_fetch(&last_tid, 1, __ATOMIC_RELAXED)};
     thread->state = THREAD_NEW;
-    thread->priority = priority;
-    list_init(&thread->run_node);
-    list_init(&thread->sleep_node);
+    sched_entity_set(&thread->sched, params);
+    list_init(&thread->dead_node);
     list_init(&thread->process_node);
     uint64_t stack = thread->stack_top - sizeof(struct frame) - sizeof(struct first_frame);
     *(struct first_frame *)(uintptr_t)stack = (struct first_frame){

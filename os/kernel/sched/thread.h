@@ -10,6 +10,7 @@
 #include "arch/x86_64/fpu.h"
 #include "arch/x86_64/frame.h"
 #include "lib/list.h"
+#include "lib/tree.h"
 #include "sched/runqueue.h"
 
 /* Identifiers are wrapped: a pid is no tid is no integer. Numbers are never reused; 0 is "none". */
@@ -37,16 +38,16 @@ struct thread {
     uint64_t saved_stack; /* stack pointer while not running */
     tid_t tid;
     enum thread_state state; /* under the lock of the queue of `cpu` once started */
-    enum priority priority;
-    uint32_t cpu; /* whose run queue owns the thread */
+    uint32_t cpu;            /* whose run queue owns the thread */
     uint32_t preempt_disable;
     bool need_resched;
     bool on_sleepers;
     bool is_idle;
     bool wait_prepared; /* between sched_prepare_wait and sched_block or sched_cancel_wait */
     bool timed_out;
-    struct list run_node; /* run queue, or the reaper's list */
-    struct list sleep_node;
+    struct sched_entity sched;
+    struct tree_node sleep_node;
+    struct list dead_node;
     struct list process_node;
     uint64_t wake_deadline;      /* cycles */
     struct process *process;     /* null: kernel thread */
@@ -54,20 +55,29 @@ struct thread {
     uint64_t stack_top;
     uint64_t user_fs_base;
     uint64_t user_gs_base;
-    uint64_t cycles_used;
-    uint64_t cycles_since; /* when it was put on its CPU */
+    uint64_t ready_since; /* cycles, while READY */
+    uint64_t run_delay;   /* cycles it was ready and did not run, so far */
+    uint64_t switches;    /* times it was put on a CPU */
     uint64_t dead_since;
 };
+
+/* Usual parameters: kernel threads that nothing may hold up; programs; what may wait for ever. */
+extern const struct sched_params sched_kernel;
+extern const struct sched_params sched_normal;
+extern const struct sched_params sched_background;
+
+/* What a thread made by this one starts with: the same, but a deadline is not inherited. */
+const struct sched_params *sched_params_of_child(const struct thread *thread);
 
 /* Makes the cache of thread control blocks. */
 MUST_CHECK status_t thread_system_init(void);
 
 /*
- * A thread with a kernel stack, state NEW. function null: a user thread whose frame thread_user_frame()
+ * A thread with a kernel stack, state NEW. The parameters are checked and no deadline. function null: a user thread whose frame thread_user_frame()
  * points to is to be filled. STATUS_ERR_NO_MEMORY, STATUS_ERR_LIMIT.
  */
-MUST_CHECK status_t thread_create(struct thread **out, enum priority priority, void (*function)(void *),
-                                  void *argument);
+MUST_CHECK status_t thread_create(struct thread **out, const struct sched_params *params,
+                                  void (*function)(void *), void *argument);
 
 /* The register frame at the top of the kernel stack of a user thread. */
 struct frame *thread_user_frame(struct thread *thread);

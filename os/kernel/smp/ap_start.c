@@ -180,7 +180,7 @@ static struct cpu *cpu_area_make(unsigned id, const struct handoff_cpu *told)
     run_queue_init(&cpu->queue, "sched.queue");
     status_t status = ist_stacks_alloc(cpu);
     if (status == STATUS_OK) {
-        status = thread_create(&cpu->idle, PRIORITY_LOW, NULL, NULL);
+        status = thread_create(&cpu->idle, &sched_background, NULL, NULL);
         if (status == STATUS_OK) {
             return cpu;
         }

@@ -12,11 +12,14 @@
 
 static void cpu_snapshot(struct cpu_stats *out, const struct cpu *cpu)
 {
+    struct sched_times times;
+    sched_times_read(cpu, &times);
     *out = (struct cpu_stats){
         .switches = __atomic_load_n(&cpu->switches, __ATOMIC_RELAXED),
         .ticks = __atomic_load_n(&cpu->ticks, __ATOMIC_RELAXED),
         .interrupts = __atomic_load_n(&cpu->interrupts, __ATOMIC_RELAXED),
-        .idle_cycles = __atomic_load_n(&cpu->idle_cycles, __ATOMIC_RELAXED),
+        .idle_cycles = times.idle_cycles,
+        .busy_cycles = times.busy_cycles,
         .shootdowns_sent = __atomic_load_n(&cpu->shootdowns_sent, __ATOMIC_RELAXED),
         .shootdowns_served = __atomic_load_n(&cpu->shootdowns_served, __ATOMIC_RELAXED),
     };

@@ -133,7 +133,7 @@ void ktest_wake_is_never_lost(void)
 {
     struct thread *thread;
     turn = 0;
-    KEXPECT(thread_create(&thread, thread_current()->priority, second_player, NULL) == STATUS_OK);
+    KEXPECT(thread_create(&thread, &sched_kernel, second_player, NULL) == STATUS_OK);
     sched_start_on(thread, (arch_cpu_id() + 1) % cpu_count_present());
     take_turns(0);
     KEXPECT(turn >= TURNS);
@@ -164,8 +164,8 @@ void ktest_higher_priority_runs_first(void)
 {
     struct thread *low;
     struct thread *high;
-    KEXPECT(thread_create(&low, PRIORITY_LOW, note_order, (void *)1) == STATUS_OK);
-    KEXPECT(thread_create(&high, PRIORITY_HIGH, note_order, (void *)2) == STATUS_OK);
+    KEXPECT(thread_create(&low, &sched_background, note_order, (void *)1) == STATUS_OK);
+    KEXPECT(thread_create(&high, &sched_kernel, note_order, (void *)2) == STATUS_OK);
     order_count = 0;
     order_done = 0;
     preempt_disable();
@@ -192,7 +192,7 @@ void ktest_dead_threads_give_every_frame_back(void)
     for (unsigned round = 0; round < 2; round++) {
         struct thread *created[8];
         for (unsigned i = 0; i < 8; i++) {
-            KEXPECT(thread_create(&created[i], PRIORITY_NORMAL, end_at_once, NULL) == STATUS_OK);
+            KEXPECT(thread_create(&created[i], &sched_normal, end_at_once, NULL) == STATUS_OK);
         }
         for (unsigned i = 0; i < 8; i++) {
             thread_destroy_new(created[i]);

@@ -119,8 +119,8 @@ void ktest_the_timer_preempts_on_every_cpu(void)
     static struct pair pairs[ARCH_MAX_CPUS];
     for (unsigned cpu = 0; cpu < cpu_count_online(); cpu++) {
         struct thread *players[2];
-        KEXPECT(thread_create(&players[0], PRIORITY_LOW, first_player, &pairs[cpu]) == STATUS_OK);
-        KEXPECT(thread_create(&players[1], PRIORITY_LOW, second_player, &pairs[cpu]) == STATUS_OK);
+        KEXPECT(thread_create(&players[0], &sched_background, first_player, &pairs[cpu]) == STATUS_OK);
+        KEXPECT(thread_create(&players[1], &sched_background, second_player, &pairs[cpu]) == STATUS_OK);
         sched_start_on(players[0], cpu);
         sched_start_on(players[1], cpu);
     }
@@ -146,7 +146,7 @@ void ktest_an_idle_cpu_is_woken_by_an_interrupt(void)
         if (cpu == arch_cpu_id()) {
             continue;
         }
-        KEXPECT(thread_create(&thread, PRIORITY_NORMAL, note_cpu, &ran) == STATUS_OK);
+        KEXPECT(thread_create(&thread, &sched_normal, note_cpu, &ran) == STATUS_OK);
         sched_start_on(thread, cpu);
         wanted |= 1u << cpu;
     }

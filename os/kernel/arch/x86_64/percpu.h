@@ -65,7 +65,8 @@ struct cpu {
     /* Timer: deadlines in cycles, UINT64_MAX = none. */
     uint64_t armed_deadline;
     uint64_t tick_deadline;
-    uint64_t quantum_deadline;
+    uint64_t policy_deadline; /* when the run queue wants to be looked at */
+    bool timer_stale;         /* another CPU has put something here that the timer does not know of yet */
 
     /* Counters (read by other CPUs for statistics, never written by them). */
     uint64_t switches;
@@ -75,8 +76,15 @@ struct cpu {
     uint64_t shootdowns_served;
     uint64_t tlb_loads_kept; /* of user spaces, with what the TLB held of them */
     uint64_t tlb_loads_flushed;
+    uint64_t run_delay; /* cycles that threads which ran here had waited for it */
+
+    /* Where the time went. Written under the queue's lock; odd sequence: being written. */
+    uint32_t account_sequence;
+    bool account_idle; /* the time since `accounted` is idle time */
+    uint64_t accounted;
+    uint64_t account_start;
     uint64_t idle_cycles;
-    uint64_t idle_since;
+    uint64_t busy_cycles;
 
     struct tss tss;
     uint64_t gdt[GDT_ENTRIES];

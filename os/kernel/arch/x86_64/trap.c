@@ -150,6 +150,7 @@ static void interrupt(const struct frame *frame)
         break;
     case VECTOR_RESCHEDULE: /* the end of every interrupt looks at the run queue */
         rcu_interrupt();
+        sched_reschedule_interrupt();
         break;
     default:
         break;

@@ -24,6 +24,7 @@
 
 #include "arch/arch.h"
 #include "arch/arch_pt.h"
+#include "arch/x86_64/clock.h"
 #include "mm/frame.h"
 #include "mm/region.h"
 #include "panic.h"
@@ -68,6 +69,12 @@ void *arch_phys_to_virt(paddr_t address)
 paddr_t arch_virt_to_phys(const void *pointer)
 {
     return paddr_make((uint64_t)((const char *)pointer - fake_ram));
+}
+
+/* One cycle is a nanosecond. */
+uint64_t clock_cycles_from_ns(uint64_t ns)
+{
+    return ns;
 }
 
 uint64_t arch_pt_load(const uint64_t *entry)
