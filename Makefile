@@ -112,11 +112,13 @@ OS_HOST_SRC := $(sort $(wildcard os/kernel/mm/*.c $(filter-out %/rcu.c,$(wildcar
                  $(wildcard os/kernel/sched/runqueue.c os/kernel/sched/class_*.c))
 OS_HOST_FLAGS := -std=c17 $(WARN) -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -Itests/unit/os/fake \
                  -Ios -Ios/kernel
-$(OS_TESTS): $(O)/%: %.c $(OS_HOST_SRC) $(wildcard tests/unit/os/fake/*.[ch] tests/unit/os/*.h os/kernel/mm/*.h \
-             os/kernel/lib/*.h os/kernel/sched/*.h os/abi/*)
+# what a test of the kernel links besides memory and library
+OS_HOST_OF_test_cap := $(filter-out %_thread.c,$(wildcard os/kernel/cap/*.c)) os/kernel/object/object.c
+$(OS_TESTS): $(O)/%: %.c $(OS_HOST_SRC) $(wildcard os/kernel/cap/*.[ch] os/kernel/object/*.[ch] tests/unit/os/fake/*.[ch] \
+             tests/unit/os/*.h os/kernel/mm/*.h os/kernel/lib/*.h os/kernel/sched/*.h os/abi/*)
 	@mkdir -p $(@D)
 	$(call say,TEST  $@)
-	$(Q)$(CC) $(OS_HOST_FLAGS) $< $(wildcard tests/unit/os/fake/*.c) $(OS_HOST_SRC) -lcmocka -o $@
+	$(Q)$(CC) $(OS_HOST_FLAGS) $< $(wildcard tests/unit/os/fake/*.c) $(OS_HOST_OF_$(notdir $*)) $(OS_HOST_SRC) -lcmocka -o $@
 
 tests: $(SIM_TESTS) $(OS_TESTS)
 .PHONY: tests

@@ -35,7 +35,12 @@ typedef uint64_t handle_t;
 
 #define CAP_WELL_KNOWN_SLOTS 32u
 
-#define CAP_FLAG_KEEP_ON_EXEC 0x1u
+#define CAP_FLAG_KEEP_ON_EXEC 0x1u /* exec leaves it */
+#define CAP_FLAG_INHERIT_COPY \
+    0x2u /* fork's child gets a sibling; without a policy it gets a child of the capability */
+#define CAP_FLAG_INHERIT_NONE 0x4u /* fork's child gets nothing */
+#define CAP_FLAGS_ALL         0x7u
+#define CAP_FLAG_REVOKED      0x8u /* told, not asked for: it stays in its slot for a second or two */
 
 struct cap_info {
     uint64_t id;
@@ -43,6 +48,45 @@ struct cap_info {
     uint32_t rights;
     uint32_t generation;
     uint32_t flags;
+};
+
+/* What the audit ring tells. */
+enum cap_event {
+    CAP_EVENT_CREATE = 1, /* a capability for a new object */
+    CAP_EVENT_DERIVE,     /* in the own space, by derive or copy */
+    CAP_EVENT_TRANSFER,   /* derived into another space */
+    CAP_EVENT_MOVE,       /* parent: 0, handle: the new one */
+    CAP_EVENT_INHERIT,    /* fork; handle: how many */
+    CAP_EVENT_DELETE,
+    CAP_EVENT_REVOKE, /* parent: what was revoked */
+    CAP_EVENT_DENY,   /* status: why */
+};
+
+struct cap_audit {
+    uint64_t sequence; /* from 1 */
+    uint64_t cycles;   /* time stamp */
+    uint64_t id;       /* of the capability */
+    uint64_t parent;   /* id of its source */
+    handle_t handle;   /* in the holder's space */
+    uint32_t actor;    /* pid of who did it */
+    uint32_t holder;   /* pid of whose space it lies in */
+    uint16_t event;    /* enum cap_event */
+    uint16_t type;     /* enum cap_type */
+    uint32_t rights;
+    int32_t status;
+    uint32_t reserved;
+};
+
+struct cap_stats {
+    uint64_t cache_hits; /* lookups that a CPU remembered */
+    uint64_t cache_misses;
+    uint64_t denied;
+    uint64_t made;
+    uint64_t deleted;
+    uint64_t revoked;
+    uint64_t collected; /* slots of revoked capabilities given back */
+    uint64_t audit_lost;
+    uint64_t bytes; /* of all capability records */
 };
 
 #define WAIT_NO_BLOCK        1u

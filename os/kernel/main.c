@@ -12,6 +12,7 @@
 #include "arch/x86_64/uart.h"
 #include "boot/tables.h"
 #include "boot_memory.h"
+#include "cap/cap.h"
 #include "console.h"
 #include "lib/rcu.h"
 #include "mm/frame.h"
@@ -120,6 +121,8 @@ void main_start(void *argument)
     must(ap_start_all(), "processors");
     console_stage("processors");
     rcu_start();
+    must(cap_system_init(), "capabilities");
+    cap_collector_start();
     start_serial(UART_CONSOLE);
     start_serial(UART_DRIVER);
     console_stage("serial");

@@ -4,7 +4,12 @@
 /*
  * Capabilities: what a process may do, and to which objects. A capability lies in a slot of a process's capability space
  * and is named by a handle: the slot and the slot's generation, which goes up when the slot is emptied. User code never
- * sees addresses; a handle that was not given out does not fit. Every function takes the space it works on.
+ * sees addresses; a handle that was not given out does not fit.
+ *
+ * All capabilities that were made from one another form a tree: a derived one is the child of its source. Revoking a
+ * capability takes away everything below it, wherever it lies; deleting one gives its children to its parent.
+ *
+ * Lookups take no lock. Everything else is thread context, interrupts on, no spinlock held, unless it says otherwise.
  */
 
 #include <stdbool.h>
@@ -13,6 +18,9 @@
 #include "abi/abi.h"
 #include "abi/status.h"
 #include "object/object.h"
+
+#define CAP_MAX_SLOTS   65536u
+#define CAP_REVOKE_STEP 32u /* capabilities that one step of a revocation takes, interrupts off */
 
 /* A handle as user code passes it: the slot in bits 0..31, its generation in bits 32..47, the rest 0. */
 typedef struct cap_handle {
@@ -41,22 +49,43 @@ struct cap_view {
 
 struct cap_space;
 
-/* An empty space of a process; null when memory is out. */
+/* Audit ring and collector; once, before the first space. STATUS_ERR_NO_MEMORY. */
+MUST_CHECK status_t cap_system_init(void);
+
+/* Starts the thread that frees the slots of revoked capabilities, a second or two after the revocation. */
+void cap_collector_start(void);
+
+/* ---- spaces ---- */
+
+/* An empty space of a process, with one reference; null when memory is out. */
 struct cap_space *cap_space_create(uint32_t pid);
 
-/* Deletes every capability, then the space. No lookup may be under way. Thread context, no lock held. */
-void cap_space_destroy(struct cap_space *space);
-
 /*
- * What a child of fork holds: the parent's capabilities with the same handles and rights, as new ones. Null: no memory.
+ * What a child of fork holds: the parent's capabilities by the policy of each (CAP_FLAG_INHERIT_*), as new ones with the
+ * same handles and rights; a handle that names nothing in the parent names nothing in the child. Null: no memory.
  */
 struct cap_space *cap_space_clone(struct cap_space *parent, uint32_t pid);
+
+/* Deletes what does not say CAP_FLAG_KEEP_ON_EXEC. */
+void cap_space_exec(struct cap_space *space);
+
+/* Closes the space, deletes every capability and drops the owner's reference. No lookup of the owner is under way. */
+void cap_space_destroy(struct cap_space *space);
+
+/* One more reference, for who puts capabilities into a space that is not its own; what is closed takes none. */
+void cap_space_get(struct cap_space *space);
+void cap_space_put(struct cap_space *space);
+
+/* Lowers the number of capabilities that the space may hold. STATUS_ERR_RANGE: 0, above the limit, or below the number. */
+MUST_CHECK status_t cap_space_limit(struct cap_space *space, uint32_t capabilities);
+
+/* ---- lookup ---- */
 
 /*
  * Finds a capability and checks it, in this order: STATUS_ERR_CAP_INVALID (no such slot, empty, bits that no handle has),
  * _CAP_GENERATION (the slot holds another one now), _CAP_REVOKED, _CAP_TYPE (type is not CAP_NONE and another), _CAP_RIGHTS
- * (not all of `rights`). Only inside a read section (lib/rcu.h), until whose end the object stays; takes no lock, no
- * reference. Bound: O(1).
+ * (not all of `rights`). Only inside a read section (lib/rcu.h), until whose end the object stays; takes no reference and,
+ * unless it fails, no lock. Bound: O(1).
  */
 MUST_CHECK status_t cap_lookup(struct cap_space *space, cap_handle_t handle, enum cap_type type,
                                uint32_t rights, struct cap_view *out);
@@ -65,28 +94,67 @@ MUST_CHECK status_t cap_lookup(struct cap_space *space, cap_handle_t handle, enu
 MUST_CHECK status_t cap_get(struct cap_space *space, cap_handle_t handle, enum cap_type type, uint32_t rights,
                             struct cap_view *out);
 
+/* What a capability is, for its holder; also of a revoked one. STATUS_ERR_CAP_INVALID, _CAP_GENERATION. */
+MUST_CHECK status_t cap_read(struct cap_space *space, cap_handle_t handle, struct cap_info *out);
+
 /*
- * A new capability for an object, root of a derivation tree of its own, in a free slot. It takes a reference of its own.
- * STATUS_ERR_CAP_QUOTA, STATUS_ERR_NO_MEMORY.
+ * The handle of the first capability, revoked ones too, in a slot behind that of `after` (word 0: from the start).
+ * STATUS_ERR_NOT_FOUND: no more. A capability that stays in its slot all the time is met exactly once, whatever else
+ * changes meanwhile. Bound: O(slots of the space).
+ */
+MUST_CHECK status_t cap_next(struct cap_space *space, cap_handle_t after, cap_handle_t *out);
+
+/* ---- making and unmaking ---- */
+
+/*
+ * A new capability for an object, root of a tree of its own, in a free slot. It takes a reference of its own.
+ * STATUS_ERR_CAP_QUOTA (limit of the space, all slots in use), STATUS_ERR_NO_MEMORY, STATUS_ERR_DEAD (space closed). So fail
+ * all that make a capability.
  */
 MUST_CHECK status_t cap_insert(struct cap_space *space, struct object *object, uint32_t rights,
                                uint32_t flags, cap_handle_t *out);
 
+/* The boot set of init: every type that has a single object, in its well-known slot with all rights. */
+MUST_CHECK status_t cap_insert_boot_set(struct cap_space *space);
+
 /*
- * A capability with fewer or the same rights (`rights` must be a subset of the source's), as a child of the source, in a
- * free slot of `to`, which may be the same space. Fails as cap_lookup, STATUS_ERR_CAP_RIGHTS (more rights than the source
- * has; another space without RIGHT_GRANT), STATUS_ERR_CAP_QUOTA, STATUS_ERR_NO_MEMORY.
+ * A child of the source, in a free slot of `to`, which may be the same space. Fails as cap_lookup and cap_insert;
+ * STATUS_ERR_CAP_RIGHTS: `rights` is no subset of the source's, or another space and no RIGHT_GRANT.
  */
 MUST_CHECK status_t cap_derive(struct cap_space *from, cap_handle_t source, struct cap_space *to,
                                uint32_t rights, uint32_t flags, cap_handle_t *out);
 
-/* Empties a slot. Fails as cap_lookup. Thread context, no lock held. */
+/* A sibling of the source with the same rights and flags, in the same space. Needs RIGHT_GRANT; fails as cap_derive. */
+MUST_CHECK status_t cap_copy(struct cap_space *space, cap_handle_t source, cap_handle_t *out);
+
+/*
+ * Moves a capability with its place in the tree and its id to a free slot of `to` (slot 0: any; else a well-known one that
+ * is empty: STATUS_ERR_EXISTS, STATUS_ERR_CAP_TARGET when that slot is not of the capability's type). Fails as cap_derive.
+ */
+MUST_CHECK status_t cap_move(struct cap_space *from, cap_handle_t source, struct cap_space *to, uint32_t slot,
+                             cap_handle_t *out);
+
+/* Empties a slot, of a revoked capability too. Fails as cap_lookup. Bound: O(1). */
 MUST_CHECK status_t cap_delete(struct cap_space *space, cap_handle_t handle);
 
-/* The boot set of init: every type that has a single object, in its well-known slot with all rights. */
-MUST_CHECK status_t cap_insert_boot_set(struct cap_space *space);
+/*
+ * Takes away everything that was derived from a capability, which itself stays. When it returns no CPU's lookup finds any
+ * of them. Preemptible, CAP_REVOKE_STEP a step. *count: how many (may be null). Fails as cap_lookup.
+ */
+MUST_CHECK status_t cap_revoke(struct cap_space *space, cap_handle_t handle, uint64_t *count);
 
-/* What a capability is, for its holder. Fails as cap_lookup. */
-MUST_CHECK status_t cap_read(struct cap_space *space, cap_handle_t handle, struct cap_info *out);
+/* Frees the slots of all revoked capabilities of all spaces now. */
+void cap_collect(void);
+
+/* ---- figures and records ---- */
+
+/* Sums over all CPUs; each figure is exact, together they are of about the same time. */
+void cap_stats_read(struct cap_stats *out);
+
+/*
+ * Copies records of the audit ring with sequence numbers >= from, oldest first, at most `limit`; returns how many. A gap
+ * in the numbers is what the ring has lost.
+ */
+uint32_t cap_audit_read(uint64_t from, struct cap_audit *out, uint32_t limit);
 
 #endif

@@ -21,14 +21,15 @@
 struct object {
     uint32_t references;
     enum cap_type type;
-    struct rcu_node rcu; /* of the release */
-};
+    struct rcu_node rcu;        /* of the release */
+} __attribute__((aligned(16))); /* a capability does not store the low bits of its address */
 
 /*
  * What a type does when something happens to its objects; null: nothing. The row of a new type goes into
  * object_types.c.
  *   release   the last reference is gone: takes the object apart and frees it. Thread context, no lock held.
- *   added     a capability with these rights has come to be (made, derived, moved in, inherited). No lock held.
+ *   added     a capability with these rights has come to be (made, derived, moved in, inherited). In a read section, no lock
+ *             held.
  *   removed   the capability `id` is gone: STATUS_ERR_CAP_REVOKED when its ancestor was revoked, STATUS_ERR_DEAD when its
  *             holder deleted it, moved it or ended. Called once, after lookups of it began to fail and before the
  *             revocation returns, so that who blocks by that id can be woken. Thread context, no lock held, the object

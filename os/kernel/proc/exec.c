@@ -172,6 +172,7 @@ static status_t exec_with(struct frame *frame, const char *path, vaddr_t argv, v
     process->space = space;
     sched_adopt_space(space);
     space_destroy(old);
+    cap_space_exec(process->caps);
     name_set(process, path);
     arch_thread_reset_user_state(thread_current());
     frame_fill(frame, entry, stack);

@@ -16,8 +16,12 @@ static void give_back_resources(struct process *process)
     process->space = NULL;
     sched_adopt_space(NULL);
     space_destroy(space);
-    cap_space_destroy(process->caps);
+    uint64_t flags =
+        spin_lock_irqsave(&process_tree_lock); /* the parent may be about to put something into it */
+    struct cap_space *caps = process->caps;
     process->caps = NULL;
+    spin_unlock_irqrestore(&process_tree_lock, flags);
+    cap_space_destroy(caps);
 }
 
 /* Children of an ending process become init's; what has ended among them wakes init. */

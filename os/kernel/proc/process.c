@@ -161,6 +161,22 @@ void process_put(struct process *process)
     }
 }
 
+struct cap_space *process_child_caps(pid_t pid)
+{
+    struct cap_space *caps = NULL;
+    uint64_t flags = spin_lock_irqsave(&process_tree_lock);
+    list_for_each(node, &process_current()->children)
+    {
+        struct process *child = list_entry(node, struct process, sibling_node);
+        if (child->pid.number == pid.number && child->caps != NULL) {
+            caps = child->caps;
+            cap_space_get(caps);
+        }
+    }
+    spin_unlock_irqrestore(&process_tree_lock, flags);
+    return caps;
+}
+
 void process_totals_read(struct process_totals *out)
 {
     uint64_t flags = spin_lock_irqsave(&process_tree_lock);

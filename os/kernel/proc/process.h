@@ -81,6 +81,9 @@ static inline struct process *process_current(void)
 struct process *process_get(pid_t pid);
 void process_put(struct process *process);
 
+/* Capability space of a live child of the current process, with a reference; null: no such child. */
+struct cap_space *process_child_caps(pid_t pid);
+
 void process_totals_read(struct process_totals *out);
 
 /* The system calls. fork returns in the child with a frame of its own. */

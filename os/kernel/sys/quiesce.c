@@ -1,7 +1,8 @@
-/* Quiescence: reaper, then what waits for a grace period, then the front caches of all CPUs, then the heap. */
+/* Quiescence: reaper, slots of revoked capabilities, then what waits for a grace period, then the front caches of all CPUs, then the heap. */
 #include "sys/quiesce.h"
 
 #include "arch/arch.h"
+#include "cap/cap.h"
 #include "lib/rcu.h"
 #include "mm/kheap.h"
 #include "mm/slab.h"
@@ -18,6 +19,7 @@ static void drain_this_cpu(void *argument)
 void quiesce(void)
 {
     reaper_wait();
+    cap_collect();
     rcu_barrier();
     preempt_disable();
     drain_this_cpu(NULL);

@@ -11,6 +11,7 @@
 #include "arch/arch.h"
 #include "arch/x86_64/frame.h"
 #include "arch/x86_64/pcid.h"
+#include "cap/cap_cpu.h"
 #include "lib/rcu_cpu.h"
 #include "sched/runqueue.h"
 
@@ -57,6 +58,7 @@ struct cpu {
     struct address_space *space; /* in CR3; null: the kernel's own tables */
     struct run_queue queue;
     struct rcu_cpu rcu;
+    struct cap_cpu caps;
 
     struct tlb_slot tlb_slots[TLB_SLOTS];
     uint32_t tlb_slot; /* of `space` */

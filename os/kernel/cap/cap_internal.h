@@ -1,0 +1,288 @@
+#ifndef OS_KERNEL_CAP_CAP_INTERNAL_H
+#define OS_KERNEL_CAP_CAP_INTERNAL_H
+
+/*
+ * Records, leaves and spaces. A leaf is one frame of 128 records; a space finds its leaves by slot, the derivation tree
+ * by the leaf's number, which together with the slot in the leaf is a 31-bit reference.
+ *
+ * Who may change what:
+ *   a record's links, and live to dead   the lock of the tree, chosen by the object's address
+ *   free, revoked, reserved slots        the lock of the space, taken inside that of the tree
+ *   readers                              none: they read the identity, the word, the identity again
+ * A slot is reserved and then filled inside one read section, so a closed space needs one grace period to be at rest.
+ */
+
+#include "cap/cap.h"
+#include "cap/cap_cpu.h"
+#include "lib/list.h"
+#include "lib/spinlock.h"
+
+#define LEAF_SHIFT      7u
+#define LEAF_SLOTS      (1u << LEAF_SHIFT)
+#define SPACE_LEAVES    (CAP_MAX_SLOTS / LEAF_SLOTS)
+#define LAST_GENERATION 0xffffu /* a slot that would get it is retired */
+
+/* One end of a doubly linked ring. */
+struct cap_link {
+    uint32_t next;
+    uint32_t prev;
+};
+
+/*
+ * identity   63..16 serial number of the capability, unique for ever, 0: the slot is empty; 15..0 generation of the slot.
+ *            (48 bits: a machine that makes one capability a microsecond runs nine years.)
+ * word       63..20 bits 47..4 of the object's address, 19..10 rights, 9..5 type, 4..0 flags
+ * siblings   ring of the parent's children, closed by the parent's `children`; roots form a ring of their own
+ * children   first and last child
+ * In an empty or revoked slot `siblings` links slot numbers of the space's free or revoked list, 0 at the ends.
+ */
+struct capability {
+    uint64_t identity;
+    uint64_t word;
+    struct cap_link siblings;
+    struct cap_link children;
+};
+
+_Static_assert(sizeof(struct capability) == 32 && LEAF_SLOTS * sizeof(struct capability) == PAGE_SIZE,
+               "one leaf, one frame");
+
+#define REF_CHILDREN 0x80000000u /* this reference means `children`, without it `siblings` */
+#define FLAG_REVOKED CAP_FLAG_REVOKED
+#define WORD_FLAGS   0x1full
+
+struct cap_leaf {
+    struct capability *records;
+    struct cap_space *space;
+    uint32_t number; /* in the directory, never 0 */
+    uint16_t index;  /* in the space: slots index * 128 .. + 127 */
+    uint16_t used;   /* slots that are not free: reserved, live, revoked, retired */
+    struct rcu_node rcu;
+};
+
+/* A word of a space's root: address of a leaf's records; or, without a leaf, generation << 1 | 1 of its slots to be; or 0. */
+typedef uintptr_t root_word_t;
+
+struct cap_space {
+    /* What lookups read. */
+    uint64_t stamp; /* new whenever something leaves a slot */
+    root_word_t *root;
+    uint32_t reach;         /* slots that the root covers: LEAF_SLOTS or CAP_MAX_SLOTS */
+    root_word_t first_leaf; /* the root of a small space */
+    /* What the lock covers. */
+    struct spinlock lock;
+    uint32_t pid;
+    uint32_t used; /* reserved, live and revoked slots */
+    uint32_t limit;
+    uint32_t free_count;
+    uint32_t free_first;
+    uint32_t revoked_first; /* oldest */
+    uint32_t revoked_last;
+    uint32_t revoked_count;
+    uint32_t revoked_old; /* so many of the oldest have seen a pass of the collector */
+    bool closed;
+    uint32_t references;        /* atomic */
+    struct list collector_node; /* under the collector's lock */
+    struct rcu_node rcu;
+};
+
+static inline uint64_t word_make(const struct object *object, enum cap_type type, uint32_t rights,
+                                 uint32_t flags)
+{
+    return (uint64_t)(uintptr_t)object << 16 | (uint64_t)rights << 10 | (uint64_t)type << 5 | flags;
+}
+
+static inline struct object *word_object(uint64_t word)
+{
+    return (struct object *)(uintptr_t)((int64_t)(word & ~0xfffffull) >> 16);
+}
+
+static inline uint32_t word_rights(uint64_t word)
+{
+    return (uint32_t)(word >> 10) & 0x3ff;
+}
+
+static inline enum cap_type word_type(uint64_t word)
+{
+    return (enum cap_type)(word >> 5 & 0x1f);
+}
+
+static inline uint64_t identity_serial(uint64_t identity)
+{
+    return identity >> 16;
+}
+
+static inline uint32_t identity_generation(uint64_t identity)
+{
+    return (uint32_t)(identity & 0xffff);
+}
+
+static inline cap_handle_t handle_make(uint32_t slot, uint64_t identity)
+{
+    return (cap_handle_t){(uint64_t)identity_generation(identity) << 32 | slot};
+}
+
+static inline uint64_t identity_read(const struct capability *record)
+{
+    return __atomic_load_n(&record->identity, __ATOMIC_ACQUIRE);
+}
+
+static inline void identity_write(struct capability *record, uint64_t identity)
+{
+    __atomic_store_n(&record->identity, identity, __ATOMIC_RELEASE);
+}
+
+/* The record of a slot, null when its leaf does not exist. In a read section or with the space locked. */
+static inline struct capability *slot_record(const struct cap_space *space, uint32_t slot)
+{
+    if (slot >= __atomic_load_n(&space->reach, __ATOMIC_ACQUIRE)) {
+        return NULL;
+    }
+    root_word_t word = __atomic_load_n(&space->root[slot >> LEAF_SHIFT], __ATOMIC_ACQUIRE);
+    return word == 0 || (word & 1) != 0 ? NULL : (struct capability *)word + slot % LEAF_SLOTS;
+}
+
+/* ---- leaf.c: frames of records and their numbers ---- */
+
+/* A leaf with all slots at `generation`, not yet in its space. Null: no memory. */
+struct cap_leaf *leaf_create(struct cap_space *space, uint32_t index, uint32_t generation);
+
+/* Frees a leaf that no slot and no link refers to any more, after a grace period. */
+void leaf_free(struct cap_leaf *leaf);
+
+struct cap_leaf *leaf_of(uint32_t reference);
+struct capability *record_of(uint32_t reference);
+
+/* The reference of a slot whose leaf exists. */
+uint32_t slot_reference(const struct cap_space *space, uint32_t slot);
+
+/* Leaves in existence. */
+uint32_t leaf_count(void);
+
+/* ---- slots.c: slots of a space ---- */
+
+/* Makes the leaf of `index`; nothing if it is there. STATUS_ERR_NO_MEMORY. */
+MUST_CHECK status_t space_add_leaf(struct cap_space *space, uint32_t index, uint32_t generation);
+
+/* Room for one capability more, if slot_take said STATUS_ERR_AGAIN. STATUS_ERR_NO_MEMORY, STATUS_ERR_CAP_QUOTA. */
+MUST_CHECK status_t space_grow(struct cap_space *space);
+
+/* Root words for all leaves there can be. STATUS_ERR_NO_MEMORY. */
+MUST_CHECK status_t space_widen(struct cap_space *space);
+
+/*
+ * Reserves a slot: `wanted`, a well-known one, or any when that is 0. In a read section. STATUS_ERR_AGAIN (space_grow
+ * first), STATUS_ERR_CAP_QUOTA, STATUS_ERR_EXISTS, STATUS_ERR_DEAD.
+ */
+MUST_CHECK status_t slot_take(struct cap_space *space, uint32_t wanted, uint32_t *slot);
+
+/* An empty slot of a leaf that no list knows becomes free, or is retired. */
+void slot_make_free(struct cap_space *space, uint32_t slot);
+
+/* Gives back a slot that was reserved, or emptied by record_empty. */
+void slot_give(struct cap_space *space, uint32_t slot);
+
+/* Takes the capability out of its slot: the next generation, or retired. Its tree is locked, or it is revoked. */
+void record_empty(struct capability *record);
+
+/* Lookups that were remembered before are void. */
+void space_restamp(struct cap_space *space);
+
+/* A capability that has left its tree stays in its slot as revoked. Its tree is locked. */
+void slot_bury(uint32_t reference);
+
+/* Empties a revoked slot if it still has that identity. */
+MUST_CHECK status_t slot_unbury(struct cap_space *space, uint32_t slot, uint64_t identity);
+
+/* Frees at most `limit` of the oldest revoked slots; returns how many. */
+uint32_t space_collect(struct cap_space *space, uint32_t limit);
+
+/* ---- collector.c ---- */
+
+/* The space has revoked slots. Space locked. */
+void collector_add(struct cap_space *space);
+void collector_remove(struct cap_space *space);
+
+/* ---- tree.c: derivation trees ---- */
+
+void tree_init(void);
+uint64_t tree_lock(const struct object *object);
+void tree_unlock(const struct object *object, uint64_t irq);
+
+/* Links of a record that is not in a tree yet: a root by itself. */
+void tree_root(uint32_t reference);
+
+/* Tree locked for all that follow. */
+void tree_add_child(uint32_t parent, uint32_t child);
+void tree_add_sibling(uint32_t of, uint32_t sibling);
+void tree_replace(uint32_t old, uint32_t by);
+
+/* Takes a record out; its children take its place. */
+void tree_remove(uint32_t reference);
+
+/* First child, 0 when there is none. */
+uint32_t tree_first_child(uint32_t reference);
+
+/* ---- cap.c ---- */
+
+/* A serial number for a new capability, as an identity with generation 0. */
+uint64_t identity_new(void);
+
+/*
+ * Reads a slot. In a read section. STATUS_ERR_CAP_INVALID, _CAP_GENERATION; _CAP_REVOKED, with identity and word set.
+ */
+MUST_CHECK status_t record_read(const struct cap_space *space, cap_handle_t handle, uint64_t *identity,
+                                uint64_t *word);
+
+/* A live record under its tree's lock, in a read section. */
+struct cap_locked {
+    struct capability *record;
+    struct object *object;
+    uint32_t reference;
+    uint64_t identity;
+    uint64_t word;
+    uint64_t irq;
+};
+
+/* Finds a live capability and locks its tree; nothing is locked on failure, which is as cap_lookup's. In a read section. */
+MUST_CHECK status_t record_lock(struct cap_space *space, cap_handle_t handle, uint32_t rights,
+                                struct cap_locked *out);
+void record_unlock(const struct cap_locked *locked);
+
+/* Who is told of what has come or gone. No lock held. */
+void tell_added(struct object *object, uint32_t rights);
+void tell_removed(struct object *object, uint64_t identity, uint64_t word, status_t why);
+
+/* ---- audit.c ---- */
+
+MUST_CHECK status_t audit_init(void);
+/* actor and holder: process numbers, who did it and in whose space. What does not matter for the event is 0. */
+void audit_note(enum cap_event event, uint32_t actor, uint32_t holder, cap_handle_t handle, uint64_t identity,
+                uint64_t parent, uint64_t word, status_t status);
+
+/* Records overwritten before anybody read them. */
+uint64_t audit_lost(void);
+
+/* ---- stats.c ---- */
+
+void cap_count(enum cap_counter counter, uint64_t by);
+
+#if __STDC_HOSTED__
+struct cap_cpu *cap_cpu_this(void);
+struct cap_cpu *cap_cpu_of(unsigned cpu); /* null: no such CPU */
+#else
+
+#include "arch/x86_64/percpu.h"
+
+static inline struct cap_cpu *cap_cpu_this(void)
+{
+    return &cpu_this()->caps;
+}
+
+static inline struct cap_cpu *cap_cpu_of(unsigned cpu)
+{
+    return cpu_table[cpu] != NULL ? &cpu_table[cpu]->caps : NULL;
+}
+
+#endif
+
+#endif

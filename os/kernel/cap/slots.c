@@ -1,0 +1,303 @@
+/*
+ * The slots of a space. Free ones are in a list by slot number, the well-known ones are not: those are taken by name. A
+ * reserved slot is empty with FLAG_RESERVED in its word. Leaves come when no slot is free and go when they are empty and
+ * there are enough free slots without them; their slots' highest generation stays in the root.
+ */
+#include "cap/cap_internal.h"
+
+#include "mm/kheap.h"
+
+#define FLAG_RESERVED 0x10u
+#define COLLECT_STEP  64u
+#define FREE_ENOUGH   (2 * LEAF_SLOTS) /* a leaf may go if so many are free, its own too */
+#define TIRED \
+    (LAST_GENERATION - 256) /* a leaf with a slot of that generation stays, or all would be retired */
+
+static uint64_t last_stamp;
+
+void space_restamp(struct cap_space *space)
+{
+    uint64_t stamp = __atomic_add_fetch(&last_stamp, 1, __ATOMIC_RELAXED);
+    __atomic_store_n(&space->stamp, stamp, __ATOMIC_SEQ_CST);
+}
+
+void record_empty(struct capability *record)
+{
+    identity_write(record, identity_generation(record->identity) + 1);
+}
+
+static bool record_retired(const struct capability *record)
+{
+    return record->identity == LAST_GENERATION;
+}
+
+/* ---- lists of slot numbers; space locked ---- */
+
+static void list_unlink(struct cap_space *space, uint32_t *first, uint32_t *last, uint32_t slot)
+{
+    struct cap_link link = slot_record(space, slot)->siblings;
+    if (link.prev != 0) {
+        slot_record(space, link.prev)->siblings.next = link.next;
+    } else {
+        *first = link.next;
+    }
+    if (link.next != 0) {
+        slot_record(space, link.next)->siblings.prev = link.prev;
+    } else if (last != NULL) {
+        *last = link.prev;
+    }
+}
+
+static void free_push(struct cap_space *space, uint32_t slot)
+{
+    slot_record(space, slot)->siblings = (struct cap_link){.next = space->free_first, .prev = 0};
+    if (space->free_first != 0) {
+        slot_record(space, space->free_first)->siblings.prev = slot;
+    }
+    space->free_first = slot;
+    space->free_count++;
+}
+
+static void free_unlink(struct cap_space *space, uint32_t slot)
+{
+    list_unlink(space, &space->free_first, NULL, slot);
+    space->free_count--;
+}
+
+static void revoked_push(struct cap_space *space, uint32_t slot)
+{
+    slot_record(space, slot)->siblings = (struct cap_link){.next = 0, .prev = space->revoked_last};
+    if (space->revoked_last != 0) {
+        slot_record(space, space->revoked_last)->siblings.next = slot;
+    } else {
+        space->revoked_first = slot;
+    }
+    space->revoked_last = slot;
+    space->revoked_count++;
+}
+
+static void revoked_unlink(struct cap_space *space, uint32_t slot)
+{
+    list_unlink(space, &space->revoked_first, &space->revoked_last, slot);
+    space->revoked_count--;
+    if (space->revoked_old > space->revoked_count) {
+        space->revoked_old = space->revoked_count;
+    }
+}
+
+/* ---- leaves of a space ---- */
+
+static uint32_t highest_generation(const struct cap_leaf *leaf)
+{
+    uint32_t highest = 0;
+    for (uint32_t i = 0; i < LEAF_SLOTS; i++) {
+        uint32_t generation = identity_generation(leaf->records[i].identity);
+        highest = generation > highest ? generation : highest;
+    }
+    return highest;
+}
+
+/* Lets an empty leaf go if it is not needed. Space locked. */
+static void leaf_detach(struct cap_space *space, struct cap_leaf *leaf)
+{
+    uint32_t generation = highest_generation(leaf);
+    if (leaf->used != 0 || leaf->index == 0 || space->free_count < FREE_ENOUGH || generation >= TIRED) {
+        return;
+    }
+    for (uint32_t i = 0; i < LEAF_SLOTS; i++) {
+        free_unlink(space, leaf->index * LEAF_SLOTS + i);
+    }
+    __atomic_store_n(&space->root[leaf->index], (root_word_t)generation << 1 | 1, __ATOMIC_RELEASE);
+    leaf_free(leaf);
+}
+
+status_t space_widen(struct cap_space *space)
+{
+    root_word_t *root = kzalloc(SPACE_LEAVES * sizeof(*root));
+    if (root == NULL) {
+        return STATUS_ERR_NO_MEMORY;
+    }
+    uint64_t irq = spin_lock_irqsave(&space->lock);
+    bool small = space->reach == LEAF_SLOTS;
+    if (small) {
+        root[0] = space->first_leaf;
+        __atomic_store_n(&space->root, root, __ATOMIC_RELEASE);
+        __atomic_store_n(&space->reach, CAP_MAX_SLOTS, __ATOMIC_RELEASE);
+    }
+    spin_unlock_irqrestore(&space->lock, irq);
+    if (!small) {
+        kfree(root);
+    }
+    return STATUS_OK;
+}
+
+status_t space_add_leaf(struct cap_space *space, uint32_t index, uint32_t generation)
+{
+    struct cap_leaf *leaf = leaf_create(space, index, generation);
+    if (leaf == NULL) {
+        return STATUS_ERR_NO_MEMORY;
+    }
+    uint64_t irq = spin_lock_irqsave(&space->lock);
+    root_word_t *word = &space->root[index];
+    bool wanted = *word == 0 || *word == ((root_word_t)generation << 1 | 1);
+    if (wanted) {
+        __atomic_store_n(word, (root_word_t)leaf->records, __ATOMIC_RELEASE);
+        for (uint32_t i = LEAF_SLOTS; i-- > (index == 0 ? CAP_WELL_KNOWN_SLOTS : 0);) {
+            free_push(space, index * LEAF_SLOTS + i);
+        }
+    }
+    spin_unlock_irqrestore(&space->lock, irq);
+    if (!wanted) {
+        leaf_free(leaf);
+    }
+    return STATUS_OK;
+}
+
+status_t space_grow(struct cap_space *space)
+{
+    if (__atomic_load_n(&space->reach, __ATOMIC_ACQUIRE) == LEAF_SLOTS) {
+        status_t status = space_widen(space);
+        if (status != STATUS_OK) {
+            return status;
+        }
+    }
+    for (uint32_t index = 1; index < SPACE_LEAVES; index++) {
+        root_word_t word = __atomic_load_n(&space->root[index], __ATOMIC_ACQUIRE);
+        if (word == 0 || (word & 1) != 0) {
+            return space_add_leaf(space, index, (uint32_t)(word >> 1));
+        }
+    }
+    return STATUS_ERR_CAP_QUOTA;
+}
+
+/* ---- taking and giving ---- */
+
+/* Space locked. */
+static void give_locked(struct cap_space *space, uint32_t slot)
+{
+    struct capability *record = slot_record(space, slot);
+    struct cap_leaf *leaf = leaf_of(slot_reference(space, slot));
+    record->word = 0;
+    space->used--;
+    if (record_retired(record)) {
+        return; /* its leaf counts it as used for ever */
+    }
+    leaf->used--;
+    if (slot >= CAP_WELL_KNOWN_SLOTS) {
+        free_push(space, slot);
+    }
+    if (leaf->used == 0) {
+        leaf_detach(space, leaf);
+    }
+}
+
+static uint32_t collect_locked(struct cap_space *space, uint32_t limit)
+{
+    uint32_t count = 0;
+    while (count < limit && space->revoked_first != 0) {
+        uint32_t slot = space->revoked_first;
+        revoked_unlink(space, slot);
+        record_empty(slot_record(space, slot));
+        give_locked(space, slot);
+        count++;
+    }
+    return count;
+}
+
+static status_t take_checked(struct cap_space *space, uint32_t wanted, uint32_t *slot)
+{
+    if (space->closed) {
+        return STATUS_ERR_DEAD;
+    }
+    if (space->used >= space->limit || (wanted == 0 && space->free_first == 0)) {
+        cap_count(CAP_COUNT_COLLECTED, collect_locked(space, COLLECT_STEP));
+    }
+    if (space->used >= space->limit) {
+        return STATUS_ERR_CAP_QUOTA;
+    }
+    if (wanted == 0) {
+        *slot = space->free_first;
+        return *slot != 0 ? STATUS_OK : STATUS_ERR_AGAIN;
+    }
+    const struct capability *record = slot_record(space, wanted);
+    *slot = wanted;
+    if (identity_serial(record->identity) != 0 || record->word != 0) {
+        return STATUS_ERR_EXISTS;
+    }
+    return record_retired(record) ? STATUS_ERR_CAP_QUOTA : STATUS_OK;
+}
+
+status_t slot_take(struct cap_space *space, uint32_t wanted, uint32_t *slot)
+{
+    uint64_t irq = spin_lock_irqsave(&space->lock);
+    status_t status = take_checked(space, wanted, slot);
+    if (status == STATUS_OK) {
+        if (wanted == 0) {
+            free_unlink(space, *slot);
+        }
+        slot_record(space, *slot)->word = FLAG_RESERVED;
+        leaf_of(slot_reference(space, *slot))->used++;
+        space->used++;
+    }
+    spin_unlock_irqrestore(&space->lock, irq);
+    return status;
+}
+
+void slot_make_free(struct cap_space *space, uint32_t slot)
+{
+    uint64_t irq = spin_lock_irqsave(&space->lock);
+    if (record_retired(slot_record(space, slot))) {
+        leaf_of(slot_reference(space, slot))->used++;
+    } else if (slot >= CAP_WELL_KNOWN_SLOTS) {
+        free_push(space, slot);
+    }
+    spin_unlock_irqrestore(&space->lock, irq);
+}
+
+void slot_give(struct cap_space *space, uint32_t slot)
+{
+    uint64_t irq = spin_lock_irqsave(&space->lock);
+    give_locked(space, slot);
+    spin_unlock_irqrestore(&space->lock, irq);
+}
+
+/* ---- revoked ones ---- */
+
+void slot_bury(uint32_t reference)
+{
+    const struct cap_leaf *leaf = leaf_of(reference);
+    struct cap_space *space = leaf->space;
+    struct capability *record = record_of(reference);
+    const uint64_t type_and_rights = word_make(NULL, (enum cap_type)0x1f, 0x3ff, 0);
+    spin_lock(&space->lock);
+    __atomic_store_n(&record->word, (record->word & type_and_rights) | FLAG_REVOKED, __ATOMIC_RELEASE);
+    space_restamp(space);
+    revoked_push(space, leaf->index * LEAF_SLOTS + reference % LEAF_SLOTS);
+    if (space->revoked_count == 1) {
+        collector_add(space);
+    }
+    spin_unlock(&space->lock);
+}
+
+status_t slot_unbury(struct cap_space *space, uint32_t slot, uint64_t identity)
+{
+    uint64_t irq = spin_lock_irqsave(&space->lock);
+    struct capability *record = slot_record(space, slot);
+    status_t status = STATUS_ERR_CAP_GENERATION;
+    if (record != NULL && record->identity == identity && (record->word & FLAG_REVOKED) != 0) {
+        revoked_unlink(space, slot);
+        record_empty(record);
+        give_locked(space, slot);
+        status = STATUS_OK;
+    }
+    spin_unlock_irqrestore(&space->lock, irq);
+    return status;
+}
+
+uint32_t space_collect(struct cap_space *space, uint32_t limit)
+{
+    uint64_t irq = spin_lock_irqsave(&space->lock);
+    uint32_t count = collect_locked(space, limit);
+    spin_unlock_irqrestore(&space->lock, irq);
+    return count;
+}

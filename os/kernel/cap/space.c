@@ -1,0 +1,215 @@
+/* Spaces: making, cloning, ending, and what exec keeps. */
+#include "cap/cap_internal.h"
+
+#include "mm/kheap.h"
+
+/* Without its first leaf. */
+static struct cap_space *space_bare(uint32_t pid)
+{
+    struct cap_space *space = kzalloc(sizeof(*space));
+    if (space == NULL) {
+        return NULL;
+    }
+    spinlock_init(&space->lock, "cap.space", LOCK_CLASS_CAP_SPACE);
+    list_init(&space->collector_node);
+    space->pid = pid;
+    space->references = 1;
+    space->limit = CAP_MAX_SLOTS;
+    space->root = &space->first_leaf;
+    space->reach = LEAF_SLOTS;
+    space_restamp(space);
+    return space;
+}
+
+struct cap_space *cap_space_create(uint32_t pid)
+{
+    struct cap_space *space = space_bare(pid);
+    if (space != NULL && space_add_leaf(space, 0, 0) != STATUS_OK) {
+        kfree(space);
+        return NULL;
+    }
+    return space;
+}
+
+void cap_space_get(struct cap_space *space)
+{
+    __atomic_add_fetch(&space->references, 1, __ATOMIC_RELAXED);
+}
+
+static void space_release(struct rcu_node *node)
+{
+    struct cap_space *space = list_entry(node, struct cap_space, rcu);
+    if (space->root != &space->first_leaf) {
+        kfree(space->root);
+    }
+    kfree(space);
+}
+
+void cap_space_put(struct cap_space *space)
+{
+    if (__atomic_sub_fetch(&space->references, 1, __ATOMIC_ACQ_REL) == 0) {
+        rcu_defer(&space->rcu, space_release);
+    }
+}
+
+status_t cap_space_limit(struct cap_space *space, uint32_t capabilities)
+{
+    uint64_t irq = spin_lock_irqsave(&space->lock);
+    bool right = capabilities != 0 && capabilities <= space->limit && capabilities >= space->used;
+    if (right) {
+        space->limit = capabilities;
+    }
+    spin_unlock_irqrestore(&space->lock, irq);
+    return right ? STATUS_OK : STATUS_ERR_RANGE;
+}
+
+/* Deletes what the filter chooses: all, or what exec drops. */
+static void delete_each(struct cap_space *space, bool all)
+{
+    cap_handle_t handle = {0};
+    while (cap_next(space, handle, &handle) == STATUS_OK) {
+        struct cap_info info;
+        bool doomed =
+            cap_read(space, handle, &info) == STATUS_OK && (all || (info.flags & CAP_FLAG_KEEP_ON_EXEC) == 0);
+        if (doomed && cap_delete(space, handle) != STATUS_OK) {
+            continue; /* it was revoked and collected meanwhile */
+        }
+    }
+}
+
+void cap_space_exec(struct cap_space *space)
+{
+    delete_each(space, false);
+}
+
+static void leaves_free(struct cap_space *space)
+{
+    for (uint32_t index = 0; index < space->reach / LEAF_SLOTS; index++) {
+        root_word_t word = space->root[index];
+        if (word != 0 && (word & 1) == 0) {
+            leaf_free(leaf_of(slot_reference(space, index * LEAF_SLOTS)));
+        }
+    }
+}
+
+void cap_space_destroy(struct cap_space *space)
+{
+    uint64_t irq = spin_lock_irqsave(&space->lock);
+    space->closed = true;
+    spin_unlock_irqrestore(&space->lock, irq);
+    if (__atomic_load_n(&space->references, __ATOMIC_SEQ_CST) > 1) {
+        rcu_synchronize(); /* for slots that others have reserved and not yet filled */
+    }
+    collector_remove(space);
+    while (space->used !=
+           0) { /* again for what was revoked, and so is in another list, while it was looked at */
+        delete_each(space, true);
+    }
+    leaves_free(space);
+    cap_space_put(space);
+}
+
+/* ---- cloning ---- */
+
+/* The generation of a child's slot that stays empty: a handle of the parent's capability there must not fit. */
+static uint64_t empty_identity(uint64_t identity)
+{
+    uint32_t generation = identity_generation(identity);
+    return identity_serial(identity) != 0 && generation != LAST_GENERATION ? generation + 1 : generation;
+}
+
+/* The child's capability for a live one of the parent. In a read section. */
+static void inherit_live(struct cap_locked *source, struct cap_space *child, struct cap_leaf *leaf,
+                         uint32_t slot)
+{
+    struct capability *record = &leaf->records[slot % LEAF_SLOTS];
+    uint32_t reference = leaf->number << LEAF_SHIFT | slot % LEAF_SLOTS;
+    tree_root(reference);
+    if ((source->word & CAP_FLAG_INHERIT_COPY) != 0) {
+        tree_add_sibling(source->reference, reference);
+    } else {
+        tree_add_child(source->reference, reference);
+    }
+    spin_lock(&child->lock);
+    child->used++;
+    leaf->used++;
+    spin_unlock(&child->lock);
+    object_get(source->object);
+    __atomic_store_n(&record->word, source->word, __ATOMIC_RELEASE);
+    identity_write(record, identity_new() | identity_generation(source->identity));
+}
+
+/* True when the child got one. */
+static bool inherit(struct cap_space *parent, struct cap_space *child, struct cap_leaf *leaf, uint32_t slot)
+{
+    bool inherited = false;
+    rcu_read_lock();
+    const struct capability *record = slot_record(parent, slot);
+    uint64_t identity = record != NULL ? identity_read(record) : 0;
+    struct cap_locked source;
+    leaf->records[slot % LEAF_SLOTS].identity = empty_identity(identity);
+    bool wanted = identity_serial(identity) != 0 && (__atomic_load_n(&record->word, __ATOMIC_RELAXED) &
+                                                     (FLAG_REVOKED | CAP_FLAG_INHERIT_NONE)) == 0;
+    if (wanted && record_lock(parent, handle_make(slot, identity), 0, &source) == STATUS_OK) {
+        inherit_live(&source, child, leaf, slot);
+        record_unlock(&source);
+        tell_added(source.object, word_rights(source.word));
+        inherited = true;
+    }
+    rcu_read_unlock();
+    return inherited;
+}
+
+static status_t clone_leaf(struct cap_space *parent, struct cap_space *child, uint32_t index,
+                           uint32_t *inherited)
+{
+    struct cap_leaf *leaf = leaf_create(child, index, 0);
+    if (leaf == NULL) {
+        return STATUS_ERR_NO_MEMORY;
+    }
+    __atomic_store_n(&child->root[index], (root_word_t)leaf->records, __ATOMIC_RELEASE);
+    for (uint32_t i = LEAF_SLOTS; i-- > 0;) {
+        uint32_t slot = index * LEAF_SLOTS + i;
+        if (inherit(parent, child, leaf, slot)) {
+            (*inherited)++;
+        } else {
+            slot_make_free(child, slot);
+        }
+    }
+    return STATUS_OK;
+}
+
+static status_t clone_leaves(struct cap_space *parent, struct cap_space *child, uint32_t *inherited)
+{
+    status_t status = STATUS_OK;
+    uint32_t leaves = __atomic_load_n(&parent->reach, __ATOMIC_ACQUIRE) / LEAF_SLOTS;
+    if (leaves > 1) {
+        status = space_widen(child);
+    }
+    for (uint32_t index = 0; status == STATUS_OK && index < leaves; index++) {
+        root_word_t word = __atomic_load_n(&parent->root[index], __ATOMIC_ACQUIRE);
+        if (word == 0 || (word & 1) != 0) {
+            child->root[index] = word;
+        } else {
+            status = clone_leaf(parent, child, index, inherited);
+        }
+    }
+    return status;
+}
+
+struct cap_space *cap_space_clone(struct cap_space *parent, uint32_t pid)
+{
+    struct cap_space *child = space_bare(pid);
+    if (child == NULL) {
+        return NULL;
+    }
+    uint32_t inherited = 0;
+    child->limit = parent->limit;
+    if (clone_leaves(parent, child, &inherited) != STATUS_OK) {
+        cap_space_destroy(child);
+        return NULL;
+    }
+    cap_count(CAP_COUNT_MADE, inherited);
+    audit_note(CAP_EVENT_INHERIT, parent->pid, pid, (cap_handle_t){inherited}, 0, 0, 0, STATUS_OK);
+    return child;
+}

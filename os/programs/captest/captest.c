@@ -1,0 +1,340 @@
+/*
+ * captest: the capability system from the user's side. TAP output. With "--forgeries N" that many forged handles are
+ * tried (else 20,000); "--after-exec ..." is what a test runs after exec.
+ */
+#include "captest.h"
+
+#include "lib/orrery.h"
+
+int failed_line;
+
+static int64_t forgeries = 20000;
+
+int32_t in_child(void (*function)(void))
+{
+    int64_t pid = sys_fork();
+    if (pid == 0) {
+        function();
+        sys_exit(0);
+    }
+    int32_t status = -1;
+    return sys_wait((uint32_t)pid, &status, 0) == pid ? status : -1;
+}
+
+bool is_capability_error(int64_t result)
+{
+    return result <= STATUS_ERR_CAP_INVALID && result >= STATUS_ERR_CAP_TARGET;
+}
+
+bool usable(handle_t handle)
+{
+    int64_t child = sys_cap_derive(handle, 0, 0);
+    return child > 0 && sys_cap_delete((handle_t)child) == 0;
+}
+
+uint64_t random_next(uint64_t *state)
+{
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    return *state;
+}
+
+/* ---- handles ---- */
+
+#define OWN 64u
+
+struct own {
+    handle_t handles[OWN];
+    unsigned count;
+};
+
+static bool is_own(const struct own *own, handle_t handle)
+{
+    for (unsigned i = 0; i < own->count; i++) {
+        if (own->handles[i] == handle) {
+            return true;
+        }
+    }
+    return handle < CAP_WELL_KNOWN_SLOTS;
+}
+
+/* Any word, or a real handle with one bit changed, or one more or less, or another generation of a real slot. */
+static handle_t forge(const struct own *own, uint64_t *seed)
+{
+    uint64_t random = random_next(seed);
+    handle_t real = own->handles[random % own->count];
+    switch (random >> 32 & 3) {
+    case 0:
+        return random_next(seed);
+    case 1:
+        return real ^ 1ull << (random >> 40 & 63);
+    case 2:
+        return (random >> 40 & 1) != 0 ? real + 1 : real - 1;
+    default:
+        return (uint32_t)real | (random_next(seed) & 0xffff) << 32;
+    }
+}
+
+/* covers: CP-02 CP-24 */
+static bool test_forged_handles_are_refused(void)
+{
+    struct own own = {.count = 0};
+    uint64_t seed = 0x9e3779b97f4a7c15;
+    for (unsigned i = 0; i < OWN; i++) { /* slots of many generations */
+        int64_t handle = sys_cap_derive(CAP_CONSOLE, RIGHT_WRITE, 0);
+        EXPECT(handle > 0);
+        if (i % 3 == 0) {
+            EXPECT(sys_cap_delete((handle_t)handle) == 0);
+        } else {
+            own.handles[own.count++] = (handle_t)handle;
+        }
+    }
+    for (int64_t i = 0; i < forgeries; i++) {
+        handle_t forged = forge(&own, &seed);
+        if (!is_own(&own, forged)) {
+            EXPECT(is_capability_error(sys_cap_derive(forged, 0, 0)));
+        }
+    }
+    for (unsigned i = 0; i < own.count; i++) {
+        EXPECT(usable(own.handles[i]) && sys_cap_delete(own.handles[i]) == 0 && !usable(own.handles[i]));
+    }
+    return true;
+}
+
+/* covers: CP-03 CP-04 CP-22 ER-07 */
+static bool test_each_misuse_has_its_own_error(void)
+{
+    int64_t reader = sys_cap_derive(CAP_CONSOLE, RIGHT_READ, 0);
+    EXPECT(reader > 0);
+    handle_t handle = (handle_t)reader;
+    EXPECT(sys_cap_derive(handle, RIGHT_WRITE, 0) == STATUS_ERR_CAP_RIGHTS);
+    EXPECT(sys_cap_copy(handle) == STATUS_ERR_CAP_RIGHTS);
+    EXPECT(sys_cap_derive(handle, RIGHTS_ALL + 1, 0) == STATUS_ERR_UNKNOWN_BITS);
+    EXPECT(sys_cap_derive(handle, 0, CAP_FLAG_REVOKED) == STATUS_ERR_UNKNOWN_BITS);
+    EXPECT(sys_cap_derive(handle, 0, CAP_FLAG_INHERIT_COPY | CAP_FLAG_INHERIT_NONE) == STATUS_ERR_ARGUMENT);
+    EXPECT(sys_cap_move(handle, CAP_DRIVER) == STATUS_ERR_EXISTS);
+    EXPECT(sys_cap_move(handle, CAP_WELL_KNOWN_SLOTS - 1) == STATUS_ERR_CAP_TARGET);
+    EXPECT(sys_cap_move(handle, CAP_WELL_KNOWN_SLOTS) == STATUS_ERR_RANGE);
+    EXPECT(sys_cap_give(handle, 1, 0, 0) == STATUS_ERR_NO_PROCESS);
+    EXPECT(sys_cap_delete(handle) == 0);
+    EXPECT(sys_cap_delete(handle) == STATUS_ERR_CAP_GENERATION);
+    EXPECT(sys_cap_revoke(0) == STATUS_ERR_CAP_INVALID &&
+           sys_cap_revoke(1ull << 20) == STATUS_ERR_CAP_INVALID);
+    return true;
+}
+
+/* covers: CP-19 */
+static bool test_iteration_lists_the_space(void)
+{
+    int64_t made[8];
+    for (unsigned i = 0; i < 8; i++) {
+        made[i] = sys_cap_derive(CAP_CONSOLE, RIGHT_WRITE, 0);
+    }
+    unsigned well_known = 0;
+    unsigned found = 0;
+    for (int64_t at = 0; (at = sys_cap_next((handle_t)at)) > 0;) {
+        struct cap_info info;
+        EXPECT(sys_cap_read((handle_t)at, &info) == 0 && info.id != 0);
+        well_known += at < CAP_WELL_KNOWN_SLOTS;
+        for (unsigned i = 0; i < 8; i++) {
+            found += at == made[i];
+        }
+    }
+    EXPECT(well_known >= 7 && found == 8);
+    for (unsigned i = 0; i < 8; i++) {
+        EXPECT(sys_cap_delete((handle_t)made[i]) == 0);
+    }
+    return true;
+}
+
+/* ---- what needs which capability ---- */
+
+enum { WHERE_NOWHERE, WHERE_SLOT, WHERE_HANDLE, WHERE_DIRECT };
+
+static const struct {
+    unsigned number;
+    unsigned where;
+    unsigned type;
+} calls[] = {
+#define SYSCALL(number, id, name, place, type, rights, result, arguments, returns, text) \
+    {number, WHERE_##place, CAP_##type},
+#include "abi/syscalls.def"
+#undef SYSCALL
+};
+
+#define CALLS (sizeof(calls) / sizeof(calls[0]))
+
+static void delete_all(void)
+{
+    for (int64_t at; (at = sys_cap_next(0)) > 0;) {
+        sys_cap_delete((handle_t)at);
+    }
+}
+
+static void call_everything_with_nothing(void)
+{
+    delete_all();
+    for (size_t i = 0; i < CALLS; i++) {
+        if (calls[i].where == WHERE_NOWHERE) {
+            continue;
+        }
+        int64_t result = syscall6(calls[i].number, 0, 0, 0, 0, 0, 0);
+        bool refused = calls[i].where == WHERE_DIRECT ? result < 0 : result == STATUS_ERR_CAP_INVALID;
+        if (!refused) {
+            sys_exit(1 + (int)calls[i].number);
+        }
+    }
+}
+
+static void call_everything_with_the_wrong_type(void)
+{
+    handle_t wrong = (handle_t)sys_cap_derive(CAP_MEMORY, RIGHTS_ALL, 0);
+    for (size_t i = 0; i < CALLS; i++) {
+        if (calls[i].where == WHERE_HANDLE && calls[i].type != CAP_NONE &&
+            syscall6(calls[i].number, wrong, 0, 0, 0, 0, 0) != STATUS_ERR_CAP_TYPE) {
+            sys_exit(1 + (int)calls[i].number);
+        }
+    }
+}
+
+/* Every capability without any right, in its well-known slot. */
+static void call_everything_without_rights(void)
+{
+    handle_t weak[CAP_WELL_KNOWN_SLOTS] = {0};
+    for (unsigned slot = 1; slot < CAP_WELL_KNOWN_SLOTS; slot++) {
+        int64_t handle = sys_cap_derive(slot, 0, 0);
+        if (handle > 0) {
+            sys_cap_delete(slot);
+            weak[slot] = (handle_t)sys_cap_move((handle_t)handle, slot);
+        }
+    }
+    for (size_t i = 0; i < CALLS; i++) {
+        if (calls[i].where == WHERE_SLOT && weak[calls[i].type] != 0 &&
+            syscall6(calls[i].number, 0, 0, 0, 0, 0, 0) != STATUS_ERR_CAP_RIGHTS) {
+            sys_exit(1 + (int)calls[i].number);
+        }
+    }
+}
+
+/* covers: CP-29 CP-15 CP-24 */
+static bool test_no_call_works_without_its_capability(void)
+{
+    EXPECT(in_child(call_everything_with_nothing) == 0);
+    EXPECT(in_child(call_everything_with_the_wrong_type) == 0);
+    EXPECT(in_child(call_everything_without_rights) == 0);
+    return true;
+}
+
+/* Words that hurt: what a careless check takes for a pointer, a length or a handle. */
+static uint64_t nasty(uint64_t *seed)
+{
+    static const uint64_t words[] = {0,
+                                     1,
+                                     7,
+                                     8,
+                                     4096,
+                                     0x400000,
+                                     0x00007fffffffffff,
+                                     0x00007ffffffff000,
+                                     0x0000800000000000,
+                                     0xffff800000000000,
+                                     0xffffffff80100000,
+                                     UINT64_MAX,
+                                     UINT64_MAX - 4095,
+                                     1ull << 32,
+                                     INT64_MAX};
+    uint64_t random = random_next(seed);
+    uint64_t word = words[random % (sizeof(words) / sizeof(words[0]))];
+    return (random >> 32) % 4 == 0 ? word + (random >> 40) % 16 : word;
+}
+
+/* Not those that end or stop the caller, or the machine. */
+static bool may_fuzz(unsigned number)
+{
+    switch (number) {
+    case SYS_EXIT:
+    case SYS_FORK:
+    case SYS_EXEC:
+    case SYS_WAIT:
+    case SYS_SLEEP:
+    case SYS_DRIVER_READ:
+    case SYS_UNMAP:
+    case SYS_PROTECT:
+    case SYS_SHUTDOWN:
+    case SYS_QUIESCE:
+    case SYS_CAP_DELETE:
+    case SYS_CAP_MOVE:
+        return false;
+    default:
+        return number <= SYS_CAP_STATS; /* later areas have their own */
+    }
+}
+
+static void fuzz(void)
+{
+    uint64_t seed = 12345;
+    sys_cap_delete(CAP_CONSOLE); /* nobody wants to read it */
+    sys_cap_delete(CAP_DRIVER);
+    for (unsigned round = 0; round < 4000; round++) {
+        unsigned number = calls[random_next(&seed) % CALLS].number;
+        if (may_fuzz(number)) {
+            syscall6(number, nasty(&seed), nasty(&seed), nasty(&seed), nasty(&seed), nasty(&seed),
+                     nasty(&seed));
+        }
+    }
+}
+
+/* A child may be killed for what it did to itself; the kernel goes on. covers: ER-11 */
+static bool test_nasty_arguments_hurt_nobody_else(void)
+{
+    int32_t status = in_child(fuzz);
+    EXPECT(status == 0 || status == STATUS_KILLED_BASE + 14);
+    EXPECT(sys_getpid() > 1);
+    return true;
+}
+
+static const struct {
+    const char *name;
+    bool (*function)(void);
+} tests[] = {
+    {"forged_handles_are_refused", test_forged_handles_are_refused},
+    {"each_misuse_has_its_own_error", test_each_misuse_has_its_own_error},
+    {"iteration_lists_the_space", test_iteration_lists_the_space},
+    {"no_call_works_without_its_capability", test_no_call_works_without_its_capability},
+    {"nasty_arguments_hurt_nobody_else", test_nasty_arguments_hurt_nobody_else},
+    {"revocation_reaches_every_cpu", test_revocation_reaches_every_cpu},
+    {"revocation_goes_deep_and_wide", test_revocation_goes_deep_and_wide},
+    {"revoked_slots_are_collected", test_revoked_slots_are_collected},
+    {"a_child_gets_what_it_is_given", test_a_child_gets_what_it_is_given},
+    {"fork_and_exec_follow_the_policy", test_fork_and_exec_follow_the_policy},
+    {"limits_are_kept", test_limits_are_kept},
+    {"the_audit_ring_tells_the_script", test_the_audit_ring_tells_the_script},
+    {"lookups_are_remembered", test_lookups_are_remembered},
+};
+
+#define TESTS (sizeof(tests) / sizeof(tests[0]))
+
+int main(int argc, char **argv);
+
+int main(int argc, char **argv)
+{
+    unsigned failures = 0;
+    if (argc > 1 && strcmp(argv[1], "--after-exec") == 0) {
+        return after_exec(argc, argv);
+    }
+    if (argc == 3 && strcmp(argv[1], "--forgeries") == 0) {
+        forgeries = parse_number(argv[2]);
+    }
+    print("TAP version 13\n1..%u\n", (unsigned)TESTS);
+    for (unsigned i = 0; i < TESTS; i++) {
+        bool good = tests[i].function();
+        failures += !good;
+        if (good) {
+            print("ok %u - %s\n", i + 1, tests[i].name);
+        } else {
+            print("not ok %u - %s (line %d)\n", i + 1, tests[i].name, failed_line);
+        }
+    }
+    return failures == 0 ? 0 : 1;
+}
