@@ -58,6 +58,18 @@ for cpus in 1 4; do
     done
 done
 
+# the capability system from the user's side
+for machine in "--cpus 1" "--cpus 4" "--cpus 4 --engine timed --memory-model tso" "--cpus 2 --cpu tcg72 --board microvm"; do
+    forgeries=20000
+    [ "$machine" = "--cpus 1" ] && forgeries=1000000
+    # shellcheck disable=SC2086
+    expect_status "capabilities keep their promises $machine, $forgeries forged" 33 "$orrery" boot --kernel "$kernel" \
+        --initrd "$initrd" --max-cycles 100000000000 $machine --append "-- captest --forgeries $forgeries"
+    sed -i 's/\r$//' "$work/out"
+    passed=$(grep -cE '^ok [0-9]+ - ' "$work/out")
+    [ "1..$passed" = "$(grep '^1[.][.]' "$work/out")" ] || fail "all of captest ran $machine" "$passed passed"
+done
+
 # what the page tables and control registers in use allow, read out of the machine's memory
 expect_status "nothing is writable and executable, SMEP and SMAP are on" 0 "$orrery" run tests/e2e/kernel_protect.lua
 
