@@ -108,17 +108,24 @@ $(SIM_TESTS): $(O)/%: %.c $(TEST_SUPPORT) $(SIM_LIB)
 	$(Q)$(CC) $(CPPFLAGS_ALL) -Itests/support -Itests $(CFLAGS_ALL) $(TEST_CFLAGS_$(notdir $*)) $(LDFLAGS_ALL) \
 	    -MMD -MP -MF $@.d $< $(TEST_SUPPORT) $(SIM_LIB) -lcmocka $(LDLIBS) -o $@
 
-OS_HOST_SRC := $(sort $(wildcard os/kernel/mm/*.c $(filter-out %/rcu.c,$(wildcard os/kernel/lib/*.c))) \
-                 $(wildcard os/kernel/sched/runqueue.c os/kernel/sched/class_*.c))
+# The parts of the kernel and of its loader that run on the host, in an archive: a test links what it calls, and the fakes of
+# what is the CPU's.
+OS_HOST_SRC := $(sort $(filter-out %/rcu.c %_thread.c %/uefi/cpu.c,$(wildcard $(addprefix os/,kernel/mm/*.c kernel/lib/*.c \
+                 kernel/cap/*.c kernel/object/object.c kernel/sched/runqueue.c kernel/sched/class_*.c uefi/*.c boot/block.c \
+                 kernel/arch/x86_64/acpi.c)) $(wildcard tests/unit/os/fake/*.c)))
+OS_HOST_OBJ := $(OS_HOST_SRC:%.c=$(O)/host/%.o)
 OS_HOST_FLAGS := -std=c17 $(WARN) -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -Itests/unit/os/fake \
                  -Ios -Ios/kernel
-# what a test of the kernel links besides memory and library
-OS_HOST_OF_test_cap := $(filter-out %_thread.c,$(wildcard os/kernel/cap/*.c)) os/kernel/object/object.c
-$(OS_TESTS): $(O)/%: %.c $(OS_HOST_SRC) $(wildcard os/kernel/cap/*.[ch] os/kernel/object/*.[ch] tests/unit/os/fake/*.[ch] \
-             tests/unit/os/*.h os/kernel/mm/*.h os/kernel/lib/*.h os/kernel/sched/*.h os/abi/*)
+$(OS_HOST_OBJ): $(O)/host/%.o: %.c
+	@mkdir -p $(@D)
+	$(call say,HOST  $<)
+	$(Q)$(CC) $(OS_HOST_FLAGS) -MMD -MP -c $< -o $@
+$(O)/host.a: $(OS_HOST_OBJ)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+$(OS_TESTS): $(O)/%: %.c $(O)/host.a
 	@mkdir -p $(@D)
 	$(call say,TEST  $@)
-	$(Q)$(CC) $(OS_HOST_FLAGS) $< $(wildcard tests/unit/os/fake/*.c) $(OS_HOST_OF_$(notdir $*)) $(OS_HOST_SRC) -lcmocka -o $@
+	$(Q)$(CC) $(OS_HOST_FLAGS) -MMD -MP -MF $@.d $< $(O)/host.a -lcmocka -o $@
 
 tests: $(SIM_TESTS) $(OS_TESTS)
 .PHONY: tests
@@ -148,7 +155,7 @@ install: all
 	install -D -m 755 $(BUILD)/rel/orrery $(DESTDIR)$(PREFIX)/bin/orrery
 	install -d $(DESTDIR)$(PREFIX)/share/orrery/build/os $(DESTDIR)$(PREFIX)/share/man/man1
 	cp -r scenarios docs $(DESTDIR)$(PREFIX)/share/orrery/
-	install -m 644 $(BUILD)/os/orrery.elf $(BUILD)/os/initrd.cpio $(DESTDIR)$(PREFIX)/share/orrery/build/os/
+	install -m 644 $(BUILD)/os/orrery.elf $(BUILD)/os/initrd.cpio $(BUILD)/os/BOOTX64.EFI $(DESTDIR)$(PREFIX)/share/orrery/build/os/
 	scripts/make-man > $(DESTDIR)$(PREFIX)/share/man/man1/orrery.1
 
 clean:

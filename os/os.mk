@@ -28,8 +28,18 @@ OS_LIB_SOURCES := $(sort $(wildcard $(OS_ROOT)lib/*.c $(OS_ROOT)lib/*.S)) $(OS_R
     $(OS_ROOT)kernel/lib/status.c $(OS_ROOT)kernel/lib/builtins/string.c
 OS_LIB_OBJECTS := $(patsubst $(OS_ROOT)%,$(OS_OUT)/user/%.o,$(OS_LIB_SOURCES))
 
+OS_UEFI_CC ?= clang
+OS_UEFI_LD ?= lld-link
+OS_UEFI_FLAGS := --target=x86_64-unknown-windows -std=c17 -O2 -ffreestanding -fno-stack-protector -mno-red-zone \
+    -mno-stack-arg-probe -mgeneral-regs-only -fno-strict-aliasing -fno-asynchronous-unwind-tables \
+    -ffile-prefix-map=$(OS_ROOT)=os/ -ffile-prefix-map=$(CURDIR)=. $(OS_WARNINGS) -I$(OS_ROOT) -I$(OS_ROOT)kernel
+# What the loader shares with the kernel is compiled a second time, for its own calling convention.
+OS_UEFI_SOURCES := $(sort $(wildcard $(OS_ROOT)uefi/*.c)) $(OS_ROOT)boot/block.c $(OS_ROOT)kernel/arch/x86_64/acpi.c \
+    $(OS_ROOT)kernel/lib/format.c $(OS_ROOT)kernel/lib/status.c $(OS_ROOT)kernel/lib/builtins/string.c
+OS_UEFI_OBJECTS := $(patsubst $(OS_ROOT)%,$(OS_OUT)/uefi/%.o,$(OS_UEFI_SOURCES))
+
 .PHONY: os
-os: $(OS_OUT)/orrery.elf $(OS_OUT)/orrery-test.elf $(OS_OUT)/initrd.cpio
+os: $(OS_OUT)/orrery.elf $(OS_OUT)/orrery-test.elf $(OS_OUT)/initrd.cpio $(OS_OUT)/BOOTX64.EFI
 
 $(OS_OUT)/obj/%.c.o: $(OS_ROOT)%.c $(OS_ROOT)os.mk
 	@mkdir -p $(dir $@)
@@ -83,7 +93,17 @@ $(OS_OUT)/initrd.cpio: $(addprefix $(OS_OUT)/programs/,$(OS_PROGRAMS)) $(OS_ROOT
 	$(Q)sh $(OS_ROOT)tools/mkcpio.sh $(OS_OUT)/programs $(sort $(OS_PROGRAMS)) > $@.tmp
 	$(Q)mv $@.tmp $@
 
--include $(OS_KERNEL_OBJECTS:.o=.d) $(OS_TEST_OBJECTS:.o=.d) $(OS_LIB_OBJECTS:.o=.d) \
+# The UEFI loader: a PE image without a time stamp, so that it is the same bytes on every build.
+$(OS_OUT)/uefi/%.c.o: $(OS_ROOT)%.c $(OS_ROOT)os.mk
+	@mkdir -p $(dir $@)
+	$(call say,CC    $<)
+	$(Q)$(OS_UEFI_CC) $(OS_UEFI_FLAGS) -MMD -MP -c $< -o $@
+
+$(OS_OUT)/BOOTX64.EFI: $(OS_UEFI_OBJECTS)
+	$(Q)$(OS_UEFI_LD) -subsystem:efi_application -entry:efi_main -nodefaultlib -timestamp:0 -out:$@.tmp $^
+	$(Q)mv $@.tmp $@
+
+-include $(OS_KERNEL_OBJECTS:.o=.d) $(OS_TEST_OBJECTS:.o=.d) $(OS_LIB_OBJECTS:.o=.d) $(OS_UEFI_OBJECTS:.o=.d) \
     $(foreach p,$(OS_PROGRAMS),$(OS_$(p)_OBJECTS:.o=.d))
 
 # Pages made from tables of the source. `os-docs-check` fails when one is out of date.

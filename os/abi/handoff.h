@@ -21,7 +21,23 @@
 #define HANDOFF_MAX_MODULES           16u
 #define HANDOFF_MAX_AFFINITIES        64u
 #define HANDOFF_MAX_COMMAND_LINE      4096u
+#define HANDOFF_MAX_NODES             8u
+#define HANDOFF_MIN_TEMPORARY_HEAP    (64u << 10)
+#define HANDOFF_MAX_TEMPORARY_HEAP    (2u << 20)
 #define HANDOFF_MAX_PHYSICAL          (1ull << 52) /* architectural limit of a physical address */
+
+/*
+ * Entry. An ELF note of this name and type in the kernel's image holds, in 32 bits, the physical address of its 64-bit
+ * entry. The loader puts the image where its program headers say (p_paddr), zeroes what is not in the file, and
+ * jumps there with
+ *   - 64-bit mode at CPL 0, interrupts off, no NMI expected; the image mapped one to one, writable and executable
+ *   - RDI = physical address of the block; nothing else: no stack, no segments, any GDT, IDT, CR3
+ *   - block, memory map and command line below 4 GiB; image, temporary heap, block, memory map, command line and modules
+ *     in memory that the map calls loader, boot-services, conventional or ACPI-reclaim memory, apart from each other
+ * The kernel uses the processors and affinities of the block, not those of the ACPI tables.
+ */
+#define HANDOFF_NOTE_NAME  "Orrery"
+#define HANDOFF_NOTE_ENTRY 1u
 
 /* EFI_MEMORY_TYPE, UEFI Specification, "Memory Type Usage after ExitBootServices()". */
 enum efi_memory_type {
@@ -103,8 +119,8 @@ struct handoff {
     uint32_t size;    /* bytes of this block: exactly sizeof(struct handoff) for version 1 */
     uint32_t version; /* HANDOFF_VERSION */
     struct handoff_memory_map memory_map;
-    struct handoff_span kernel_image; /* required, 4 KiB aligned base */
-    struct handoff_span temporary_heap;
+    struct handoff_span kernel_image;   /* required, 4 KiB aligned base */
+    struct handoff_span temporary_heap; /* required, whole pages */
     struct handoff_framebuffer framebuffer;
     uint64_t acpi_rsdp;               /* physical address of the RSDP, 0: none */
     struct handoff_span command_line; /* bytes without a terminator */

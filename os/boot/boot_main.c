@@ -41,6 +41,12 @@ extern const char image_end[];
 
 #define EARLY_STACK_BYTES 4096u
 
+/* By which entry of entry.S the kernel was entered, and so what boot_main's argument is the address of. */
+enum boot_protocol {
+    BOOT_PROTOCOL_PVH = 0,     /* struct hvm_start_info */
+    BOOT_PROTOCOL_HANDOFF = 1, /* struct handoff */
+};
+
 static __attribute__((section(".init.bss"))) struct region_list regions;
 /* Exception stacks until there are some with guard pages. */
 static __attribute__((section(".init.bss"), aligned(16))) char early_stacks[IST_COUNT][EARLY_STACK_BYTES];
@@ -66,20 +72,62 @@ static uint64_t image_physical(const char *symbol)
     return (uint64_t)(uintptr_t)symbol - LAYOUT_IMAGE_BASE;
 }
 
-static const struct handoff *take_inventory(uint64_t start_info)
+/* The block: from a loader as it is, else made here; its address goes to boot_memory. */
+static const struct handoff *find_block(uint64_t argument, enum boot_protocol protocol)
 {
-    struct handoff *block;
-    const struct handoff_reader reader = {.reach = reach};
-    must(pvh_make_handoff(start_info, image_physical(image_start), image_physical(image_end), &block,
+    struct handoff *made;
+    if (protocol == BOOT_PROTOCOL_HANDOFF) {
+        boot_memory.block_address = argument;
+        return boot_reach(argument, sizeof(*made));
+    }
+    must(pvh_make_handoff(argument, image_physical(image_start), image_physical(image_end), &made,
                           &boot_memory.block_address),
          "start information");
-    boot_heap_init(&block->temporary_heap);
+    return made;
+}
+
+/* What only this machine can say of a block: where the kernel really is, who runs it, how far an address reaches. */
+static status_t check_block_is_of_this_machine(const struct handoff *block)
+{
+    uint64_t limit = 1ull << (cpuid_read(0x80000008, 0).eax & 0xff);
+    uint32_t boot_apic_id = cpuid_read(1, 0).ebx >> 24;
+    if (block->kernel_image.base != image_physical(image_start) ||
+        block->kernel_image.size_bytes < image_physical(image_end) - image_physical(image_start)) {
+        return STATUS_ERR_HANDOFF_SPAN;
+    }
+    for (uint32_t i = 0; i < block->cpu_count; i++) {
+        bool boot = (block->cpus[i].flags & HANDOFF_CPU_BOOT) != 0;
+        if (boot != (block->cpus[i].apic_id == boot_apic_id)) {
+            return STATUS_ERR_HANDOFF_LIST;
+        }
+    }
+    for (uint32_t i = 0; i < regions.count; i++) {
+        const struct region *region = &regions.regions[i];
+        if (region_type_class(region->type) != REGION_CLASS_OUTSIDE && region->end > limit) {
+            return STATUS_ERR_HANDOFF_MAP;
+        }
+    }
+    return STATUS_OK;
+}
+
+static const struct handoff *take_inventory(uint64_t argument, enum boot_protocol protocol)
+{
+    const struct handoff_reader reader = {.reach = reach};
+    const struct handoff *block = find_block(argument, protocol);
     console_stage("handoff");
     must(handoff_validate(block, sizeof(*block), &reader), "handoff block");
+    must(handoff_check_places(&regions, block, boot_memory.block_address, &reader), "handoff block");
+    must(check_block_is_of_this_machine(block), "handoff block");
+    if (protocol == BOOT_PROTOCOL_HANDOFF) {
+        must(acpi_parse(block->acpi_rsdp, boot_reach), "ACPI tables");
+        acpi_use_handoff(block);
+    }
+    boot_heap_init(&block->temporary_heap);
     must(region_list_build(&regions, block, boot_memory.block_address, &reader), "memory inventory");
     boot_memory.regions = &regions;
     boot_memory.temporary_heap = block->temporary_heap;
     boot_memory.initrd = block->module_count != 0 ? block->modules[0].span : (struct handoff_span){0};
+    boot_memory.screen = block->framebuffer;
     if (block->command_line.size_bytes != 0) {
         boot_arguments_set(boot_reach(block->command_line.base, block->command_line.size_bytes),
                            block->command_line.size_bytes);
@@ -89,31 +137,31 @@ static const struct handoff *take_inventory(uint64_t start_info)
 }
 
 /* What the frame manager wants to know of the nodes; read by it during its initialisation only. */
-static const struct frame_numa *numa_make(const struct handoff *block)
+static const struct frame_numa *numa_make(void)
 {
     const struct acpi_info *acpi = acpi_info();
     struct frame_numa *numa = boot_heap_alloc(sizeof(*numa));
-    struct frame_node_range *ranges = boot_heap_alloc(block->affinity_count * sizeof(*ranges));
+    struct frame_node_range *ranges = boot_heap_alloc(acpi->affinity_count * sizeof(*ranges));
     uint32_t boot_apic_id = cpuid_read(1, 0).ebx >> 24;
     uint32_t id = 1;
-    for (uint32_t i = 0; i < block->affinity_count; i++) {
-        const struct handoff_affinity *told = &block->affinities[i];
+    for (uint32_t i = 0; i < acpi->affinity_count; i++) {
+        const struct handoff_affinity *told = &acpi->affinities[i];
         ranges[i] =
             (struct frame_node_range){told->span.base, told->span.base + told->span.size_bytes, told->node};
     }
     numa->node_count = acpi->node_count;
-    numa->range_count = block->affinity_count;
+    numa->range_count = acpi->affinity_count;
     numa->ranges = ranges;
     memcpy(numa->distance, acpi->distance, sizeof(numa->distance));
-    for (uint32_t i = 0; i < block->cpu_count && id < MM_MAX_CPUS; i++) {
-        uint32_t cpu = block->cpus[i].apic_id == boot_apic_id ? 0 : id++;
-        numa->cpu_node[cpu] = (uint8_t)block->cpus[i].node;
+    for (uint32_t i = 0; i < acpi->cpu_count && id < MM_MAX_CPUS; i++) {
+        uint32_t cpu = acpi->cpus[i].apic_id == boot_apic_id ? 0 : id++;
+        numa->cpu_node[cpu] = (uint8_t)acpi->cpus[i].node;
     }
     cpu_boot_area.node = numa->cpu_node[0];
     return numa;
 }
 
-_Static_assert(ACPI_MAX_NODES == MM_MAX_NODES, "one bound of NUMA nodes");
+_Static_assert(HANDOFF_MAX_NODES == MM_MAX_NODES, "one bound of NUMA nodes");
 
 static void start_memory(const struct handoff *block)
 {
@@ -123,10 +171,10 @@ static void start_memory(const struct handoff *block)
     console_stage("high half");
     const struct frame_manager_config config = {
         .regions = &regions,
-        .numa = numa_make(block),
+        .numa = numa_make(),
         .frame_table = (void *)FRAME_TABLE_BASE,
         .block_table = (void *)BLOCK_TABLE_BASE,
-        .cpu_count = block->cpu_count,
+        .cpu_count = acpi_info()->cpu_count,
         .timestamp = clock_cycles,
     };
     must(frame_manager_init(&config), "frame manager");
@@ -174,9 +222,9 @@ static void become_idle(void)
     sched_idle();
 }
 
-_Noreturn void boot_main(uint64_t start_info);
+_Noreturn void boot_main(uint64_t argument, enum boot_protocol protocol);
 
-_Noreturn void boot_main(uint64_t start_info)
+_Noreturn void boot_main(uint64_t argument, enum boot_protocol protocol)
 {
     cpu_table_init();
     start_exceptions();
@@ -184,7 +232,7 @@ _Noreturn void boot_main(uint64_t start_info)
     console_printf("Orrery kernel\n");
     console_stage("entry");
     features_detect();
-    const struct handoff *block = take_inventory(start_info);
+    const struct handoff *block = take_inventory(argument, protocol);
     features_enable_on_this_cpu();
     msr_write(MSR_PAT, PAT_MSR_VALUE);
     start_memory(block);

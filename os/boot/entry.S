@@ -1,6 +1,10 @@
 /*
- * PVH entry: 32-bit protected mode, paging off, flat segments, EBX = physical address of struct hvm_start_info (Xen
- * public headers, "arch-x86/hvm/start_info.h"). Goes to long mode in the high half, on the tables below.
+ * The two entries; both go to long mode in the high half, on the tables below, and call boot_main.
+ *   boot_entry          PVH: 32-bit protected mode, paging off, flat segments, EBX = physical address of struct
+ *                       hvm_start_info (Xen public headers, "arch-x86/hvm/start_info.h")
+ *   boot_entry_handoff  a loader that has made the handoff block itself (abi/handoff.h, "Entry"): 64-bit mode, RDI =
+ *                       physical address of struct handoff. It leaves long mode and joins the first, so that nothing
+ *                       of the loader's tables, segments and control registers stays.
  *
  * Early tables, all given back once the kernel runs on its own (docs/boot.md):
  *   PML4[0]    -> the 2 MiB pages under this code, identity mapped; left as soon as the high half is reached
@@ -18,6 +22,11 @@
 #define MSR_EFER          0xc0000080
 #define EFER_LME_NXE      0x900
 #define MSR_GS_BASE       0xc0000101
+#define EFER_LME          0x100
+#define CR0_PE_ET         0x11
+#define CR4_PAE_LA57      0x1020      /* what 64-bit mode does not let go */
+#define PROTOCOL_PVH      0           /* enum boot_protocol */
+#define PROTOCOL_HANDOFF  1
 
     .section .note.pvh, "a", @note
     .balign 4
@@ -26,14 +35,51 @@
     .long 18                    /* XEN_ELFNOTE_PHYS32_ENTRY */
     .asciz "Xen"
     .long PHYS(boot_entry)
+    .long 7                     /* HANDOFF_NOTE_NAME */
+    .long 4
+    .long 1                     /* HANDOFF_NOTE_ENTRY */
+    .asciz "Orrery"
+    .balign 4
+    .long PHYS(boot_entry_handoff)
 
     .section .boot.text, "ax", @progbits
+    .code64
+    .globl boot_entry_handoff
+boot_entry_handoff:
+    cld
+    cli
+    movq %rdi, PHYS(boot_argument)
+    movl $PROTOCOL_HANDOFF, PHYS(boot_protocol)
+    movq %cr4, %rax             /* PCIDE and CET would forbid what follows */
+    andl $CR4_PAE_LA57, %eax
+    movq %rax, %cr4
+    lgdt PHYS(boot_gdt_pointer)
+    movl $PHYS(boot_stack_top), %esp
+    pushq $0x18
+    pushq $PHYS(boot_leave_long_mode)
+    lretq
+
     .code32
+boot_leave_long_mode:
+    movl $0x10, %eax
+    movl %eax, %ds
+    movl %eax, %es
+    movl %eax, %ss
+    movl $CR0_PE_ET, %eax
+    movl %eax, %cr0
+    movl $MSR_EFER, %ecx
+    rdmsr
+    andl $~EFER_LME, %eax
+    wrmsr
+    jmp boot_common
+
     .globl boot_entry
 boot_entry:
     cld
     cli
-    movl %ebx, %ebp
+    movl %ebx, PHYS(boot_argument)
+    movl $PROTOCOL_PVH, PHYS(boot_protocol)
+boot_common:
     movl $PHYS(boot_stack_top), %esp
 
     /* Does the processor know long mode and no-execute? */
@@ -130,7 +176,8 @@ boot_high_half:
     shrq $32, %rdx
     movl $MSR_GS_BASE, %ecx
     wrmsr
-    movl %ebp, %edi
+    movq boot_argument(%rip), %rdi
+    movl boot_protocol(%rip), %esi
     xorl %ebp, %ebp
     call boot_main
 7:  hlt
@@ -142,9 +189,10 @@ boot_gdt:
     .quad 0
     .quad 0x00af9b000000ffff    /* 64-bit code */
     .quad 0x00cf93000000ffff    /* data */
+    .quad 0x00cf9b000000ffff    /* 32-bit code */
 boot_gdt_pointer:
     .word boot_gdt_pointer - boot_gdt - 1
-    .long PHYS(boot_gdt)
+    .quad PHYS(boot_gdt)        /* 32-bit code reads half of it */
 unsupported_text:
     .asciz "orrery: this processor has no long mode with no-execute\n"
 
@@ -166,5 +214,9 @@ boot_physmap_pd:
     .skip 16384
     .globl boot_stack_top
 boot_stack_top:
+boot_argument:
+    .skip 8
+boot_protocol:
+    .skip 4
 
     .section .note.GNU-stack, "", @progbits

@@ -7,6 +7,7 @@
 
 #include "arch/arch.h"
 #include "arch/x86_64/acpi.h"
+#include "boot/block.h"
 #include "lib/string.h"
 #include "types.h"
 
@@ -19,7 +20,6 @@
 #define E820_UNUSABLE    5u
 #define E820_PERSISTENT  7u
 #define EFI_MEMORY_WB    8u
-#define COMMAND_LINE_MAX 2048u /* leaves room for the padding below HANDOFF_MAX_COMMAND_LINE */
 
 struct start_info {
     uint32_t magic;
@@ -153,25 +153,12 @@ static void fill_map(struct handoff *block, uint64_t at, const struct start_info
         .address = at, .stride = sizeof(*descriptors), .version = HANDOFF_DESCRIPTOR_VERSION, .count = count};
 }
 
-/*
- * Behind the memory map, filled up with blanks to the end of a page: block, map and line are whole pages
- * together. Where that would make too long a line, the map grows by empty descriptors first.
- */
 static void fill_command_line(struct handoff *block, const struct start_info *info)
 {
-    const char *text = info->command_line != 0 ? boot_reach(info->command_line, COMMAND_LINE_MAX) : NULL;
-    size_t length = text != NULL ? strnlen(text, COMMAND_LINE_MAX) : 0;
-    struct handoff_memory_map *map = &block->memory_map;
-    struct efi_memory_descriptor *descriptors = arch_phys_to_virt(paddr_make(map->address));
-    uint64_t at = map->address + map->count * sizeof(*descriptors);
-    while (align_up(at + length, PAGE_SIZE) - at > HANDOFF_MAX_COMMAND_LINE) {
-        descriptors[map->count++] = (struct efi_memory_descriptor){.type = EFI_CONVENTIONAL_MEMORY};
-        at += sizeof(*descriptors);
-    }
-    uint64_t padded = align_up(at + length, PAGE_SIZE) - at;
-    memcpy(arch_phys_to_virt(paddr_make(at)), text, length);
-    memset(arch_phys_to_virt(paddr_make(at + length)), ' ', padded - length);
-    block->command_line = (struct handoff_span){at, padded};
+    const char *text =
+        info->command_line != 0 ? boot_reach(info->command_line, BLOCK_COMMAND_LINE_MAX) : NULL;
+    block_put_command_line(block, arch_phys_to_virt(paddr_make(block->memory_map.address)), text,
+                           text != NULL ? strnlen(text, BLOCK_COMMAND_LINE_MAX) : 0);
 }
 
 static void fill_modules(struct handoff *block, const struct start_module *modules, uint32_t count)
@@ -181,19 +168,6 @@ static void fill_modules(struct handoff *block, const struct start_module *modul
         module->span = (struct handoff_span){modules[i].address, modules[i].bytes};
         memcpy(module->name, i == 0 ? "initrd" : "module", 7);
     }
-}
-
-static void fill_from_acpi(struct handoff *block)
-{
-    const struct acpi_info *acpi = acpi_info();
-    block->cpu_count = acpi->cpu_count;
-    memcpy(block->cpus, acpi->cpus, acpi->cpu_count * sizeof(block->cpus[0]));
-    uint32_t boot_apic_id = cpuid_read(1, 0).ebx >> 24;
-    for (uint32_t i = 0; i < block->cpu_count; i++) {
-        block->cpus[i].flags |= block->cpus[i].apic_id == boot_apic_id ? HANDOFF_CPU_BOOT : 0;
-    }
-    block->affinity_count = acpi->affinity_count;
-    memcpy(block->affinities, acpi->affinities, acpi->affinity_count * sizeof(block->affinities[0]));
 }
 
 static status_t start_info_check(const struct start_info *info, const struct start_map_entry **map,
@@ -228,25 +202,24 @@ status_t pvh_make_handoff(uint64_t start_info, uint64_t image_start, uint64_t im
         obstacle_add(&obstacles, modules[i].address, modules[i].bytes);
     }
     uint64_t map_bytes = info->map_entries * sizeof(struct efi_memory_descriptor);
-    uint64_t block_bytes =
-        align_up(sizeof(struct handoff) + map_bytes + 2 * HANDOFF_MAX_COMMAND_LINE, PAGE_SIZE);
     uint64_t heap;
-    status = find_room(info, map, &obstacles, image_end, BOOT_TEMPORARY_HEAP_BYTES + block_bytes, &heap);
+    status = find_room(info, map, &obstacles, image_end,
+                       HANDOFF_MIN_TEMPORARY_HEAP + block_area_bytes(map_bytes), &heap);
     if (status != STATUS_OK) {
         return status;
     }
-    uint64_t at = heap + BOOT_TEMPORARY_HEAP_BYTES;
+    uint64_t at = heap + HANDOFF_MIN_TEMPORARY_HEAP;
     *block = arch_phys_to_virt(paddr_make(at));
     *block_address = at;
     **block =
         (struct handoff){.magic = HANDOFF_MAGIC, .size = sizeof(struct handoff), .version = HANDOFF_VERSION};
     (*block)->kernel_image = (struct handoff_span){image_start, image_end - image_start};
-    (*block)->temporary_heap = (struct handoff_span){heap, BOOT_TEMPORARY_HEAP_BYTES};
+    (*block)->temporary_heap = (struct handoff_span){heap, HANDOFF_MIN_TEMPORARY_HEAP};
     (*block)->acpi_rsdp = info->rsdp;
     fill_map(*block, at + sizeof(struct handoff), info, map);
     fill_command_line(*block, info);
     fill_modules(*block, modules, info->module_count);
     status = acpi_parse(info->rsdp, boot_reach);
-    fill_from_acpi(*block);
+    block_put_processors(*block, acpi_info(), cpuid_read(1, 0).ebx >> 24);
     return status;
 }

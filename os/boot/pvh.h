@@ -6,9 +6,6 @@
 #include "abi/handoff.h"
 #include "abi/status.h"
 
-/* Bytes of the temporary heap: what the boot needs for its own lists. */
-#define BOOT_TEMPORARY_HEAP_BYTES 65536u
-
 /* A readable pointer to physical memory below 4 GiB on the early tables, or null. */
 const void *boot_reach(uint64_t address, uint64_t bytes);
 

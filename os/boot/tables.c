@@ -14,7 +14,7 @@
 #include "mm/layout.h"
 #include "mm/pagetable.h"
 
-#define SPANS_MAX 1024u
+#define SPANS_MAX (2u * REGION_MAX) /* one a region and table: no list of regions is too long */
 
 extern const char image_end[];
 extern const char text_start[];
@@ -23,13 +23,13 @@ extern const char rodata_start[];
 extern const char rodata_end[];
 extern const char data_start[];
 
-struct span_list {
+static __attribute__((section(".init.bss"))) struct span_list {
     uint32_t count;
     struct {
         int table;
         struct frame_metadata_span span;
     } spans[SPANS_MAX];
-};
+} metadata;
 
 static uint64_t image_physical(const char *symbol)
 {
@@ -97,6 +97,10 @@ static status_t map_all_ram(const struct region_list *regions)
         }
         uint64_t from = align_down(region->base, PAGE_SIZE);
         uint64_t to = align_up(region->end, PAGE_SIZE);
+        to = to < FRAME_PFN_LIMIT << PAGE_SHIFT ? to : FRAME_PFN_LIMIT << PAGE_SHIFT; /* what is managed */
+        if (from >= to) {
+            continue;
+        }
         if (from > end) {
             status_t status = map_ram(start, end);
             if (status != STATUS_OK) {
@@ -150,7 +154,7 @@ static status_t back_with_memory(uint64_t at, uint64_t bytes)
 /* The spans are noted first: the boot allocator changes the list they are computed from. */
 static status_t map_metadata(const struct region_list *regions)
 {
-    struct span_list *list = boot_heap_alloc(sizeof(*list));
+    struct span_list *list = &metadata;
     status_t status = frame_metadata_spans(regions, span_note, list);
     for (uint32_t i = 0; status == STATUS_OK && i < list->count; i++) {
         uint64_t base = list->spans[i].table == 0 ? FRAME_TABLE_BASE : BLOCK_TABLE_BASE;

@@ -9,6 +9,7 @@ struct boot_memory {
     struct region_list *regions;
     struct handoff_span temporary_heap;
     struct handoff_span initrd;
+    struct handoff_framebuffer screen; /* size 0: none */
     uint64_t block_address;
 };
 

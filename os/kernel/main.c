@@ -98,6 +98,10 @@ static void print_banner(void)
     console_printf("memory: %u nodes\n", acpi_info()->node_count);
     console_printf("memory: %llu MiB managed\n", (unsigned long long)(stats.frames_managed >> 8));
     console_printf("memory: %llu frames free\n", (unsigned long long)stats.frames_free);
+    if (boot_memory.screen.span.size_bytes != 0) {
+        console_printf("screen: %u x %u at 0x%llx\n", boot_memory.screen.width, boot_memory.screen.height,
+                       (unsigned long long)boot_memory.screen.span.base);
+    }
     console_printf("clock: %s, %llu MHz\n", clock_source(), (unsigned long long)(stats.clock_hz / 1000000));
     console_printf("threads: %u\n", stats.threads);
 }

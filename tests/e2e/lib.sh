@@ -85,6 +85,28 @@ expect_same() {
     fi
 }
 
+# count_tap WHERE: $work/out is the console of the test image; every planned in-kernel test passed
+count_tap() {
+    local where=$1 planned passed
+    record_tap os/kernel/test
+    planned=$(sed -n 's/^1\.\.\([0-9]*\).*/\1/p' "$work/out" | head -1)
+    passed=$(grep -c '^ok ' "$work/out")
+    if [ -n "$planned" ] && [ "$passed" -eq "$planned" ] && ! grep -q '^not ok' "$work/out"; then
+        record pass "$script:in-kernel tests $where"
+        echo "ok    $passed in-kernel tests $where"
+    else
+        fail "in-kernel tests $where" "planned $planned, passed $passed" "$(grep '^not ok' "$work/out")"
+    fi
+}
+
+# A console, sorted, without what two machines or two runs may tell differently
+mask() {
+    sed -E -e 's/\r$//' -e '/^(stopped|status)/d' \
+        -e '/^forkstorm: latency/s/ +[0-9]+$/ N/' -e '/^clock:/s/[0-9]+ MHz/N MHz/' \
+        -e '/^memory:.*frames/s/[0-9]+/N/' -e '/^memory:.*managed/s/[0-9]+/N/' \
+        -e 's/^\[ *[0-9]+\.[0-9]+\]/[T]/' | LC_ALL=C sort
+}
+
 finish() {
     [ $failures -eq 0 ] && finished=pass
     [ $finished = pass ]

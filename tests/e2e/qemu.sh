@@ -3,13 +3,6 @@
 # what time decides (latencies, clock rates) and what the two machines' memory maps decide (frame counts).
 source "$(dirname "$0")/lib.sh"
 
-mask() {
-    sed -E -e 's/\r$//' -e '/^(stopped|status)/d' \
-        -e '/^forkstorm: latency/s/ +[0-9]+$/ N/' -e '/^clock:/s/[0-9]+ MHz/N MHz/' \
-        -e '/^memory:.*frames/s/[0-9]+/N/' -e '/^memory:.*managed/s/[0-9]+/N/' \
-        -e 's/^\[ *[0-9]+\.[0-9]+\]/[T]/' | LC_ALL=C sort
-}
-
 # in_qemu MACHINE CPUS MEMORY APPEND -> $work/qemu and the status
 in_qemu() {
     timeout 240 qemu-system-x86_64 -accel tcg -M "$1" -cpu max -smp "$2" -m "$3" -kernel "$kernel" -initrd "$initrd" \

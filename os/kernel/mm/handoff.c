@@ -44,8 +44,9 @@ static status_t check_spans(const struct handoff *block)
     if (!span_valid(&block->kernel_image) || block->kernel_image.size_bytes == 0 ||
         block->kernel_image.base % PAGE_SIZE != 0 || !span_valid(&block->temporary_heap) ||
         block->temporary_heap.base % PAGE_SIZE != 0 || block->temporary_heap.size_bytes % PAGE_SIZE != 0 ||
-        !span_valid(&screen->span) || !span_valid(&block->command_line) ||
-        block->command_line.size_bytes > HANDOFF_MAX_COMMAND_LINE ||
+        block->temporary_heap.size_bytes < HANDOFF_MIN_TEMPORARY_HEAP ||
+        block->temporary_heap.size_bytes > HANDOFF_MAX_TEMPORARY_HEAP || !span_valid(&screen->span) ||
+        !span_valid(&block->command_line) || block->command_line.size_bytes > HANDOFF_MAX_COMMAND_LINE ||
         block->acpi_rsdp >= HANDOFF_MAX_PHYSICAL) {
         return STATUS_ERR_HANDOFF_SPAN;
     }
@@ -65,7 +66,9 @@ static status_t check_cpus(const struct handoff *block)
     uint32_t boot_cpus = 0;
     for (uint32_t i = 0; i < block->cpu_count; i++) {
         const struct handoff_cpu *cpu = &block->cpus[i];
-        if ((cpu->flags & ~(HANDOFF_CPU_BOOT | HANDOFF_CPU_ENABLED)) != 0) {
+        bool boots_disabled = cpu->flags == HANDOFF_CPU_BOOT;
+        if ((cpu->flags & ~(HANDOFF_CPU_BOOT | HANDOFF_CPU_ENABLED)) != 0 || boots_disabled ||
+            cpu->node >= HANDOFF_MAX_NODES) {
             return STATUS_ERR_HANDOFF_LIST;
         }
         boot_cpus += (cpu->flags & HANDOFF_CPU_BOOT) != 0;
@@ -90,7 +93,7 @@ static status_t check_lists(const struct handoff *block)
         }
     }
     for (uint32_t i = 0; i < block->affinity_count; i++) {
-        if (!span_valid(&block->affinities[i].span)) {
+        if (!span_valid(&block->affinities[i].span) || block->affinities[i].node >= HANDOFF_MAX_NODES) {
             return STATUS_ERR_HANDOFF_LIST;
         }
     }
@@ -125,6 +128,46 @@ status_t handoff_validate(const void *block, size_t available, const struct hand
         status = STATUS_ERR_HANDOFF_UNREACHABLE;
     }
     return status;
+}
+
+#define PLACES_MAX (HANDOFF_MAX_MODULES + 6)
+
+/* Everything of the handoff that lies in memory; the framebuffer, which does not, is first. */
+static uint32_t list_places(const struct handoff *block, uint64_t block_address,
+                            struct handoff_span places[PLACES_MAX])
+{
+    const struct handoff_memory_map *map = &block->memory_map;
+    uint32_t count = 0;
+    places[count++] = block->framebuffer.span;
+    places[count++] = block->kernel_image;
+    places[count++] = block->temporary_heap;
+    places[count++] = (struct handoff_span){block_address, sizeof *block};
+    places[count++] = (struct handoff_span){map->address, (uint64_t)map->count * map->stride};
+    places[count++] = block->command_line;
+    for (uint32_t i = 0; i < block->module_count; i++) {
+        places[count++] = block->modules[i].span;
+    }
+    return count;
+}
+
+static bool spans_overlap(const struct handoff_span *a, const struct handoff_span *b)
+{
+    return a->size_bytes != 0 && b->size_bytes != 0 && a->base < b->base + b->size_bytes &&
+           b->base < a->base + a->size_bytes;
+}
+
+static bool span_is_ram(const struct region_list *list, const struct handoff_span *span)
+{
+    uint64_t end = span->base + span->size_bytes;
+    for (uint64_t at = span->base; at < end;) {
+        const struct region *region = region_list_find(list, at);
+        if (region == NULL || region_type_class(region->type) == REGION_CLASS_KEPT ||
+            region_type_class(region->type) == REGION_CLASS_OUTSIDE) {
+            return false;
+        }
+        at = region->end;
+    }
+    return true;
 }
 
 /* Frame 0 and the broken pages at the ends of usable regions become slivers. */
@@ -173,7 +216,27 @@ static status_t add_map(struct region_list *list, const struct handoff_memory_ma
         status = region_list_add(list, descriptor.physical_start, descriptor.number_of_pages * PAGE_SIZE,
                                  region_type_from_efi(descriptor.type));
     }
-    return status == STATUS_OK ? region_list_add(list, map->address, bytes, REGION_HANDOFF) : status;
+    return status;
+}
+
+status_t handoff_check_places(struct region_list *scratch, const struct handoff *block,
+                              uint64_t block_address, const struct handoff_reader *reader)
+{
+    struct handoff_span places[PLACES_MAX];
+    uint32_t count = list_places(block, block_address, places);
+    for (uint32_t i = 0; i < count; i++) {
+        for (uint32_t j = 0; j < i; j++) {
+            if (spans_overlap(&places[i], &places[j])) {
+                return STATUS_ERR_HANDOFF_OVERLAP;
+            }
+        }
+    }
+    region_list_init(scratch);
+    status_t status = add_map(scratch, &block->memory_map, reader);
+    for (uint32_t i = 1; status == STATUS_OK && i < count; i++) {
+        status = span_is_ram(scratch, &places[i]) ? STATUS_OK : STATUS_ERR_HANDOFF_NOT_RAM;
+    }
+    return status;
 }
 
 status_t region_list_build(struct region_list *list, const struct handoff *block, uint64_t block_address,
@@ -181,6 +244,10 @@ status_t region_list_build(struct region_list *list, const struct handoff *block
 {
     region_list_init(list);
     status_t status = add_map(list, &block->memory_map, reader);
+    if (status == STATUS_OK) {
+        const struct handoff_memory_map *map = &block->memory_map;
+        status = region_list_add(list, map->address, (uint64_t)map->count * map->stride, REGION_HANDOFF);
+    }
     if (status == STATUS_OK) {
         status = region_list_add(list, block_address, sizeof *block, REGION_HANDOFF);
     }

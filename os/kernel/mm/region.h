@@ -80,6 +80,15 @@ MUST_CHECK status_t handoff_validate(const void *block, size_t available,
                                      const struct handoff_reader *reader);
 
 /*
+ * Whether a validated block at block_address and what it speaks of lie where they can: framebuffer, image, temporary
+ * heap, block, map, command line and modules apart from each other (else STATUS_ERR_HANDOFF_OVERLAP), and all but the
+ * framebuffer in memory that the map says may be used now or after the boot (else STATUS_ERR_HANDOFF_NOT_RAM).
+ * The list is overwritten. Otherwise fails as region_list_add does.
+ */
+MUST_CHECK status_t handoff_check_places(struct region_list *scratch, const struct handoff *block,
+                                         uint64_t block_address, const struct handoff_reader *reader);
+
+/*
  * Inventory pass over a validated block: memory map, kernel image, temporary heap, framebuffer, handoff block
  * itself (at block_address), memory map, command line, modules. Frame 0 is always made RESERVED-like
  * (SLIVER). Fails as region_list_add does.

@@ -315,6 +315,9 @@ static void validator_names_what_is_wrong(void **state)
     REFUSED(b->kernel_image.size_bytes = 0, STATUS_ERR_HANDOFF_SPAN);
     REFUSED(b->kernel_image.base += 1, STATUS_ERR_HANDOFF_SPAN);
     REFUSED(b->temporary_heap.size_bytes = ~0ull, STATUS_ERR_HANDOFF_SPAN);
+    REFUSED(b->temporary_heap.size_bytes = HANDOFF_MIN_TEMPORARY_HEAP - 4096, STATUS_ERR_HANDOFF_SPAN);
+    REFUSED(b->temporary_heap.size_bytes = HANDOFF_MAX_TEMPORARY_HEAP + 4096, STATUS_ERR_HANDOFF_SPAN);
+    REFUSED(b->temporary_heap.base += 512, STATUS_ERR_HANDOFF_SPAN);
     REFUSED(b->framebuffer.height = 100000, STATUS_ERR_HANDOFF_SPAN);
     REFUSED(b->framebuffer.width = 2000, STATUS_ERR_HANDOFF_SPAN);
     REFUSED(b->command_line.size_bytes = HANDOFF_MAX_COMMAND_LINE + 1, STATUS_ERR_HANDOFF_SPAN);
@@ -323,6 +326,10 @@ static void validator_names_what_is_wrong(void **state)
     REFUSED(b->cpu_count = 0, STATUS_ERR_HANDOFF_LIST);
     REFUSED(b->cpu_count = 65, STATUS_ERR_HANDOFF_LIST);
     REFUSED(b->cpus[1].flags = 3, STATUS_ERR_HANDOFF_LIST);
+    REFUSED(b->cpus[0].flags = HANDOFF_CPU_BOOT, STATUS_ERR_HANDOFF_LIST);
+    REFUSED(b->cpus[1].flags = 4, STATUS_ERR_HANDOFF_LIST);
+    REFUSED(b->cpus[1].node = HANDOFF_MAX_NODES, STATUS_ERR_HANDOFF_LIST);
+    REFUSED((b->affinity_count = 1, b->affinities[0].node = HANDOFF_MAX_NODES), STATUS_ERR_HANDOFF_LIST);
     REFUSED(b->cpus[1].apic_id = 0, STATUS_ERR_HANDOFF_LIST);
     REFUSED(b->module_count = 17, STATUS_ERR_HANDOFF_LIST);
     REFUSED(memset(b->modules[0].name, 'x', 48), STATUS_ERR_HANDOFF_LIST);
@@ -336,12 +343,46 @@ static void validator_names_what_is_wrong(void **state)
     assert_int_equal(handoff_validate(b, sizeof *b - 1, &reader), STATUS_ERR_HANDOFF_UNREACHABLE);
 }
 
+static void expect_places(const struct handoff *block, status_t want)
+{
+    assert_ok(handoff_validate(block, sizeof *block, &reader));
+    assert_int_equal(handoff_check_places(&list, block, BLOCK_ADDRESS, &reader), want);
+}
+
+/* covers: BT-01, MM-16 */
+static void what_the_handoff_speaks_of_lies_in_memory_and_apart(void **state)
+{
+    (void)state;
+    struct handoff *b = good_block();
+    add(b, EFI_CONVENTIONAL_MEMORY, 0, 0x400);
+    add(b, EFI_LOADER_DATA, 0x400000, 0x200);
+    add(b, EFI_BOOT_SERVICES_DATA, 0x600000, 0x100);
+    add(b, EFI_RUNTIME_SERVICES_DATA, 0x700000, 0x100);
+    add(b, EFI_CONVENTIONAL_MEMORY, 0x1000000, 0x100);
+    struct handoff good = *b;
+    expect_places(b, STATUS_OK);
+#define PLACES(change, want) (*b = good, change, expect_places(b, want))
+    PLACES(b->temporary_heap.base = 0x200000, STATUS_ERR_HANDOFF_OVERLAP);
+    PLACES(b->temporary_heap.base = 0x323000, STATUS_ERR_HANDOFF_OVERLAP);
+    PLACES(b->temporary_heap.base = 0x324000, STATUS_OK);
+    PLACES(b->modules[0].span.base = MAP_ADDRESS + 47, STATUS_ERR_HANDOFF_OVERLAP);
+    PLACES(b->command_line.base = BLOCK_ADDRESS + sizeof *b - 1, STATUS_ERR_HANDOFF_OVERLAP);
+    PLACES(b->framebuffer.span.base = 0x5ff000, STATUS_ERR_HANDOFF_OVERLAP);
+    PLACES(b->framebuffer.span.base = 0x1000000, STATUS_OK);
+    PLACES(b->modules[0].span.base = 0x6c0000, STATUS_ERR_HANDOFF_NOT_RAM);  /* half in runtime memory */
+    PLACES(b->modules[0].span.base = 0x800000, STATUS_ERR_HANDOFF_NOT_RAM);  /* in a hole */
+    PLACES(b->modules[0].span.base = 0x10c0000, STATUS_ERR_HANDOFF_NOT_RAM); /* over the end */
+    PLACES(b->modules[0].span.base = 0x1080000, STATUS_OK);
+    PLACES((b->module_count = 2, b->modules[1] = b->modules[0]), STATUS_ERR_HANDOFF_OVERLAP);
+}
+
 /* covers: BT-01 */
 static void no_corrupt_handoff_faults_and_no_accepted_one_breaks_the_inventory(void **state)
 {
     (void)state;
     uint64_t seed = 99;
     unsigned refused = 0;
+    unsigned misplaced = 0;
     for (unsigned round = 0; round < 4000; round++) {
         struct handoff *block = good_block();
         add(block, EFI_CONVENTIONAL_MEMORY, 0, 0x10000);
@@ -366,6 +407,8 @@ static void no_corrupt_handoff_faults_and_no_accepted_one_breaks_the_inventory(v
         }
         if (handoff_validate(block, sizeof *block, &reader) != STATUS_OK) {
             refused++;
+        } else if (handoff_check_places(&list, block, BLOCK_ADDRESS, &reader) != STATUS_OK) {
+            misplaced++;
         } else if (region_list_build(&list, block, BLOCK_ADDRESS, &reader) == STATUS_OK) {
             check_sound();
         } else {
@@ -373,6 +416,7 @@ static void no_corrupt_handoff_faults_and_no_accepted_one_breaks_the_inventory(v
         }
     }
     assert_true(refused >= 200);
+    assert_true(misplaced >= 20);
 }
 
 /* ---- boot allocator ---- */
@@ -434,6 +478,7 @@ int main(void)
         cmocka_unit_test(every_efi_type_has_its_class),
         cmocka_unit_test(list_refuses_ranges_that_wrap_and_survives_being_full),
         cmocka_unit_test(validator_names_what_is_wrong),
+        cmocka_unit_test(what_the_handoff_speaks_of_lies_in_memory_and_apart),
         cmocka_unit_test(no_corrupt_handoff_faults_and_no_accepted_one_breaks_the_inventory),
         cmocka_unit_test(boot_allocations_are_painted_into_the_list_until_the_seal),
     };

@@ -306,6 +306,25 @@ static uint64_t rsdp_search(void)
     return 0;
 }
 
+void acpi_use_handoff(const struct handoff *block)
+{
+    info.cpu_count = 0;
+    info.node_count = 1;
+    for (uint32_t i = 0; i < block->cpu_count; i++) {
+        const struct handoff_cpu *cpu = &block->cpus[i];
+        info.node_count = cpu->node >= info.node_count ? cpu->node + 1 : info.node_count;
+        if (cpu->flags & HANDOFF_CPU_ENABLED) {
+            info.cpus[info.cpu_count++] = *cpu;
+        }
+    }
+    info.affinity_count = block->affinity_count;
+    for (uint32_t i = 0; i < block->affinity_count; i++) {
+        info.affinities[i] = block->affinities[i];
+        uint32_t node = block->affinities[i].node;
+        info.node_count = node >= info.node_count ? node + 1 : info.node_count;
+    }
+}
+
 status_t acpi_parse(uint64_t rsdp_address, const void *(*reach)(uint64_t address, uint64_t bytes))
 {
     reach_physical = reach;

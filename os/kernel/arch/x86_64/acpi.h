@@ -9,7 +9,7 @@
 #include "types.h"
 
 #define ACPI_MAX_IO_APICS 8u
-#define ACPI_MAX_NODES    8u
+#define ACPI_MAX_NODES    HANDOFF_MAX_NODES
 #define ISA_IRQS          16u
 
 struct acpi_io_apic {
@@ -57,6 +57,9 @@ struct acpi_info {
  * further down is left out. Bound: tables of at most 1 MiB, 256 root entries.
  */
 MUST_CHECK status_t acpi_parse(uint64_t rsdp, const void *(*reach)(uint64_t address, uint64_t bytes));
+
+/* Makes the processors, nodes and affinities those of a validated handoff block: a loader may know better. */
+void acpi_use_handoff(const struct handoff *block);
 
 const struct acpi_info *acpi_info(void);
 
