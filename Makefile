@@ -161,4 +161,4 @@ install: all
 clean:
 	rm -rf $(BUILD)
 
--include $(SIM_OBJ:.o=.d) $(TEST_SUPPORT:.o=.d) $(O)/sim/main/main.d $(addsuffix .d,$(SIM_TESTS))
+-include $(SIM_OBJ:.o=.d) $(TEST_SUPPORT:.o=.d) $(O)/sim/main/main.d $(addsuffix .d,$(SIM_TESTS) $(OS_TESTS)) $(OS_HOST_OBJ:.o=.d)

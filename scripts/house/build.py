@@ -35,7 +35,7 @@ def commands():
         output = words[words.index("-o") + 1] if "-o" in words else None
         flags = [w for w in words[1:] if w.startswith(("-I", "-D", "-U", "-std", "-m", "-f", "-O", "-W", "-x"))]
         for source in sources:
-            if source not in found or "-c" in words:
+            if source not in found or ("-c" in words and not found[source][1]):  # host tests compile some once more
                 found[source] = ([words[0], *flags], output if "-c" in words and len(sources) == 1 else None)
     return found
 

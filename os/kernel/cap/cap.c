@@ -9,7 +9,7 @@ static uint64_t last_serial;
 
 status_t cap_system_init(void)
 {
-    tree_init();
+    cap_tree_init();
     return audit_init();
 }
 
@@ -192,19 +192,19 @@ status_t record_lock(struct cap_space *space, cap_handle_t handle, uint32_t righ
             return status;
         }
         out->object = word_object(out->word);
-        out->irq = tree_lock(out->object);
+        out->irq = cap_tree_lock(out->object);
         out->record = slot_record(space, (uint32_t)handle.word);
         if (out->record != NULL && out->record->identity == out->identity && out->record->word == out->word) {
             out->reference = slot_reference(space, (uint32_t)handle.word);
             return STATUS_OK;
         }
-        tree_unlock(out->object, out->irq);
+        cap_tree_unlock(out->object, out->irq);
     }
 }
 
 void record_unlock(const struct cap_locked *locked)
 {
-    tree_unlock(locked->object, locked->irq);
+    cap_tree_unlock(locked->object, locked->irq);
 }
 
 void tell_added(struct object *object, uint32_t rights)

@@ -204,23 +204,23 @@ void collector_remove(struct cap_space *space);
 
 /* ---- tree.c: derivation trees ---- */
 
-void tree_init(void);
-uint64_t tree_lock(const struct object *object);
-void tree_unlock(const struct object *object, uint64_t irq);
+void cap_tree_init(void);
+uint64_t cap_tree_lock(const struct object *object);
+void cap_tree_unlock(const struct object *object, uint64_t irq);
 
 /* Links of a record that is not in a tree yet: a root by itself. */
-void tree_root(uint32_t reference);
+void cap_tree_root(uint32_t reference);
 
 /* Tree locked for all that follow. */
-void tree_add_child(uint32_t parent, uint32_t child);
-void tree_add_sibling(uint32_t of, uint32_t sibling);
-void tree_replace(uint32_t old, uint32_t by);
+void cap_tree_add_child(uint32_t parent, uint32_t child);
+void cap_tree_add_sibling(uint32_t of, uint32_t sibling);
+void cap_tree_replace(uint32_t old, uint32_t by);
 
 /* Takes a record out; its children take its place. */
-void tree_remove(uint32_t reference);
+void cap_tree_remove(uint32_t reference);
 
 /* First child, 0 when there is none. */
-uint32_t tree_first_child(uint32_t reference);
+uint32_t cap_tree_first_child(uint32_t reference);
 
 /* ---- cap.c ---- */
 

@@ -36,7 +36,7 @@ static void collect_for_ever(void *argument)
 void cap_collector_start(void)
 {
     struct thread *thread;
-    must(thread_create(&thread, PRIORITY_NORMAL, collect_for_ever, NULL), "capability collector");
+    must(thread_create(&thread, &sched_normal, collect_for_ever, NULL), "capability collector");
     collector = thread;
     sched_start(thread);
 }

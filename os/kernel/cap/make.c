@@ -36,7 +36,7 @@ static status_t insert_step(struct cap_space *space, uint32_t wanted, struct obj
     struct capability *record = slot_record(space, slot);
     uint64_t serial = identity_new();
     uint64_t word = word_make(object, object->type, rights, flags);
-    tree_root(slot_reference(space, slot));
+    cap_tree_root(slot_reference(space, slot));
     *out = handle_make(slot, record->identity);
     object_get(object);
     fill(record, serial, word);
@@ -102,11 +102,11 @@ static status_t link_new(struct plan *plan, uint32_t slot, cap_handle_t *out)
     uint64_t word = plan->relation == SIBLING
                         ? source.word
                         : word_make(source.object, word_type(source.word), plan->rights, plan->flags);
-    tree_root(reference);
+    cap_tree_root(reference);
     if (plan->relation == SIBLING) {
-        tree_add_sibling(source.reference, reference);
+        cap_tree_add_sibling(source.reference, reference);
     } else {
-        tree_add_child(source.reference, reference);
+        cap_tree_add_child(source.reference, reference);
     }
     *out = handle_make(slot, record->identity);
     object_get(source.object);
@@ -171,7 +171,7 @@ static status_t move_into(struct cap_space *from, cap_handle_t handle, struct ca
         return STATUS_ERR_CAP_TARGET;
     }
     struct capability *record = slot_record(to, slot);
-    tree_replace(source.reference, slot_reference(to, slot));
+    cap_tree_replace(source.reference, slot_reference(to, slot));
     *out = handle_make(slot, record->identity);
     record_empty(source.record); /* it is in one place at most, never in two */
     space_restamp(from);
@@ -231,7 +231,7 @@ static status_t take_out(struct cap_space *space, cap_handle_t handle, struct ca
     if (status != STATUS_OK) {
         return status;
     }
-    tree_remove(taken->reference);
+    cap_tree_remove(taken->reference);
     record_empty(taken->record);
     space_restamp(space);
     record_unlock(taken);

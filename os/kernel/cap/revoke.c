@@ -25,7 +25,7 @@ static void take_first_child(uint32_t child, struct taken *out)
                        .word = record->word,
                        .handle = handle_make(leaf->index * LEAF_SLOTS + child % LEAF_SLOTS, record->identity),
                        .pid = leaf->space->pid};
-    tree_remove(child);
+    cap_tree_remove(child);
     slot_bury(child);
 }
 
@@ -43,7 +43,7 @@ static status_t step(struct cap_space *space, cap_handle_t handle, uint64_t iden
         }
         uint32_t child;
         while (status == STATUS_OK && *count < CAP_REVOKE_STEP &&
-               (child = tree_first_child(root.reference)) != 0) {
+               (child = cap_tree_first_child(root.reference)) != 0) {
             take_first_child(child, &taken[(*count)++]);
         }
         record_unlock(&root);

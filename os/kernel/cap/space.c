@@ -124,11 +124,11 @@ static void inherit_live(struct cap_locked *source, struct cap_space *child, str
 {
     struct capability *record = &leaf->records[slot % LEAF_SLOTS];
     uint32_t reference = leaf->number << LEAF_SHIFT | slot % LEAF_SLOTS;
-    tree_root(reference);
+    cap_tree_root(reference);
     if ((source->word & CAP_FLAG_INHERIT_COPY) != 0) {
-        tree_add_sibling(source->reference, reference);
+        cap_tree_add_sibling(source->reference, reference);
     } else {
-        tree_add_child(source->reference, reference);
+        cap_tree_add_child(source->reference, reference);
     }
     spin_lock(&child->lock);
     child->used++;

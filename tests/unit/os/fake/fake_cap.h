@@ -7,6 +7,13 @@
  * Included once, after fake_arch.h.
  */
 
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
 #include "cap/cap_internal.h"
 #include "cap/collector.h"
 #include "mm/kheap.h"

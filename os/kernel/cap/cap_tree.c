@@ -12,7 +12,7 @@ static struct {
     struct spinlock lock;
 } __attribute__((aligned(64))) locks[TREE_LOCKS];
 
-void tree_init(void)
+void cap_tree_init(void)
 {
     for (unsigned i = 0; i < TREE_LOCKS; i++) {
         spinlock_init(&locks[i].lock, "cap.tree", LOCK_CLASS_CAP_TREE);
@@ -26,12 +26,12 @@ static struct spinlock *lock_of(const struct object *object)
     return &locks[(address >> 4 ^ address >> 10 ^ address >> 16) % TREE_LOCKS].lock;
 }
 
-uint64_t tree_lock(const struct object *object)
+uint64_t cap_tree_lock(const struct object *object)
 {
     return spin_lock_irqsave(lock_of(object));
 }
 
-void tree_unlock(const struct object *object, uint64_t irq)
+void cap_tree_unlock(const struct object *object, uint64_t irq)
 {
     spin_unlock_irqrestore(lock_of(object), irq);
 }
@@ -48,7 +48,7 @@ static void join(uint32_t before, uint32_t after)
     link_of(after)->prev = before;
 }
 
-void tree_root(uint32_t reference)
+void cap_tree_root(uint32_t reference)
 {
     join(reference, reference);
     join(reference | REF_CHILDREN, reference | REF_CHILDREN);
@@ -60,27 +60,27 @@ static void insert_before(uint32_t where, uint32_t what)
     join(what, where);
 }
 
-void tree_add_child(uint32_t parent, uint32_t child)
+void cap_tree_add_child(uint32_t parent, uint32_t child)
 {
     insert_before(parent | REF_CHILDREN, child);
 }
 
-void tree_add_sibling(uint32_t of, uint32_t sibling)
+void cap_tree_add_sibling(uint32_t of, uint32_t sibling)
 {
     insert_before(of, sibling);
 }
 
-uint32_t tree_first_child(uint32_t reference)
+uint32_t cap_tree_first_child(uint32_t reference)
 {
     uint32_t first = record_of(reference)->children.next;
     return (first & REF_CHILDREN) != 0 ? 0 : first;
 }
 
-void tree_replace(uint32_t old, uint32_t by)
+void cap_tree_replace(uint32_t old, uint32_t by)
 {
     struct cap_link siblings = record_of(old)->siblings;
     struct cap_link children = record_of(old)->children;
-    tree_root(by);
+    cap_tree_root(by);
     if (siblings.next != old) {
         join(siblings.prev, by);
         join(by, siblings.next);
@@ -91,7 +91,7 @@ void tree_replace(uint32_t old, uint32_t by)
     }
 }
 
-void tree_remove(uint32_t reference)
+void cap_tree_remove(uint32_t reference)
 {
     struct cap_link siblings = record_of(reference)->siblings;
     struct cap_link children = record_of(reference)->children;
