@@ -349,17 +349,6 @@ status_t pt_map(struct page_table *pt, vaddr_t va, paddr_t pa, enum page_size si
     return STATUS_OK;
 }
 
-static void unmap_made(struct page_table *pt, vaddr_t va, uint64_t bytes)
-{
-    for (uint64_t done = 0; done < bytes;) {
-        struct pt_leaf old;
-        if (pt_unmap(pt, vaddr_add(va, done), NULL, &old) != STATUS_OK) {
-            panic("page at 0x%llx vanished during a roll-back", (unsigned long long)(va.number + done));
-        }
-        done += page_size_bytes(old.size);
-    }
-}
-
 status_t pt_map_range(struct page_table *pt, vaddr_t va, paddr_t pa, uint64_t bytes, page_flags_t flags,
                       bool huge)
 {
@@ -377,9 +366,6 @@ status_t pt_map_range(struct page_table *pt, vaddr_t va, paddr_t pa, uint64_t by
         enum page_size size = big ? PAGE_2M : PAGE_4K;
         status = pt_map(pt, vaddr_add(va, done), paddr_add(pa, done), size, flags);
         done += status == STATUS_OK ? page_size_bytes(size) : 0;
-    }
-    if (status != STATUS_OK) {
-        unmap_made(pt, va, done);
     }
     return status;
 }

@@ -151,8 +151,11 @@ void pt_deinit(struct page_table *pt);
 MUST_CHECK status_t pt_map(struct page_table *pt, vaddr_t va, paddr_t pa, enum page_size size,
                            page_flags_t flags);
 
-/* Maps bytes (page multiple) of contiguous memory, 2 MiB leaves where both addresses allow when huge is set.
- * On any failure everything it did is undone. */
+/*
+ * Maps bytes (page multiple) of contiguous memory in ascending order, 2 MiB leaves where both addresses allow when huge is
+ * set. Fails as pt_map, STATUS_ERR_RANGE. Pages mapped before a failure stay: they may have been touched, and only the
+ * caller can flush. In a range that held nothing before, they are those found from its start.
+ */
 MUST_CHECK status_t pt_map_range(struct page_table *pt, vaddr_t va, paddr_t pa, uint64_t bytes,
                                  page_flags_t flags, bool huge);
 

@@ -210,10 +210,12 @@ static status_t map_device_pages(struct address_space *space, uint64_t start, co
     uint64_t bytes = wanted->end - wanted->start;
     page_flags_t flags = page_flags_or(vm_leaf_flags(wanted, false), cache_policy_flags(wanted->cache));
     flags = page_flags_or(flags, PAGE_FLAGS(PAGE_DEVICE));
+    uint64_t before = space->table.leaves_4k;
     status_t status =
         pt_map_range(&space->table, vaddr_make(start), paddr_make(wanted->physical), bytes, flags, false);
-    if (status == STATUS_OK) {
-        space->stats.device_pages += bytes / PAGE_SIZE;
+    space->stats.device_pages += space->table.leaves_4k - before;
+    if (status != STATUS_OK) {
+        vm_pages_out(space, start, start + bytes); /* another thread may have touched them */
     }
     return status;
 }

@@ -508,6 +508,58 @@ static void populate_and_clone_roll_back_at_every_allocation_that_can_fail(void 
     finish();
 }
 
+static uint64_t flushed_pages;
+static bool flushed_all;
+
+static void note_flush(const struct tlb_gather *gather)
+{
+    assert_ptr_equal(gather->space, &space);
+    flushed_pages += gather->page_count;
+    flushed_all |= gather->full;
+}
+
+/* Seven pages over the edge of a table: whichever table is refused, nothing stays and nothing stays in a TLB. covers:
+ * VM-19 */
+static void device_map_rolls_back_with_a_flush_whichever_table_is_refused(void **state)
+{
+    (void)state;
+    start();
+    for (unsigned zone = 0; zone < FRAME_ZONE_COUNT; zone++) {
+        frame_manager.nodes[0].zones[zone].min_mark = 0;
+        frame_manager.nodes[0].zones[zone].low_mark = 0;
+    }
+    const uint64_t at = BASE + (1ull << 41) + HUGE_PAGE_SIZE - 3 * PAGE_SIZE;
+    unsigned mapped = 0;
+    for (unsigned n = 0; n < 8; n++) {
+        vaddr_t out;
+        hog_all_but(n);
+        uint64_t left = frame_free_count();
+        flushed_pages = 0;
+        flushed_all = false;
+        tlb_set_flush(note_flush);
+        status_t status = vm_map_device(&space, vaddr_make(at), paddr_make(0xfee00000), 7 * PAGE_SIZE,
+                                        RW | VM_FIXED, CACHE_UNCACHED, &out);
+        if (status != STATUS_OK) {
+            assert_int_equal(status, STATUS_ERR_NO_MEMORY);
+            assert_int_equal(space.stats.device_pages, 0);
+            assert_int_equal(space.table.tables, 1);
+            assert_int_equal(frame_free_count(), left);
+            assert_true(flushed_all ||
+                        flushed_pages == (n < 3 ? 0 : 3)); /* the first table holds three of them */
+        } else {
+            mapped++;
+            assert_int_equal(flushed_pages, 0);
+            assert_int_equal(space.stats.device_pages, 7);
+            assert_ok(vm_unmap(&space, vaddr_make(at), 7 * PAGE_SIZE));
+        }
+        tlb_set_flush(NULL);
+        free_hogs();
+        assert_space_sound(&space);
+    }
+    assert_in_range(mapped, 3, 4);
+    finish();
+}
+
 static void frame_limit_bounds_a_process(void **state)
 {
     (void)state;
@@ -647,6 +699,7 @@ int main(void)
         cmocka_unit_test(clone_isolates_writes_and_the_last_writer_takes_the_page),
         cmocka_unit_test(family_of_clones_never_sees_each_others_writes),
         cmocka_unit_test(populate_and_clone_roll_back_at_every_allocation_that_can_fail),
+        cmocka_unit_test(device_map_rolls_back_with_a_flush_whichever_table_is_refused),
         cmocka_unit_test(frame_limit_bounds_a_process),
         cmocka_unit_test(user_copies_stop_at_the_first_bad_byte),
         cmocka_unit_test(string_copy_honours_limit_and_page_edges),

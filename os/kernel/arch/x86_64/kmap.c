@@ -52,6 +52,23 @@ void kmap_use_frame_manager(void)
     kernel_table.allocator = &allocator;
 }
 
+/* Takes out the pages of a window that came to nothing, from its start. */
+static void device_drop(uint64_t at)
+{
+    struct tlb_gather gather;
+    status_t status = STATUS_OK;
+    tlb_gather_init(&gather, NULL, kernel_table.allocator);
+    for (; status == STATUS_OK; at += PAGE_SIZE) {
+        if (tlb_gather_full(&gather)) {
+            tlb_gather_finish(&gather);
+        }
+        uint64_t flags = spin_lock_irqsave(&map_lock);
+        status = pt_unmap(&kernel_table, vaddr_make(at), &gather, NULL);
+        spin_unlock_irqrestore(&map_lock, flags);
+    }
+    tlb_gather_finish(&gather);
+}
+
 status_t kmap_device(paddr_t address, uint64_t bytes, void **out)
 {
     page_flags_t flags =
@@ -63,11 +80,14 @@ status_t kmap_device(paddr_t address, uint64_t bytes, void **out)
     if (bytes <= KERNEL_MAP_BASE + DEVICE_WINDOW_BYTES - at) {
         status = pt_map_range(&kernel_table, vaddr_make(at), address, bytes, flags, false);
     }
-    if (status == STATUS_OK) {
-        device_next = at + bytes + PAGE_SIZE; /* a guard page between windows */
+    if (status == STATUS_OK || status == STATUS_ERR_NO_MEMORY) {
+        device_next = at + bytes + PAGE_SIZE; /* a guard page between windows; none is given twice */
         *out = (void *)(uintptr_t)at;
     }
     spin_unlock_irqrestore(&map_lock, lock_flags);
+    if (status == STATUS_ERR_NO_MEMORY) {
+        device_drop(at);
+    }
     return status;
 }
 
