@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Panics of the kernel at every age of a boot: message, registers, symbolised back-trace, and the end of the machine, in
-# Orrery and in QEMU. The test image dies on request (os/kernel/test/test_panic.c). covers: ER-05 (at the probe points of a boot)
+# Orrery and in QEMU. The test image dies on request (os/kernel/test/test_panic.c).
+# covers: ER-05 (at the probe points of a boot), HP-16 (K)
 source "$(dirname "$0")/lib.sh"
 
 tests=$PWD/build/os/orrery-test.elf
@@ -59,6 +60,9 @@ dies nmi@serial 'asked to' 'cpu [0-3], thread [0-9]+' die_call trap_ist die_nmi 
 dies all@serial 'asked to' 'cpu [0-3], thread [0-9]+' die_call
 dies lost@serial 'invalid opcode' 'cpu [0-3], thread [0-9]+' die_lost
 dies loop@serial 'invalid opcode' 'cpu [0-3], thread [0-9]+' die_loop
+site='os/kernel/test/test_panic.c:[0-9]+'
+dies free@serial "heap: double free: .* test-double-free, 100 bytes, .* allocated $site, freed $site, found $site" \
+    'cpu [0-3], thread [0-9]+' slab_debug_free slab_free_site panic_probe
 dies overflow@serial 'double fault, error 0, a kernel stack overflowed' 'cpu [0-3], thread [0-9]+' die_deep.* die_deep.*
 
 for machine in orrery qemu; do

@@ -37,6 +37,11 @@ void frame_manager_publish(void)
     if (!frame_manager.ready || frame_manager.published) {
         panic("frame manager: published %s", frame_manager.ready ? "twice" : "before it was built");
     }
+    struct frame_stats stats;
+    frame_stats_read(&stats);
+    if (stats.free_frames + stats.allocated_frames + stats.reserved_frames != frame_manager.map_frames) {
+        panic("frame manager: the frames of the map are not all accounted for");
+    }
     __atomic_store_n(&frame_manager.published, true, __ATOMIC_RELEASE);
 }
 

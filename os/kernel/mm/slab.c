@@ -98,7 +98,7 @@ status_t slab_cache_init(struct slab_cache *cache, const char *name, uint32_t ob
     cache->align = align < 16 ? 16 : align;
     cache->align = (flags & SLAB_HOT_LINES) != 0 && cache->align < LINE ? LINE : cache->align;
     cache->flags = flags;
-    cache->debug = registry.debug;
+    cache->debug = (flags & SLAB_DEBUG) != 0 ? HEAP_DEBUG_FULL : registry.debug;
     spinlock_init(&cache->lock, cache->name, LOCK_CLASS_SLAB_CACHE);
     list_init(&cache->partial);
     list_init(&cache->full);

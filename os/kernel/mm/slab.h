@@ -33,6 +33,7 @@ enum heap_debug {
 
 #define SLAB_HOT_LINES 0x1u /* no two objects share a 64-byte line */
 #define SLAB_NO_FRONT  0x2u /* no per-CPU front cache (rare objects) */
+#define SLAB_DEBUG     0x4u /* HEAP_DEBUG_FULL whatever the heap's own level is */
 
 #define SLAB_FRONT_CAPACITY 32u
 #define SLAB_MAX_OBJECT     65536u

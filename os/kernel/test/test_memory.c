@@ -105,9 +105,11 @@ void ktest_frame_accounts_add_up(void)
 {
     struct frame_stats stats;
     frame_stats_read(&stats);
-    KEXPECT(stats.free_frames + stats.allocated_frames + stats.reserved_frames == stats.total_frames);
+    KEXPECT(stats.free_frames + stats.allocated_frames + stats.reserved_frames == frame_manager.map_frames);
     KEXPECT(frame_check(NULL) == 0);
-    KEXPECT((uint64_t)(uintptr_t)frame_table >= PHYSMAP_BASE);
+    KEXPECT((uint64_t)(uintptr_t)frame_table >= PHYSMAP_BASE &&
+            (uint64_t)(uintptr_t)block_table >= PHYSMAP_BASE);
+    KEXPECT(stats.metadata_bytes > 0 && stats.metadata_bytes <= stats.total_frames * PAGE_SIZE / 256);
 }
 
 /* covers: VM-06 (the image) */

@@ -6,6 +6,7 @@
 #include "arch/x86_64/percpu.h"
 #include "lib/string.h"
 #include "mm/layout.h"
+#include "mm/slab.h"
 #include "panic.h"
 #include "probe.h"
 #include "smp/ipi.h"
@@ -95,13 +96,23 @@ static void die_overflow(void)
     (void)die_deep(UINT64_MAX);
 }
 
+static __attribute__((noinline)) void die_free(void)
+{
+    static struct slab_cache cache;
+    if (slab_cache_init(&cache, "test-double-free", 100, 0, SLAB_DEBUG) == STATUS_OK) {
+        void *object = slab_alloc(&cache);
+        slab_free(&cache, object);
+        slab_free(&cache, object);
+    }
+}
+
 static const struct {
     const char *name;
     void (*die)(void);
 } actions[] = {
     {"call", die_call}, {"opcode", die_opcode},     {"read", die_read}, {"double", die_double},
     {"nmi", die_nmi},   {"loop", die_loop},         {"lost", die_lost}, {"nested", die_nested},
-    {"all", die_all},   {"overflow", die_overflow},
+    {"all", die_all},   {"overflow", die_overflow}, {"free", die_free},
 };
 
 /* Is `word` the name of the point, blanks left out? */

@@ -1,7 +1,5 @@
 /* Host tests of capability spaces: handles, checks, rights, generations, growth, inheritance, audit, cache. */
 
-#include "fake/fake_arch.h"
-
 #include "fake/fake_cap.h"
 
 static struct fake_object thing;

@@ -417,8 +417,7 @@ static void range_map_leaves_what_it_made_for_the_caller_to_flush(void **state)
     for (uint64_t at = 0; at < 5; at++) {
         assert_ok(pt_unmap(&table, vaddr_add(from, at * HUGE_PAGE_SIZE), NULL, NULL));
     }
-    assert_int_equal(made_from(vaddr_add(from, 5 * HUGE_PAGE_SIZE), HUGE_PAGE_SIZE - PAGE_SIZE), 511);
-    unmap_pages(vaddr_add(from, 5 * HUGE_PAGE_SIZE), 511);
+    assert_int_equal(table.leaves_4k, 1);
     assert_int_equal(table.tables, tables_before);
     not_linked = entry_of(vaddr_make(1ull << 40), 4); /* what a walk may have seen is never taken back */
     for (budget = 0; budget < 3;) {                   /* one page that needs three new tables */

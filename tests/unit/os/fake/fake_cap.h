@@ -4,15 +4,10 @@
 /*
  * What the capability system needs of the kernel, for host tests: read sections that are counted, grace periods that end
  * when they are asked for, one cap_cpu a pretended CPU, objects of type CONSOLE that remember what they were told.
- * Included once, after fake_arch.h.
+ * Included once.
  */
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "fake/fake_arch.h"
 
 #include "cap/cap_internal.h"
 #include "cap/collector.h"
