@@ -143,7 +143,7 @@ def options_of_machine():
     yield "append?", "string", "the kernel's command line; the adapter's by default"
     source = text_of("sim/machine/config.def")
     for name, kind, argument, text in re.findall(r'^CONFIG\(\w+, "([\w-]+)", (\w+), "(.*?)", "(.*?)"\)', source, re.M):
-        kind = {"NUMBER": "integer", "SIZE": "integer|string", "TEXT": "string"}.get(kind) or \
+        kind = {"NUMBER": "integer", "SIZE": "integer|string", "TEXT": "string", "FILES": "string|string[]"}.get(kind) or \
             "|".join(f'"{word}"' for word in argument.split("|"))
         yield name.replace("-", "_") + "?", kind, text
 

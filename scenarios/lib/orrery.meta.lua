@@ -14,6 +14,8 @@
 ---@field memory_model? "sc"|"tso" default: sc on fast, tso on timed
 ---@field store_capacity? integer entries of tso's store buffer, 1 to 64
 ---@field cpu? string orrery or tcg72, and features: orrery,-pcid
+---@field disk? string|string[] a virtio disk, up to 3; FILE is never written
+---@field entropy? "off"|"on" a virtio entropy source, fed by the seed
 ---@field seed? integer seed of everything random; default: 1
 ---@field rtc? integer clock at start, since 1970; default: 2026-01-01
 ---@field serial_timing? "instant"|"real" real: a character takes its time

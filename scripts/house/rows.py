@@ -12,6 +12,7 @@ LUA = ["tests/", "scenarios/"]
 TABLES = [
     ("sim/cpu/msr.def", r"MSR_\w+\(0x0*([0-9a-f]+), (\w+)", r"(?i:\b0x0*{0}\b)|\bMSR_{1}\b", ["tests/unit/cpu/"]),
     ("sim/cpu/cpuid.def", r"FEATURE\((\w+)", r"\bFEATURE_{0}\b|\bFEATURE\({0},", ["tests/unit/cpu/"]),
+    ("sim/timing/device_cost.def", r"DEVICE_COST\((\w+)", r"\b{0}_CYCLES\b", ["tests/"]),
     ("sim/core/trace.def", r'TRACE_POINT\((\w+), "([\w-]+)"', r"\bTRACE_{0}\b|(?<![\w-]){1}(?![\w-])", ["tests/"]),
     ("sim/machine/counter.def", r'COUNTER\((\w+), "([\w-]+)"', r"\bCOUNTER_{0}\b|(?<![\w-]){1}(?![\w-])", ["tests/"]),
     ("sim/machine/effect.def", r"EFFECT\((\w+)", r"\bEFFECT_{0}\b", ["tests/"]),

@@ -146,6 +146,24 @@ static void dsdt_ged(struct aml *a)
     aml_end(a, device);
 }
 
+/* A virtio device over MMIO, by the name and in the form that QEMU's board microvm uses. */
+static void dsdt_virtio(struct aml *a, unsigned slot)
+{
+    uint8_t resources[21] = {0x86, 9, 0, 1};                  /* Memory32Fixed, writable */
+    uint8_t interrupt[9] = {0x89, 6, 0, 0x01, 1, 0, 0, 0, 0}; /* extended interrupt: consumer, level, high */
+    char name[5] = {'V', 'R', '0', (char)('0' + slot), 0};
+    store_le32(resources + 4, (uint32_t)virtio_slot_base(slot));
+    store_le32(resources + 8, VIRTIO_MMIO_SIZE_BYTES);
+    store_le32(interrupt + 5, GSI_VIRTIO + slot);
+    memcpy(resources + 12, interrupt, sizeof interrupt);
+    size_t device = device_begin(a, name);
+    name_string(a, "_HID", "LNRO0005");
+    name_integer(a, "_UID", slot);
+    name_integer(a, "_CCA", 1);
+    name_resources(a, resources, sizeof resources);
+    aml_end(a, device);
+}
+
 static uint64_t write_dsdt(struct tables *t, const struct sim_config *c)
 {
     size_t mark = table_begin(t, "DSDT", 2);
@@ -157,6 +175,12 @@ static uint64_t write_dsdt(struct tables *t, const struct sim_config *c)
     dsdt_uart(a, "COM2", 2, COM2_PORT, IRQ_COM2);
     if (c->board == BOARD_MICROVM) {
         dsdt_ged(a);
+    }
+    for (unsigned i = 0; i < c->disk_count; i++) {
+        dsdt_virtio(a, i);
+    }
+    if (c->entropy) {
+        dsdt_virtio(a, VIRTIO_SLOT_ENTROPY);
     }
     aml_end(a, scope);
     return table_end(t, mark);

@@ -4,6 +4,8 @@
  *   pc       8259 pair, PIT, HPET, ACPI PM block, i8042, RTC, two 16550s, local APICs, I/O APIC
  *   microvm  RTC, two 16550s, local APICs, I/O APIC, hardware-reduced ACPI registers
  *
+ *   both     virtio disks and entropy source, as far as the configuration names them
+ *
  * ISA interrupt n goes to input n of the 8259 pair and to pin n of the I/O APIC (the PIT to pin 2); the pair's INTR
  * goes to LINT0 of the bootstrap processor. Source: Intel MultiProcessor Specification 1.4, "Virtual Wire Mode".
  */
@@ -18,6 +20,7 @@
 #define CMOS_EXT_KIB   0x17u
 #define CMOS_ABOVE_16M 0x34u
 #define SECONDS_A_DAY  INT64_C(86400)
+#define STREAM_ENTROPY 2u /* random stream of the seed */
 
 /* ---- interrupt lines ---- */
 
@@ -139,6 +142,59 @@ static void init_rtc(struct sim *s)
     bus_add_ports(&s->bus, RTC_PORT, 2, &rtc_ops, &s->board.rtc);
 }
 
+/* ---- virtio ---- */
+
+bool board_open_disks(struct sim *s, struct error *e)
+{
+    for (unsigned i = 0; i < s->config.disk_count; i++) {
+        if (!disk_init(&s->board.disks[i].disk, s->config.disks[i], e)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static struct virtio_mmio_config virtio_transport(struct sim *s, unsigned slot)
+{
+    return (struct virtio_mmio_config){
+        .bus = &s->bus,
+        .events = s->events,
+        .irq = {ioapic_set_pin, &s->ioapic, GSI_VIRTIO + slot},
+        .fetch_cycles = VIRTIO_FETCH_CYCLES,
+    };
+}
+
+static void init_disk(struct sim *s, unsigned number)
+{
+    struct virtio_blk *d = &s->board.disks[number];
+    struct virtio_blk_config config = {number, DISK_REQUEST_CYCLES, DISK_SECTOR_CYCLES};
+    struct virtio_mmio_config transport = virtio_transport(s, number);
+    virtio_blk_init(d, &config, &transport);
+    bus_add_mmio(&s->bus, phys(virtio_slot_base(number)), VIRTIO_MMIO_SIZE_BYTES, &virtio_mmio_ops, &d->mmio);
+}
+
+static void init_entropy(struct sim *s)
+{
+    struct virtio_rng *r = &s->board.entropy;
+    struct virtio_rng_config config = {.request_cycles = ENTROPY_REQUEST_CYCLES,
+                                       .byte_cycles = ENTROPY_BYTE_CYCLES};
+    struct virtio_mmio_config transport = virtio_transport(s, VIRTIO_SLOT_ENTROPY);
+    rng_init(&config.numbers, s->config.seed, STREAM_ENTROPY);
+    virtio_rng_init(r, &config, &transport);
+    bus_add_mmio(&s->bus, phys(virtio_slot_base(VIRTIO_SLOT_ENTROPY)), VIRTIO_MMIO_SIZE_BYTES,
+                 &virtio_mmio_ops, &r->mmio);
+}
+
+static void init_virtio(struct sim *s)
+{
+    for (unsigned i = 0; i < s->config.disk_count; i++) {
+        init_disk(s, i);
+    }
+    if (s->config.entropy) {
+        init_entropy(s);
+    }
+}
+
 /* ---- the boards ---- */
 
 static struct request_line requests(struct sim *s)
@@ -236,6 +292,14 @@ void board_init(struct sim *s)
         init_pc(s);
     } else {
         init_microvm(s);
+    }
+    init_virtio(s);
+}
+
+void board_deinit(struct sim *s)
+{
+    for (unsigned i = 0; i < SIM_DISKS_MAX; i++) {
+        disk_deinit(&s->board.disks[i].disk);
     }
 }
 

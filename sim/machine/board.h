@@ -14,6 +14,8 @@
 #include "dev/pit.h"
 #include "dev/rtc.h"
 #include "dev/uart16550.h"
+#include "dev/virtio_blk.h"
+#include "dev/virtio_rng.h"
 #include "machine/sim.h"
 
 /* A serial port's way out: which port it is. */
@@ -35,11 +37,16 @@ struct board {
     struct acpi_ged ged;
     struct debug_exit debug_exit;
     struct debug_console debug_console;
+    struct virtio_blk disks[SIM_DISKS_MAX]; /* config.disk_count of them */
+    struct virtio_rng entropy;
     bool hpet_legacy; /* HPET legacy replacement: PIT and RTC are off their inputs */
 };
 
-/* Creates and wires; the bus, event queue and APICs of s stand already. */
+/* Reads the files of the disks. False with a message: one cannot be used. */
+bool board_open_disks(struct sim *s, struct error *e);
+/* Creates and wires; the bus, event queue, APICs and disks of s stand already. */
 void board_init(struct sim *s);
+void board_deinit(struct sim *s);
 void board_visit(struct sim *s, struct visitor *v);
 
 #endif

@@ -11,7 +11,7 @@
 #define RTC_START_2026  INT64_C(1767225600)    /* 2026-01-01 00:00:00 UTC */
 #define RTC_SECONDS_MAX UINT64_C(253402300799) /* the last of year 9999: what CMOS can show */
 
-enum parameter_kind { KIND_NUMBER, KIND_SIZE, KIND_TEXT, KIND_WORD };
+enum parameter_kind { KIND_NUMBER, KIND_SIZE, KIND_TEXT, KIND_FILES, KIND_WORD };
 
 struct parameter_row {
     const char *name, *argument, *help;
@@ -54,6 +54,11 @@ const char *sim_parameter_argument(enum sim_parameter p)
 const char *sim_parameter_help(enum sim_parameter p)
 {
     return rows[p].help;
+}
+
+bool sim_parameter_is_files(enum sim_parameter p)
+{
+    return rows[p].kind == KIND_FILES;
 }
 
 int sim_parameter_find(const char *name)
@@ -102,6 +107,7 @@ static bool parse(const struct parameter_row *row, const char *text, uint64_t *o
     case KIND_WORD:
         return parse_word(text, row->argument, out);
     case KIND_TEXT:
+    case KIND_FILES:
         *out = 0;
         return text[0] != 0;
     }
@@ -137,6 +143,15 @@ static bool store_small(unsigned *field, uint64_t value, bool legal)
     return legal;
 }
 
+static bool add_disk(struct sim_config *c, const char *file)
+{
+    if (c->disk_count == SIM_DISKS_MAX) {
+        return false;
+    }
+    c->disks[c->disk_count++] = file;
+    return true;
+}
+
 static bool assign(struct sim_config *c, enum sim_parameter p, uint64_t value, const char *text)
 {
     switch (p) {
@@ -163,6 +178,11 @@ static bool assign(struct sim_config *c, enum sim_parameter p, uint64_t value, c
         return store_small(&c->store_capacity, value, store_capacity_legal(value));
     case PARAMETER_CPU:
         c->cpu_model = text;
+        return true;
+    case PARAMETER_DISK:
+        return add_disk(c, text);
+    case PARAMETER_ENTROPY:
+        c->entropy = value != 0;
         return true;
     case PARAMETER_SEED:
         c->seed = value;

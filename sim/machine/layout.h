@@ -7,6 +7,7 @@
 #include "base/types.h"
 #include "core/pc_map.h"
 #include "dev/acpi_pm.h"
+#include "dev/virtio_mmio.h"
 
 /* RAM: 0 .. LOW_RAM_MAX and, for what does not fit, from HIGH_RAM_BASE. */
 #define LOW_RAM_MAX   UINT64_C(0xc0000000)
@@ -30,6 +31,16 @@
 #define GED_BASE       UINT64_C(0xfea00000)
 #define GED_SLEEP_BASE (GED_BASE + 0x200) /* +0 sleep control, +1 sleep status, +2 reset */
 
+/* virtio devices, as QEMU's board microvm has them: one window after another. Disk n is in slot n. */
+#define VIRTIO_BASE         UINT64_C(0xfeb00000)
+#define VIRTIO_SLOTS        4u
+#define VIRTIO_SLOT_ENTROPY 3u
+
+static inline uint64_t virtio_slot_base(unsigned slot)
+{
+    return VIRTIO_BASE + (uint64_t)slot * VIRTIO_MMIO_SIZE_BYTES;
+}
+
 /* The ACPI blocks of board pc, each as long as acpi_pm.h says. */
 #define PM1A_EVENT_PORT   0x600u
 #define PM1A_CONTROL_PORT (PM1A_EVENT_PORT + ACPI_PM_CONTROL)
@@ -37,9 +48,10 @@
 #define GPE0_PORT         0x620u
 
 /* Global interrupts: input pins of the I/O APIC. An ISA interrupt arrives at the pin of its number, but the PIT's. */
-#define GSI_PIT  2u
-#define GSI_GED  9u          /* microvm: the generic event device */
-#define GSI_HPET 0x00f00000u /* a mask of pins, 20 to 23: the HPET's choice */
+#define GSI_PIT    2u
+#define GSI_GED    9u          /* microvm: the generic event device */
+#define GSI_HPET   0x00f00000u /* a mask of pins, 20 to 23: the HPET's choice */
+#define GSI_VIRTIO 16u         /* + slot: 16 to 19, level-triggered, active high */
 
 /* An I/O APIC ID above all local APIC IDs, as far as its four bits go. */
 #define IOAPIC_ID(cpus) ((uint8_t)((cpus) < 16 ? (cpus) : 0))

@@ -102,7 +102,8 @@ struct sim *sim_create(const struct sim_config *c, struct error *e)
     struct ram_range ranges[2];
     unsigned count = memory_map_ram(&s->map, ranges);
     bus_init(&s->bus);
-    if (!cpuid_model_init(&s->cpuid, s->cpu_model, c->cpus, e) || !ram_init(&s->bus.ram, ranges, count, e)) {
+    if (!cpuid_model_init(&s->cpuid, s->cpu_model, c->cpus, e) || !ram_init(&s->bus.ram, ranges, count, e) ||
+        !board_open_disks(s, e)) {
         sim_destroy(s);
         return NULL;
     }
@@ -115,6 +116,7 @@ struct sim *sim_create(const struct sim_config *c, struct error *e)
     init_apics(s);
     init_cpus(s);
     board_init(s);
+    memset(s->config.disks, 0, sizeof s->config.disks); /* the names are the caller's */
     sim_on_progress(s, NULL, NULL);
     return s;
 }
@@ -133,6 +135,7 @@ void sim_destroy(struct sim *s)
     if (s->events) {
         event_queue_destroy(s->events);
     }
+    board_deinit(s);
     bus_deinit(&s->bus);
     free(s->cpus);
     free(s->lapics);

@@ -24,6 +24,7 @@
 #define SIM_MEMORY_MAX   (UINT64_C(64) << 30)
 #define SIM_NODES_MAX    8u
 #define SIM_SERIAL_PORTS 2u
+#define SIM_DISKS_MAX    3u
 #define SIM_TSC_HZ       UINT64_C(3000000000)
 
 enum sim_board { BOARD_PC, BOARD_MICROVM };
@@ -40,7 +41,10 @@ struct sim_config {
     enum sim_memory_model memory_model;
     unsigned store_capacity; /* of tso: 1..64; 0 takes 64 */
     uint64_t seed;
-    int64_t rtc_start;       /* seconds since 1970-01-01 00:00:00 UTC */
+    int64_t rtc_start; /* seconds since 1970-01-01 00:00:00 UTC */
+    unsigned disk_count;
+    const char *disks[SIM_DISKS_MAX]; /* files, read by sim_create and never written */
+    bool entropy;                     /* there is an entropy source */
     const char *cpu_model;   /* "orrery", "tcg72", followed by ",+feature,-feature"; NULL: "orrery" */
     bool instant_serial;     /* the UARTs take no time for a character (board parameter) */
     bool single_step_blocks; /* oracle: no block longer than one instruction; same results, slower */
@@ -58,7 +62,7 @@ enum sim_parameter {
 /* The defaults: 1 CPU, 256 MiB, board pc, fast, seed 1, 2026-01-01. */
 void sim_config_init(struct sim_config *c);
 
-/* Sets a parameter from its text, which must outlive sim_create. False: the message is "name 'text': what it takes". Whether
+/* Sets a parameter from its text, which must outlive sim_create; a repeatable one is added to. False: the message is "name 'text': what it takes". Whether
  * values are in bounds and fit together is sim_create's question. */
 bool sim_config_set(struct sim_config *c, enum sim_parameter p, const char *text, struct error *e);
 static inline bool sim_config_given(const struct sim_config *c, enum sim_parameter p)
@@ -70,10 +74,11 @@ int sim_parameter_find(const char *name); /* or -1 */
 const char *sim_parameter_name(enum sim_parameter p);
 const char *sim_parameter_argument(enum sim_parameter p); /* for help texts: "N", "SIZE", "pc|microvm" */
 const char *sim_parameter_help(enum sim_parameter p);
+bool sim_parameter_is_files(enum sim_parameter p); /* names files, and may be given more than once */
 
 struct sim;
 
-/* Fails (NULL) with a message when the configuration is out of bounds. */
+/* Fails (NULL) with a message when the configuration is out of bounds or a disk's file cannot be used. */
 struct sim *sim_create(const struct sim_config *c, struct error *e);
 void sim_destroy(struct sim *s);
 const struct sim_config *sim_get_config(const struct sim *s);

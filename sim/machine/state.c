@@ -22,7 +22,7 @@
 #include <string.h>
 
 #define SNAPSHOT_MAGIC   UINT64_C(0x504e53595252524f) /* "ORRRYSNP" */
-#define SNAPSHOT_VERSION UINT64_C(1)
+#define SNAPSHOT_VERSION UINT64_C(2)
 #define HEAD_BYTES       16u
 #define CHECKSUM_BYTES   16u
 
@@ -146,6 +146,16 @@ static void visit_config(struct sim *s, struct visitor *v)
     visit_u64(v, "CPU model", &cpu_model.hi);
     visit_u64(v, "CPU model", &cpu_model.lo);
     visit_bool(v, "instant serial ports", &c.instant_serial);
+    visit_u32(v, "disks", &c.disk_count);
+    for (unsigned i = 0; i < c.disk_count; i++) {
+        const struct disk *d = &s->board.disks[i].disk;
+        uint64_t size_bytes = d->size_bytes;
+        struct digest file = d->base_digest;
+        visit_u64(v, "disk size", &size_bytes);
+        visit_u64(v, "disk file", &file.hi);
+        visit_u64(v, "disk file", &file.lo);
+    }
+    visit_bool(v, "entropy source", &c.entropy);
 }
 
 /* What no digest sees, see above. */

@@ -123,7 +123,8 @@ static bool parse_own(struct options *o, enum option option, const char *text, s
 static bool is_given(const struct options *o, const struct known_option *known)
 {
     if (known->parameter >= 0) {
-        return sim_config_given(&o->config, (enum sim_parameter)known->parameter);
+        enum sim_parameter p = (enum sim_parameter)known->parameter;
+        return sim_config_given(&o->config, p) && !sim_parameter_is_files(p);
     }
     return (o->given & 1u << known->option) != 0 && !may_repeat((enum option)known->option);
 }

@@ -1,6 +1,7 @@
 /*
  * The options: kernel, initrd, append, and the parameters of machine/config.def with '_' for '-'.
- * kernel and initrd are file names; relative ones are looked for beside the scenario and in the folders above it.
+ * kernel, initrd and disk are file names; relative ones are looked for beside the scenario and in the folders above it.
+ * disk may be a sequence of them.
  * What the command line gave wins over the table. An unknown key is an error.
  */
 
@@ -18,6 +19,7 @@
 #include <string.h>
 
 #define SEARCH_LEVELS 5u
+#define PATH_BYTES    2048u
 #define MACHINES_MAX  64u
 
 static const char *const image_keys[] = {"kernel", "initrd", "append"};
@@ -78,44 +80,109 @@ static bool field(lua_State *lua, const char *name)
     return true;
 }
 
+/* As it is when absolute, else from the scenario's folder upwards, else from the working directory, else from the program's. */
+static void find_path(const struct sandbox *s, const char *name, char path[PATH_BYTES])
+{
+    char up[64] = "";
+    for (unsigned i = 0; name[0] != '/' && i < SEARCH_LEVELS; i++) {
+        snprintf(path, PATH_BYTES, "%s/%s%s", s->directory, up, name);
+        if (file_exists(path)) {
+            return;
+        }
+        strcat(up, "../");
+    }
+    snprintf(path, PATH_BYTES, "%s/%s", s->home ? s->home : ".", name);
+    bool shipped = name[0] != '/' && !file_exists(name) && file_exists(path);
+    if (!shipped) {
+        snprintf(path, PATH_BYTES, "%s", name);
+    }
+}
+
+static bool find_file(const struct sandbox *s, const char *name, struct file_bytes *out, struct error *e)
+{
+    char path[PATH_BYTES];
+    find_path(s, name, path);
+    return file_read(path, FILE_MAX_BYTES, out, e);
+}
+
+/* The value on top of the stack becomes the parameter's. */
+static void set_parameter(lua_State *lua, const char *name, enum sim_parameter p, struct sim_config *c)
+{
+    struct error e;
+    if (lua_type(lua, -1) != LUA_TSTRING && !lua_isinteger(lua, -1)) {
+        position_error(lua, "machine: %s must be a text or a whole number", name);
+    }
+    if (!sim_config_set(c, p, lua_tostring(lua, -1), &e)) {
+        position_error(lua, "machine: %s", e.text);
+    }
+}
+
+/* The file name on top of the stack; its path takes its place. */
+static void add_file(lua_State *lua, const char *name, enum sim_parameter p, struct sim_config *c)
+{
+    char path[PATH_BYTES];
+    if (lua_type(lua, -1) != LUA_TSTRING) {
+        position_error(lua, "machine: %s must be a file name or a sequence of them", name);
+    }
+    find_path(sandbox_of(lua), lua_tostring(lua, -1), path);
+    lua_pushstring(lua, path);
+    lua_replace(lua, -2);
+    set_parameter(lua, name, p, c);
+}
+
+/* How many elements the sequence on top of the stack has; -1: it has other keys. */
+static lua_Integer sequence_length(lua_State *lua)
+{
+    lua_Integer length = (lua_Integer)lua_rawlen(lua, -1), keys = 0;
+    lua_pushnil(lua);
+    while (lua_next(lua, -2)) {
+        lua_pop(lua, 1);
+        keys++;
+    }
+    return keys == length ? length : -1;
+}
+
+/* One file, or a sequence of them, on top of the stack. One too many is refused, so the stack has a bound. */
+static void add_files(lua_State *lua, const char *name, enum sim_parameter p, struct sim_config *c)
+{
+    if (lua_type(lua, -1) != LUA_TTABLE) {
+        add_file(lua, name, p, c);
+        return;
+    }
+    int list = lua_gettop(lua);
+    lua_Integer length = sequence_length(lua);
+    if (length < 0) {
+        position_error(lua, "machine: %s must be a file name or a sequence of them", name);
+    }
+    luaL_checkstack(lua, (int)SIM_DISKS_MAX + LUA_MINSTACK, NULL);
+    for (lua_Integer i = 1; i <= length; i++) {
+        lua_rawgeti(lua, list, i);
+        add_file(lua, name, p, c);
+    }
+}
+
 /* Texts stay on the stack: they must outlive sim_create. Every value is checked, also one that the command line
  * overrules. */
 static void read_config(lua_State *lua, const struct script_defaults *d, struct sim_config *c)
 {
+    struct sim_config overruled;
+    sim_config_init(&overruled);
     *c = d->config;
     luaL_checkstack(lua, (int)PARAMETER_COUNT, NULL);
     for (unsigned i = 0; i < PARAMETER_COUNT; i++) {
         enum sim_parameter p = (enum sim_parameter)i;
-        struct sim_config overruled = d->config;
-        struct error e;
+        struct sim_config *to = sim_config_given(&d->config, p) ? &overruled : c;
         char name[KEY_BYTES];
         lua_name(p, name);
         if (!field(lua, name)) {
             continue;
         }
-        if (lua_type(lua, -1) != LUA_TSTRING && !lua_isinteger(lua, -1)) {
-            position_error(lua, "machine: %s must be a text or a whole number", name);
-        }
-        if (!sim_config_set(sim_config_given(&d->config, p) ? &overruled : c, p, lua_tostring(lua, -1), &e)) {
-            position_error(lua, "machine: %s", e.text);
+        if (sim_parameter_is_files(p)) {
+            add_files(lua, name, p, to);
+        } else {
+            set_parameter(lua, name, p, to);
         }
     }
-}
-
-/* As it is when absolute, else from the scenario's folder upwards, else from the working directory, else from the program's. */
-static bool find_file(const struct sandbox *s, const char *name, struct file_bytes *out, struct error *e)
-{
-    char path[2048], up[64] = "";
-    for (unsigned i = 0; name[0] != '/' && i < SEARCH_LEVELS; i++) {
-        snprintf(path, sizeof path, "%s/%s%s", s->directory, up, name);
-        if (file_exists(path)) {
-            return file_read(path, FILE_MAX_BYTES, out, e);
-        }
-        strcat(up, "../");
-    }
-    snprintf(path, sizeof path, "%s/%s", s->home ? s->home : ".", name);
-    bool shipped = name[0] != '/' && !file_exists(name) && file_exists(path);
-    return file_read(shipped ? path : name, FILE_MAX_BYTES, out, e);
 }
 
 /* A field of the table at 1 that is a text, or NULL. */

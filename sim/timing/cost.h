@@ -19,6 +19,13 @@ struct cost_table {
     uint8_t exception_cycles;              /* delivery of an exception or interrupt; >= 1 */
 };
 
+/* How long devices take, whatever the engine. */
+enum device_cost_cycles {
+#define DEVICE_COST(id, cycles, comment) id##_CYCLES = (cycles),
+#include "timing/device_cost.def"
+#undef DEVICE_COST
+};
+
 /* One cycle for everything. */
 extern const struct cost_table cost_fast;
 /* Costs of cost.def and a flat memory cost. */

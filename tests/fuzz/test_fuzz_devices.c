@@ -8,9 +8,12 @@
 
 #include "machine/machine.h"
 
+#include "disk_file.h"
 #include "guest_image.h"
 
 #define ACCESSES 3000u
+
+static char disk[DISK_FILE_NAME_BYTES];
 
 GUEST_CODE(stub, ".code32\n hlt\n.code64");
 
@@ -33,14 +36,16 @@ static uint16_t any_port(const struct bus *b, struct rng *r)
 /* Naturally aligned or not, in one page, as the CPU issues them. */
 static uint64_t any_address(struct rng *r, unsigned size_bytes)
 {
-    static const uint64_t bases[] = {LAPIC_BASE, LAPIC_BASE, IOAPIC_BASE, HPET_BASE,
-                                     HPET_BASE,  GED_BASE,   VIDEO_BASE};
+    static const uint64_t bases[] = {LAPIC_BASE, LAPIC_BASE,  IOAPIC_BASE, HPET_BASE, HPET_BASE,
+                                     GED_BASE,   VIRTIO_BASE, VIRTIO_BASE, VIDEO_BASE};
     uint64_t base = FUZZ_PICK(r, bases), step = base == LAPIC_BASE ? 16 : 8,
              offset = step * fuzz_below(r, 64);
     if (base == IOAPIC_BASE) {
         offset = 16 * fuzz_below(r, 5);
     } else if (base == GED_BASE) {
         offset = fuzz_one_in(r, 2) ? 0x200 + fuzz_below(r, 3) : fuzz_below(r, 16);
+    } else if (base == VIRTIO_BASE) {
+        offset = VIRTIO_MMIO_SIZE_BYTES * fuzz_below(r, VIRTIO_SLOTS) + 4 * fuzz_below(r, 80);
     }
     offset += fuzz_one_in(r, 6) ? fuzz_below(r, 8) : 0;
     return base + (offset + size_bytes <= PAGE_SIZE_BYTES ? offset : 0);
@@ -141,6 +146,10 @@ static void device_case(struct rng *r, uint64_t seed, void *arg)
     c.board = fuzz_one_in(r, 3) ? BOARD_MICROVM : BOARD_PC;
     c.instant_serial = fuzz_one_in(r, 2);
     c.cpu_model = fuzz_one_in(r, 3) ? "tcg72" : NULL;
+    c.entropy = fuzz_one_in(r, 2);
+    for (unsigned i = fuzz_below(r, SIM_DISKS_MAX + 1); i > 0; i--) {
+        c.disks[c.disk_count++] = disk;
+    }
     if (!digest_equal(run_once(&c, seed), run_once(&c, seed))) {
         fail_msg("the same accesses end differently; again with: %s", fuzz_command);
     }
@@ -152,10 +161,24 @@ static void devices_survive_any_access_and_repeat(void **state)
     fuzz_run("devices", 100, device_case, NULL);
 }
 
+static int make_disk(void **state)
+{
+    (void)state;
+    disk_file_make(disk, 3 * DISK_SECTOR_BYTES);
+    return 0;
+}
+
+static int remove_disk(void **state)
+{
+    (void)state;
+    disk_file_remove(disk);
+    return 0;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(devices_survive_any_access_and_repeat),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, make_disk, remove_disk);
 }

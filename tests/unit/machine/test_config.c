@@ -46,6 +46,11 @@ static void texts_become_values(void **state)
     assert_true(set(&c, "cpu", "tcg72") && strcmp(c.cpu_model, "tcg72") == 0);
     assert_true(set(&c, "seed", "18446744073709551615") && c.seed == UINT64_MAX);
     assert_true(set(&c, "rtc", "0") && c.rtc_start == 0);
+    assert_true(set(&c, "disk", "a.img") && set(&c, "disk", "b.img") && c.disk_count == 2);
+    assert_string_equal(c.disks[0], "a.img");
+    assert_string_equal(c.disks[1], "b.img");
+    assert_true(set(&c, "disk", "c.img") && !set(&c, "disk", "d.img") && !set(&c, "disk", ""));
+    assert_true(set(&c, "entropy", "on") && c.entropy && set(&c, "entropy", "off") && !c.entropy);
     assert_true(set(&c, "serial-timing", "real") && !c.instant_serial);
     assert_true(set(&c, "blocks", "single") && c.single_step_blocks);
     assert_int_equal(c.given, (UINT32_C(1) << PARAMETER_COUNT) - 1);

@@ -126,6 +126,63 @@ static void iasl_reads_the_tables_of_64_cpus_on_8_nodes(void **state)
     check_with_iasl(BOARD_PC, 64, 8, UINT64_C(8) << 30);
 }
 
+/* Does the disassembled DSDT have these lines, one after the other (white space apart)? */
+static void assert_dsl(const char *directory, const char *const *wanted, unsigned count)
+{
+    char path[256], line[512];
+    unsigned found = 0;
+    snprintf(path, sizeof path, "%s/DSDT.dsl", directory);
+    FILE *in = fopen(path, "r");
+    assert_non_null(in);
+    while (found < count && fgets(line, sizeof line, in)) {
+        found += strncmp(line + strspn(line, " "), wanted[found], strlen(wanted[found])) == 0;
+    }
+    fclose(in);
+    if (found < count) {
+        fail_msg("the DSDT does not say, in its place: %s", wanted[found]);
+    }
+}
+
+/* Two disks in the first slots, the entropy source in the last one: as a driver would find them. */
+static void dsdt_declares_virtio_devices_as_the_board_has_them(void **state)
+{
+    static const char *const wanted[] = {
+        "Device (VR00)",
+        "Name (_HID, \"LNRO0005\")",
+        "Name (_UID, Zero)",
+        "Memory32Fixed (ReadWrite,",
+        "0xFEB00000,",
+        "0x00000200,",
+        "Interrupt (ResourceConsumer, Level, ActiveHigh, Exclusive",
+        "0x00000010,",
+        "Device (VR01)",
+        "Name (_HID, \"LNRO0005\")",
+        "Name (_UID, One)",
+        "0xFEB00200,",
+        "0x00000011,",
+        "Device (VR03)",
+        "Name (_HID, \"LNRO0005\")",
+        "Name (_UID, 0x03)",
+        "0xFEB00600,",
+        "0x00000013,",
+    };
+    (void)state;
+    for (int board = BOARD_PC; board <= BOARD_MICROVM; board++) {
+        char directory[] = "/tmp/orrery-acpi-XXXXXX", command[64];
+        struct fixture f;
+        assert_non_null(mkdtemp(directory));
+        build(&f, (enum sim_board)board, 1, 1, UINT64_C(64) << 20);
+        f.config.disk_count = 2;
+        f.config.entropy = true;
+        firmware_write_acpi(&f.bus, &f.config, &f.map);
+        disassemble(directory, "DSDT", at(&f, load_le32(find_table(&f, "FACP") + 40)));
+        assert_dsl(directory, wanted, sizeof wanted / sizeof wanted[0]);
+        snprintf(command, sizeof command, "rm -rf %s", directory);
+        assert_int_equal(system(command), 0);
+        bus_deinit(&f.bus);
+    }
+}
+
 static void dsdt_names_soft_off_as_sleep_type_5(void **state)
 {
     static const uint8_t s5[] = {0x08, '\\', '_',  'S',  '5',  '_',  0x12, 0x08,
@@ -203,6 +260,7 @@ int main(void)
         cmocka_unit_test(iasl_reads_all_tables_of_board_pc),
         cmocka_unit_test(iasl_reads_all_tables_of_board_microvm),
         cmocka_unit_test(iasl_reads_the_tables_of_64_cpus_on_8_nodes),
+        cmocka_unit_test(dsdt_declares_virtio_devices_as_the_board_has_them),
         cmocka_unit_test(dsdt_names_soft_off_as_sleep_type_5),
         cmocka_unit_test(nodes_divide_memory_and_cpus_without_a_gap),
         cmocka_unit_test(a_memory_limit_shortens_the_map_and_nothing_else),

@@ -2,6 +2,7 @@
 
 #include "base/bits.h"
 #include "core/event.h"
+#include "disk_file.h"
 #include "machine/machine.h"
 #include "state_fields.h"
 
@@ -89,6 +90,16 @@ static struct state_exclusion excluded[] = {
     {"sim.board.ged", "wiring", false},
     {"sim.board.debug_exit", "wiring", false},
     {"sim.board.debug_console", "wiring", false},
+    {"sim.board.disks.config", "wiring", false},
+    {"sim.board.disks.mmio.config", "wiring", false},
+    {"sim.board.disks.mmio.timer", "wiring", false},
+    {"sim.board.disks.disk.base", "wiring; it has a digest", false},
+    {"sim.board.disks.disk.size_bytes", "wiring", false},
+    {"sim.board.disks.disk.base_digest", "wiring; another one is refused: test_disk.c", false},
+    {"sim.board.disks.disk.changed", "behind pointers: test_disk.c", false},
+    {"sim.board.entropy.config", "wiring", false},
+    {"sim.board.entropy.mmio.config", "wiring", false},
+    {"sim.board.entropy.mmio.timer", "wiring", false},
     /* the vCPU */
     {"cpu.gpr[16]", "slot for addressing", false},
     {"cpu.gpr[17]", "slot for addressing", false},
@@ -210,15 +221,23 @@ static void fill_queues(struct sim *s)
     s->stall_count = STALLS_MAX;
 }
 
+/* With every device that a board can have. */
 static struct sim *make_sim(void)
 {
     struct sim_config c;
     struct error e;
+    char disk[DISK_FILE_NAME_BYTES];
+    disk_file_make(disk, DISK_PAGE_BYTES);
     sim_config_init(&c);
     c.memory_bytes = SIM_MEMORY_MIN;
     c.memory_model = MODEL_TSO;
+    c.entropy = true;
+    while (c.disk_count < SIM_DISKS_MAX) {
+        c.disks[c.disk_count++] = disk;
+    }
     struct sim *s = sim_create(&c, &e);
     assert_non_null(s);
+    disk_file_remove(disk);
     return s;
 }
 
@@ -503,6 +522,9 @@ static void a_number_that_would_lead_outside_is_not_loaded(void **state)
         {"sim.board.pit.channels[2].access", 4},
         {"sim.board.pic.slave.init_step", 5},
         {"sim.board.pic.slave.lowest", 8},
+        {"sim.board.disks[2].mmio.stage", VIRTIO_SERVING + 1},
+        {"sim.board.disks[0].mmio.stage", VIRTIO_SERVING}, /* its queue is not ready */
+        {"sim.board.entropy.mmio.queue.ready", true},      /* it has no entries */
         {"cpu.activity", CPU_SHUTDOWN + 1},
         {"cpu.shadow", 4},
         {"cpu.cpl", 4},
