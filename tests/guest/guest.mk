@@ -36,3 +36,4 @@ $(GUEST_OUT)/bench.rom: $(BENCH_ROOT)rom.S $(GUEST_OUT)/bench.bin
 	$(Q)objcopy -O binary -j .rom $(GUEST_OUT)/bench/rom.elf $@
 
 -include $(GUEST_ROOT)sys/sys.mk
+-include $(GUEST_ROOT)virtio/virtio.mk
