@@ -365,6 +365,14 @@ function Machine:set_register(cpu, name, value) end
 ---@return string?
 function Machine:read(address, size, cpu) end
 
+---bytes of a disk as the guest has left it; disks and offsets count from 0
+---@param disk integer
+---@param offset integer
+---@param size integer
+---@return string|nil
+---@return string?
+function Machine:read_disk(disk, offset, size) end
+
 ---writes RAM (an effect)
 ---@param address integer
 ---@param bytes string

@@ -234,5 +234,8 @@ bool sim_config_check(const struct sim_config *c, struct error *e)
     if (c->store_capacity != 0 && !store_capacity_legal(c->store_capacity)) {
         return error_set(e, "store buffer of %u entries: 1 to %u", c->store_capacity, STORE_QUEUE_MAX);
     }
+    if (c->disk_count > SIM_DISKS_MAX) {
+        return error_set(e, "%u disks: at most %u", c->disk_count, SIM_DISKS_MAX);
+    }
     return true;
 }

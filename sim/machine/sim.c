@@ -261,6 +261,19 @@ bool sim_read_physical(const struct sim *s, phys_t a, void *bytes, size_t size)
     return bus_peek(&s->bus, a, bytes, size);
 }
 
+bool sim_read_disk(const struct sim *s, unsigned disk, uint64_t offset, void *bytes, size_t size)
+{
+    if (disk >= s->config.disk_count) {
+        return false;
+    }
+    const struct disk *d = &s->board.disks[disk].disk;
+    if (offset > d->size_bytes || size > d->size_bytes - offset) {
+        return false;
+    }
+    disk_read(d, offset, bytes, size);
+    return true;
+}
+
 bool sim_translate(const struct sim *s, unsigned cpu, lin_t a, phys_t *out)
 {
     return mem_peek_translate(&s->cpus[cpu], a, out);

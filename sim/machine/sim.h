@@ -158,6 +158,8 @@ void sim_get_regs(const struct sim *s, unsigned cpu, struct sim_regs *r);
  * supervisor read and with its own pending stores. False: not (all) there. */
 bool sim_read_physical(const struct sim *s, phys_t a, void *bytes, size_t size);
 bool sim_read_linear(const struct sim *s, unsigned cpu, lin_t a, void *bytes, size_t size);
+/* A disk as the guest has left it. False: there is no such disk, or not so much of it. */
+bool sim_read_disk(const struct sim *s, unsigned disk, uint64_t offset, void *bytes, size_t size);
 bool sim_translate(const struct sim *s, unsigned cpu, lin_t a, phys_t *out);
 
 /* Disassembles the instruction at a linear address into text; returns its length, 0 when unreadable. */

@@ -377,6 +377,24 @@ static int machine_read(lua_State *lua)
     return 1;
 }
 
+static int machine_read_disk(lua_State *lua)
+{
+    struct lua_machine *m = machine_of(lua);
+    lua_Integer disk = binding_natural(lua, 2, SIM_DISKS_MAX),
+                offset = binding_natural(lua, 3, LUA_MAXINTEGER);
+    lua_Integer size = binding_natural(lua, 4, READ_MAX);
+    luaL_Buffer b;
+    sandbox_charge(lua, (uint64_t)size / SANDBOX_BYTES_PER_STEP);
+    char *bytes = luaL_buffinitsize(lua, &b, (size_t)size);
+    if (!sim_read_disk(m->sim, (unsigned)disk, (uint64_t)offset, bytes, (size_t)size)) {
+        lua_pushnil(lua);
+        lua_pushstring(lua, "not on a disk");
+        return 2;
+    }
+    luaL_pushresultsize(&b, (size_t)size);
+    return 1;
+}
+
 static int machine_symbol(lua_State *lua)
 {
     struct lua_machine *m = machine_of(lua);

@@ -6,7 +6,16 @@ storm() {
     "$1" run "$PWD/scenarios/fork-storm.lua" --cpus 4 --set processes=1000 --hash 2>&1 | grep '^state-hash:'
 }
 
+# A driver of a disk and of the entropy source.
+make -s guest-virtio >"$work/make" 2>&1 || fail "the guest builds" "$(tail -5 "$work/make")"
+make_disk "$work/disk" 0
+virtio() {
+    "$1" boot --kernel build/guest/virtio.elf --disk "$work/disk" --entropy on --serial none --max-cycles 4000000000 --hash 2>&1 |
+        grep '^state-hash:'
+}
+
 golden=$(storm "$orrery")
+golden_virtio=$(virtio "$orrery")
 case $golden in
 state-hash:*) ok "the fork storm has a hash" ;;
 *) fail "the fork storm has a hash" "$golden" ;;
@@ -39,14 +48,19 @@ build() {
     shift
     make -j2 BUILD="$work/$name" "$@" sim >"$work/$name.log" 2>&1 || tail -5 "$work/$name.log"
 }
+# same_hashes NAME BINARY
+same_hashes() {
+    expect_same "$1" "$golden" "$(storm "$2")"
+    expect_same "$1, with a disk" "$golden_virtio" "$(virtio "$2")"
+}
 build clang CC=clang
-expect_same "built by clang" "$golden" "$(storm "$work/clang/rel/orrery")"
+same_hashes "built by clang" "$work/clang/rel/orrery"
 build O0 MODE=dbg
-expect_same "built at -O0" "$golden" "$(storm "$work/O0/dbg/orrery")"
+same_hashes "built at -O0" "$work/O0/dbg/orrery"
 build O3 OPT=-O3
-expect_same "built at -O3" "$golden" "$(storm "$work/O3/rel/orrery")"
+same_hashes "built at -O3" "$work/O3/rel/orrery"
 make -j2 MODE=asan sim >"$work/asan.log" 2>&1 || tail -5 "$work/asan.log"
-expect_same "built with ASan and UBSan" "$golden" "$(storm "$PWD/build/asan/orrery")"
+same_hashes "built with ASan and UBSan" "$PWD/build/asan/orrery"
 
 
 # TLBs of one to four entries: a guest that invalidates correctly must not notice

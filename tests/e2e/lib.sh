@@ -107,6 +107,16 @@ mask() {
         -e 's/^\[ *[0-9]+\.[0-9]+\]/[T]/' | LC_ALL=C sort
 }
 
+# make_disk FILE FIRST: 64 sectors for tests/guest/virtio; sector n holds the words FIRST + n, FIRST + n + 1, ...
+make_disk() {
+    python3 -c '
+import struct, sys
+with open(sys.argv[1], "wb") as disk:
+    for n in range(64):
+        first = int(sys.argv[2]) + n
+        disk.write(struct.pack("<128I", *range(first, first + 128)))' "$1" "$2"
+}
+
 finish() {
     [ $failures -eq 0 ] && finished=pass
     [ $finished = pass ]

@@ -8,16 +8,6 @@ make -s guest-virtio >"$work/make" 2>&1 || fail "the guest builds" "$(tail -5 "$
 guest=$PWD/build/guest/virtio.elf
 limit=4000000000
 
-# make_disk FILE FIRST: sector n holds the words FIRST + n, FIRST + n + 1, ...
-make_disk() {
-    python3 -c '
-import struct, sys
-with open(sys.argv[1], "wb") as disk:
-    for n in range(64):
-        first = int(sys.argv[2]) + n
-        disk.write(struct.pack("<128I", *range(first, first + 128)))' "$1" "$2"
-}
-
 # hash_of OPTION...: the state hash of the driver's run
 hash_of() {
     "$orrery" boot --kernel "$guest" --max-cycles $limit --serial none --hash "$@" </dev/null 2>/dev/null | grep '^state-hash'
@@ -71,7 +61,7 @@ expect_one_line "a disk that is too large" 2 "$orrery" boot --kernel "$guest" --
 expect_one_line "a fourth disk" 2 "$orrery" boot --kernel "$guest" --disk a --disk b --disk c --disk d
 expect_one_line "entropy that is neither on nor off" 2 "$orrery" boot --kernel "$guest" --entropy some
 
-# The same from a scenario: names beside it, a sequence, the command line wins.
+# The same from a scenario: names beside it, a sequence, the command line wins; and what the guest has left on the disk.
 cat >"$work/disk.lua" <<LUA
 local m = orrery.machine { kernel = "$guest", disk = orrery.args.list and { "disk", "other" } or "disk", entropy = "on" }
 m:run_until($limit)
@@ -85,6 +75,14 @@ expect_same "a scenario's disk lies beside it" "$(scenario)" "no failure	$hash"
 two=$(hash_of --disk "$work/disk" --disk "$work/other" --entropy on)
 expect_same "a scenario may have several" "$(scenario --set list=1)" "no failure	${two#state-hash: }"
 expect_same "the command line wins" "$(scenario --set list=1 --disk "$work/copy")" "no failure	$hash"
+cat >>"$work/disk.lua" <<'LUA'
+local words = {string.unpack("<I4I4I4", m:read_disk(0, 10 * 512, 12))}
+print(words[1], words[3], m:read_disk(0, 11 * 512, 512) == ("\0"):rep(512), #m:read_disk(0, 0, 64 * 512))
+print(m:read_disk(0, 64 * 512, 1), m:read_disk(1, 0, 1), select(2, m:read_disk(0, 64 * 512 - 1, 2)))
+LUA
+expect_same "a scenario sees what the guest has written" "$("$orrery" run "$work/disk.lua" --engine fast </dev/null 2>&1 | sed -n 2,3p)" \
+    "2882338816	2882338818	true	32768
+nil	nil	not on a disk"
 for value in 5 true '{ 5 }' '{ a = "disk" }' '"none"' '{ "disk", "disk", "disk", "disk" }' '{ "disk", "odd" }'; do
     echo "orrery.machine { kernel = '$guest', disk = $value }" >"$work/bad.lua"
     expect_one_line "a scenario's disk is not $value" 2 "$orrery" run "$work/bad.lua"

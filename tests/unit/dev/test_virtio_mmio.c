@@ -233,7 +233,11 @@ static void requests_that_wait_follow_one_another_with_one_notification(void **s
     driver_offer(&f, 2);
     driver_offer(&f, 0);
     driver_write(&f, VIRTIO_MMIO_QUEUE_NOTIFY, 0);
+    f.now = DRIVER_FETCH - 1;
     driver_write(&f, VIRTIO_MMIO_QUEUE_NOTIFY, 0); /* changes nothing */
+    f.now = DRIVER_FETCH + 1;
+    run_until(f.events, f.now);
+    driver_write(&f, VIRTIO_MMIO_QUEUE_NOTIFY, 0); /* nor does this */
     run_until(f.events, DRIVER_FETCH + SERVE_CYCLES + 4);
     assert_int_equal(driver_used_count(&f), 1);
     run_until(f.events, DRIVER_FETCH + 2 * (SERVE_CYCLES + 4) - 1);
@@ -301,6 +305,24 @@ static void a_queue_that_is_taken_away_ends_the_request_under_way(void **state)
     driver_write(&f, VIRTIO_MMIO_QUEUE_READY, 0);
     assert_int_equal(event_next(f.events), EVENT_NEVER);
     assert_int_equal(echo.served, 0);
+}
+
+static void a_queue_that_is_made_ready_again_starts_with_its_first_entry(void **state)
+{
+    (void)state;
+    driver_start(&f, DRIVER_FEATURES);
+    describe_echo(0);
+    driver_do(&f, 0);
+    driver_do(&f, 0);
+    driver_write(&f, VIRTIO_MMIO_QUEUE_READY, 0);
+    driver_store(&f, DRIVER_AVAIL, 0, 4);
+    driver_store(&f, DRIVER_USED, 0, 4);
+    f.made_available = 0;
+    driver_write(&f, VIRTIO_MMIO_QUEUE_READY, 1);
+    driver_do(&f, 0);
+    assert_int_equal(echo.served, 3);
+    assert_int_equal(driver_used_count(&f), 1);
+    assert_false(driver_needs_reset(&f));
 }
 
 static void a_reset_ends_everything_and_the_device_starts_anew(void **state)
@@ -454,6 +476,16 @@ static void make_loop_in_table(void)
     driver_describe_at(&f, 0x5000, 0, BUFFER, 4, VIRTQ_DESC_F_NEXT, 0);
 }
 
+static void make_more_than_4_gib(void)
+{
+    const unsigned buffers = (unsigned)((UINT64_C(1) << 32) / DRIVER_RAM_BYTES) + 1;
+    driver_describe(&f, 0, 0x5000, 16 * buffers, VIRTQ_DESC_F_INDIRECT, 0);
+    for (unsigned i = 0; i < buffers; i++) {
+        driver_describe_at(&f, 0x5000, i, 0, DRIVER_RAM_BYTES, i + 1 < buffers ? VIRTQ_DESC_F_NEXT : 0,
+                           i + 1);
+    }
+}
+
 static void make_refused(void)
 {
     describe_echo(0);
@@ -476,6 +508,7 @@ static void chains_that_cannot_be_make_the_device_need_a_reset(void **state)
     expect_broken("a table beyond memory", DRIVER_FEATURES, make_table_beyond_memory);
     expect_broken("next outside a table", DRIVER_FEATURES, make_next_outside_table);
     expect_broken("a loop in a table", DRIVER_FEATURES, make_loop_in_table);
+    expect_broken("more than 4 GiB", DRIVER_FEATURES, make_more_than_4_gib);
     assert_int_equal(echo.served, 0);
     expect_broken("what the type refuses", DRIVER_FEATURES, make_refused);
 }
@@ -611,6 +644,7 @@ int main(void)
         TEST(a_driver_that_wants_no_interrupt_gets_none),
         TEST(nothing_is_served_before_driver_ok_nor_from_a_queue_that_is_not_ready),
         TEST(a_queue_that_is_taken_away_ends_the_request_under_way),
+        TEST(a_queue_that_is_made_ready_again_starts_with_its_first_entry),
         TEST(a_reset_ends_everything_and_the_device_starts_anew),
         TEST(chains_may_be_cut_anywhere),
         TEST(an_indirect_table_holds_the_rest_of_a_chain),

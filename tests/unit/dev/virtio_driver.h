@@ -8,7 +8,7 @@
 #include "dev/virtio_mmio.h"
 #include "dev_harness.h"
 
-#define DRIVER_RAM_BYTES UINT64_C(0x100000)
+#define DRIVER_RAM_BYTES UINT64_C(0x4000000)
 #define DRIVER_QUEUE     8u /* entries */
 #define DRIVER_DESC      UINT64_C(0x1000)
 #define DRIVER_AVAIL     UINT64_C(0x2002)

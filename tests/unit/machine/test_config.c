@@ -118,7 +118,7 @@ static void values_that_do_not_fit_together_make_no_machine(void **state)
 static void a_structure_that_was_filled_by_hand_is_checked_too(void **state)
 {
     (void)state;
-    struct sim_config c[5];
+    struct sim_config c[6];
     for (size_t i = 0; i < sizeof c / sizeof c[0]; i++) {
         sim_config_init(&c[i]);
     }
@@ -127,6 +127,7 @@ static void a_structure_that_was_filled_by_hand_is_checked_too(void **state)
     c[2].memory_bytes = (UINT64_C(17) << 20) - 4096;
     c[3].numa_nodes = 0;
     c[4].store_capacity = 65;
+    c[5].disk_count = SIM_DISKS_MAX + 1;
     for (size_t i = 0; i < sizeof c / sizeof c[0]; i++) {
         assert_no_machine(&c[i]);
     }
