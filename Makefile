@@ -49,8 +49,8 @@ SIM_OBJ  := $(SIM_SRC:%.c=$(O)/%.o)
 SIM_LIB  := $(O)/libsim.a
 ORRERY   := $(O)/orrery
 
-.PHONY: all sim os test test-unit test-diff test-e2e check lint bench clean install format
-all: sim os
+.PHONY: all sim os tools test test-unit test-diff test-e2e check lint bench clean install format
+all: sim os tools
 sim: $(ORRERY) $(if $(filter rel,$(MODE)),$(BUILD)/orrery)
 
 $(BUILD)/orrery: $(BUILD)/rel/orrery
@@ -93,20 +93,50 @@ $(foreach m,rel dbg asan tiny,$(BUILD)/$(m)/sim/script/script.o): $(GEN)/prelude
 -include os/os.mk
 -include tests/guest/guest.mk
 
+# ---- the dimension store on the host: its library and its tool ---------------------------------------------------
+
+DIM_SRC  := $(sort $(wildcard os/dimension/*.c))
+DIM_BASE := os/kernel/lib/format.c os/kernel/lib/status.c
+DIM_TOOL := $(sort $(wildcard os/tools/dimtool/*.c))
+DIM_LIB  := $(O)/libdimension.a
+DIM_FLAGS := -std=c17 $(WARN) -Ios -Ios/kernel -ffile-prefix-map=$(CURDIR)/= $(CFLAGS)
+
+tools: $(O)/dimtool
+
+$(O)/os/%.o: os/%.c Makefile
+	@mkdir -p $(@D)
+	$(call say,CC    $<)
+	$(Q)$(CC) $(DIM_FLAGS) $(FLAGS_$(MODE)) -MMD -MP -c $< -o $@
+
+$(DIM_LIB): $(DIM_SRC:%.c=$(O)/%.o)
+	@rm -f $@
+	$(Q)ar rcsD $@ $^
+
+$(O)/dimtool: $(DIM_TOOL:%.c=$(O)/%.o) $(DIM_LIB) $(DIM_BASE)
+	$(call say,LINK  $@)
+	$(Q)$(CC) $(DIM_FLAGS) $(FLAGS_$(MODE)) $(LDFLAGS_ALL) $(DIM_TOOL:%.c=$(O)/%.o) $(DIM_BASE) $(DIM_LIB) -o $@
+
 # ---- tests: every tests/KIND/**/test_*.c is one cmocka program ---------------------------------------------------
 
 UNIT_SRC := $(sort $(wildcard tests/unit/*/test_*.c tests/diff/test_*.c tests/vectors/test_*.c tests/fuzz/test_*.c))
-SIM_TEST_SRC := $(filter-out tests/unit/os/%,$(UNIT_SRC))
+SIM_TEST_SRC := $(filter-out tests/unit/os/% tests/unit/dimension/%,$(UNIT_SRC))
 OS_TEST_SRC  := $(filter tests/unit/os/%,$(UNIT_SRC))
+DIM_TEST_SRC := $(filter tests/unit/dimension/%,$(UNIT_SRC))
 SIM_TESTS := $(SIM_TEST_SRC:%.c=$(O)/%)
 OS_TESTS  := $(OS_TEST_SRC:%.c=$(O)/%)
+DIM_TESTS := $(DIM_TEST_SRC:%.c=$(O)/%)
 TEST_SUPPORT := $(patsubst %.c,$(O)/%.o,$(sort $(wildcard tests/support/*.c)))
+
+# What a test links besides the simulator
+TEST_CFLAGS_test_fuzz_dimension := -Ios
+TEST_LIBS_test_fuzz_dimension   := $(DIM_LIB) $(DIM_BASE) -Ios/kernel
+$(O)/tests/fuzz/test_fuzz_dimension: $(DIM_LIB)
 
 $(SIM_TESTS): $(O)/%: %.c $(TEST_SUPPORT) $(SIM_LIB)
 	@mkdir -p $(@D)
 	$(call say,TEST  $@)
 	$(Q)$(CC) $(CPPFLAGS_ALL) -Itests/support -Itests $(CFLAGS_ALL) $(TEST_CFLAGS_$(notdir $*)) $(LDFLAGS_ALL) \
-	    -MMD -MP -MF $@.d $< $(TEST_SUPPORT) $(SIM_LIB) -lcmocka $(LDLIBS) -o $@
+	    -MMD -MP -MF $@.d $< $(TEST_SUPPORT) $(TEST_LIBS_$(notdir $*)) $(SIM_LIB) -lcmocka $(LDLIBS) -o $@
 
 # The parts of the kernel and of its loader that run on the host, in an archive: a test links what it calls, and the fakes of
 # what is the CPU's.
@@ -127,11 +157,20 @@ $(OS_TESTS): $(O)/%: %.c $(O)/host.a
 	$(call say,TEST  $@)
 	$(Q)$(CC) $(OS_HOST_FLAGS) -MMD -MP -MF $@.d $< $(O)/host.a -lcmocka -o $@
 
-tests: $(SIM_TESTS) $(OS_TESTS)
+# Under the sanitizers in every mode, as the kernel's; tests of threads under the one that finds races.
+DIM_SANITIZER = $(if $(findstring threads,$(1)),thread,address$(,)undefined)
+$(DIM_TESTS): $(O)/%: %.c $(DIM_SRC) $(DIM_BASE) os/tools/dimtool/host_platform.c \
+              $(wildcard os/dimension/*.h os/tools/dimtool/*.h tests/unit/dimension/*.h os/abi/*) Makefile
+	@mkdir -p $(@D)
+	$(call say,TEST  $@)
+	$(Q)$(CC) $(DIM_FLAGS) -O1 -g -fno-sanitize-recover=all -fsanitize=$(call DIM_SANITIZER,$*) \
+	    $< $(DIM_SRC) $(DIM_BASE) os/tools/dimtool/host_platform.c -lcmocka -pthread -o $@
+
+tests: $(SIM_TESTS) $(OS_TESTS) $(DIM_TESTS)
 .PHONY: tests
 
 test-unit: tests
-	scripts/run-tests $(sort $(SIM_TESTS) $(OS_TESTS))
+	scripts/run-tests $(sort $(SIM_TESTS) $(OS_TESTS) $(DIM_TESTS))
 
 test: all tests
 	scripts/run-all-tests
@@ -161,4 +200,5 @@ install: all
 clean:
 	rm -rf $(BUILD)
 
--include $(SIM_OBJ:.o=.d) $(TEST_SUPPORT:.o=.d) $(O)/sim/main/main.d $(addsuffix .d,$(SIM_TESTS) $(OS_TESTS)) $(OS_HOST_OBJ:.o=.d)
+-include $(SIM_OBJ:.o=.d) $(TEST_SUPPORT:.o=.d) $(O)/sim/main/main.d $(addsuffix .d,$(SIM_TESTS) $(OS_TESTS)) \
+    $(OS_HOST_OBJ:.o=.d) $(DIM_SRC:%.c=$(O)/%.d) $(DIM_TOOL:%.c=$(O)/%.d)
