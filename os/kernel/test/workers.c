@@ -28,7 +28,7 @@ bool workers_run(unsigned count, void (*work)(void *argument, unsigned number), 
     __atomic_store_n(&crew.ended, 0, __ATOMIC_RELEASE);
     for (; made < count; made++) {
         struct thread *thread;
-        if (thread_create(&thread, PRIORITY_NORMAL, run_one, (void *)(uintptr_t)made) != STATUS_OK) {
+        if (thread_create(&thread, &sched_normal, run_one, (void *)(uintptr_t)made) != STATUS_OK) {
             break;
         }
         sched_start_on(thread, made % cpu_count_online());

@@ -7,7 +7,7 @@
  * Included once.
  */
 
-#include "fake/fake_arch.h"
+#include "fake_arch.h"
 
 #include "cap/cap_internal.h"
 #include "cap/collector.h"
