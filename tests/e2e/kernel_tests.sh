@@ -18,6 +18,13 @@ for machine in "--cpus 1" "--cpus 4" "--cpus 8" "--cpus 4 --engine timed --numa 
     [[ $machine == *tcg72* ]] && path='# apic: xapic, timer: count'
     [[ $machine == *-x2apic* ]] && path='# apic: xapic, timer: tsc-deadline'
     [[ $machine == *-tsc-deadline* ]] && path='# apic: x2apic, timer: count'
+    # a lookup's cost does not depend on how many capabilities there are (within 5 %)
+    if awk '/^# lookup among /{gsub(",", ""); n++; for (i = 7; i <= 9; i += 2) {if (!(i in low) || $i < low[i]) low[i] = $i; if ($i > high[i]) high[i] = $i}}
+        END {exit !(n == 3 && high[7] <= 1.05 * low[7] && high[9] <= 1.05 * low[9])}' "$work/out"; then
+        ok "$(grep '^# lookup' "$work/out" | tail -1 | cut -c3-) $machine"
+    else
+        fail "lookups cost the same in a space of any size $machine" "$(grep '^# lookup' "$work/out")"
+    fi
     grep -qxF "$path" "$work/out" && ok "${path#\# } with $machine" || fail "${path#\# } with $machine" "$(grep '^# apic' "$work/out")"
 done
 expect_status "in-kernel tests run in QEMU" 33 qemu-system-x86_64 -accel tcg -M pc -cpu max -smp 2 -m 256 -kernel "$tests" \

@@ -178,6 +178,9 @@ MUST_CHECK status_t slot_take(struct cap_space *space, uint32_t wanted, uint32_t
 /* An empty slot of a leaf that no list knows becomes free, or is retired. */
 void slot_make_free(struct cap_space *space, uint32_t slot);
 
+/* The same for all slots of a leaf but those whose bit is set. */
+void slots_make_free(struct cap_space *space, struct cap_leaf *leaf, const uint64_t *except);
+
 /* Gives back a slot that was reserved, or emptied by record_empty. */
 void slot_give(struct cap_space *space, uint32_t slot);
 

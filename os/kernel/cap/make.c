@@ -216,6 +216,7 @@ status_t cap_move(struct cap_space *from, cap_handle_t source, struct cap_space 
     }
     WITH_ROOM(to, status, move_step(from, source, to, slot, out));
     if (status == STATUS_OK && from != to && object_ops[view.type].removed != NULL) {
+        rcu_synchronize();
         object_ops[view.type].removed(view.object, view.id, view.rights, STATUS_ERR_DEAD);
     }
     object_put(view.object);
@@ -256,6 +257,10 @@ status_t cap_delete(struct cap_space *space, cap_handle_t handle)
     status = take_out(space, handle, &taken);
     rcu_read_unlock();
     if (status == STATUS_OK) {
+        if (object_ops[taken.object->type].removed != NULL &&
+            !space->closed) { /* a closed one has no lookups under way */
+            rcu_synchronize();
+        }
         tell_removed(taken.object, taken.identity, taken.word, STATUS_ERR_DEAD);
         object_put(taken.object);
     }

@@ -3,8 +3,18 @@
  * whose own children move up into its place. So there is no recursion and no state between steps, and the tree shrinks by
  * each: interrupts and preemption come between steps, and what others derive meanwhile from what is still there is taken
  * as well.
+ *
+ * Everything is taken before anybody is told. Between two steps each other CPU can derive one capability at most (the
+ * tree's lock serves in order of arrival), which is less than a step takes, so the end is reached however busy they are.
  */
 #include "cap/cap_internal.h"
+
+#include "mm/kheap.h"
+
+#define BATCHES_MAX 256u /* then those are told before more are taken: a bound on memory */
+#define SPARE       8u
+
+_Static_assert(CAP_REVOKE_STEP >= ARCH_MAX_CPUS, "a step takes more than all other CPUs can add");
 
 /* Taken out, to be told about without locks. */
 struct taken {
@@ -15,7 +25,23 @@ struct taken {
     uint32_t pid;
 };
 
-static void take_first_child(uint32_t child, struct taken *out)
+struct batch {
+    struct batch *next;
+    struct taken *entries;
+    unsigned limit;
+    unsigned count;
+};
+
+static struct batch *batch_create(void)
+{
+    struct batch *batch = kmalloc(sizeof(*batch) + CAP_REVOKE_STEP * sizeof(struct taken));
+    if (batch != NULL) {
+        *batch = (struct batch){.entries = (struct taken *)(batch + 1), .limit = CAP_REVOKE_STEP};
+    }
+    return batch;
+}
+
+static void take_child(uint32_t child, struct taken *out)
 {
     const struct capability *record = record_of(child);
     const struct cap_leaf *leaf = leaf_of(child);
@@ -29,22 +55,22 @@ static void take_first_child(uint32_t child, struct taken *out)
     slot_bury(child);
 }
 
-/* One step; *count 0: nothing is left below. */
-static status_t step(struct cap_space *space, cap_handle_t handle, uint64_t identity, struct taken *taken,
-                     unsigned *count)
+/* One step; an empty batch: nothing is left below. *serial: of what is revoked, 0 at the first. */
+static status_t step(struct cap_space *space, cap_handle_t handle, uint64_t *serial, struct batch *batch)
 {
     struct cap_locked root;
-    *count = 0;
+    batch->count = 0;
     rcu_read_lock();
     status_t status = record_lock(space, handle, 0, &root);
     if (status == STATUS_OK) {
-        if (identity_serial(root.identity) != identity_serial(identity)) {
+        if (*serial != 0 && identity_serial(root.identity) != *serial) {
             status = STATUS_ERR_CAP_INVALID; /* a well-known slot with another one in it */
         }
+        *serial = identity_serial(root.identity);
         uint32_t child;
-        while (status == STATUS_OK && *count < CAP_REVOKE_STEP &&
+        while (status == STATUS_OK && batch->count < batch->limit &&
                (child = cap_tree_first_child(root.reference)) != 0) {
-            take_first_child(child, &taken[(*count)++]);
+            take_child(child, &batch->entries[batch->count++]);
         }
         record_unlock(&root);
     }
@@ -52,38 +78,66 @@ static status_t step(struct cap_space *space, cap_handle_t handle, uint64_t iden
     return status;
 }
 
-static void tell(const struct cap_space *space, const struct taken *taken, unsigned count, uint64_t parent)
+static void tell(const struct cap_space *space, const struct batch *batch, uint64_t serial)
 {
-    for (unsigned i = 0; i < count; i++) {
-        audit_note(CAP_EVENT_REVOKE, space->pid, taken[i].pid, taken[i].handle, taken[i].identity, parent,
-                   taken[i].word, STATUS_OK);
-        tell_removed(taken[i].object, taken[i].identity, taken[i].word, STATUS_ERR_CAP_REVOKED);
-        object_put(taken[i].object);
+    for (unsigned i = 0; i < batch->count; i++) {
+        const struct taken *taken = &batch->entries[i];
+        audit_note(CAP_EVENT_REVOKE, space->pid, taken->pid, taken->handle, taken->identity, serial << 16,
+                   taken->word, STATUS_OK);
+        tell_removed(taken->object, taken->identity, taken->word, STATUS_ERR_CAP_REVOKED);
+        object_put(taken->object);
     }
-    cap_count(CAP_COUNT_REVOKED, count);
+    cap_count(CAP_COUNT_REVOKED, batch->count);
+}
+
+static void tell_all(const struct cap_space *space, struct batch *first, uint64_t serial)
+{
+    while (first != NULL) {
+        struct batch *next = first->next;
+        tell(space, first, serial);
+        kfree(first);
+        first = next;
+    }
+}
+
+/* Takes up to BATCHES_MAX batches, then tells about them. *done: there was a moment at which nothing was left. */
+static status_t take_and_tell(struct cap_space *space, cap_handle_t handle, uint64_t *serial, uint64_t *sum,
+                              bool *done)
+{
+    struct taken spare_entries[SPARE]; /* without memory it goes on by small steps */
+    struct batch spare = {.entries = spare_entries, .limit = SPARE};
+    struct batch *first = NULL;
+    struct batch **last = &first;
+    status_t status = STATUS_OK;
+    uint64_t before = *sum;
+    *done = false;
+    for (unsigned i = 0; i < BATCHES_MAX && status == STATUS_OK && !*done && spare.count == 0; i++) {
+        struct batch *batch = batch_create();
+        struct batch *into = batch != NULL ? batch : &spare;
+        status = step(space, handle, serial, into);
+        *done = into->count == 0;
+        *sum += into->count;
+        if (batch != NULL) {
+            *last = batch;
+            last = &batch->next;
+        }
+    }
+    if (*sum != before) {
+        rcu_synchronize(); /* who has found one of them has done what it looked for, and is seen by who is told */
+    }
+    tell_all(space, first, *serial);
+    tell(space, &spare, *serial);
+    return status;
 }
 
 status_t cap_revoke(struct cap_space *space, cap_handle_t handle, uint64_t *revoked)
 {
-    struct taken taken[CAP_REVOKE_STEP];
-    struct cap_locked root;
+    uint64_t serial = 0;
     uint64_t sum = 0;
-    unsigned count = 0;
-    rcu_read_lock();
-    status_t status = record_lock(space, handle, 0, &root);
-    if (status == STATUS_OK) {
-        record_unlock(&root);
-    }
-    rcu_read_unlock();
-    do {
-        if (status == STATUS_OK) {
-            status = step(space, handle, root.identity, taken, &count);
-            tell(space, taken, count, root.identity);
-            sum += count;
-        }
-    } while (status == STATUS_OK && count != 0);
-    if (sum != 0) {
-        rcu_synchronize();
+    bool done = false;
+    status_t status = STATUS_OK;
+    while (status == STATUS_OK && !done) {
+        status = take_and_tell(space, handle, &serial, &sum, &done);
     }
     if (revoked != NULL) {
         *revoked = sum;

@@ -243,13 +243,29 @@ status_t slot_take(struct cap_space *space, uint32_t wanted, uint32_t *slot)
     return status;
 }
 
+static void make_free_locked(struct cap_space *space, struct cap_leaf *leaf, uint32_t slot)
+{
+    if (record_retired(&leaf->records[slot % LEAF_SLOTS])) {
+        leaf->used++;
+    } else if (slot >= CAP_WELL_KNOWN_SLOTS) {
+        free_push(space, slot);
+    }
+}
+
 void slot_make_free(struct cap_space *space, uint32_t slot)
 {
     uint64_t irq = spin_lock_irqsave(&space->lock);
-    if (record_retired(slot_record(space, slot))) {
-        leaf_of(slot_reference(space, slot))->used++;
-    } else if (slot >= CAP_WELL_KNOWN_SLOTS) {
-        free_push(space, slot);
+    make_free_locked(space, leaf_of(slot_reference(space, slot)), slot);
+    spin_unlock_irqrestore(&space->lock, irq);
+}
+
+void slots_make_free(struct cap_space *space, struct cap_leaf *leaf, const uint64_t *except)
+{
+    uint64_t irq = spin_lock_irqsave(&space->lock);
+    for (uint32_t i = LEAF_SLOTS; i-- > 0;) {
+        if ((except[i / 64] >> i % 64 & 1) == 0) {
+            make_free_locked(space, leaf, leaf->index * LEAF_SLOTS + i);
+        }
     }
     spin_unlock_irqrestore(&space->lock, irq);
 }

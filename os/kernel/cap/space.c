@@ -139,41 +139,61 @@ static void inherit_live(struct cap_locked *source, struct cap_space *child, str
     identity_write(record, identity_new() | identity_generation(source->identity));
 }
 
-/* True when the child got one. */
+static bool is_wanted(const struct capability *record, uint64_t identity)
+{
+    uint64_t word = __atomic_load_n(&record->word, __ATOMIC_RELAXED);
+    return identity_serial(identity) != 0 && (word & (FLAG_REVOKED | CAP_FLAG_INHERIT_NONE)) == 0;
+}
+
+/* True when the child got one, else the slot is free. */
 static bool inherit(struct cap_space *parent, struct cap_space *child, struct cap_leaf *leaf, uint32_t slot)
 {
-    bool inherited = false;
-    rcu_read_lock();
-    const struct capability *record = slot_record(parent, slot);
-    uint64_t identity = record != NULL ? identity_read(record) : 0;
+    struct capability *record = &leaf->records[slot % LEAF_SLOTS];
     struct cap_locked source;
-    leaf->records[slot % LEAF_SLOTS].identity = empty_identity(identity);
-    bool wanted = identity_serial(identity) != 0 && (__atomic_load_n(&record->word, __ATOMIC_RELAXED) &
-                                                     (FLAG_REVOKED | CAP_FLAG_INHERIT_NONE)) == 0;
-    if (wanted && record_lock(parent, handle_make(slot, identity), 0, &source) == STATUS_OK) {
+    rcu_read_lock();
+    /* the record's own identity is the source's generation; who has changed it meanwhile has the next one */
+    bool inherited = record_lock(parent, handle_make(slot, record->identity), 0, &source) == STATUS_OK;
+    if (inherited) {
         inherit_live(&source, child, leaf, slot);
         record_unlock(&source);
         tell_added(source.object, word_rights(source.word));
-        inherited = true;
     }
     rcu_read_unlock();
+    if (!inherited) {
+        record_empty(record);
+        slot_make_free(child, slot);
+    }
     return inherited;
+}
+
+/* Generations of all slots; *wanted: a bit for each slot whose capability the child may get. */
+static void copy_generations(const struct cap_space *parent, struct cap_leaf *leaf, uint64_t *wanted)
+{
+    rcu_read_lock();
+    const struct capability *from = slot_record(parent, leaf->index * LEAF_SLOTS);
+    for (uint32_t i = 0; from != NULL && i < LEAF_SLOTS; i++) {
+        uint64_t identity = identity_read(&from[i]);
+        bool take = is_wanted(&from[i], identity);
+        leaf->records[i].identity = take ? identity_generation(identity) : empty_identity(identity);
+        wanted[i / 64] |= (uint64_t)take << i % 64;
+    }
+    rcu_read_unlock();
 }
 
 static status_t clone_leaf(struct cap_space *parent, struct cap_space *child, uint32_t index,
                            uint32_t *inherited)
 {
+    uint64_t wanted[LEAF_SLOTS / 64] = {0};
     struct cap_leaf *leaf = leaf_create(child, index, 0);
     if (leaf == NULL) {
         return STATUS_ERR_NO_MEMORY;
     }
+    copy_generations(parent, leaf, wanted);
     __atomic_store_n(&child->root[index], (root_word_t)leaf->records, __ATOMIC_RELEASE);
-    for (uint32_t i = LEAF_SLOTS; i-- > 0;) {
-        uint32_t slot = index * LEAF_SLOTS + i;
-        if (inherit(parent, child, leaf, slot)) {
-            (*inherited)++;
-        } else {
-            slot_make_free(child, slot);
+    slots_make_free(child, leaf, wanted);
+    for (uint32_t i = 0; i < LEAF_SLOTS; i++) {
+        if ((wanted[i / 64] >> i % 64 & 1) != 0) {
+            *inherited += inherit(parent, child, leaf, index * LEAF_SLOTS + i);
         }
     }
     return STATUS_OK;

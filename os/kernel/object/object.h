@@ -31,9 +31,9 @@ struct object {
  *   added     a capability with these rights has come to be (made, derived, moved in, inherited). In a read section, no lock
  *             held.
  *   removed   the capability `id` is gone: STATUS_ERR_CAP_REVOKED when its ancestor was revoked, STATUS_ERR_DEAD when its
- *             holder deleted it, moved it or ended. Called once, after lookups of it began to fail and before the
- *             revocation returns, so that who blocks by that id can be woken. Thread context, no lock held, the object
- *             referenced.
+ *             holder deleted it, moved it away or ended. Called once, a grace period after lookups of it began to fail, so
+ *             that who has found it and queues by its id is seen, and before the revocation returns. Thread context, no
+ *             lock held, the object referenced.
  */
 struct object_ops {
     void (*release)(struct object *object);

@@ -1,7 +1,6 @@
-/* Parsers of hostile input, capabilities, user copies, symbols, process table. */
+/* Parsers of hostile input, user copies, symbols, process table. */
 #include "arch/arch.h"
 #include "boot_memory.h"
-#include "cap/cap.h"
 #include "console.h"
 #include "lib/string.h"
 #include "mm/kheap.h"
@@ -42,62 +41,6 @@ void ktest_user_copies_never_fault_the_kernel(void)
         KEXPECT(user_read(buffer, at, UINT64_MAX) == STATUS_ERR_BAD_ADDRESS);
         KEXPECT(user_read_string(buffer, at, sizeof(buffer), &length) == STATUS_ERR_BAD_ADDRESS);
     }
-}
-
-#define GENERATIONS 0xffffu
-
-/* covers: CP-01 (slots retire) */
-void ktest_capability_slots_retire_at_their_last_generation(void)
-{
-    struct cap_space *space = cap_space_create(0);
-    KEXPECT(space != NULL);
-    cap_handle_t first;
-    cap_handle_t handle;
-    KEXPECT(cap_insert(space, object_singleton(CAP_CONSOLE), RIGHT_READ, 0, &first) == STATUS_OK);
-    KEXPECT(cap_delete(space, first) == STATUS_OK);
-    for (unsigned i = 1; i < GENERATIONS; i++) {
-        KEXPECT(cap_insert(space, object_singleton(CAP_CONSOLE), RIGHT_READ, 0, &handle) == STATUS_OK);
-        KEXPECT(handle.word == first.word + ((uint64_t)i << 32) && cap_delete(space, handle) == STATUS_OK);
-    }
-    KEXPECT(cap_delete(space, handle) == STATUS_ERR_CAP_GENERATION);
-    KEXPECT(cap_insert(space, object_singleton(CAP_CONSOLE), RIGHT_READ, 0, &handle) == STATUS_OK);
-    KEXPECT((uint32_t)handle.word != (uint32_t)first.word);
-    cap_space_destroy(space);
-}
-
-static status_t check(struct cap_space *space, cap_handle_t handle, enum cap_type type, uint32_t rights)
-{
-    struct cap_view view;
-    rcu_read_lock();
-    status_t status = cap_lookup(space, handle, type, rights, &view);
-    rcu_read_unlock();
-    return status;
-}
-
-/* covers: CP-04 (type and rights), CP-18 (clone) */
-void ktest_capability_checks_tell_what_is_wrong(void)
-{
-    struct cap_space *space = cap_space_create(0);
-    KEXPECT(space != NULL);
-    KEXPECT(check(space, cap_well_known(CAP_CONSOLE), CAP_CONSOLE, 0) == STATUS_ERR_CAP_INVALID);
-    KEXPECT(cap_insert_boot_set(space) == STATUS_OK);
-    KEXPECT(check(space, cap_well_known(CAP_CONSOLE), CAP_CONSOLE, RIGHTS_ALL) == STATUS_OK);
-    cap_handle_t handle;
-    KEXPECT(cap_derive(space, cap_well_known(CAP_CONSOLE), space, RIGHT_READ, 0, &handle) == STATUS_OK);
-    KEXPECT(check(space, handle, CAP_CONSOLE, RIGHT_READ) == STATUS_OK);
-    KEXPECT(check(space, handle, CAP_CONSOLE, RIGHT_WRITE) == STATUS_ERR_CAP_RIGHTS);
-    KEXPECT(check(space, handle, CAP_DRIVER, RIGHT_READ) == STATUS_ERR_CAP_TYPE);
-    KEXPECT(check(space, cap_handle(handle.word | 1ull << 32), CAP_CONSOLE, 0) == STATUS_ERR_CAP_GENERATION);
-    KEXPECT(check(space, cap_handle(handle.word | 1ull << 48), CAP_CONSOLE, 0) == STATUS_ERR_CAP_INVALID);
-    struct cap_space *child = cap_space_clone(space, 0);
-    KEXPECT(child != NULL && check(child, handle, CAP_CONSOLE, RIGHT_READ) == STATUS_OK);
-    struct cap_info of_parent;
-    struct cap_info of_child;
-    KEXPECT(cap_read(space, handle, &of_parent) == STATUS_OK &&
-            cap_read(child, handle, &of_child) == STATUS_OK);
-    KEXPECT(of_parent.id != of_child.id && of_parent.rights == of_child.rights);
-    cap_space_destroy(child);
-    cap_space_destroy(space);
 }
 
 static bool initrd_ready(void)

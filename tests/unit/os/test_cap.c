@@ -301,6 +301,13 @@ static void revocation_takes_a_thousand_deep_and_ten_thousand_wide(void **state)
     assert_ok(cap_revoke(space, root, &count));
     assert_int_equal(count, 10000);
     assert_int_equal(fake_grace_periods, before + 1);
+    assert_int_equal(thing.grace_periods, before + 1); /* told after it, not before */
+    assert_ok(cap_delete(space, handle));              /* a revoked one: told already */
+    assert_int_equal(thing.removed, 11000);
+    assert_ok(cap_derive(space, root, space, RIGHT_READ, 0, &handle));
+    assert_ok(cap_delete(space, handle));
+    assert_int_equal(thing.removed, 11001);
+    assert_int_equal(thing.grace_periods, before + 2);
     assert_ok(usable(space, root));
     assert_ok(cap_revoke(space, root, &count));
     assert_int_equal(count, 0);

@@ -25,6 +25,7 @@ struct fake_object {
     unsigned removed;
     status_t why;
     uint64_t removed_id;
+    unsigned grace_periods; /* that there had been when it was told so */
     bool released;
 };
 
@@ -121,6 +122,7 @@ static void fake_removed(struct object *object, uint64_t id, uint32_t rights, st
     fake_object_of(object)->removed++;
     fake_object_of(object)->removed_id = id;
     fake_object_of(object)->why = why;
+    fake_object_of(object)->grace_periods = fake_grace_periods;
 }
 
 const struct object_ops object_ops[CAP_TYPE_COUNT] = {
