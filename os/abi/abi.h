@@ -6,6 +6,8 @@
 
 #include <stdint.h>
 
+#include "abi/sched.h"
+
 enum syscall_number {
 #define SYSCALL(number, id, name, where, type, rights, result, arguments, returns, text) SYS_##id = (number),
 #include "abi/syscalls.def"
@@ -115,6 +117,14 @@ struct cpu_stats {
     uint64_t busy_cycles; /* idle + busy: since the CPU came up */
     uint64_t shootdowns_sent;
     uint64_t shootdowns_served;
+    uint64_t run_delay_cycles; /* that threads which ran here had waited for it */
+    uint64_t moves_wake;       /* threads that came from other CPUs: woken here, ... */
+    uint64_t moves_pull;       /* ... taken when this one had nothing to do, */
+    uint64_t moves_push;       /* ... given by a busy one, */
+    uint64_t moves_forced;     /* ... because they could not stay */
+    uint64_t node_crossings;   /* of all these, those from another node */
+    uint32_t node;
+    uint32_t online;
 };
 
 struct system_stats {

@@ -35,4 +35,21 @@ struct sched_params {
     uint64_t period_ns;   /* DEADLINE: 100 us .. 4 s */
 };
 
+/* Whom a scheduling call is about. */
+#define SCHED_THREAD  0u /* a thread of the own process by its tid; 0: the caller */
+#define SCHED_PROCESS 1u /* every thread of the own process or of a descendant, by pid; 0: the own one */
+
+struct sched_info {
+    struct sched_params params;
+    uint64_t affinity;     /* bit n: may run on CPU n */
+    uint64_t run_cycles;   /* time on a CPU */
+    uint64_t delay_cycles; /* time it was ready and did not run */
+    uint64_t switches;     /* times it was put on a CPU */
+    uint64_t migrations;   /* times it changed CPUs */
+    uint32_t tid;
+    uint32_t cpu;       /* where it runs or ran last */
+    uint32_t home_node; /* near which it is kept */
+    uint32_t reserved;
+};
+
 #endif

@@ -9,6 +9,8 @@ struct sched_class {
     /* Puts a ready entity in. False: it may not run yet (deadline: no budget), and does not count as ready. */
     bool (*add)(struct run_queue *queue, struct sched_entity *entity, enum run_reason reason, uint64_t now);
     void (*remove)(struct run_queue *queue, struct sched_entity *entity);
+    /* Where an entity that was blocked stands in the order; null: its place does not depend on that. */
+    void (*place)(const struct run_queue *queue, struct sched_entity *entity);
     /* The best ready entity, not taken out; null when there is none. */
     struct sched_entity *(*first)(const struct run_queue *queue);
     /* It is about to run. */

@@ -50,6 +50,11 @@ static uint64_t slice_of(const struct run_queue *queue, const struct sched_entit
     return slice < entity->slice_cycles ? slice : entity->slice_cycles;
 }
 
+static void fair_place(const struct run_queue *queue, struct sched_entity *entity)
+{
+    entity->virtual_run = later(entity->virtual_run, queue->fair_base - sched_tunables.sleeper);
+}
+
 static bool fair_add(struct run_queue *queue, struct sched_entity *entity, enum run_reason reason,
                      uint64_t now)
 {
@@ -57,7 +62,7 @@ static bool fair_add(struct run_queue *queue, struct sched_entity *entity, enum 
     if (reason == RUN_NEW) {
         entity->virtual_run = queue->fair_base + virtual_cycles(entity, slice_of(queue, entity));
     } else if (reason == RUN_WOKEN) {
-        entity->virtual_run = later(entity->virtual_run, queue->fair_base - sched_tunables.sleeper);
+        fair_place(queue, entity);
     } else if (reason == RUN_YIELDED && !tree_empty(&queue->fair_ready)) {
         entity->virtual_run = later(entity->virtual_run, tree_first(&queue->fair_ready)->key);
     }
@@ -125,6 +130,7 @@ static bool fair_check(const struct run_queue *queue, uint32_t *ready)
 const struct sched_class class_fair = {
     .add = fair_add,
     .remove = fair_remove,
+    .place = fair_place,
     .first = fair_first,
     .start = fair_start,
     .charge = fair_charge,

@@ -132,16 +132,19 @@ void sched_entity_set(struct sched_entity *entity, const struct sched_params *pa
 
 bool run_queue_admit(struct run_queue *queue, const struct sched_entity *entity)
 {
-    if (queue->deadline_bandwidth + entity->bandwidth > SCHED_BANDWIDTH_LIMIT && entity->bandwidth != 0) {
-        return false;
-    }
-    queue->deadline_bandwidth += entity->bandwidth;
+    uint64_t now = __atomic_load_n(&queue->deadline_bandwidth, __ATOMIC_RELAXED);
+    do {
+        if (now + entity->bandwidth > SCHED_BANDWIDTH_LIMIT && entity->bandwidth != 0) {
+            return false;
+        }
+    } while (!__atomic_compare_exchange_n(&queue->deadline_bandwidth, &now, now + entity->bandwidth, true,
+                                          __ATOMIC_RELAXED, __ATOMIC_RELAXED));
     return true;
 }
 
 void run_queue_release(struct run_queue *queue, const struct sched_entity *entity)
 {
-    queue->deadline_bandwidth -= entity->bandwidth;
+    __atomic_sub_fetch(&queue->deadline_bandwidth, entity->bandwidth, __ATOMIC_RELAXED);
 }
 
 /* ---- queue ---- */
@@ -152,7 +155,6 @@ void run_queue_add(struct run_queue *queue, struct sched_entity *entity, enum ru
         entity->queued = true;
         queue->class_mask |= 1u << entity->class_id;
         __atomic_store_n(&queue->ready_count, queue->ready_count + 1, __ATOMIC_RELAXED);
-        __atomic_store_n(&queue->load, queue->load + entity->weight, __ATOMIC_RELAXED);
     }
 }
 
@@ -163,7 +165,6 @@ void run_queue_remove(struct run_queue *queue, struct sched_entity *entity)
     if (entity->queued) {
         entity->queued = false;
         __atomic_store_n(&queue->ready_count, queue->ready_count - 1, __ATOMIC_RELAXED);
-        __atomic_store_n(&queue->load, queue->load - entity->weight, __ATOMIC_RELAXED);
         if (class->first(queue) == NULL) {
             queue->class_mask &= ~(1u << entity->class_id);
         }
@@ -231,6 +232,50 @@ bool run_queue_should_switch(const struct run_queue *queue, const struct sched_e
     return class->gives_way(running, class->first(queue));
 }
 
+bool run_queue_hand_over(struct run_queue *queue, const struct sched_entity *running,
+                         struct sched_entity *entity, uint64_t now)
+{
+    run_queue_advance(queue, now);
+    uint32_t mask = eligible(queue, NULL);
+    unsigned best = mask != 0 ? (unsigned)__builtin_ctz(mask) : CLASS_COUNT;
+    if (entity->class_id == CLASS_DEADLINE || best < entity->class_id ||
+        (entity->class_id == CLASS_REALTIME && realtime_is_spent(queue))) {
+        return false;
+    }
+    const struct sched_class *class = classes[entity->class_id];
+    if (entity->class_id == CLASS_REALTIME && best == CLASS_REALTIME &&
+        class->first(queue)->params.level > entity->params.level) {
+        return false;
+    }
+    if (class->place != NULL) {
+        class->place(queue, entity);
+    }
+    entity->slice_left = running->class_id == entity->class_id ? running->slice_left : 0;
+    run_queue_renew(queue, entity);
+    return true;
+}
+
+void run_queue_change(struct run_queue *queue, struct sched_entity *entity, const struct sched_params *params,
+                      bool running, uint64_t now)
+{
+    enum sched_class_id before = entity->class_id;
+    bool inside = entity->queued || entity->exhausted;
+    if (inside) {
+        run_queue_remove(queue, entity);
+    }
+    sched_entity_set(entity, params);
+    bool other_class = before != entity->class_id;
+    if (other_class) {
+        entity->virtual_run = queue->fair_base;
+    }
+    entity->period_start = now - entity->period; /* deadline: the next period begins when it is ready */
+    if (inside) {
+        run_queue_add(queue, entity, other_class ? RUN_NEW : RUN_MOVED, now);
+    } else if (running) {
+        classes[entity->class_id]->start(queue, entity);
+    }
+}
+
 void run_queue_renew(const struct run_queue *queue, struct sched_entity *running)
 {
     if (running->slice_left == 0) {
@@ -266,9 +311,46 @@ uint64_t run_queue_next_event(const struct run_queue *queue, const struct sched_
 
 /* ---- load, moves ---- */
 
-uint64_t run_queue_load(const struct run_queue *queue)
+static struct sched_entity *find_in_list(const struct list *list, run_queue_wanted wanted,
+                                         const void *context, unsigned *left)
 {
-    return __atomic_load_n(&queue->load, __ATOMIC_RELAXED);
+    list_for_each(at, list)
+    {
+        struct sched_entity *entity = list_entry(at, struct sched_entity, level_node);
+        if (*left == 0) {
+            break;
+        }
+        if (wanted(entity, context)) {
+            return entity;
+        }
+        (*left)--;
+    }
+    return NULL;
+}
+
+static struct sched_entity *find_realtime(const struct run_queue *queue, run_queue_wanted wanted,
+                                          const void *context, unsigned *left)
+{
+    struct sched_entity *found = NULL;
+    for (uint32_t mask = queue->level_mask; mask != 0 && found == NULL;) {
+        unsigned level = 31u - (unsigned)__builtin_clz(mask);
+        found = find_in_list(&queue->levels[level], wanted, context, left);
+        mask &= ~(1u << level);
+    }
+    return found;
+}
+
+struct sched_entity *run_queue_find(const struct run_queue *queue, run_queue_wanted wanted,
+                                    const void *context)
+{
+    unsigned left = SCHED_SCAN;
+    struct sched_entity *found = find_realtime(queue, wanted, context, &left);
+    for (struct tree_node *at = tree_first(&queue->fair_ready); found == NULL && at != NULL && left != 0;
+         at = tree_next(at), left--) {
+        struct sched_entity *entity = tree_entry(at, struct sched_entity, node);
+        found = wanted(entity, context) ? entity : NULL;
+    }
+    return found != NULL ? found : find_in_list(&queue->idle_ready, wanted, context, &left);
 }
 
 void run_queue_leave(const struct run_queue *queue, struct sched_entity *entity)

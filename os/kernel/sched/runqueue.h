@@ -29,7 +29,17 @@
 #define SCHED_BANDWIDTH_UNIT  (1u << 20) /* one whole CPU */
 #define SCHED_BANDWIDTH_LIMIT 996147u    /* 95 % of a CPU for the deadline class */
 #define SCHED_LEVELS          32u
+#define SCHED_SCAN            64u /* entities looked at to find one that can be moved */
 #define SCHED_NO_EVENT        UINT64_MAX
+
+/* Why a thread changes CPUs. */
+enum sched_move {
+    MOVE_WAKE,   /* woken or started where there was place */
+    MOVE_PULL,   /* taken by a CPU that had nothing to do */
+    MOVE_PUSH,   /* given away by a busy CPU */
+    MOVE_FORCED, /* it may not stay: affinity, admission, the CPU goes */
+    MOVE_COUNT
+};
 
 enum sched_class_id { CLASS_DEADLINE, CLASS_REALTIME, CLASS_FAIR, CLASS_IDLE, CLASS_COUNT };
 
@@ -71,7 +81,6 @@ struct run_queue {
     struct spinlock lock;
     uint32_t class_mask;  /* bit n: class n has ready entities */
     uint32_t ready_count; /* of all classes */
-    uint64_t load;        /* sum of the weights of the ready ones; read by other CPUs */
     struct tree deadline_ready;
     struct tree deadline_exhausted; /* by replenishment */
     uint64_t deadline_bandwidth;    /* admitted, of SCHED_BANDWIDTH_UNIT */
@@ -126,16 +135,35 @@ void run_queue_advance(struct run_queue *queue, uint64_t now);
 uint64_t run_queue_next_event(const struct run_queue *queue, const struct sched_entity *running,
                               uint64_t now);
 
-/* Weights of the ready entities, SCHED_WEIGHT_UNIT for each that is not fair. Without the lock: of a moment ago. */
-uint64_t run_queue_load(const struct run_queue *queue);
-
 /* Virtual run times are relative to their queue: leave takes the base of the old queue off, join adds the new one's. */
 void run_queue_leave(const struct run_queue *queue, struct sched_entity *entity);
 void run_queue_join(const struct run_queue *queue, struct sched_entity *entity);
 
 /*
+ * Gives an entity another policy wherever it is: ready, blocked, or running (charge it first). The caller has seen to
+ * the admission.
+ */
+void run_queue_change(struct run_queue *queue, struct sched_entity *entity, const struct sched_params *params,
+                      bool running, uint64_t now);
+
+/*
+ * `entity`, which was blocked, shall run at once in the place of `running`, for the rest of its slice. False, and nothing
+ * done, when that is not its right: something better is ready, or its class is real time and spent, or deadline.
+ */
+MUST_CHECK bool run_queue_hand_over(struct run_queue *queue, const struct sched_entity *running,
+                                    struct sched_entity *entity, uint64_t now);
+
+/* Answers whether an entity is wanted; changes nothing. */
+typedef bool (*run_queue_wanted)(const struct sched_entity *entity, const void *context);
+
+/* The first ready entity of real time, fair and idle class that is wanted, of those the first SCHED_SCAN; null: none. */
+struct sched_entity *run_queue_find(const struct run_queue *queue, run_queue_wanted wanted,
+                                    const void *context);
+
+/*
  * Admission of a deadline entity: false when the queue's CPU would be promised more than SCHED_BANDWIDTH_LIMIT. What was
- * admitted is given back by run_queue_release. Both do nothing for other classes.
+ * admitted is given back by run_queue_release. Both do nothing for other classes, and
+ * need no lock.
  */
 MUST_CHECK bool run_queue_admit(struct run_queue *queue, const struct sched_entity *entity);
 void run_queue_release(struct run_queue *queue, const struct sched_entity *entity);

@@ -56,29 +56,21 @@ void sched_times_read(const struct cpu *cpu, struct sched_times *out)
     } while (__atomic_load_n(&cpu->account_sequence, __ATOMIC_RELAXED) != sequence);
 }
 
-uint64_t sched_thread_cycles(struct thread *thread)
-{
-    uint64_t flags = arch_irq_save();
-    struct cpu *cpu = sched_lock_owner(thread);
-    uint64_t cycles = thread->sched.run_cycles;
-    uint64_t rest = clock_cycles() - cpu->accounted;
-    cycles += cpu->current == thread && (int64_t)rest > 0 ? rest : 0;
-    spin_unlock(&cpu->queue.lock);
-    arch_irq_restore(flags);
-    return cycles;
-}
-
 /* ---- switching ---- */
 
-/* What the next thread does first: releases the queue of this CPU and buries the thread that was left. */
+/* What the next thread does first: releases the queue of this CPU, and buries the thread that was left, or puts it on
+ * another CPU when it could not stay: only now its registers are saved. */
 static void thread_switched(void)
 {
     struct cpu *cpu = cpu_this();
     struct thread *from = cpu->queue.switched_from;
     cpu->queue.switched_from = NULL;
     bool dead = from != NULL && from->state == THREAD_DEAD;
+    bool leaves = from != NULL && from->state == THREAD_WAKING;
     spin_unlock(&cpu->queue.lock);
-    if (dead) {
+    if (leaves) {
+        sched_enqueue(from, sched_target(from, cpu->id), RUN_MOVED, MOVE_FORCED);
+    } else if (dead) {
         reaper_add(from);
         if (cpu->ends % 2 != 0) {
             __atomic_add_fetch(&cpu->ends, 1, __ATOMIC_SEQ_CST);
@@ -109,6 +101,7 @@ static void switch_to(struct cpu *cpu, struct thread *from, struct thread *to, u
     }
     thread_set_state(to, THREAD_RUNNING);
     to->switches++;
+    __atomic_store_n(&cpu->rank, to->is_idle ? RANK_NOTHING : sched_rank(&to->sched), __ATOMIC_RELAXED);
     cpu->switches++;
     cpu->policy_deadline = run_queue_next_event(&cpu->queue, to->is_idle ? NULL : &to->sched, now);
     sched_timer_update(cpu, to->is_idle);
@@ -139,10 +132,15 @@ static enum run_reason reason_to_leave(const struct sched_entity *entity)
     return entity->class_id != CLASS_DEADLINE && entity->slice_left == 0 ? RUN_EXPIRED : RUN_PREEMPTED;
 }
 
-/* The current thread stays ready. Locked. */
+/* The current thread stays ready, here or, when it may not, elsewhere. Locked. */
 static void requeue_current(struct cpu *cpu, enum run_reason reason, uint64_t now)
 {
     struct thread *thread = cpu->current;
+    if (!sched_may_run(thread, cpu)) {
+        thread_set_state(thread, THREAD_WAKING);
+        run_queue_leave(&cpu->queue, &thread->sched);
+        return;
+    }
     thread_set_state(thread, THREAD_READY);
     if (!thread->is_idle) {
         thread->ready_since = now;
@@ -150,15 +148,14 @@ static void requeue_current(struct cpu *cpu, enum run_reason reason, uint64_t no
     }
 }
 
-/* Switches if the policy says so. Interrupts off. */
-static void reschedule(struct cpu *cpu)
+void sched_reschedule(struct cpu *cpu)
 {
     spin_lock(&cpu->queue.lock);
     uint64_t now = clock_cycles();
     struct sched_entity *running = sched_running(cpu);
     sched_account(cpu, now, running == NULL);
     cpu->current->need_resched = false;
-    if (!run_queue_should_switch(&cpu->queue, running)) {
+    if (!run_queue_should_switch(&cpu->queue, running) && sched_may_run(cpu->current, cpu)) {
         if (running != NULL) {
             run_queue_renew(&cpu->queue, running);
         }
@@ -176,9 +173,9 @@ void sched_yield(void)
     struct cpu *cpu = cpu_this();
     const struct thread *thread = cpu->current;
     if (thread->is_idle) {
-        reschedule(cpu);
+        sched_reschedule(cpu);
     } else if (__atomic_load_n(&cpu->queue.ready_count, __ATOMIC_RELAXED) != 0 ||
-               thread->sched.class_id == CLASS_DEADLINE) {
+               thread->sched.class_id == CLASS_DEADLINE || !sched_may_run(thread, cpu)) {
         spin_lock(&cpu->queue.lock);
         uint64_t now = clock_cycles();
         sched_account(cpu, now, false);
@@ -204,7 +201,7 @@ void sched_preempt_from_interrupt(void)
     struct thread *thread = cpu->current;
     if (thread != NULL && thread->need_resched && thread->preempt_disable == 0 && cpu->irq_depth == 0 &&
         preemption_enabled) {
-        reschedule(cpu);
+        sched_reschedule(cpu);
     }
 }
 
@@ -218,7 +215,7 @@ void preempt_disable(void)
 static void reschedule_now(void)
 {
     uint64_t flags = arch_irq_save();
-    reschedule(cpu_this());
+    sched_reschedule(cpu_this());
     arch_irq_restore(flags);
 }
 
@@ -312,6 +309,80 @@ bool sched_block(uint64_t deadline_cycles)
     return !thread->timed_out;
 }
 
+/* Makes a WAITING thread this CPU's: true when it is in no queue and WAKING. Own queue locked before and after. */
+static bool claim(struct cpu *cpu, struct thread *thread)
+{
+    struct cpu *owner = cpu;
+    if (thread->cpu != cpu->id) {
+        spin_unlock(&cpu->queue.lock);
+        owner = sched_lock_owner(thread);
+    }
+    bool free = thread->state == THREAD_WAITING && owner->current != thread && sched_may_run(thread, cpu);
+    if (free) {
+        sched_sleepers_remove(owner, thread);
+        thread_set_state(thread, THREAD_WAKING);
+    }
+    if (owner != cpu) {
+        if (free) {
+            run_queue_leave(&owner->queue, &thread->sched);
+        }
+        spin_unlock(&owner->queue.lock);
+        spin_lock(&cpu->queue.lock);
+        if (free) {
+            run_queue_join(&cpu->queue, &thread->sched);
+            __atomic_store_n(&thread->cpu, cpu->id, __ATOMIC_RELEASE);
+            thread->migrations++;
+            cpu->moves[MOVE_WAKE]++;
+        }
+    }
+    return free;
+}
+
+/* The current thread blocks and a claimed one runs, directly if it has the right to. Locked; released when this returns. */
+static void block_and_run(struct cpu *cpu, struct thread *to, uint64_t now)
+{
+    struct thread *from = cpu->current;
+    sched_account(cpu, now, false);
+    if (from->state == THREAD_WAITING && run_queue_hand_over(&cpu->queue, &from->sched, &to->sched, now)) {
+        thread_set_state(to, THREAD_READY);
+        to->ready_since = now;
+        from->need_resched = false;
+        switch_to(cpu, from, to, now);
+        return;
+    }
+    if (sched_make_ready(cpu, to, RUN_WOKEN, now)) {
+        sched_tell(cpu);
+    }
+    if (from->state == THREAD_WAITING) {
+        switch_away(cpu, now);
+    } else {
+        spin_unlock(&cpu->queue.lock);
+    }
+}
+
+bool sched_handoff(struct thread *to, uint64_t deadline_cycles)
+{
+    struct thread *thread = thread_current();
+    uint64_t flags = arch_irq_save();
+    struct cpu *cpu = cpu_this();
+    spin_lock(&cpu->queue.lock);
+    if (!claim(cpu, to)) {
+        spin_unlock(&cpu->queue.lock);
+        arch_irq_restore(flags);
+        sched_wake(to);
+        return sched_block(deadline_cycles);
+    }
+    thread->wait_prepared = false;
+    thread->preempt_disable--;
+    if (thread->state == THREAD_WAITING && deadline_cycles != CLOCK_NEVER) {
+        sched_sleepers_add(cpu, thread, deadline_cycles);
+    }
+    block_and_run(cpu, to, clock_cycles());
+    arch_irq_restore(flags);
+    sched_switch_if_needed();
+    return !thread->timed_out;
+}
+
 void sched_sleep_until(uint64_t deadline_cycles)
 {
     while (clock_cycles() < deadline_cycles) {
@@ -329,7 +400,7 @@ void sched_exit(void)
     spin_lock(&cpu->queue.lock);
     uint64_t now = clock_cycles();
     sched_account(cpu, now, false);
-    run_queue_release(&cpu->queue, &cpu->current->sched);
+    run_queue_release(&cpu_table[cpu->current->deadline_cpu]->queue, &cpu->current->sched);
     thread_set_state(cpu->current, THREAD_DEAD);
     switch_away(cpu, now);
     panic("a dead thread runs");
@@ -387,8 +458,8 @@ void sched_idle(void)
     for (;;) {
         slab_poll();
         arch_irq_disable();
-        if (__atomic_load_n(&cpu->queue.ready_count, __ATOMIC_RELAXED) != 0) {
-            reschedule(cpu);
+        if (__atomic_load_n(&cpu->queue.ready_count, __ATOMIC_RELAXED) != 0 || sched_balance_pull(cpu)) {
+            sched_reschedule(cpu);
             arch_irq_enable();
         } else {
             arch_idle_wait();

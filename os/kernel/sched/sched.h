@@ -70,6 +70,14 @@ bool sched_block(uint64_t deadline_cycles);
 void sched_cancel_wait(void);
 void sched_wake(struct thread *thread);
 
+/*
+ * For IPC: in place of sched_block by a thread that has called sched_prepare_wait and now waits for the doing of `to`, a
+ * thread that is blocked. `to` runs on this CPU at once, for the rest of the caller's slice, without a queue in between:
+ * if it is WAITING, may run here, and nothing better is ready here; else it is woken and the caller blocks as usual.
+ * Result as of sched_block. `to` must not be freed meanwhile. Thread context, no lock held.
+ */
+bool sched_handoff(struct thread *to, uint64_t deadline_cycles);
+
 /* Preemption off and on in thread context; nests. A switch that was due happens at the last enable. */
 void preempt_disable(void);
 void preempt_enable(void);
@@ -90,6 +98,17 @@ void sched_preempt_from_interrupt(void);
 /* First step of a new thread (entry.S). */
 void thread_started(void);
 
+/*
+ * Gives a thread other parameters (checked by sched_params_check) wherever it is; it moves or switches at once where that
+ * is wanted. STATUS_ERR_LIMIT: no CPU it may run on admits the deadline. The caller sees to it that the thread exists.
+ */
+MUST_CHECK status_t sched_set_params(struct thread *thread, const struct sched_params *params);
+
+/* STATUS_ERR_RANGE: none of these CPUs is online. STATUS_ERR_STATE: a deadline was promised elsewhere. */
+MUST_CHECK status_t sched_set_affinity(struct thread *thread, uint64_t mask);
+
+void sched_info_read(struct thread *thread, struct sched_info *out);
+
 /* Where the time of a CPU went since it came up; idle + busy = elapsed, exactly. Any context, takes no lock. */
 struct sched_times {
     uint64_t idle_cycles;
@@ -98,9 +117,6 @@ struct sched_times {
 };
 
 void sched_times_read(const struct cpu *cpu, struct sched_times *out);
-
-/* Cycles a thread has been on a CPU until now. It must not be freed meanwhile. */
-uint64_t sched_thread_cycles(struct thread *thread);
 
 struct sched_totals {
     uint64_t switches;

@@ -5,6 +5,7 @@
 #include "lib/string.h"
 #include "mm/slab.h"
 #include "panic.h"
+#include "sched/sched.h"
 
 /* What switch_context pops for a thread that has never run: the registers it saves, then the return address.
  */
@@ -57,6 +58,9 @@ status_t thread_create(struct thread **out, const struct sched_params *params, v
     }
     thread->tid = (tid_t){__atomic_add_fetch(&last_tid, 1, __ATOMIC_RELAXED)};
     thread->state = THREAD_NEW;
+    const struct thread *maker = thread_current();
+    thread->affinity = maker != NULL ? maker->affinity : AFFINITY_ALL;
+    thread->home_node = cpu_this()->node;
     sched_entity_set(&thread->sched, params);
     list_init(&thread->dead_node);
     list_init(&thread->process_node);
@@ -86,8 +90,9 @@ void thread_set_state(struct thread *thread, enum thread_state to)
 {
     static const uint8_t legal[] = {
         [THREAD_NEW] = 1u << THREAD_READY,
-        [THREAD_READY] = 1u << THREAD_RUNNING,
-        [THREAD_RUNNING] = 1u << THREAD_READY | 1u << THREAD_WAITING | 1u << THREAD_DEAD,
+        [THREAD_READY] = 1u << THREAD_RUNNING | 1u << THREAD_WAKING,
+        [THREAD_RUNNING] =
+            1u << THREAD_READY | 1u << THREAD_WAITING | 1u << THREAD_WAKING | 1u << THREAD_DEAD,
         [THREAD_WAITING] = 1u << THREAD_RUNNING | 1u << THREAD_WAKING,
         [THREAD_WAKING] = 1u << THREAD_READY,
         [THREAD_DEAD] = 0,

@@ -31,6 +31,8 @@ enum thread_state {
     THREAD_DEAD,    /* will never run again */
 };
 
+#define AFFINITY_ALL UINT64_MAX
+
 struct process;
 
 struct thread {
@@ -55,6 +57,11 @@ struct thread {
     uint64_t stack_top;
     uint64_t user_fs_base;
     uint64_t user_gs_base;
+    uint64_t affinity;     /* bit n: may run on CPU n */
+    uint32_t deadline_cpu; /* where a deadline thread was admitted */
+    uint32_t home_node;    /* NUMA node near which it is kept */
+    uint64_t migrations;
+    uint64_t moved_at;    /* cycles */
     uint64_t ready_since; /* cycles, while READY */
     uint64_t run_delay;   /* cycles it was ready and did not run, so far */
     uint64_t switches;    /* times it was put on a CPU */

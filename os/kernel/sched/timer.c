@@ -84,7 +84,8 @@ void sched_timer_interrupt(void)
     uint64_t now = clock_cycles();
     struct sched_entity *running = sched_running(cpu);
     cpu->armed_deadline = CLOCK_NEVER;
-    if (now >= cpu->tick_deadline) {
+    bool tick = now >= cpu->tick_deadline;
+    if (tick) {
         cpu->ticks++;
         sched_tick_start(cpu, now);
     }
@@ -98,6 +99,9 @@ void sched_timer_interrupt(void)
     cpu->policy_deadline = run_queue_next_event(&cpu->queue, running, now);
     sched_timer_update(cpu, true);
     spin_unlock(&cpu->queue.lock);
+    if (tick) {
+        sched_balance_push(cpu);
+    }
 }
 
 void sched_reschedule_interrupt(void)

@@ -1,47 +1,6 @@
-/* Waking threads and choosing CPUs for them. */
+/* Waking threads, starting them, and moving them between the queues of CPUs. */
 #include "sched/internal.h"
 #include "smp/ipi.h"
-
-static bool cpu_looks_idle(const struct cpu *cpu)
-{
-    return __atomic_load_n(&cpu->current, __ATOMIC_RELAXED) == cpu->idle &&
-           __atomic_load_n(&cpu->queue.ready_count, __ATOMIC_RELAXED) == 0;
-}
-
-static uint32_t cpu_load(const struct cpu *cpu)
-{
-    return __atomic_load_n(&cpu->queue.ready_count, __ATOMIC_RELAXED) +
-           (__atomic_load_n(&cpu->current, __ATOMIC_RELAXED) != cpu->idle);
-}
-
-/* The CPU the thread ran on, or an idle one if that is busy. Bound: O(CPUs). */
-static unsigned wake_target(const struct thread *thread, unsigned last)
-{
-    if (thread->sched.class_id == CLASS_DEADLINE || cpu_looks_idle(cpu_table[last])) {
-        return last; /* a deadline thread stays where it was admitted */
-    }
-    for (unsigned i = 1; i < cpu_count_present(); i++) {
-        unsigned id = (last + i) % cpu_count_present();
-        if (cpu_is_online(cpu_table[id]) && cpu_looks_idle(cpu_table[id])) {
-            return id;
-        }
-    }
-    return last;
-}
-
-static unsigned least_loaded(void)
-{
-    unsigned best = arch_cpu_id();
-    uint32_t best_load = cpu_load(cpu_table[best]);
-    for (unsigned i = 1; i < cpu_count_present() && best_load != 0; i++) {
-        unsigned id = (arch_cpu_id() + i) % cpu_count_present();
-        if (cpu_is_online(cpu_table[id]) && cpu_load(cpu_table[id]) < best_load) {
-            best = id;
-            best_load = cpu_load(cpu_table[id]);
-        }
-    }
-    return best;
-}
 
 struct cpu *sched_lock_owner(struct thread *thread)
 {
@@ -78,12 +37,24 @@ void sched_tell(const struct cpu *cpu)
     }
 }
 
-/* Puts a NEW or WAKING thread on thread->cpu. Interrupts off. */
-static void enqueue(struct thread *thread, enum run_reason reason)
+static void note_move(struct cpu *cpu, struct thread *thread, enum sched_move move, uint64_t now)
 {
-    struct cpu *cpu = cpu_table[thread->cpu];
+    const struct cpu *from = cpu_table[thread->cpu];
+    thread->migrations++;
+    thread->moved_at = now;
+    cpu->moves[move]++;
+    cpu->node_crossings += from->node != cpu->node;
+}
+
+void sched_enqueue(struct thread *thread, unsigned target, enum run_reason reason, enum sched_move move)
+{
+    struct cpu *cpu = cpu_table[target];
     spin_lock(&cpu->queue.lock);
     uint64_t now = clock_cycles();
+    if (reason != RUN_NEW && thread->cpu != target) {
+        note_move(cpu, thread, move, now);
+    }
+    __atomic_store_n(&thread->cpu, target, __ATOMIC_RELEASE);
     sched_account(cpu, now, cpu->account_idle);
     run_queue_join(&cpu->queue, &thread->sched);
     bool tell = sched_make_ready(cpu, thread, reason, now);
@@ -93,17 +64,23 @@ static void enqueue(struct thread *thread, enum run_reason reason)
     }
 }
 
+void sched_detach(struct cpu *cpu, struct thread *thread)
+{
+    run_queue_remove(&cpu->queue, &thread->sched);
+    run_queue_leave(&cpu->queue, &thread->sched);
+    thread_set_state(thread, THREAD_WAKING);
+}
+
 /* A WAITING thread that has left its CPU. Locked; released when this returns. */
 static void wake_blocked(struct cpu *cpu, struct thread *thread)
 {
     sched_sleepers_remove(cpu, thread);
     thread_set_state(thread, THREAD_WAKING);
-    unsigned target = wake_target(thread, cpu->id);
+    unsigned target = sched_target(thread, cpu->id);
     if (target != cpu->id) {
         run_queue_leave(&cpu->queue, &thread->sched);
-        __atomic_store_n(&thread->cpu, target, __ATOMIC_RELEASE);
         spin_unlock(&cpu->queue.lock);
-        enqueue(thread, RUN_WOKEN);
+        sched_enqueue(thread, target, RUN_WOKEN, MOVE_WAKE);
         return;
     }
     uint64_t now = clock_cycles();
@@ -133,16 +110,18 @@ void sched_wake(struct thread *thread)
 void sched_start_on(struct thread *thread, unsigned cpu)
 {
     uint64_t flags = arch_irq_save();
-    thread->cpu = cpu;
-    enqueue(thread, RUN_NEW);
+    thread->affinity = 1ull << cpu;
+    thread->home_node = cpu_table[cpu]->node;
+    sched_enqueue(thread, cpu, RUN_NEW, MOVE_WAKE);
     arch_irq_restore(flags);
 }
 
 void sched_start(struct thread *thread)
 {
     uint64_t flags = arch_irq_save();
-    thread->cpu = least_loaded();
-    enqueue(thread, RUN_NEW);
+    unsigned target = sched_target(thread, arch_cpu_id());
+    thread->home_node = cpu_table[target]->node;
+    sched_enqueue(thread, target, RUN_NEW, MOVE_WAKE);
     arch_irq_restore(flags);
     sched_switch_if_needed();
 }

@@ -21,6 +21,14 @@ static void cpu_snapshot(struct cpu_stats *out, const struct cpu *cpu)
         .idle_cycles = times.idle_cycles,
         .busy_cycles = times.busy_cycles,
         .shootdowns_sent = __atomic_load_n(&cpu->shootdowns_sent, __ATOMIC_RELAXED),
+        .run_delay_cycles = __atomic_load_n(&cpu->run_delay, __ATOMIC_RELAXED),
+        .moves_wake = __atomic_load_n(&cpu->moves[MOVE_WAKE], __ATOMIC_RELAXED),
+        .moves_pull = __atomic_load_n(&cpu->moves[MOVE_PULL], __ATOMIC_RELAXED),
+        .moves_push = __atomic_load_n(&cpu->moves[MOVE_PUSH], __ATOMIC_RELAXED),
+        .moves_forced = __atomic_load_n(&cpu->moves[MOVE_FORCED], __ATOMIC_RELAXED),
+        .node_crossings = __atomic_load_n(&cpu->node_crossings, __ATOMIC_RELAXED),
+        .node = cpu->node,
+        .online = (cpu_online_mask() & 1ull << cpu->id) != 0,
         .shootdowns_served = __atomic_load_n(&cpu->shootdowns_served, __ATOMIC_RELAXED),
     };
 }

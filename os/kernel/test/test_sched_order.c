@@ -124,20 +124,132 @@ void ktest_idle_and_busy_time_add_up_on_every_cpu(void)
     KEXPECT(idle_after >= idle_before + clock_cycles_from_ns(10000) * 190);
 }
 
+static uint64_t cycles_used(void)
+{
+    struct sched_info info;
+    sched_info_read(thread_current(), &info);
+    return info.run_cycles;
+}
+
 /* A thread's time is the time it has run: this one sleeps for most of it. covers: ST-07 */
 void ktest_a_thread_s_time_is_what_it_ran(void)
 {
     uint64_t span = clock_cycles_from_ns(1000000);
     uint64_t begin = clock_cycles();
-    uint64_t used = sched_thread_cycles(thread_current());
+    uint64_t used = cycles_used();
     while (clock_cycles() - begin < span) {
         arch_pause();
     }
-    uint64_t spun = sched_thread_cycles(thread_current()) - used;
+    uint64_t spun = cycles_used() - used;
     uint64_t took = clock_cycles() - begin;
     KEXPECT(spun <= took && spun + span / 10 >= took);
     begin = clock_cycles();
-    used = sched_thread_cycles(thread_current());
+    used = cycles_used();
     sched_sleep_until(begin + 10 * span);
-    KEXPECT(sched_thread_cycles(thread_current()) - used < span);
+    KEXPECT(cycles_used() - used < span);
+}
+
+#define RELAYS 200u
+
+static struct thread *runners[2];
+static uint32_t relays;
+
+/* Hands the CPU to the other runner and waits for it to come back. */
+static void relay(void *argument)
+{
+    unsigned own = (unsigned)(uintptr_t)argument;
+    if (own == 1) { /* the second one waits for the first */
+        sched_prepare_wait();
+        (void)sched_block(CLOCK_NEVER);
+    }
+    while (__atomic_load_n(&relays, __ATOMIC_ACQUIRE) < RELAYS) {
+        sched_prepare_wait();
+        __atomic_add_fetch(&relays, 1, __ATOMIC_ACQ_REL);
+        (void)sched_handoff(runners[1 - own], CLOCK_NEVER);
+    }
+    sched_wake(runners[1 - own]);
+    __atomic_add_fetch(&ended, 1, __ATOMIC_RELEASE);
+}
+
+static bool run_relay(const struct sched_params *params, unsigned first, unsigned second)
+{
+    relays = 0;
+    ended = 0;
+    for (unsigned i = 0; i < 2; i++) {
+        if (thread_create(&runners[i], params, relay, (void *)(uintptr_t)i) != STATUS_OK) {
+            return false;
+        }
+    }
+    sched_start_on(runners[1], second);
+    sched_sleep_until(clock_cycles() + clock_cycles_from_ns(1000000));
+    sched_start_on(runners[0], first);
+    return wait_for_ends(2) && relays >= RELAYS;
+}
+
+/* On one CPU each hand-over is one switch and touches no queue: nobody waits. covers: SC-32 (without messages) SC-11 */
+void ktest_a_hand_over_switches_directly(void)
+{
+    unsigned cpu = (arch_cpu_id() + 1) % cpu_count_online();
+    uint64_t switches = cpu_table[cpu]->switches;
+    KEXPECT(run_relay(&sched_normal, cpu, cpu));
+    switches = cpu_table[cpu]->switches - switches;
+    KEXPECT(switches >= RELAYS && (cpu == arch_cpu_id() || switches < RELAYS + 40));
+    KEXPECT(runners[0]->migrations == 0 && runners[1]->migrations == 0);
+}
+
+/* Pinned to different CPUs, or in a class that may not be handed over, it is a wake-up and a sleep. covers: SC-11 */
+void ktest_a_hand_over_across_cpus_wakes(void)
+{
+    unsigned cpu = (arch_cpu_id() + 1) % cpu_count_online();
+    KEXPECT(run_relay(&sched_normal, arch_cpu_id(), cpu));
+    KEXPECT(run_relay(&sched_kernel, cpu, arch_cpu_id()));
+    KEXPECT(run_relay(&sched_background, cpu, cpu));
+    KEXPECT(runners[0]->migrations == 0 && runners[1]->migrations == 0);
+}
+
+static void spin_until_told(void *told)
+{
+    while (!__atomic_load_n((bool *)told, __ATOMIC_ACQUIRE)) {
+        arch_pause();
+    }
+    __atomic_add_fetch(&ended, 1, __ATOMIC_RELEASE);
+}
+
+/* A thread that runs, one that waits and one that sleeps leave a CPU when their mask says so. covers: SC-20 SC-31 SC-25 */
+void ktest_a_change_of_mask_or_class_moves_threads(void)
+{
+    static bool told;
+    struct thread *threads[2];
+    unsigned last = cpu_count_online() - 1;
+    told = false;
+    ended = 0;
+    for (unsigned i = 0; i < 2; i++) {
+        KEXPECT(thread_create(&threads[i], &sched_normal, spin_until_told, &told) == STATUS_OK);
+        sched_start_on(threads[i], last);
+    }
+    sched_sleep_until(clock_cycles() + clock_cycles_from_ns(2000000));
+    static const struct sched_params steps[] = {
+        {.policy = SCHED_RR, .level = 4},
+        {.policy = SCHED_IDLE},
+        {.policy = SCHED_DEADLINE, .runtime_ns = 1000000, .deadline_ns = 10000000, .period_ns = 10000000},
+        {.policy = SCHED_FAIR, .nice = 3},
+    };
+    for (unsigned step = 0; step < sizeof(steps) / sizeof(steps[0]); step++) {
+        for (unsigned i = 0; i < 2; i++) {
+            KEXPECT(sched_set_params(threads[i], &steps[step]) == STATUS_OK);
+        }
+        sched_sleep_until(clock_cycles() + clock_cycles_from_ns(2000000));
+        uint64_t flags = spin_lock_irqsave(&cpu_table[last]->queue.lock);
+        bool sound = run_queue_check(&cpu_table[last]->queue);
+        spin_unlock_irqrestore(&cpu_table[last]->queue.lock, flags);
+        KEXPECT(sound);
+    }
+    KEXPECT(cpu_table[last]->queue.deadline_bandwidth == 0);
+    for (unsigned i = 0; i < 2; i++) {
+        KEXPECT(sched_set_affinity(threads[i], 1) == STATUS_OK);
+    }
+    sched_sleep_until(clock_cycles() + clock_cycles_from_ns(2000000));
+    KEXPECT(threads[0]->cpu == 0 && threads[1]->cpu == 0);
+    told = true;
+    KEXPECT(wait_for_ends(2));
 }

@@ -211,6 +211,7 @@ static void run_alone(char *line)
 {
     char *words[WORDS_MAX];
     int32_t status = 127;
+    stats_read(); /* so that its pages are there before they are counted */
     uint64_t before = stats_read()->frames_free;
     if (split_words(line, words, WORDS_MAX) > 0) {
         int64_t pid = start(words);

@@ -78,7 +78,12 @@ struct cpu {
     uint64_t shootdowns_served;
     uint64_t tlb_loads_kept; /* of user spaces, with what the TLB held of them */
     uint64_t tlb_loads_flushed;
-    uint64_t run_delay; /* cycles that threads which ran here had waited for it */
+    uint64_t moves[MOVE_COUNT]; /* threads that came here from other CPUs; under the queue's lock */
+    uint64_t node_crossings;    /* those of them that came from another node */
+    uint32_t balance_failed;    /* attempts in a row that found nothing to move */
+    uint32_t rank;              /* of what runs, for other CPUs (sched/internal.h) */
+    bool draining;              /* nothing new may come, what is here must leave */
+    uint64_t run_delay;         /* cycles that threads which ran here had waited for it */
 
     /* Where the time went. Written under the queue's lock; odd sequence: being written. */
     uint32_t account_sequence;
