@@ -4,7 +4,7 @@ source "$(dirname "$0")/lib.sh"
 
 long="real_time_is_throttled many_threads_share_fairly"
 for run in "--cpus 4|" "--cpus 4 --numa 2|threads_stay_near_their_memory load_spreads" "--cpus 1 --cpu tcg72|" \
-    "--cpus 2 --engine timed|shares_follow_weights a_woken_real_time_thread_runs_at_once" "--cpus 1|$long"; do
+    "--cpus 4|cpus_go_and_come_under_load" "--cpus 2 --engine timed|shares_follow_weights a_woken_real_time_thread_runs_at_once" "--cpus 1|$long"; do
     machine=${run%%|*}
     tests=${run#*|}
     # shellcheck disable=SC2086

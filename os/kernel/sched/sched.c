@@ -11,6 +11,7 @@
 #include "panic.h"
 #include "sched/internal.h"
 #include "sched/reaper.h"
+#include "smp/hotplug.h"
 
 #define RELAX_NS 20000ull
 
@@ -48,7 +49,7 @@ void sched_times_read(const struct cpu *cpu, struct sched_times *out)
         sequence = __atomic_load_n(&cpu->account_sequence, __ATOMIC_ACQUIRE) & ~1u;
         now = clock_cycles();
         rest = now - cpu->accounted;
-        rest = (int64_t)rest < 0 ? 0 : rest;
+        rest = (int64_t)rest < 0 || !cpu_is_online(cpu) ? 0 : rest;
         out->idle_cycles = cpu->idle_cycles + (cpu->account_idle ? rest : 0);
         out->busy_cycles = cpu->busy_cycles + (cpu->account_idle ? 0 : rest);
         out->elapsed_cycles = cpu->accounted + rest - cpu->account_start;
@@ -458,6 +459,9 @@ void sched_idle(void)
     for (;;) {
         slab_poll();
         arch_irq_disable();
+        if (__atomic_load_n(&cpu->park, __ATOMIC_ACQUIRE) == CPU_PARK_LEAVE) {
+            cpu_park(cpu);
+        }
         if (__atomic_load_n(&cpu->queue.ready_count, __ATOMIC_RELAXED) != 0 || sched_balance_pull(cpu)) {
             sched_reschedule(cpu);
             arch_irq_enable();

@@ -107,6 +107,15 @@ MUST_CHECK status_t sched_set_params(struct thread *thread, const struct sched_p
 /* STATUS_ERR_RANGE: none of these CPUs is online. STATUS_ERR_STATE: a deadline was promised elsewhere. */
 MUST_CHECK status_t sched_set_affinity(struct thread *thread, uint64_t mask);
 
+/*
+ * For hotplug, of a CPU that is draining: puts its ready threads on other CPUs and makes the one that runs leave. True when
+ * none is left. Thread context, perhaps on that very CPU, which the caller then leaves.
+ */
+bool sched_drain(struct cpu *cpu);
+
+/* Makes this CPU wake the sleepers of another one on which nothing runs any more. */
+void sched_move_sleepers(struct cpu *cpu);
+
 void sched_info_read(struct thread *thread, struct sched_info *out);
 
 /* Where the time of a CPU went since it came up; idle + busy = elapsed, exactly. Any context, takes no lock. */

@@ -63,6 +63,13 @@ void cpu_mark_online(struct cpu *cpu)
     __atomic_store_n(&cpu->state, CPU_STATE_ONLINE, __ATOMIC_RELEASE);
 }
 
+void cpu_mark_leaving(struct cpu *cpu)
+{
+    __atomic_and_fetch(&online_mask, ~(1ull << cpu->id), __ATOMIC_SEQ_CST);
+    __atomic_sub_fetch(&cpus_online, 1, __ATOMIC_RELAXED);
+    __atomic_store_n(&cpu->state, CPU_STATE_LEAVING, __ATOMIC_RELEASE);
+}
+
 void cpu_table_init(void)
 {
     cpu_table[0] = &cpu_boot_area;
@@ -275,29 +282,66 @@ static status_t trampoline_page(pfn_t *out)
     return status;
 }
 
+/* The page an application processor starts in, and the tables it turns paging on with. */
+struct trampoline {
+    pfn_t pfn;
+    uint64_t address;
+    void *page;
+    struct page_table tables;
+};
+
+static status_t trampoline_make(struct trampoline *t)
+{
+    status_t status = trampoline_page(&t->pfn);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    t->address = paddr_number(paddr_from_pfn(t->pfn));
+    t->page = arch_phys_to_virt(paddr_from_pfn(t->pfn));
+    status = boot_tables_make(&t->tables, t->address);
+    if (status != STATUS_OK) {
+        frame_put(t->pfn);
+        return status;
+    }
+    memcpy(t->page, trampoline_start, (size_t)(trampoline_end - trampoline_start));
+    parameter_set(t->page, trampoline_cr3, paddr_number(t->tables.root));
+    parameter_set(t->page, trampoline_entry, (uint64_t)(uintptr_t)ap_main);
+    return STATUS_OK;
+}
+
+static void trampoline_free(struct trampoline *t)
+{
+    if (pt_unmap(&t->tables, vaddr_make(t->address), NULL, NULL) != STATUS_OK) {
+        panic("the trampoline is not mapped");
+    }
+    pt_deinit(&t->tables);
+    frame_put(t->pfn);
+}
+
+/* When one does not start, it may still run through the page later: that is never used again. */
 status_t ap_start_all(void)
 {
-    pfn_t pfn;
-    status_t status = acpi_info()->cpu_count > 1 ? trampoline_page(&pfn) : STATUS_ERR_NOT_FOUND;
-    if (status != STATUS_OK) {
-        return status == STATUS_ERR_NOT_FOUND ? STATUS_OK : status;
+    struct trampoline t;
+    if (acpi_info()->cpu_count <= 1) {
+        return STATUS_OK;
     }
-    uint64_t address = paddr_number(paddr_from_pfn(pfn));
-    void *page = arch_phys_to_virt(paddr_from_pfn(pfn));
-    struct page_table tables;
-    status = boot_tables_make(&tables, address);
-    if (status == STATUS_OK) {
-        memcpy(page, trampoline_start, (size_t)(trampoline_end - trampoline_start));
-        parameter_set(page, trampoline_cr3, paddr_number(tables.root));
-        parameter_set(page, trampoline_entry, (uint64_t)(uintptr_t)ap_main);
-        if (!start_each(page, address)) {
-            return STATUS_OK; /* a late one may still run through the page: it is never used again */
-        }
-        if (pt_unmap(&tables, vaddr_make(address), NULL, NULL) != STATUS_OK) {
-            panic("the trampoline is not mapped");
-        }
-        pt_deinit(&tables);
+    status_t status = trampoline_make(&t);
+    if (status == STATUS_OK && start_each(t.page, t.address)) {
+        trampoline_free(&t);
     }
-    frame_put(pfn);
     return status;
+}
+
+status_t ap_restart(struct cpu *cpu)
+{
+    struct trampoline t;
+    status_t status = trampoline_make(&t);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    if (!cpu_start(cpu, t.page, t.address)) {
+        return STATUS_ERR_TIMEOUT;
+    }
+    trampoline_free(&t);
+    return STATUS_OK;
 }

@@ -4,6 +4,7 @@
 #include "proc/process.h"
 #include "proc/usercopy.h"
 #include "sched/sched.h"
+#include "smp/hotplug.h"
 
 /* What is done with each thread that a call is about; under the lock of the process tree. */
 typedef status_t (*thread_action)(struct thread *thread, void *context);
@@ -123,4 +124,15 @@ int64_t invoke_sched_get(struct call *call)
     struct sched_info info;
     status_t status = for_target(call, read_info, &info);
     return status != STATUS_OK ? status : user_write(vaddr_make(call->arguments[2]), &info, sizeof(info));
+}
+
+status_t decode_cpu_set(struct call *call)
+{
+    return call->arguments[0] <= UINT32_MAX && call->arguments[1] <= 1 ? STATUS_OK : STATUS_ERR_RANGE;
+}
+
+int64_t invoke_cpu_set(struct call *call)
+{
+    unsigned cpu = (unsigned)call->arguments[0];
+    return call->arguments[1] != 0 ? cpu_up(cpu) : cpu_down(cpu);
 }

@@ -1,7 +1,7 @@
 /*
  * schedmix: what the scheduler promises, from the user's side. Each test starts spinning or sleeping processes, sets their
  * policies and CPUs, and reads their figures from the kernel. TAP output; with names as arguments only those tests run.
- * "--ms N" is how long a test measures (default 200).
+ * "--ms N" is how long a test measures (default 200), "--events N" how often CPUs go or come (default 100).
  */
 #include <stdbool.h>
 
@@ -14,6 +14,7 @@
 #define MAIN_LEVEL    20u
 
 static uint64_t measure_ms = 200;
+static unsigned hotplug_events = 100;
 static uint64_t cycles_per_ms;
 static unsigned cpus;
 static int failed_line;
@@ -548,6 +549,65 @@ static bool test_many_threads_share_fairly(void)
     return true;
 }
 
+/* ---- CPUs that go and come ---- */
+
+static void sleep_often(void)
+{
+    while (cycles() < spin_end) {
+        sys_sleep(100000);
+    }
+}
+
+/* Forks all the time, so that memory, processes and shootdowns are under way everywhere. */
+static void fork_often(void)
+{
+    while (cycles() < spin_end) {
+        int64_t pid = sys_fork();
+        if (pid == 0) {
+            sys_exit(0);
+        }
+        if (sys_wait(0, NULL, 0) != pid) {
+            sys_exit(1);
+        }
+    }
+}
+
+static unsigned next_random(void)
+{
+    static uint64_t state = 0x5eed;
+    state = state * 6364136223846793005ull + 1442695040888963407ull;
+    return (unsigned)(state >> 33);
+}
+
+/* Spinners, yielders, sleepers and forkers everywhere, one of each pinned; CPUs go and come at random. All of them end,
+ * those too whose CPU has gone, and nobody ever runs on a CPU that is off. covers: SM-07 SM-09 (moved by force) */
+static bool test_cpus_go_and_come_under_load(void)
+{
+    static void (*const works[])(void) = {spin, yield_often, sleep_often, fork_often};
+    uint64_t off = 0;
+    EXPECT(sys_cpu_set(0, 0) == STATUS_ERR_RESERVED);
+    EXPECT(sys_cpu_set(cpus, 0) == STATUS_ERR_RANGE);
+    EXPECT(sys_cpu_set(1, 2) == STATUS_ERR_RANGE);
+    spin_for(hotplug_events * 3);
+    for (unsigned i = 0; i < 8; i++) {
+        start(works[i % 4], fair, i < 4 ? all_cpus() : 1ull << (cpus - 1));
+    }
+    for (unsigned event = 0; event < hotplug_events; event++) {
+        unsigned cpu = 1 + next_random() % (cpus - 1);
+        EXPECT(sys_cpu_set(cpu, (off & 1ull << cpu) != 0) == 0);
+        off ^= 1ull << cpu;
+        for (unsigned i = 0; i < child_count; i++) {
+            EXPECT((off & 1ull << info_of(children[i]).cpu) == 0 || i % 4 >= 2); /* who sleeps is nowhere */
+        }
+        sys_sleep(next_random() % (2 * NS_PER_MS));
+    }
+    for (unsigned cpu = 1; cpu < cpus; cpu++) {
+        EXPECT((off & 1ull << cpu) == 0 || sys_cpu_set(cpu, 1) == 0);
+    }
+    EXPECT(all_end());
+    return true;
+}
+
 /* ---- runner ---- */
 
 struct test {
@@ -583,6 +643,7 @@ static const struct test on_three_cpus[] = {
 static const struct test by_name[] = {
     {"real_time_is_throttled", test_real_time_is_throttled},
     {"many_threads_share_fairly", test_many_threads_share_fairly},
+    {"cpus_go_and_come_under_load", test_cpus_go_and_come_under_load},
 };
 
 static const struct group {
@@ -601,7 +662,7 @@ static bool wanted(const struct test *test, const struct group *group, int argc,
 {
     bool named = false;
     for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--ms") == 0) {
+        if (strcmp(argv[i], "--ms") == 0 || strcmp(argv[i], "--events") == 0) {
             i++;
         } else if (strcmp(test->name, argv[i]) == 0) {
             return true;
@@ -651,6 +712,8 @@ int main(int argc, char **argv)
     for (int i = 1; i + 1 < argc; i++) {
         if (strcmp(argv[i], "--ms") == 0) {
             measure_ms = (uint64_t)parse_number(argv[i + 1]);
+        } else if (strcmp(argv[i], "--events") == 0) {
+            hotplug_events = (unsigned)parse_number(argv[i + 1]);
         }
     }
     cpus = stats()->cpus_online;

@@ -95,3 +95,18 @@ status_t ioapic_route_isa(unsigned irq, unsigned apic_id)
     }
     return STATUS_ERR_NOT_FOUND;
 }
+
+void ioapic_move(unsigned from_apic_id, unsigned to_apic_id)
+{
+    uint64_t flags = spin_lock_irqsave(&io_apic_lock);
+    for (uint32_t i = 0; i < acpi_info()->io_apic_count; i++) {
+        const struct io_apic *io = &io_apics[i];
+        for (uint32_t input = 0; input < io->inputs; input++) {
+            bool masked = (reg_read(io, IOAPIC_REDTBL + 2 * input) & REDTBL_MASKED) != 0;
+            if (!masked && reg_read(io, IOAPIC_REDTBL + 2 * input + 1) >> 24 == from_apic_id) {
+                reg_write(io, IOAPIC_REDTBL + 2 * input + 1, to_apic_id << 24);
+            }
+        }
+    }
+    spin_unlock_irqrestore(&io_apic_lock, flags);
+}

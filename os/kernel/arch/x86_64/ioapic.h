@@ -10,4 +10,7 @@ MUST_CHECK status_t ioapic_init(void);
  * input. */
 MUST_CHECK status_t ioapic_route_isa(unsigned irq, unsigned apic_id);
 
+/* Sends every interrupt that goes to one CPU to another. */
+void ioapic_move(unsigned from_apic_id, unsigned to_apic_id);
+
 #endif

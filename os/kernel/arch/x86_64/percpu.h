@@ -39,6 +39,12 @@ enum ist_stack { IST_NMI, IST_DOUBLE_FAULT, IST_DEBUG, IST_MACHINE_CHECK, IST_CO
 #define CPU_STATE_CLAIMED  2u /* has begun to run, can still be given up on */
 #define CPU_STATE_ARRIVED  3u /* will be online in a moment */
 #define CPU_STATE_ONLINE   4u
+#define CPU_STATE_LEAVING  5u /* not in the mask of online CPUs any more, still answers */
+
+/* What hotplug asks of the idle loop. */
+#define CPU_PARK_NOT   0u
+#define CPU_PARK_LEAVE 1u
+#define CPU_PARK_STOP  2u
 
 struct cpu {
     struct cpu *self;
@@ -82,6 +88,7 @@ struct cpu {
     uint64_t node_crossings;    /* those of them that came from another node */
     uint32_t balance_failed;    /* attempts in a row that found nothing to move */
     uint32_t rank;              /* of what runs, for other CPUs (sched/internal.h) */
+    uint32_t park;              /* CPU_PARK_*; hotplug sets it */
     bool draining;              /* nothing new may come, what is here must leave */
     uint64_t run_delay;         /* cycles that threads which ran here had waited for it */
 
@@ -115,6 +122,7 @@ unsigned cpu_count_online(void);
 /* Bit mask of the CPUs that run. */
 uint64_t cpu_online_mask(void);
 void cpu_mark_online(struct cpu *cpu);
+void cpu_mark_leaving(struct cpu *cpu);
 
 static inline struct cpu *cpu_this(void)
 {

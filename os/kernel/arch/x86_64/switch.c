@@ -78,6 +78,13 @@ void arch_thread_clone_user_state(struct thread *from, struct thread *to)
     to->user_gs_base = from->user_gs_base;
 }
 
+void arch_stop_for_ever(void)
+{
+    for (;;) {
+        __asm__ volatile("cli\n\thlt");
+    }
+}
+
 void arch_idle_wait(void)
 {
     __asm__ volatile("sti\n\thlt" : : : "memory"); /* STI's shadow: no interrupt between the two */

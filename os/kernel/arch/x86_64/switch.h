@@ -21,6 +21,9 @@ void arch_thread_reset_user_state(struct thread *thread);
 /* Copies the live user state of the current thread that lies in registers to a clone. */
 void arch_thread_clone_user_state(struct thread *from, struct thread *to);
 
+/* Stops the CPU with interrupts off: only INIT wakes it. */
+_Noreturn void arch_stop_for_ever(void);
+
 /* Stops the CPU until an interrupt; interrupts are off before and on after. */
 void arch_idle_wait(void);
 
