@@ -333,21 +333,21 @@ static uint64_t all_cpus(void)
     return (1ull << cpus) - 1;
 }
 
-/* Eight spinners that all began on CPU 0 are two on each of four within ten ticks. covers: SC-14 SC-15 SM-09 */
+/* Eight spinners that all began on CPU 0 are two on each of four within eight ticks. covers: SC-14 SC-15 SM-09 */
 static bool test_load_spreads(void)
 {
     unsigned on[64] = {0};
     uint64_t pushes = 0;
-    spin_for(200);
+    spin_for(110);
     for (unsigned i = 0; i < 2 * cpus; i++) {
         start(spin, fair, 1);
     }
-    pause_ms(20);
+    pause_ms(15);
     for (unsigned i = 0; i < 2 * cpus; i++) {
         EXPECT(info_of(children[i]).cpu == 0);
         EXPECT(sys_sched_affinity(SCHED_PROCESS, children[i], all_cpus()) == 0);
     }
-    pause_ms(100);
+    pause_ms(80);
     for (unsigned i = 0; i < 2 * cpus; i++) {
         on[info_of(children[i]).cpu]++;
     }
@@ -415,7 +415,7 @@ static bool test_nobody_runs_outside_its_mask(void)
     const uint64_t mask = 6;
     EXPECT(sys_sched_affinity(SCHED_THREAD, 0, 0) == STATUS_ERR_RANGE);
     EXPECT(sys_sched_affinity(SCHED_THREAD, 0, 1ull << 63) == STATUS_ERR_RANGE);
-    spin_for(100);
+    spin_for(50);
     for (unsigned i = 0; i < 6; i++) {
         start(i % 2 == 0 ? spin : yield_often, i % 3 == 0 ? fifo(2) : fair, mask);
     }
