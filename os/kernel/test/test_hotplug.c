@@ -19,7 +19,7 @@ static char fails; /* the step of this letter */
 static status_t note(char what)
 {
     journal[journal_length++] = what;
-    return what == fails ? STATUS_ERR_BUSY : STATUS_OK;
+    return what == fails ? STATUS_ERR_TIMEOUT : STATUS_OK;
 }
 
 static status_t up_a(struct cpu *cpu)
@@ -70,7 +70,7 @@ static bool walks(bool up, char failing, const char *wanted)
     while (wanted[length] != '\0') {
         length++;
     }
-    bool same = length == journal_length && (status == STATUS_OK) == (failing == '\0');
+    bool same = length == journal_length && status == (failing == '\0' ? STATUS_OK : STATUS_ERR_TIMEOUT);
     for (unsigned i = 0; i < length && same; i++) {
         same = wanted[i] == journal[i];
     }
