@@ -36,6 +36,13 @@ struct spinlock {
         .lock_class = LOCK_CLASS_##class_id                                         \
     }
 
+/*
+ * The lock validator, which only a test image has (test/lockdep.c); else both are null. Called before a lock is taken
+ * (tried: just after spin_trylock has taken it) and before it is released.
+ */
+void lockdep_acquire(const struct spinlock *lock, bool tried) __attribute__((weak));
+void lockdep_release(const struct spinlock *lock) __attribute__((weak));
+
 /* Makes a free lock. name must outlive the lock. */
 static inline void spinlock_init(struct spinlock *lock, const char *name, enum lock_class lock_class)
 {
@@ -53,6 +60,9 @@ static inline bool spin_is_held(const struct spinlock *lock)
  */
 static inline void spin_lock(struct spinlock *lock)
 {
+    if (lockdep_acquire != NULL) {
+        lockdep_acquire(lock, false);
+    }
     uint16_t ticket = __atomic_fetch_add(&lock->next, 1, __ATOMIC_RELAXED);
     if (__builtin_expect(__atomic_load_n(&lock->serving, __ATOMIC_ACQUIRE) != ticket, 0)) {
         if (spin_is_held(lock)) {
@@ -74,12 +84,18 @@ static inline bool spin_trylock(struct spinlock *lock)
         return false;
     }
     __atomic_store_n(&lock->holder, arch_cpu_id(), __ATOMIC_RELAXED);
+    if (lockdep_acquire != NULL) {
+        lockdep_acquire(lock, true);
+    }
     return true;
 }
 
 /* Releases a lock that this CPU holds. */
 static inline void spin_unlock(struct spinlock *lock)
 {
+    if (lockdep_release != NULL) {
+        lockdep_release(lock);
+    }
     uint16_t serving = lock->serving;
     __atomic_store_n(&lock->holder, SPINLOCK_NO_HOLDER, __ATOMIC_RELAXED);
     __atomic_store_n(&lock->serving, (uint16_t)(serving + 1), __ATOMIC_RELEASE);
