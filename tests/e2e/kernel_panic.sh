@@ -2,6 +2,7 @@
 # Panics of the kernel at every age of a boot: message, registers, symbolised back-trace, and the end of the machine, in
 # Orrery and in QEMU. The test image dies on request (os/kernel/test/test_panic.c).
 # covers: ER-05 (at the probe points of a boot), HP-16 (K)
+# Orrery and in QEMU. The test image dies on request (os/kernel/test/test_panic.c). covers: ER-05 (at the probe points of a boot), PR-09
 source "$(dirname "$0")/lib.sh"
 
 tests=$PWD/build/os/orrery-test.elf
@@ -51,6 +52,8 @@ dies read@highhalf 'page fault at ffffc13200000000, error 0' 'cpu 0, before thre
 dies double@inventory 'double fault' 'cpu 0, before threads' die_double boot_main
 dies nmi@inventory 'asked to' 'cpu 0, before threads' die_call trap_ist die_nmi boot_main
 dies call@clock 'asked to' 'cpu 0, before threads' die_call boot_main
+dies preempt@publish 'preemption enabled before heap and threads' 'cpu 0, before threads' sched_enable_preemption boot_main
+dies preempt@clock 'preemption enabled before heap and threads' 'cpu 0, before threads' sched_enable_preemption boot_main
 dies call@processor 'asked to' 'cpu [1-3], before threads' die_call ap_main
 dies double@processor 'double fault' 'cpu [1-3], before threads' die_double ap_main
 dies nmi@processor 'asked to' 'cpu [1-3], before threads' die_call trap_ist die_nmi ap_main

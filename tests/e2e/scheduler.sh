@@ -16,6 +16,7 @@ for run in "--cpus 1|$order" "--cpus 2 --engine timed|figures_of_a_thread_agree 
     expect_status "the scheduler keeps its promises $machine $tests" 33 "$orrery" boot --kernel "$kernel" \
         --initrd "$initrd" --max-cycles 100000000000 $machine --append "-- schedmix --ms 60 --events 16 $tests"
     sed -i 's/\r$//' "$work/out"
+    record_tap os/programs/schedmix
     grep -q '^not ok' "$work/out" && fail "all of schedmix $machine" "$(grep '^not ok' "$work/out")"
 done
 finish

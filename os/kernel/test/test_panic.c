@@ -9,6 +9,7 @@
 #include "mm/slab.h"
 #include "panic.h"
 #include "probe.h"
+#include "sched/sched.h"
 #include "smp/ipi.h"
 #include "sys/boot_arguments.h"
 
@@ -21,6 +22,12 @@ static bool nested_armed;
 static __attribute__((noinline)) void die_call(void)
 {
     panic("asked to, %d %d %d %d %d %d %d", 1, 2, 3, 4, 5, 6, 7);
+}
+
+/* Preemption wanted before there is a heap, or a thread that could be preempted. */
+static __attribute__((noinline)) void die_preempt(void)
+{
+    sched_enable_preemption();
 }
 
 static __attribute__((noinline)) void die_opcode(void)
@@ -113,6 +120,9 @@ static const struct {
     {"call", die_call}, {"opcode", die_opcode},     {"read", die_read}, {"double", die_double},
     {"nmi", die_nmi},   {"loop", die_loop},         {"lost", die_lost}, {"nested", die_nested},
     {"all", die_all},   {"overflow", die_overflow}, {"free", die_free},
+    {"call", die_call}, {"opcode", die_opcode},     {"read", die_read},       {"double", die_double},
+    {"nmi", die_nmi},   {"loop", die_loop},         {"lost", die_lost},       {"nested", die_nested},
+    {"all", die_all},   {"overflow", die_overflow}, {"preempt", die_preempt},
 };
 
 /* Is `word` the name of the point, blanks left out? */
