@@ -110,6 +110,7 @@ void ktest_some_cpus_do_not_go(void)
 }
 
 static bool told;
+static uint32_t started;
 static uint32_t running;
 static uint32_t woken;
 
@@ -117,6 +118,7 @@ static void spin_until_told(void *argument)
 {
     (void)argument;
     __atomic_add_fetch(&running, 1, __ATOMIC_RELEASE);
+    __atomic_add_fetch(&started, 1, __ATOMIC_RELEASE);
     while (!__atomic_load_n(&told, __ATOMIC_ACQUIRE)) {
         arch_pause();
     }
@@ -127,6 +129,7 @@ static void sleep_a_while(void *argument)
 {
     (void)argument;
     __atomic_add_fetch(&running, 1, __ATOMIC_RELEASE);
+    __atomic_add_fetch(&started, 1, __ATOMIC_RELEASE);
     sched_sleep_until(clock_cycles() + clock_cycles_from_ns(20000000));
     __atomic_add_fetch(&woken, 1, __ATOMIC_RELEASE);
     __atomic_sub_fetch(&running, 1, __ATOMIC_RELEASE);
@@ -152,13 +155,14 @@ void ktest_no_thread_is_lost_with_its_cpu(void)
     unsigned last = cpu_count_present() - 1;
     told = false;
     running = 0;
+    started = 0;
     woken = 0;
     for (unsigned i = 0; i < 3; i++) {
         KEXPECT(thread_create(&threads[i], &sched_normal, i == 2 ? sleep_a_while : spin_until_told, NULL) ==
                 STATUS_OK);
         sched_start_on(threads[i], last);
     }
-    KEXPECT(wait_for(&running, 3));
+    KEXPECT(wait_for(&started, 3));
     KEXPECT(cpu_down(last) == STATUS_OK);
     KEXPECT(cpu_table[last]->queue.ready_count == 0 && tree_empty(&cpu_table[last]->queue.sleepers));
     uint64_t switches = cpu_table[last]->switches;
@@ -184,6 +188,7 @@ void ktest_a_promised_deadline_keeps_its_cpu(void)
     struct thread *thread;
     told = false;
     running = 0;
+    started = 0;
     KEXPECT(thread_create(&thread, &sched_normal, spin_until_told, NULL) == STATUS_OK);
     sched_start_on(thread, 1);
     KEXPECT(wait_for(&running, 1));
@@ -219,6 +224,7 @@ void ktest_a_hundred_cycles_of_hotplug_keep_every_frame(void)
     struct thread *thread;
     told = false;
     running = 0;
+    started = 0;
     KEXPECT(thread_create(&thread, &sched_background, spin_until_told, NULL) == STATUS_OK);
     sched_start(thread);
     KEXPECT(wait_for(&running, 1));
