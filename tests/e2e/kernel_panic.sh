@@ -1,8 +1,7 @@
 #!/usr/bin/env bash
 # Panics of the kernel at every age of a boot: message, registers, symbolised back-trace, and the end of the machine, in
 # Orrery and in QEMU. The test image dies on request (os/kernel/test/test_panic.c).
-# covers: ER-05 (at the probe points of a boot), HP-16 (K)
-# Orrery and in QEMU. The test image dies on request (os/kernel/test/test_panic.c). covers: ER-05 (at the probe points of a boot), PR-09
+# covers: ER-05 (at the probe points of a boot), HP-16 (K), PR-09
 source "$(dirname "$0")/lib.sh"
 
 tests=$PWD/build/os/orrery-test.elf

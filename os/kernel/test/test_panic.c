@@ -119,10 +119,7 @@ static const struct {
 } actions[] = {
     {"call", die_call}, {"opcode", die_opcode},     {"read", die_read}, {"double", die_double},
     {"nmi", die_nmi},   {"loop", die_loop},         {"lost", die_lost}, {"nested", die_nested},
-    {"all", die_all},   {"overflow", die_overflow}, {"free", die_free},
-    {"call", die_call}, {"opcode", die_opcode},     {"read", die_read},       {"double", die_double},
-    {"nmi", die_nmi},   {"loop", die_loop},         {"lost", die_lost},       {"nested", die_nested},
-    {"all", die_all},   {"overflow", die_overflow}, {"preempt", die_preempt},
+    {"all", die_all},   {"overflow", die_overflow}, {"free", die_free}, {"preempt", die_preempt},
 };
 
 /* Is `word` the name of the point, blanks left out? */
