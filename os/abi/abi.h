@@ -101,6 +101,19 @@ struct cap_stats {
 #define PROTECT_WRITE   2u
 #define PROTECT_EXECUTE 4u
 #define MAP_EXACT       16u
+#define MAP_COPY        32u /* of a region: the mapping's writes go to copies of its own */
+#define MAP_CACHE_SHIFT 8u
+#define MAP_CACHE_MASK  0x700u /* of a region: 0 write-back, 1 write-through, 3 uncached, 4 write-combining */
+
+#define REGION_MAX_BYTES 0x10000000ull
+
+struct region_info {
+    uint64_t bytes;
+    uint64_t mappings;
+    uint64_t resident; /* pages in page tables, counted once each */
+    uint64_t sealed;   /* 1: its content does not change any more */
+    uint64_t denied;   /* faults by capabilities that had gone */
+};
 
 #define EXEC_MAX_STRINGS 64u    /* argv and envp together */
 #define EXEC_MAX_BYTES   16384u /* of all strings with their terminators */

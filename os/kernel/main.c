@@ -14,6 +14,7 @@
 #include "boot_memory.h"
 #include "cap/cap.h"
 #include "console.h"
+#include "ipc/ipc.h"
 #include "lib/rcu.h"
 #include "mm/frame.h"
 #include "must.h"
@@ -32,7 +33,7 @@ static void start_serial(enum uart_id id)
     if (id != UART_CONSOLE && !uart_init(id)) {
         return;
     }
-    if (uart_present(id) && ioapic_route_isa(uart_isa_irq(id), cpu_boot_area.apic_id) == STATUS_OK) {
+    if (uart_present(id) && ioapic_route_isa(uart_isa_irq(id), cpu_boot_area.apic_id, false) == STATUS_OK) {
         uart_enable_interrupts(id);
     }
 }
@@ -132,6 +133,7 @@ void main_start(void *argument)
     rcu_start();
     must(cap_system_init(), "capabilities");
     cap_collector_start();
+    must(ipc_init(), "messages");
     start_serial(UART_CONSOLE);
     start_serial(UART_DRIVER);
     console_stage("serial");

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "abi/abi.h"
+#include "abi/ipc.h"
 #include "abi/status.h"
 
 /* ---- system calls: the result as the kernel gave it, negative for a status ---- */
@@ -33,8 +34,12 @@ static inline int64_t syscall3(uint64_t number, uint64_t a, uint64_t b, uint64_t
     return result;
 }
 
+/* A call with all registers of a message (abi/ipc.h), which are replaced by what came back. */
+int64_t syscall_message(uint64_t number, handle_t handle, struct ipc_registers *registers);
+
 /* Types of results and argument lists of the rows of abi/syscalls.def. */
 #define SYSCALL_RESULT_VALUE                                              int64_t
+#define SYSCALL_RESULT_MESSAGE                                            int64_t
 #define SYSCALL_RESULT_NEVER                                              _Noreturn void
 #define SYSCALL_TAKES_ARGUMENTS_0()                                       void
 #define SYSCALL_TAKES_ARGUMENTS_1(t1, n1)                                 t1 n1

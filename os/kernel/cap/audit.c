@@ -63,3 +63,8 @@ uint64_t audit_lost(void)
 {
     return __atomic_load_n(&ring.lost, __ATOMIC_RELAXED);
 }
+
+void cap_audit_denied(uint32_t pid, uint64_t id, status_t why)
+{
+    audit_note(CAP_EVENT_DENY, pid, pid, cap_handle(0), id << 16, 0, 0, why);
+}

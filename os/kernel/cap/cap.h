@@ -151,6 +151,9 @@ void cap_collect(void);
 /* Sums over all CPUs; each figure is exact, together they are of about the same time. */
 void cap_stats_read(struct cap_stats *out);
 
+/* Records that a process was denied something that the capability `id` had allowed before. Any context. */
+void cap_audit_denied(uint32_t pid, uint64_t id, status_t why);
+
 /*
  * Copies records of the audit ring with sequence numbers >= from, oldest first, at most `limit`; returns how many. A gap
  * in the numbers is what the ring has lost.

@@ -10,6 +10,7 @@ struct clone_walk {
     struct address_space *parent;
     struct address_space *child;
     struct tlb_gather *gather;
+    const struct vm_area *area;
 };
 
 static status_t clone_areas(struct address_space *parent, struct address_space *child)
@@ -34,7 +35,9 @@ static status_t clone_leaf(void *context, vaddr_t va, const struct pt_leaf *leaf
     bool device = page_flags_contain(kept, PAGE_FLAGS(PAGE_DEVICE));
     bool writable = page_flags_contain(kept, PAGE_FLAGS(PAGE_WRITABLE));
     page_flags_t shared = kept;
-    if (writable && !device) {
+    bool private =
+        !device && !(walk->area->kind == VM_BACKED && vm_backing_shares(walk->area, va.number, leaf));
+    if (writable && private) {
         shared = page_flags_or(page_flags_without(kept, PAGE_FLAGS(PAGE_WRITABLE)),
                                PAGE_FLAGS(PAGE_COPY_ON_WRITE));
     }
@@ -51,7 +54,7 @@ static status_t clone_leaf(void *context, vaddr_t va, const struct pt_leaf *leaf
     }
     frame_get(paddr_pfn(leaf->address));
     walk->child->stats.resident_pages++;
-    return writable ? pt_protect(&walk->parent->table, va, shared, walk->gather) : STATUS_OK;
+    return writable && private ? pt_protect(&walk->parent->table, va, shared, walk->gather) : STATUS_OK;
 }
 
 /* Area by area: in a sparse space most of the table would be walked for nothing. */
@@ -61,6 +64,7 @@ static status_t clone_pages(struct clone_walk *walk)
     list_for_each(it, &walk->parent->areas)
     {
         const struct vm_area *area = list_entry(it, struct vm_area, link);
+        walk->area = area;
         if (status == STATUS_OK) {
             status = pt_walk(&walk->parent->table, vaddr_make(area->start), vaddr_make(area->end), clone_leaf,
                              walk);
@@ -76,15 +80,17 @@ status_t vm_clone(struct address_space *parent, struct address_space *child, uin
         return status;
     }
     struct tlb_gather gather;
-    struct clone_walk walk = {parent, child, &gather};
+    struct clone_walk walk = {parent, child, &gather, NULL};
     tlb_gather_init(&gather, parent, parent->table.allocator);
     vm_gate_enter(parent);
+    vm_gate_enter(child); /* a backing that both use may be drained */
     child->frame_limit = parent->frame_limit;
     status = clone_areas(parent, child);
     if (status == STATUS_OK) {
         status = clone_pages(&walk);
     }
     tlb_gather_finish(&gather);
+    vm_gate_leave(child);
     vm_gate_leave(parent);
     child->stats.table_frames = child->table.tables;
     if (status != STATUS_OK) {

@@ -109,6 +109,9 @@ status_t vm_page_in(struct address_space *space, const struct vm_area *area, uin
         *added = status == STATUS_ERR_NOT_MAPPED;
     }
     if (status == STATUS_ERR_NOT_MAPPED) {
+        if (area->kind == VM_BACKED) {
+            return vm_backing_page_in(space, area, address);
+        }
         return area->kind == VM_DEVICE ? STATUS_ERR_NOT_MAPPED : fill_zero(space, area, address);
     }
     bool writable = page_flags_contain(leaf.flags, PAGE_FLAGS(PAGE_WRITABLE));

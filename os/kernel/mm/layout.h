@@ -33,4 +33,7 @@ _Static_assert(PHYSMAP_BASE + PHYSMAP_SIZE == FRAME_TABLE_BASE,
 _Static_assert(FRAME_TABLE_BASE + FRAME_TABLE_SIZE == BLOCK_TABLE_BASE, "layout: tables are neighbours");
 _Static_assert(BLOCK_TABLE_BASE + BLOCK_TABLE_SIZE == KERNEL_MAP_BASE, "layout: kernel map follows");
 
+/* Where user memory goes that the program does not care to place. */
+#define MAP_BASE 0x0000100000000000ull
+
 #endif

@@ -86,8 +86,9 @@ void vm_space_deinit(struct address_space *space)
     {
         vm_area_drop(space, list_entry(it, struct vm_area, link));
     }
+    vm_gate_leave(space);
+    vm_backing_unpinned(space);
     pt_deinit(&space->table);
-    (void)leave(space, STATUS_OK);
 }
 
 /* ---- mapping ---- */
@@ -126,9 +127,7 @@ static status_t place(struct address_space *space, uint64_t hint, uint64_t bytes
     return *start != 0 ? STATUS_OK : STATUS_ERR_NO_MEMORY;
 }
 
-/* Adds an area at hint or elsewhere. Gated. */
-static status_t add_area(struct address_space *space, const struct vm_area *wanted, bool fixed,
-                         uint64_t *start)
+status_t vm_area_add(struct address_space *space, const struct vm_area *wanted, bool fixed, uint64_t *start)
 {
     uint64_t bytes = wanted->end - wanted->start;
     status_t status = place(space, wanted->start, bytes, fixed, start);
@@ -148,8 +147,7 @@ static status_t add_area(struct address_space *space, const struct vm_area *want
     return STATUS_OK;
 }
 
-/* Checks what vm_map and vm_map_device have in common and rounds bytes up. */
-static status_t check_map(vaddr_t hint, uint64_t *bytes, uint32_t flags)
+status_t vm_check_map(vaddr_t hint, uint64_t *bytes, uint32_t flags)
 {
     if ((flags & ~(VM_PROTECTION_ALL | VM_FIXED)) != 0) {
         return STATUS_ERR_ARGUMENT;
@@ -166,7 +164,7 @@ static status_t check_map(vaddr_t hint, uint64_t *bytes, uint32_t flags)
 
 status_t vm_map(struct address_space *space, vaddr_t hint, uint64_t bytes, uint32_t flags, vaddr_t *out)
 {
-    status_t status = check_map(hint, &bytes, flags);
+    status_t status = vm_check_map(hint, &bytes, flags);
     if (status != STATUS_OK) {
         return status;
     }
@@ -175,7 +173,7 @@ status_t vm_map(struct address_space *space, vaddr_t hint, uint64_t bytes, uint3
                              .protection = flags & VM_PROTECTION_ALL,
                              .kind = VM_ANONYMOUS};
     vm_gate_enter(space);
-    status = add_area(space, &wanted, (flags & VM_FIXED) != 0, &out->number);
+    status = vm_area_add(space, &wanted, (flags & VM_FIXED) != 0, &out->number);
     return leave(space, status);
 }
 
@@ -194,9 +192,9 @@ status_t vm_map_stack(struct address_space *space, vaddr_t top, uint64_t bytes)
     struct vm_area guard = {.start = base - PAGE_SIZE, .end = base, .kind = VM_GUARD};
     uint64_t at;
     vm_gate_enter(space);
-    status_t status = add_area(space, &guard, true, &at);
+    status_t status = vm_area_add(space, &guard, true, &at);
     if (status == STATUS_OK) {
-        status = add_area(space, &stack, true, &at);
+        status = vm_area_add(space, &stack, true, &at);
         if (status != STATUS_OK) {
             vm_area_drop(space, vm_area_find(space, guard.start));
         }
@@ -223,7 +221,7 @@ static status_t map_device_pages(struct address_space *space, uint64_t start, co
 status_t vm_map_device(struct address_space *space, vaddr_t hint, paddr_t physical, uint64_t bytes,
                        uint32_t flags, enum cache_policy cache, vaddr_t *out)
 {
-    status_t status = check_map(hint, &bytes, flags);
+    status_t status = vm_check_map(hint, &bytes, flags);
     if (status == STATUS_OK && (flags & VM_EXECUTE) != 0) {
         status = STATUS_ERR_PROTECTION;
     }
@@ -245,7 +243,7 @@ status_t vm_map_device(struct address_space *space, vaddr_t hint, paddr_t physic
         status = map_device_pages(space, out->number, &wanted);
     }
     if (status == STATUS_OK) {
-        status = add_area(space, &wanted, (flags & VM_FIXED) != 0, &out->number);
+        status = vm_area_add(space, &wanted, (flags & VM_FIXED) != 0, &out->number);
         if (status != STATUS_OK) {
             vm_pages_out(space, out->number, out->number + bytes);
         }
@@ -354,6 +352,9 @@ static status_t check_covered(struct address_space *space, uint64_t start, uint6
         if (area->kind == VM_DEVICE && (protection & VM_EXECUTE) != 0) {
             return STATUS_ERR_PROTECTION;
         }
+        if (area->kind == VM_BACKED && (protection & ~area->allowed) != 0) {
+            return STATUS_ERR_PROTECTION;
+        }
         at = area->end;
     }
     return STATUS_OK;
@@ -370,10 +371,13 @@ static status_t protect_leaf(void *context, vaddr_t va, const struct pt_leaf *le
     const struct protect_walk *walk = context;
     bool device = walk->area->kind == VM_DEVICE;
     /* A page that became writable is taken by its next write, which knows whether it is shared. */
-    page_flags_t flags = vm_leaf_flags(walk->area, !device);
+    bool shared = walk->area->kind == VM_BACKED && vm_backing_shares(walk->area, va.number, leaf);
+    page_flags_t flags = vm_leaf_flags(walk->area, !device && !shared);
     if (device) {
         flags = page_flags_or(flags, cache_policy_flags(walk->area->cache));
         flags = page_flags_or(flags, PAGE_FLAGS(PAGE_DEVICE));
+    } else if (shared) {
+        flags = page_flags_or(flags, cache_policy_flags(walk->area->cache));
     } else if (page_flags_contain(leaf->flags, PAGE_FLAGS(PAGE_WRITABLE)) &&
                (walk->area->protection & VM_WRITE)) {
         return STATUS_OK;
@@ -477,7 +481,8 @@ static status_t check_leaf(void *context, vaddr_t va, const struct pt_leaf *leaf
     walk->wrong += area == NULL || area->kind == VM_GUARD || device != (area->kind == VM_DEVICE) ? 1 : 0;
     walk->wrong += area && writable && (area->protection & VM_WRITE) == 0 ? 1 : 0;
     walk->wrong += area && closed != ((area->protection & VM_PROTECTION_ALL) == 0) ? 1 : 0;
-    walk->wrong += !device && (refs == 0 || (writable && refs != 1)) ? 1 : 0;
+    bool shared = area && area->kind == VM_BACKED && vm_backing_shares(area, va.number, leaf);
+    walk->wrong += !device && (refs == 0 || (writable && !shared && refs != 1)) ? 1 : 0;
     return STATUS_OK;
 }
 

@@ -34,6 +34,30 @@ enum vm_area_kind {
     VM_STACK,     /* the same; the page below it is its VM_GUARD */
     VM_GUARD,     /* never accessible: STATUS_ERR_GUARD */
     VM_DEVICE,    /* physical range, mapped at once, no frame references */
+    VM_BACKED,    /* pages of a struct vm_backing, on demand */
+};
+
+struct vm_backing;
+
+/* Where the pages of VM_BACKED areas come from. */
+struct vm_backing_ops {
+    /*
+     * The frame of a page; the mapping takes a reference of its own. *copy: a writer must get a copy. Fails with what a
+     * fault there is answered with. Under the gate of a space.
+     */
+    status_t (*page)(struct vm_backing *backing, uint64_t index, pfn_t *out, bool *copy);
+    /* A fault was answered with what page() failed with. Under the gate. */
+    void (*denied)(struct vm_backing *backing, status_t why);
+    /* The last area that used it is gone. Under a gate or not; must not wait. */
+    void (*unused)(struct vm_backing *backing);
+};
+
+/* One mapping of something, and what became of it by splits and forks. */
+struct vm_backing {
+    const struct vm_backing_ops *ops;
+    struct spinlock lock;
+    struct list areas; /* that use it, in any space */
+    uint64_t drain;    /* number of the last vm_backing_drain */
 };
 
 struct vm_area {
@@ -42,8 +66,14 @@ struct vm_area {
     uint64_t end;
     uint32_t protection; /* VM_READ | VM_WRITE | VM_EXECUTE */
     enum vm_area_kind kind;
-    uint64_t physical; /* VM_DEVICE: address of start */
+    uint64_t physical; /* VM_DEVICE: address of start; VM_BACKED: page of the backing at start */
     enum cache_policy cache;
+    uint32_t allowed; /* VM_BACKED: protection that vm_protect may give */
+    bool copy;        /* VM_BACKED: a writer gets a copy of its own */
+    uint64_t drained; /* VM_BACKED: last drain that has taken the pages out */
+    struct vm_backing *backing;
+    struct list backing_link;
+    struct address_space *space; /* VM_BACKED: that it lies in */
 };
 
 struct vm_stats {
@@ -67,6 +97,7 @@ struct address_space {
     uint64_t tlb_context;      /* number of this space for the TLB, never given twice, not 0 */
     uint64_t tlb_generation;   /* flushes so far; raised before cpu_mask is read */
     uint64_t frame_limit;      /* resident pages + table frames allowed, 0: no limit */
+    uint32_t pins;             /* of those that will enter the gate though they do not own the space */
     struct list areas;         /* struct vm_area, ascending */
     struct vm_area *last_area; /* found last, a hint */
     uint32_t area_count;
@@ -103,6 +134,22 @@ MUST_CHECK status_t vm_map_stack(struct address_space *space, vaddr_t top, uint6
 /* Device memory, mapped at once with a cache policy; rolled back whole on failure. Never executable. */
 MUST_CHECK status_t vm_map_device(struct address_space *space, vaddr_t hint, paddr_t physical, uint64_t bytes,
                                   uint32_t flags, enum cache_policy cache, vaddr_t *out);
+
+void vm_backing_init(struct vm_backing *backing, const struct vm_backing_ops *ops);
+
+/*
+ * Maps pages of a backing from page `first` on, on demand, with a protection that vm_protect can raise to `allowed`. copy: its
+ * writers get copies. Fails as vm_map; the backing then goes on unused.
+ */
+MUST_CHECK status_t vm_map_backing(struct address_space *space, vaddr_t hint, uint64_t bytes, uint32_t flags,
+                                   enum cache_policy cache, struct vm_backing *backing, uint64_t first,
+                                   uint32_t allowed, bool copy, vaddr_t *out);
+
+/*
+ * Takes out every page of a backing in every space. Returns after every CPU has dropped its entries. Pages come back by
+ * faults as ops->page allows from then on. The caller keeps the backing alive. Thread context, no gate, no lock held.
+ */
+void vm_backing_drain(struct vm_backing *backing);
 
 /* Unmaps [start, start+bytes); areas are cut or split; holes are allowed. Returns after every CPU has dropped
  * its entries. _UNALIGNED, _RANGE, _NO_MEMORY (a split needs an area record; nothing changed). */

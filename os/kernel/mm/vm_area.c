@@ -60,6 +60,9 @@ static void link_area(struct address_space *space, struct vm_area *area)
 {
     struct vm_area *after = vm_area_first(space, area->start);
     list_insert_before(after ? &after->link : &space->areas, &area->link);
+    if (area->kind == VM_BACKED) {
+        vm_backing_join(space, area);
+    }
     space->area_count++;
     space->stats.area_bytes += counted_bytes(area);
 }
@@ -70,6 +73,9 @@ void vm_area_drop(struct address_space *space, struct vm_area *area)
     space->area_count--;
     space->last_area = NULL;
     list_remove(&area->link);
+    if (area->kind == VM_BACKED) {
+        vm_backing_leave(area);
+    }
     vm_area_free(area);
 }
 
@@ -77,7 +83,8 @@ static bool joinable(const struct vm_area *a, const struct vm_area *b)
 {
     bool physical = a->kind != VM_DEVICE || a->physical + (a->end - a->start) == b->physical;
     return a->end == b->start && a->kind == b->kind && a->protection == b->protection &&
-           a->cache == b->cache && a->kind != VM_STACK && a->kind != VM_GUARD && physical;
+           a->cache == b->cache && a->kind != VM_STACK && a->kind != VM_GUARD && a->kind != VM_BACKED &&
+           physical;
 }
 
 void vm_area_join(struct address_space *space, uint64_t start, uint64_t end)
@@ -116,12 +123,19 @@ static void split(struct address_space *space, uint64_t address, struct vm_area 
     struct vm_area *area = vm_area_find(space, address);
     struct vm_area upper = *area;
     upper.start = address;
-    upper.physical = area->kind == VM_DEVICE ? area->physical + (address - area->start) : 0;
+    uint64_t below = address - area->start;
+    upper.physical = area->kind == VM_DEVICE ? area->physical + below : 0;
+    if (area->kind == VM_BACKED) {
+        upper.physical = area->physical + below / PAGE_SIZE;
+    }
     *spare = upper;
     area->end = address;
     list_init(&spare->link);
     list_insert_after(&area->link, &spare->link);
     space->area_count++;
+    if (spare->kind == VM_BACKED) {
+        vm_backing_join(space, spare);
+    }
 }
 
 status_t vm_area_cut(struct address_space *space, uint64_t start, uint64_t end)

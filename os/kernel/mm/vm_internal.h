@@ -16,6 +16,11 @@ void vm_gate_leave(struct address_space *space);
 
 /* ---- vm_area.c; all gated ---- */
 
+/* Adds an area at its start or, unless fixed, elsewhere; *start is where. As vm_map. */
+MUST_CHECK status_t vm_area_add(struct address_space *space, const struct vm_area *wanted, bool fixed,
+                                uint64_t *start);
+/* What vm_map and its like have in common: checks, and rounds bytes up. */
+MUST_CHECK status_t vm_check_map(vaddr_t hint, uint64_t *bytes, uint32_t flags);
 MUST_CHECK status_t vm_area_start(void);
 struct vm_area *vm_area_find(struct address_space *space, uint64_t address);
 /* First area that ends above address, null when none does. */
@@ -33,6 +38,19 @@ MUST_CHECK status_t vm_area_cut(struct address_space *space, uint64_t start, uin
 void vm_area_join(struct address_space *space, uint64_t start, uint64_t end);
 /* First gap of bytes at or above hint, 0 when there is none. */
 uint64_t vm_area_gap(struct address_space *space, uint64_t hint, uint64_t bytes);
+
+/* ---- vm_backing.c ---- */
+
+/* An area begins, ends to use its backing. Gated. */
+void vm_backing_join(struct address_space *space, struct vm_area *area);
+void vm_backing_leave(struct vm_area *area);
+/* Makes the page at address present. Gated. */
+MUST_CHECK status_t vm_backing_page_in(struct address_space *space, const struct vm_area *area,
+                                       uint64_t address);
+/* Whether the page at address is one that all who map it see; else a writer has, or gets, a copy. Gated. */
+bool vm_backing_shares(const struct vm_area *area, uint64_t address, const struct pt_leaf *leaf);
+/* Waits until nobody will enter the gate from outside any more. The space has no areas. */
+void vm_backing_unpinned(const struct address_space *space);
 
 /* ---- pages; all gated ---- */
 

@@ -7,7 +7,7 @@
 
 static struct object singletons[CAP_TYPE_COUNT] = {
     PINNED(PROCESS),    PINNED(MEMORY), PINNED(CONSOLE), PINNED(DRIVER),
-    PINNED(STATISTICS), PINNED(POWER),  PINNED(AUDIT),
+    PINNED(STATISTICS), PINNED(POWER),  PINNED(AUDIT),   PINNED(HARDWARE),
 };
 
 struct object *object_singleton(enum cap_type type)

@@ -7,6 +7,7 @@
 
 #include "arch/x86_64/trap.h"
 #include "console.h"
+#include "ipc/ipc.h"
 #include "panic.h"
 #include "sched/sched.h"
 
@@ -16,6 +17,7 @@ static void give_back_resources(struct process *process)
     process->space = NULL;
     sched_adopt_space(NULL);
     space_destroy(space);
+    ipc_thread_end(thread_current());
     uint64_t flags =
         spin_lock_irqsave(&process_tree_lock); /* the parent may be about to put something into it */
     struct cap_space *caps = process->caps;

@@ -57,6 +57,7 @@ status_t process_fork(const struct frame *frame, pid_t *out)
         return status;
     }
     child->quota = parent->quota;
+    rate_gate_inherit(&child->rate, &parent->rate);
     memcpy(child->name, parent->name, sizeof(child->name));
     struct frame *child_frame = thread_user_frame(thread);
     *child_frame = *frame;

@@ -42,6 +42,7 @@ struct process *process_make(void)
     list_init(&process->table_node);
     list_init(&process->threads);
     wait_queue_init(&process->child_ended, "proc.child");
+    rate_gate_init(&process->rate);
     return process;
 }
 

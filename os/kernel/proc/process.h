@@ -13,6 +13,7 @@
 #include "abi/status.h"
 #include "arch/x86_64/frame.h"
 #include "cap/cap.h"
+#include "ipc/rate_gate.h"
 #include "lib/list.h"
 #include "mm/vm.h"
 #include "sched/thread.h"
@@ -55,6 +56,7 @@ struct process {
     struct address_space *space; /* null once given back */
     struct cap_space *caps;
     struct process_quota *quota;
+    struct rate_gate rate; /* of messages */
     uint64_t syscalls;
     char name[PROCESS_NAME_BYTES];
 };

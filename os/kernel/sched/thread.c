@@ -64,6 +64,7 @@ status_t thread_create(struct thread **out, const struct sched_params *params, v
     sched_entity_set(&thread->sched, params);
     list_init(&thread->dead_node);
     list_init(&thread->process_node);
+    ipc_party_init(&thread->ipc);
     uint64_t stack = thread->stack_top - sizeof(struct frame) - sizeof(struct first_frame);
     *(struct first_frame *)(uintptr_t)stack = (struct first_frame){
         .r12 = (uint64_t)(uintptr_t)function,

@@ -9,6 +9,7 @@
 #include "abi/status.h"
 #include "arch/x86_64/fpu.h"
 #include "arch/x86_64/frame.h"
+#include "ipc/endpoint.h"
 #include "lib/list.h"
 #include "lib/tree.h"
 #include "sched/runqueue.h"
@@ -66,6 +67,7 @@ struct thread {
     uint64_t run_delay;   /* cycles it was ready and did not run, so far */
     uint64_t switches;    /* times it was put on a CPU */
     uint64_t dead_since;
+    struct ipc_party ipc; /* its messages (ipc/ipc.h) */
 };
 
 /* Usual parameters: kernel threads that nothing may hold up; programs; what may wait for ever. */

@@ -5,9 +5,6 @@
 #include "mm/vm.h"
 #include "proc/process.h"
 
-/* where memory goes that the program does not care to place */
-#define MAP_BASE 0x0000100000000000ull
-
 _Static_assert(PROTECT_READ == VM_READ && PROTECT_WRITE == VM_WRITE && PROTECT_EXECUTE == VM_EXECUTE &&
                    MAP_EXACT == VM_FIXED,
                "the ABI's protection bits are the kernel's");

@@ -51,7 +51,7 @@ static int64_t act(const struct row *row, struct call *call)
 
 static int64_t serve(struct frame *frame)
 {
-    if (frame->rax >= SYS_COUNT) {
+    if (frame->rax >= SYS_COUNT || table[frame->rax].invoke == NULL) {
         return STATUS_ERR_NO_SYSCALL;
     }
     const struct row *row = &table[frame->rax];

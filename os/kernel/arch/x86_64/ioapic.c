@@ -76,24 +76,48 @@ status_t ioapic_init(void)
     return STATUS_OK;
 }
 
-status_t ioapic_route_isa(unsigned irq, unsigned apic_id)
+/* The redirection entry of an ISA line: null when there is no input for it. */
+static const struct io_apic *find_input(unsigned irq, uint32_t *entry)
 {
     const struct acpi_isa_irq *isa = &acpi_info()->isa[irq % ISA_IRQS];
     for (uint32_t i = 0; i < acpi_info()->io_apic_count; i++) {
         const struct io_apic *io = &io_apics[i];
-        if (isa->gsi < io->gsi_base || isa->gsi >= io->gsi_base + io->inputs) {
-            continue;
+        if (isa->gsi >= io->gsi_base && isa->gsi < io->gsi_base + io->inputs) {
+            *entry = IOAPIC_REDTBL + 2 * (isa->gsi - io->gsi_base);
+            return io;
         }
-        uint32_t input = isa->gsi - io->gsi_base;
-        uint32_t low =
-            (VECTOR_ISA_BASE + irq) | (isa->active_low ? REDTBL_LOW : 0) | (isa->level ? REDTBL_LEVEL : 0);
-        uint64_t flags = spin_lock_irqsave(&io_apic_lock);
-        reg_write(io, IOAPIC_REDTBL + 2 * input + 1, apic_id << 24);
-        reg_write(io, IOAPIC_REDTBL + 2 * input, low);
-        spin_unlock_irqrestore(&io_apic_lock, flags);
-        return STATUS_OK;
     }
-    return STATUS_ERR_NOT_FOUND;
+    return NULL;
+}
+
+status_t ioapic_route_isa(unsigned irq, unsigned apic_id, bool masked)
+{
+    const struct acpi_isa_irq *isa = &acpi_info()->isa[irq % ISA_IRQS];
+    uint32_t entry = 0;
+    const struct io_apic *io = find_input(irq, &entry);
+    if (io == NULL) {
+        return STATUS_ERR_NOT_FOUND;
+    }
+    uint32_t low =
+        (VECTOR_ISA_BASE + irq) | (isa->active_low ? REDTBL_LOW : 0) | (isa->level ? REDTBL_LEVEL : 0);
+    uint64_t flags = spin_lock_irqsave(&io_apic_lock);
+    reg_write(io, entry + 1, apic_id << 24);
+    reg_write(io, entry, low | (masked ? REDTBL_MASKED : 0));
+    spin_unlock_irqrestore(&io_apic_lock, flags);
+    return STATUS_OK;
+}
+
+void ioapic_mask_isa(unsigned irq, bool masked)
+{
+    uint32_t entry = 0;
+    const struct io_apic *io = find_input(irq, &entry);
+    if (io == NULL) {
+        return;
+    }
+    uint64_t flags = spin_lock_irqsave(&io_apic_lock);
+    uint32_t low = reg_read(io, entry) & ~REDTBL_MASKED;
+    reg_write(io, entry, low | (masked ? REDTBL_MASKED : 0));
+    spin_unlock_irqrestore(&io_apic_lock, flags);
 }
 
 void ioapic_move(unsigned from_apic_id, unsigned to_apic_id)

@@ -6,11 +6,13 @@
 #include "arch/x86_64/trap.h"
 
 #include "arch/arch.h"
+#include "arch/x86_64/acpi.h"
 #include "arch/x86_64/kmap.h"
 #include "arch/x86_64/lapic.h"
 #include "arch/x86_64/percpu.h"
 #include "arch/x86_64/uart.h"
 #include "arch/x86_64/vectors.h"
+#include "ipc/hardware.h"
 #include "lib/rcu.h"
 #include "mm/vm.h"
 #include "panic.h"
@@ -153,6 +155,9 @@ static void interrupt(const struct frame *frame)
         sched_reschedule_interrupt();
         break;
     default:
+        if (frame->vector >= VECTOR_ISA_BASE && frame->vector < VECTOR_ISA_BASE + ISA_IRQS) {
+            hardware_interrupt((uint32_t)frame->vector - VECTOR_ISA_BASE);
+        }
         break;
     }
     if (frame->vector != VECTOR_SPURIOUS) {

@@ -1,0 +1,45 @@
+/* Waiting at channels and notifications. Deviations: a wake-up wakes all who wait there. */
+#include "ipc/waiting.h"
+
+#include "ipc/counters.h"
+#include "ipc/ipc.h"
+#include "proc/process.h"
+
+status_t ipc_claim_check(const struct ipc_claim *claim)
+{
+    struct cap_view view;
+    rcu_read_lock();
+    status_t status = cap_lookup(process_current()->caps, claim->handle, CAP_NONE, 0, &view);
+    rcu_read_unlock();
+    return status == STATUS_OK && view.id != claim->id ? STATUS_ERR_CAP_GENERATION : status;
+}
+
+status_t ipc_wait(struct wait_queue *queue, const struct ipc_claim *claim, uint64_t deadline,
+                  status_t (*attempt)(void *context), void *context)
+{
+    status_t status = attempt(context);
+    bool in_time = deadline != IPC_NO_WAIT;
+    while (status == STATUS_ERR_AGAIN && in_time) {
+        struct waiter waiter;
+        wait_queue_join(queue, &waiter);
+        status = attempt(context);
+        if (status == STATUS_ERR_AGAIN) {
+            status_t held = ipc_claim_check(claim);
+            if (held == STATUS_OK) {
+                in_time = wait_queue_sleep(&waiter, deadline);
+            } else {
+                status = held;
+                ipc_count(IPC_COUNTER_EVICTED);
+            }
+        }
+        wait_queue_leave(queue, &waiter);
+        if (!in_time && attempt(context) == STATUS_OK) {
+            return STATUS_OK;
+        }
+    }
+    if (status == STATUS_ERR_AGAIN && deadline != IPC_NO_WAIT) {
+        ipc_count(IPC_COUNTER_TIMED_OUT);
+        return STATUS_ERR_TIMEOUT;
+    }
+    return status;
+}

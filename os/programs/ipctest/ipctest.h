@@ -1,0 +1,30 @@
+#ifndef OS_PROGRAMS_IPCTEST_IPCTEST_H
+#define OS_PROGRAMS_IPCTEST_IPCTEST_H
+
+/* What the tests of messages and of regions share. */
+
+#include "lib/tap.h"
+
+#define MS     1000000ull
+#define SECOND 1000000000ull
+
+extern handle_t endpoint; /* of the test that runs; its children have it too */
+
+/* A new endpoint. */
+bool make_endpoint(void);
+
+struct ipc_registers message(uint64_t label, unsigned words, unsigned handles, uint64_t patience);
+
+/* Id of the capability that a handle names, 0: none. */
+uint64_t own_id(handle_t handle);
+
+/* Once all who have ended are gone. */
+uint64_t free_frames(void);
+
+extern const struct tap_test region_tests[];
+extern const unsigned region_test_count;
+
+extern const struct tap_test hardware_tests[];
+extern const unsigned hardware_test_count;
+
+#endif
