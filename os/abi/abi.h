@@ -96,12 +96,15 @@ struct cap_stats {
 
 /* Exit status of a process that an exception ended. */
 #define STATUS_KILLED_BASE 256
+/* Exit status of a process that was ended because memory was out and it held most of it. */
+#define STATUS_KILLED_NO_MEMORY 512
 
 #define PROTECT_READ    1u
 #define PROTECT_WRITE   2u
 #define PROTECT_EXECUTE 4u
 #define MAP_EXACT       16u
 #define MAP_COPY        32u /* of a region: the mapping's writes go to copies of its own */
+#define MAP_NOW         64u /* every page is there when the call returns, or none */
 #define MAP_CACHE_SHIFT 8u
 #define MAP_CACHE_MASK  0x700u /* of a region: 0 write-back, 1 write-through, 3 uncached, 4 write-combining */
 
@@ -148,10 +151,12 @@ struct system_stats {
     uint32_t threads_dead; /* waiting for their deferred free */
     uint32_t cpus_online;
     uint32_t cpus_present;
-    uint32_t reserved;
+    uint32_t nodes;
     uint64_t clock_hz;
     uint64_t forks;
     uint64_t exits;
+    uint64_t heap_bytes;   /* kernel heap: slabs and large blocks */
+    uint64_t heap_objects; /* live objects of all caches */
     struct cpu_stats cpus[STATS_MAX_CPUS];
 };
 

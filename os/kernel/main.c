@@ -23,6 +23,7 @@
 #include "proc/process.h"
 #include "sched/reaper.h"
 #include "smp/ap_start.h"
+#include "sys/balancer.h"
 #include "sys/boot_arguments.h"
 #include "sys/stats.h"
 
@@ -137,6 +138,7 @@ void main_start(void *argument)
     start_serial(UART_CONSOLE);
     start_serial(UART_DRIVER);
     console_stage("serial");
+    must(balancer_start(), "balancer");
     print_banner();
     probe_point("start");
     console_stage("init");

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Panics of the kernel at every age of a boot: message, registers, symbolised back-trace, and the end of the machine, in
 # Orrery and in QEMU. The test image dies on request (os/kernel/test/test_panic.c).
-# covers: ER-05 (at the probe points of a boot), HP-16 (K), PR-09
+# covers: ER-05 (at the probe points of a boot), HP-16 (K), MM-14 (the panic path), PR-09
 source "$(dirname "$0")/lib.sh"
 
 tests=$PWD/build/os/orrery-test.elf
@@ -65,6 +65,12 @@ dies loop@serial 'invalid opcode' 'cpu [0-3], thread [0-9]+' die_loop
 site='os/kernel/test/test_panic.c:[0-9]+'
 dies free@serial "heap: double free: .* test-double-free, 100 bytes, .* allocated $site, freed $site, found $site" \
     'cpu [0-3], thread [0-9]+' slab_debug_free slab_free_site panic_probe
+dies memory@serial 'asked to' 'cpu [0-3], thread [0-9]+' die_call die_memory
+if grep -qE '^frames: total [0-9]+ free [0-9]+' "$work/out" && grep -q '^heap: ' "$work/out"; then
+    ok "the panic path dumps the memory, with its locks held"
+else
+    fail "the panic path dumps the memory, with its locks held" "$(grep -A3 '^panic' "$work/out")"
+fi
 dies overflow@serial 'double fault, error 0, a kernel stack overflowed' 'cpu [0-3], thread [0-9]+' die_deep.* die_deep.*
 
 for machine in orrery qemu; do

@@ -74,6 +74,11 @@ static enum pressure_level level_for(uint64_t free_frames)
     return free_frames < marks->low + low_out ? PRESSURE_LOW : PRESSURE_NONE;
 }
 
+bool pressure_changes(uint64_t free_frames)
+{
+    return level_for(free_frames) != pressure_level();
+}
+
 uint64_t pressure_shrink(enum pressure_level level)
 {
     uint64_t flags = spin_lock_irqsave(&pressure.lock);

@@ -40,6 +40,9 @@ void pressure_unregister(struct shrinker *shrinker);
 /* Tells the current free count; runs shrinkers on an upward crossing. Returns frames they gave back. */
 uint64_t pressure_update(uint64_t free_frames);
 
+/* Would pressure_update of this count enter or leave a level? Takes no lock: an answer for hints. */
+bool pressure_changes(uint64_t free_frames);
+
 /* Runs all shrinkers now, whatever the level (allocation failure path). Returns frames they gave back. */
 uint64_t pressure_shrink(enum pressure_level level);
 

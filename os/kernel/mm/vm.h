@@ -83,9 +83,10 @@ struct vm_stats {
     uint64_t area_bytes;   /* all areas but guards */
     uint64_t faults;
     uint64_t zero_fills;
-    uint64_t cow_copies; /* write faults that copied */
-    uint64_t cow_takes;  /* last writer: page taken without a copy */
-    uint64_t denied;     /* faults answered with an error */
+    uint64_t cow_copies;     /* write faults that copied */
+    uint64_t cow_takes;      /* last writer: page taken without a copy */
+    uint64_t denied;         /* faults answered with an error */
+    uint64_t migrated_pages; /* to another node */
 };
 
 struct address_space {
@@ -164,6 +165,14 @@ MUST_CHECK status_t vm_protect(struct address_space *space, vaddr_t start, uint6
  * every page this call added is taken out again (a copy-on-write page that it broke stays the writer's own).
  * Fails as vm_fault, _UNALIGNED, _RANGE. */
 MUST_CHECK status_t vm_populate(struct address_space *space, vaddr_t start, uint64_t bytes, bool write);
+
+/*
+ * Moves the pages of a range that are there to frames of a node, contents and protection kept; never to another one.
+ * *moved: pages that changed their node. Stops at the first failure: STATUS_ERR_NO_LOCAL_MEMORY, _SHARED (a page that other
+ * spaces share), _ARGUMENT (node), _UNALIGNED, _RANGE (more than VM_POPULATE_MAX pages).
+ */
+MUST_CHECK status_t vm_migrate(struct address_space *space, vaddr_t start, uint64_t bytes, unsigned node,
+                               uint64_t *moved);
 
 /* Area that holds va, a copy in *out. STATUS_ERR_NOT_FOUND. */
 MUST_CHECK status_t vm_find_area(struct address_space *space, vaddr_t va, struct vm_area *out);

@@ -168,8 +168,7 @@ static status_t exec_with(struct frame *frame, const char *path, vaddr_t argv, v
     if (status != STATUS_OK) {
         return status;
     }
-    struct address_space *old = process->space;
-    process->space = space;
+    struct address_space *old = process_swap_space(process, space);
     sched_adopt_space(space);
     space_destroy(old);
     cap_space_exec(process->caps);

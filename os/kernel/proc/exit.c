@@ -3,6 +3,7 @@
  * the frames back; then children to init, then the zombie, then the parent is woken. Stack and control block
  * of the thread follow by the reaper.
  */
+#include "proc/oom.h"
 #include "proc/process.h"
 
 #include "arch/x86_64/trap.h"
@@ -13,8 +14,7 @@
 
 static void give_back_resources(struct process *process)
 {
-    struct address_space *space = process->space;
-    process->space = NULL;
+    struct address_space *space = process_swap_space(process, NULL);
     sched_adopt_space(NULL);
     space_destroy(space);
     ipc_thread_end(thread_current());
@@ -120,7 +120,9 @@ status_t process_wait(pid_t wanted, bool block, pid_t *ended, int32_t *exit_stat
         struct waiter waiter;
         wait_queue_join(&parent->child_ended, &waiter);
         status = wait_once(parent, wanted, &zombie);
-        if (status == STATUS_ERR_AGAIN && block) {
+        if (status == STATUS_ERR_AGAIN && block && oom_chosen(parent)) {
+            block = false;
+        } else if (status == STATUS_ERR_AGAIN && block) {
             wait_queue_sleep(&waiter, WAIT_FOREVER);
         }
         wait_queue_leave(&parent->child_ended, &waiter);

@@ -85,6 +85,53 @@ void space_destroy(struct address_space *space)
     space_block_free(space);
 }
 
+struct address_space *process_swap_space(struct process *process, struct address_space *space)
+{
+    uint64_t flags = spin_lock_irqsave(&process_tree_lock);
+    struct address_space *old = process->space;
+    process->space = space;
+    spin_unlock_irqrestore(&process_tree_lock, flags);
+    return old;
+}
+
+bool process_is_empty(struct process *process)
+{
+    enum process_state state = __atomic_load_n(&process->state, __ATOMIC_ACQUIRE);
+    return state == PROCESS_ZOMBIE || state == PROCESS_DEAD;
+}
+
+/* Frames of a process, 0 when it is no candidate. Tree locked, so that the space stays. */
+static uint64_t frames_locked(const struct process *process)
+{
+    bool candidate = process != init_process && process->state == PROCESS_LIVE && process->space != NULL &&
+                     !process->doomed;
+    return candidate ? process->space->stats.resident_pages + process->space->table.tables : 0;
+}
+
+struct process *process_get_largest(uint64_t *frames)
+{
+    struct process *largest = NULL;
+    *frames = 0;
+    uint64_t flags = spin_lock_irqsave(&process_tree_lock);
+    for (unsigned i = 0; i < PROCESS_TABLE_BUCKETS; i++) {
+        list_for_each(node, &buckets[i])
+        {
+            struct process *process = list_entry(node, struct process, table_node);
+            uint64_t held = frames_locked(process);
+            bool younger = largest != NULL && process->pid.number > largest->pid.number;
+            if (held > *frames || (held > 0 && held == *frames && younger)) {
+                largest = process;
+                *frames = held;
+            }
+        }
+    }
+    if (largest != NULL) {
+        __atomic_add_fetch(&largest->references, 1, __ATOMIC_RELAXED);
+    }
+    spin_unlock_irqrestore(&process_tree_lock, flags);
+    return largest;
+}
+
 void process_set_state(struct process *process, enum process_state to)
 {
     static const uint8_t legal[] = {

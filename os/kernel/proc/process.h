@@ -58,6 +58,7 @@ struct process {
     struct process_quota *quota;
     struct rate_gate rate; /* of messages */
     uint64_t syscalls;
+    bool doomed; /* ends on its way out to user mode (proc/oom.h) */
     char name[PROCESS_NAME_BYTES];
 };
 
@@ -99,6 +100,16 @@ _Noreturn void process_exit(int32_t status);
 
 /* pid 0: any child. STATUS_ERR_NO_CHILD; STATUS_ERR_AGAIN when none has ended and block is false. */
 MUST_CHECK status_t process_wait(pid_t wanted, bool block, pid_t *ended, int32_t *status);
+
+/* The live process that holds most frames, the younger of two, with a reference; not init, and none that is doomed already.
+ * Null when there is none. */
+struct process *process_get_largest(uint64_t *frames);
+
+/* Has it given its memory back? */
+bool process_is_empty(struct process *process);
+
+/* Gives a process another space (null: none) and returns the old one, which nobody looks at any more. */
+struct address_space *process_swap_space(struct process *process, struct address_space *space);
 
 /* A child of the current process has ended and is not yet waited for. */
 bool process_has_zombie(void);

@@ -1,8 +1,10 @@
 /* System calls of the own address space. Ranges are checked by the address space under its gate. */
 #include "sys/syscall.h"
 
+#include "mm/frame.h"
 #include "mm/layout.h"
 #include "mm/vm.h"
+#include "panic.h"
 #include "proc/process.h"
 
 _Static_assert(PROTECT_READ == VM_READ && PROTECT_WRITE == VM_WRITE && PROTECT_EXECUTE == VM_EXECUTE &&
@@ -11,8 +13,11 @@ _Static_assert(PROTECT_READ == VM_READ && PROTECT_WRITE == VM_WRITE && PROTECT_E
 
 status_t decode_map(struct call *call)
 {
-    if ((call->arguments[2] & ~(uint64_t)(VM_PROTECTION_ALL | VM_FIXED)) != 0) {
+    if ((call->arguments[2] & ~(uint64_t)(VM_PROTECTION_ALL | VM_FIXED | MAP_NOW)) != 0) {
         return STATUS_ERR_UNKNOWN_BITS;
+    }
+    if ((call->arguments[2] & MAP_NOW) != 0 && call->arguments[1] > VM_POPULATE_MAX * PAGE_SIZE) {
+        return STATUS_ERR_RANGE;
     }
     if (call->arguments[0] == 0 && (call->arguments[2] & VM_FIXED) == 0) {
         call->arguments[0] = MAP_BASE;
@@ -22,9 +27,17 @@ status_t decode_map(struct call *call)
 
 int64_t invoke_map(struct call *call)
 {
+    struct address_space *space = call->process->space;
+    uint32_t flags = (uint32_t)call->arguments[2];
     vaddr_t out;
-    status_t status = vm_map(call->process->space, vaddr_make(call->arguments[0]), call->arguments[1],
-                             (uint32_t)call->arguments[2], &out);
+    status_t status =
+        vm_map(space, vaddr_make(call->arguments[0]), call->arguments[1], flags & ~MAP_NOW, &out);
+    if (status == STATUS_OK && (flags & MAP_NOW) != 0) {
+        status = vm_populate(space, out, call->arguments[1], (flags & VM_WRITE) != 0);
+        if (status != STATUS_OK && vm_unmap(space, out, call->arguments[1]) != STATUS_OK) {
+            panic("map: what was mapped just now cannot be taken out");
+        }
+    }
     return status != STATUS_OK ? status : (int64_t)vaddr_number(out);
 }
 
@@ -47,4 +60,18 @@ int64_t invoke_protect(struct call *call)
 {
     return vm_protect(call->process->space, vaddr_make(call->arguments[0]), call->arguments[1],
                       (uint32_t)call->arguments[2]);
+}
+
+status_t decode_migrate(struct call *call)
+{
+    bool node = call->arguments[2] < frame_manager_get()->node_count;
+    return node ? STATUS_OK : STATUS_ERR_ARGUMENT;
+}
+
+int64_t invoke_migrate(struct call *call)
+{
+    uint64_t moved;
+    status_t status = vm_migrate(call->process->space, vaddr_make(call->arguments[0]), call->arguments[1],
+                                 (unsigned)call->arguments[2], &moved);
+    return status != STATUS_OK ? status : (int64_t)moved;
 }

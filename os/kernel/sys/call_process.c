@@ -2,6 +2,7 @@
 #include "sys/syscall.h"
 
 #include "arch/x86_64/clock.h"
+#include "proc/oom.h"
 #include "proc/process.h"
 #include "proc/usercopy.h"
 #include "sched/sched.h"
@@ -93,7 +94,15 @@ status_t decode_sleep(struct call *call)
 
 int64_t invoke_sleep(struct call *call)
 {
-    sched_sleep_until(clock_cycles() + clock_cycles_from_ns(call->arguments[0]));
+    uint64_t deadline = clock_cycles() + clock_cycles_from_ns(call->arguments[0]);
+    while (clock_cycles() < deadline) {
+        sched_prepare_wait();
+        if (oom_chosen(call->process)) {
+            sched_cancel_wait();
+            break;
+        }
+        sched_block(deadline);
+    }
     return 0;
 }
 

@@ -4,6 +4,8 @@
 #include "arch/x86_64/clock.h"
 #include "arch/x86_64/power.h"
 #include "arch/x86_64/uart.h"
+#include "console.h"
+#include "mm/kheap.h"
 #include "proc/usercopy.h"
 #include "sched/sched.h"
 #include "sys/boot_arguments.h"
@@ -23,6 +25,21 @@ status_t decode_stats(struct call *call)
 int64_t invoke_stats(struct call *call)
 {
     return stats_copy_out(vaddr_make(call->arguments[0]), call->arguments[1]);
+}
+
+static void print_line(void *context, const char *text)
+{
+    (void)context;
+    console_printf("%s\n", text);
+}
+
+int64_t invoke_memory_dump(struct call *call)
+{
+    static const struct text_sink sink = {print_line, NULL};
+    (void)call;
+    frame_dump(&sink);
+    kheap_dump(&sink);
+    return 0;
 }
 
 status_t decode_shutdown(struct call *call)

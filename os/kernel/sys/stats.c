@@ -47,6 +47,11 @@ void stats_snapshot(struct system_stats *out)
     out->threads_dead = reaper_pending();
     out->cpus_online = cpu_count_online();
     out->cpus_present = cpu_count_present();
+    struct kheap_stats heap;
+    kheap_stats_read(&heap);
+    out->nodes = frame_manager_get()->node_count;
+    out->heap_bytes = heap.slab_bytes + heap.large_bytes;
+    out->heap_objects = heap.live_objects;
     out->clock_hz = clock_frequency_hz();
     for (unsigned id = 0; id < cpu_count_present() && id < STATS_MAX_CPUS; id++) {
         cpu_snapshot(&out->cpus[id], cpu_table[id]);

@@ -5,6 +5,7 @@
 
 #include "arch/arch.h"
 #include "mm/layout.h"
+#include "proc/oom.h"
 #include "proc/process.h"
 #include "sched/reaper.h"
 #include "sched/sched.h"
@@ -46,7 +47,10 @@ static int64_t act(const struct row *row, struct call *call)
         return status;
     }
     int64_t result = row->invoke(call);
-    return result == STATUS_ERR_NO_MEMORY && reaper_reclaim() ? row->invoke(call) : result;
+    while (result == STATUS_ERR_NO_MEMORY && (reaper_reclaim() || oom_make_room(false))) {
+        result = row->invoke(call);
+    }
+    return result;
 }
 
 static int64_t serve(struct frame *frame)
@@ -83,6 +87,7 @@ void syscall_dispatch(struct frame *frame)
     if (thread_current()->need_resched) {
         sched_preempt_from_interrupt();
     }
+    oom_check();
     frame->rflags = (frame->rflags & RFLAGS_USER_ALLOWED) | RFLAGS_USER_FORCED;
     if (frame->rip >= USER_END) { /* the instruction after a SYSCALL at the very end of the user half */
         process_fault(frame, frame->rip, STATUS_ERR_BAD_ADDRESS);

@@ -4,7 +4,10 @@
  */
 #include "arch/arch.h"
 #include "arch/x86_64/percpu.h"
+#include "console.h"
 #include "lib/string.h"
+#include "mm/frame.h"
+#include "mm/kheap.h"
 #include "mm/layout.h"
 #include "mm/slab.h"
 #include "panic.h"
@@ -17,6 +20,7 @@
 #define NOTHING_HERE (KERNEL_MAP_BASE + (200ull << 30)) /* never mapped */
 
 static bool nmi_armed;
+static bool dump_armed;
 static bool nested_armed;
 
 static __attribute__((noinline)) void die_call(void)
@@ -103,6 +107,20 @@ static void die_overflow(void)
     (void)die_deep(UINT64_MAX);
 }
 
+/* With the locks of memory held: the dump of the panic path takes none. */
+static __attribute__((noinline)) void die_memory(void)
+{
+    dump_armed = true;
+    spin_lock_irqsave(&frame_manager.nodes[0].zones[FRAME_ZONE_NORMAL].lock);
+    die_call();
+}
+
+static void print_line(void *context, const char *text)
+{
+    (void)context;
+    console_emergency_printf("%s\n", text);
+}
+
 static __attribute__((noinline)) void die_free(void)
 {
     static struct slab_cache cache;
@@ -120,6 +138,7 @@ static const struct {
     {"call", die_call}, {"opcode", die_opcode},     {"read", die_read}, {"double", die_double},
     {"nmi", die_nmi},   {"loop", die_loop},         {"lost", die_lost}, {"nested", die_nested},
     {"all", die_all},   {"overflow", die_overflow}, {"free", die_free}, {"preempt", die_preempt},
+    {"memory", die_memory},
 };
 
 /* Is `word` the name of the point, blanks left out? */
@@ -138,6 +157,12 @@ static void panic_probe(const char *point)
     char word[WORD_MAX];
     if (nmi_armed && strcmp(point, "nmi") == 0) {
         die_call();
+    }
+    if (dump_armed && strcmp(point, "panic") == 0) {
+        static const struct text_sink sink = {print_line, NULL};
+        dump_armed = false;
+        frame_dump(&sink);
+        kheap_dump(&sink);
     }
     if (nested_armed && strcmp(point, "panic") == 0) {
         die_read();

@@ -245,8 +245,8 @@ static status_t count_stack_page(void *context, vaddr_t va, const struct pt_leaf
 /* covers: TH-03 (kernel stacks) */
 void ktest_every_kernel_stack_lies_between_guard_pages(void)
 {
-    uint64_t wanted =
-        3 * KERNEL_STACK_PAGES; /* of the thread that runs this, of RCU and of the capability collector */
+    /* of the thread that runs this, of RCU, of the capability collector and of the balancer */
+    uint64_t wanted = 4 * KERNEL_STACK_PAGES;
     KEXPECT(guarded(thread_current()->stack_top));
     for (unsigned cpu = 0; cpu < cpu_count_online(); cpu++) {
         KEXPECT(guarded(cpu_table[cpu]->idle->stack_top));

@@ -83,6 +83,8 @@ static void command_stats(void)
     reply("threads-dead %u\n", stats->threads_dead);
     reply("forks %llu\n", (unsigned long long)stats->forks);
     reply("exits %llu\n", (unsigned long long)stats->exits);
+    reply("heap-bytes %llu\n", (unsigned long long)stats->heap_bytes);
+    reply("heap-objects %llu\n", (unsigned long long)stats->heap_objects);
     for (unsigned cpu = 0; cpu < stats->cpus_present; cpu++) {
         const struct cpu_stats *c = &stats->cpus[cpu];
         reply("cpu %u switches %llu ticks %llu interrupts %llu shootdowns %llu\n", cpu,
@@ -129,6 +131,9 @@ static void command(char *line)
         command_run(words, count);
     } else if (strcmp(words[0], "stats") == 0) {
         command_stats();
+    } else if (strcmp(words[0], "memory") == 0) {
+        sys_memory_dump();
+        reply("dumped\n");
     } else if (strcmp(words[0], "caps") == 0) {
         command_caps();
     } else if (strcmp(words[0], "quiesce") == 0) {

@@ -264,6 +264,51 @@ static bool test_map_and_unmap(void)
     return true;
 }
 
+/* Every page is there when the call returns. covers: VM-19 (S: a map that succeeds) */
+static bool test_map_at_once(void)
+{
+    int64_t at = sys_map(0, 40 * PAGE, PROTECT_READ | PROTECT_WRITE | MAP_NOW);
+    EXPECT(at > 0);
+    for (size_t i = 0; i < 40 * PAGE; i += PAGE) {
+        EXPECT(((volatile char *)at)[i] == 0);
+    }
+    EXPECT(sys_map(0, 1ull << 30, PROTECT_READ | MAP_NOW) == STATUS_ERR_RANGE);
+    return sys_unmap((uint64_t)at, 40 * PAGE) == 0;
+}
+
+#define MOVED_PAGES 20u
+
+/* covers: MM-18 (contents) */
+static bool test_pages_move_to_another_node(void)
+{
+    static struct system_stats stats;
+    int64_t at = sys_map(0, MOVED_PAGES * PAGE, PROTECT_READ | PROTECT_WRITE | MAP_NOW);
+    volatile uint64_t *words = (volatile uint64_t *)at;
+    EXPECT(at > 0 && sys_stats(&stats, sizeof(stats)) > 0);
+    EXPECT(sys_migrate((uint64_t)at, MOVED_PAGES * PAGE, stats.nodes) == STATUS_ERR_ARGUMENT);
+    EXPECT(sys_migrate((uint64_t)at + 1, PAGE, 0) == STATUS_ERR_UNALIGNED);
+    EXPECT(sys_migrate((uint64_t)at, 1ull << 40, 0) == STATUS_ERR_RANGE);
+    for (unsigned round = 0; round < 2 * stats.nodes; round++) {
+        for (size_t i = 0; i < MOVED_PAGES; i++) {
+            words[i * PAGE / 8 + round] = 0x1000 * round + i;
+        }
+        int64_t moved = sys_migrate((uint64_t)at, MOVED_PAGES * PAGE, (round + 1) % stats.nodes);
+        EXPECT(moved >= 0 && (round == 0 || moved == (stats.nodes > 1 ? MOVED_PAGES : 0)));
+        for (size_t i = 0; i < MOVED_PAGES; i++) {
+            EXPECT(words[i * PAGE / 8] == i && words[i * PAGE / 8 + round] == 0x1000 * round + i);
+        }
+    }
+    int64_t pid = sys_fork(); /* shared pages stay where they are */
+    if (pid == 0) {
+        bool refused = stats.nodes == 1 || sys_migrate((uint64_t)at, PAGE, 0) == STATUS_ERR_SHARED ||
+                       sys_migrate((uint64_t)at, PAGE, 1) == STATUS_ERR_SHARED;
+        sys_exit(refused && words[0] == 0 ? 0 : 1);
+    }
+    int32_t status = -1;
+    EXPECT(sys_wait((uint32_t)pid, &status, 0) == pid && status == 0);
+    return sys_unmap((uint64_t)at, MOVED_PAGES * PAGE) == 0;
+}
+
 static bool test_map_refuses(void)
 {
     EXPECT(sys_map(0, 0, PROTECT_READ) < 0);
@@ -691,6 +736,8 @@ static const struct {
     {"exec_limits", test_exec_limits},
     {"exec_replaces_the_program", test_exec_replaces_the_program},
     {"map_and_unmap", test_map_and_unmap},
+    {"map_at_once", test_map_at_once},
+    {"pages_move_to_another_node", test_pages_move_to_another_node},
     {"map_refuses", test_map_refuses},
     {"protection_can_be_taken_away", test_protection_can_be_taken_away},
     {"violations_are_killed_by_a_page_fault", test_violations_are_killed_by_a_page_fault},

@@ -17,10 +17,12 @@
 #include "mm/vm.h"
 #include "panic.h"
 #include "probe.h"
+#include "proc/oom.h"
 #include "proc/process.h"
 #include "sched/reaper.h"
 #include "sched/sched.h"
 #include "smp/ipi.h"
+#include "sys/balancer.h"
 
 #define RFLAGS_TF (1ull << 8)
 
@@ -91,7 +93,7 @@ static status_t user_fault(const struct frame *frame, uint64_t address)
     }
     arch_irq_enable();
     status_t status = vm_fault(thread->space, vaddr_make(address), frame->error);
-    if (status == STATUS_ERR_NO_MEMORY && reaper_reclaim()) {
+    while (status == STATUS_ERR_NO_MEMORY && (reaper_reclaim() || oom_make_room(true))) {
         status = vm_fault(thread->space, vaddr_make(address), frame->error);
     }
     arch_irq_disable();
@@ -137,6 +139,7 @@ static void interrupt(const struct frame *frame)
     switch (frame->vector) {
     case VECTOR_TIMER:
         sched_timer_interrupt();
+        balancer_poll();
         break;
     case VECTOR_CALL:
         ipi_handle_call();
@@ -175,6 +178,9 @@ void trap_dispatch(struct frame *frame)
     }
     if (frame->rflags & RFLAGS_IF) {
         sched_preempt_from_interrupt();
+    }
+    if (frame_from_user(frame)) {
+        oom_check();
     }
 }
 

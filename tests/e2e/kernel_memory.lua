@@ -1,0 +1,225 @@
+-- Purpose: the memory of the kernel on the running machine: what every allocation takes, what processes are charged for, what
+-- shared pages count, maps that fail at each allocation, and processes that want more than there is.
+-- Expects: frames of the own node; accounts equal to walks of the page tables; nothing left behind; only the hog ends.
+-- covers: MM-04 (S), MM-12, MM-14, MM-18, MM-21, VM-15, VM-18, VM-19 (X), HP-20, HP-22
+
+local USER <const>, PRESENT <const>, ADDRESS <const>, PHYSMAP <const> = 4, 1, 0x000ffffffffff000, -0x800000000000
+
+local function booted(options)
+    options.kernel = "orrery"
+    local m = orrery.machine(options):boot()
+    m:ask("quiesce")
+    return m
+end
+
+-- Calls leaf(frame number) for each user page of a root table; returns how many tables there are in the user half.
+local function walk(m, root, leaf)
+    local tables = 1
+    local function table_at(physical, level, slots)
+        local bytes = assert(m:read(PHYSMAP + physical, 4096, 0))
+        for slot = 0, slots - 1 do
+            local entry = string.unpack("<i8", bytes, slot * 8 + 1)
+            if entry & PRESENT ~= 0 and level == 1 then
+                leaf((entry & ADDRESS) >> 12, entry)
+            elseif entry & PRESENT ~= 0 then
+                tables = tables + 1
+                table_at(entry & ADDRESS, level - 1, 512)
+            end
+        end
+    end
+    table_at(root, 4, 256)
+    return tables
+end
+
+-- Follows the processes: a set of their addresses.
+local function living(m)
+    local processes = {}
+    m:on_entry("process_link_locked", function(cpu) processes[m:register(cpu, "rdi")] = true end)
+    m:on_entry("process_set_state", function(cpu)
+        if m:register(cpu, "rsi") & 0xffffffff == m.sym.PROCESS_EXITING then processes[m:register(cpu, "rdi")] = nil end
+    end)
+    return processes
+end
+
+describe("memory", function()
+    it("every frame comes from the node of the CPU that asks", function()
+        local m = booted { cpus = 4, numa = 2, memory = "256M" }
+        local half, count, wrong = 128 << 20, {}, 0
+        for cpu = 0, 3 do count[cpu] = 0 end
+        local asked = {} -- by thread: where the frame's number goes, and the node of the CPU
+        m:on_entry("frame_alloc", function(cpu)
+            local here = m.sym("cpu", m:register(cpu, "gs_base"))
+            asked[here.current:value()] = { m:register(cpu, "rcx"), here.node }
+        end)
+        m:on_return("frame_alloc", function(cpu, _, rax)
+            local out, node = table.unpack(asked[m.sym("cpu", m:register(cpu, "gs_base")).current:value()])
+            if rax & 0xffffffff ~= 0 then return end
+            count[cpu] = count[cpu] + 1
+            local frame = string.unpack("<i8", assert(m:read(out, 8, cpu)))
+            if (frame << 12 >= half and 1 or 0) ~= node then wrong = wrong + 1 end
+        end)
+        expect(m:command("forkstorm --processes 60 --depth 3"):wait().status):to_be(0)
+        local hogs = {}
+        for i = 1, 4 do hogs[i] = m:command("memhog 42") end
+        for i = 1, 4 do expect(hogs[i]:wait().status):to_be(0) end
+        for cpu = 0, 3 do expect(count[cpu], "frames of CPU " .. cpu):to_be_at_least(10000) end
+        expect(wrong, "frames of the other node"):to_be(0)
+    end)
+
+    it("strict requests fail rather than leave their node", function()
+        local m = booted { cpus = 2, numa = 2, memory = "64M" }
+        local strict <const>, user = 4, m.sym.FRAME_OWNER_USER
+        m:on_entry("frame_alloc", function(cpu)
+            if m:register(cpu, "rsi") & 0xffffffff == user then m:set_register(cpu, "rdi", m:register(cpu, "rdi") | strict) end
+        end)
+        m:command("memhog"):wait { within = orrery.seconds(5) }
+        expect(m:console(0)):to_contain("memhog: killed by page fault, no memory on the demanded node")
+    end)
+
+    it("a process is charged for what its page tables hold, and shared pages count who shares them", function()
+        local m = orrery.machine { cpus = 1, memory = "64M", kernel = "orrery" }
+        local processes, checks, wrong, shared = living(m), 0, {}, 0
+        m:boot()
+        local function check()
+            local refs = {}
+            for process in pairs(processes) do
+                local p = m.sym("process", process)
+                if p.space:value() ~= 0 then
+                    if p.space.busy ~= 0 and p.space.busy ~= false then return end -- in the middle of a change
+                    local leaves = 0
+                    local tables = walk(m, p.space.table.root.number, function(frame)
+                        leaves = leaves + 1
+                        refs[frame] = (refs[frame] or 0) + 1
+                    end)
+                    if leaves ~= p.space.stats.resident_pages or tables ~= p.space.table.tables then
+                        wrong[#wrong + 1] = string.format("process %d: %d leaves, %d charged, %d tables, %d charged", p.pid.number,
+                            leaves, p.space.stats.resident_pages, tables, p.space.table.tables)
+                    end
+                end
+            end
+            for frame, count in pairs(refs) do
+                shared = shared + (count > 1 and 1 or 0)
+                if m.sym.frame_table[frame].refs ~= count then
+                    wrong[#wrong + 1] = string.format("frame %d: %d references, %d pages", frame, m.sym.frame_table[frame].refs, count)
+                end
+            end
+            checks = checks + 1
+        end
+        m:on_entry("process_exit", check)
+        m:on_return("process_fork", check)
+        expect(m:command("selftest copy_on_write_isolates exec_replaces_the_program map_and_unmap"):wait().status):to_be(0)
+        expect(m:command("forkstorm --processes 12 --depth 3"):wait().status):to_be(0)
+        expect(checks, "checks"):to_be_at_least(20)
+        expect(shared, "shared pages seen"):to_be_at_least(100)
+        expect(wrong[1] or "none", "wrong accounts"):to_be("none")
+        m:ask("quiesce")
+        local left, page, tables = 0, m.sym.FRAME_OWNER_USER, m.sym.FRAME_OWNER_PAGE_TABLE
+        for frame = 0, m.sym.frame_manager.limit - 1, 7 do -- a seventh of them: reading is dear
+            local f = m.sym.frame_table[frame]
+            if f.state == m.sym.FRAME_ALLOCATED and (f.owner == page or f.owner == tables) and f.owner_id > 1 then left = left + 1 end
+        end
+        expect(left, "frames of the dead"):to_be(0)
+    end)
+
+    it("the last writer takes a shared page without a copy", function()
+        local m = booted { cpus = 1, memory = "64M" }
+        local copies, takes = 0, 0
+        m:on_entry("process_exit", function(cpu)
+            local p = m.sym("cpu", m:register(cpu, "gs_base")).current.process
+            copies, takes = copies + p.space.stats.cow_copies, takes + p.space.stats.cow_takes
+        end)
+        expect(m:command("selftest copy_on_write_isolates"):wait().status):to_be(0)
+        expect(copies, "copies"):to_be_at_least(9) -- eight pages and the word
+        expect(takes, "pages taken"):to_be_at_least(1)
+    end)
+
+    it("a map that fails at any allocation changes nothing", function()
+        local m = booted { cpus = 1, memory = "64M" }
+        local none, calls, fails_from, before, wrong, inside = m.sym.STATUS_ERR_NO_MEMORY, 0, 0, nil, 0, false
+        local function account(cpu)
+            local s = m.sym("cpu", m:register(cpu, "gs_base")).current.process.space
+            return string.format("%d %d %d %d", s.stats.resident_pages, s.table.tables, s.stats.area_bytes, s.area_count)
+        end
+        m:on_entry("vm_map", function(cpu) before = account(cpu) end)
+        m:on_entry("vm_populate", function() inside, calls = true, 0 end)
+        m:on_return("vm_populate", function() inside = false end)
+        m:on_return("invoke_map", function(cpu, _, rax)
+            if rax < 0 and account(cpu) ~= before then wrong = wrong + 1 end
+        end)
+        m:fail_call("frame_alloc", none, { always = true, when = function()
+            calls = calls + (inside and 1 or 0)
+            return inside and calls > fails_from
+        end })
+        local failures = 0
+        while m:command("selftest map_at_once"):wait().status ~= 0 do
+            failures, fails_from = failures + 1, fails_from + 1
+            expect(failures):to_be_at_most(60)
+        end
+        expect(failures, "maps that failed"):to_be_at_least(40)
+        expect(wrong, "maps that left something"):to_be(0)
+    end)
+
+    it("pages move to another node", function()
+        local m = booted { cpus = 2, numa = 2, memory = "128M" }
+        local half, moved, wrong = 64 << 20 >> 12, 0, 0
+        local asked = {}
+        m:on_entry("vm_migrate", function(cpu)
+            asked[cpu] = { space = m:register(cpu, "rdi"), at = m:register(cpu, "rsi"), node = m:register(cpu, "rcx") & 0xff }
+        end)
+        m:on_return("vm_migrate", function(cpu, _, rax)
+            local space = m.sym("address_space", asked[cpu].space)
+            if rax ~= 0 or space.stats.migrated_pages == 0 then return end
+            moved = moved + 1
+            local on_node = 0
+            walk(m, space.table.root.number, function(frame)
+                if (frame >= half and 1 or 0) == asked[cpu].node then on_node = on_node + 1 end
+                if m.sym.frame_table[frame].refs < 1 then wrong = wrong + 1 end
+            end)
+            if on_node < 20 then wrong = wrong + 1 end
+        end)
+        expect(m:command("selftest pages_move_to_another_node"):wait().status):to_be(0)
+        expect(moved, "moves"):to_be_at_least(3)
+        expect(wrong, "pages elsewhere"):to_be(0)
+    end)
+
+    it("the dump and the statistics tell what the kernel's structures hold", function()
+        local m = booted { cpus = 2, memory = "64M" }
+        m:command("forkstorm --processes 20"):wait()
+        m:ask("quiesce")
+        expect(m:ask("memory")):to_be("dumped")
+        local text, free = m:console(0), m.kernel.frames.free
+        expect(tonumber(text:match("frames: total %d+ free (%d+)"))):to_be(free)
+        local zones, cached, live = 0, 0, 0
+        for n in text:gmatch("node %d+ zone %a+: managed %d+ free (%d+)") do zones = zones + n end
+        for n in text:gmatch("cpu %d+ node %d+: cached (%d+)") do cached = cached + n end
+        for n in text:gmatch("cache [%w-]+: size %d+ slabs %d+ live (%d+)") do live = live + n end
+        expect(zones + cached, "free frames of zones and caches"):to_be(free)
+        local stats = m:ask("stats", { until_line = "end" })
+        expect(tonumber(stats:match("heap%-objects (%d+)")), "objects"):to_be(live)
+        expect(tonumber(text:match("heap: [^\n\r]- live (%d+)"))):to_be(live)
+        expect(tonumber(stats:match("heap%-bytes (%d+)"))):to_be_at_least(4096 * 10)
+    end)
+
+    it("a hog is ended and the others finish", function()
+        local m = booted { cpus = 2, memory = "64M" }
+        local before = m.kernel.frames.free
+        local hog = m:command("memhog")
+        local a, b, c = m:command("forkstorm --processes 40"), m:command("memhog 4"), m:command("selftest map_and_unmap")
+        expect(a:wait().status + b:wait().status + c:wait().status):to_be(0)
+        expect(hog:wait().status):to_be_at_least(256)
+        m:ask("quiesce")
+        expect(m.kernel.frames.free, "free frames"):to_be(before)
+    end)
+
+    it("a hog that sleeps is ended by who needs its memory", function()
+        local m = booted { cpus = 2, memory = "64M" }
+        local before = m.kernel.frames.free
+        local hog = m:command("memhog 40 1000")
+        m:run(orrery.ms(100))
+        expect(m:command("memhog 30"):wait { within = orrery.seconds(2) }.status):to_be(0)
+        expect(hog:wait { within = orrery.seconds(2) }.status):to_be(512)
+        expect(m:console(0)):to_contain("memhog: ended, memory is out and it holds most of it")
+        m:ask("quiesce")
+        expect(m.kernel.frames.free, "free frames"):to_be(before)
+    end)
+end)

@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# What must not compile: mixing the kernel's wrapped types. Each wrong line is first shown to be wrong for this reason alone:
+# the same lines with the right type compile. covers: VM-10 (D), ER-06 (D: all but the capability space)
+source "$(dirname "$0")/lib.sh"
+
+compile() {
+    printf '#include "types.h"\n#include "mm/pagetable.h"\n#include "sched/thread.h"\n%s\n' "$1" >"$work/case.c"
+    "${CC:-gcc}" -std=c17 -Wall -Wextra -Werror -ffreestanding -mgeneral-regs-only -Ios -Ios/kernel -fsyntax-only \
+        "$work/case.c" 2>"$work/err"
+}
+
+# refused NAME RIGHT WRONG
+refused() {
+    if ! compile "$2"; then
+        fail "$1" "the right form does not compile" "$(cat "$work/err")"
+    elif compile "$3"; then
+        fail "$1" "it compiles: $3"
+    elif grep -qE 'incompatible type|invalid operands|wrong type argument|used where a scalar|aggregate value' "$work/err"; then
+        ok "$1"
+    else
+        fail "$1" "refused for another reason" "$(cat "$work/err")"
+    fi
+}
+
+from_physical='uint64_t f(paddr_t p); uint64_t f(paddr_t p) { return paddr_number(p); } uint64_t g(paddr_t p, vaddr_t v); '
+refused "a virtual address is no physical one" "$from_physical uint64_t g(paddr_t p, vaddr_t v) { (void)v; return f(p); }" \
+    "$from_physical uint64_t g(paddr_t p, vaddr_t v) { (void)p; return f(v); }"
+refused "an integer is no address" 'paddr_t f(uint64_t n); paddr_t f(uint64_t n) { return paddr_make(n); }' \
+    'paddr_t f(uint64_t n); paddr_t f(uint64_t n) { return n; }'
+refused "an address is no integer" 'uint64_t f(vaddr_t v); uint64_t f(vaddr_t v) { return vaddr_number(v); }' \
+    'uint64_t f(vaddr_t v); uint64_t f(vaddr_t v) { return v; }'
+refused "addresses are not added" 'vaddr_t f(vaddr_t v); vaddr_t f(vaddr_t v) { return vaddr_add(v, 8); }' \
+    'vaddr_t f(vaddr_t v); vaddr_t f(vaddr_t v) { return v + 8; }'
+refused "an address is no page flag" 'bool f(page_flags_t a); bool f(page_flags_t a) { return page_flags_contain(a, a); }' \
+    'bool f(page_flags_t a, vaddr_t v); bool f(page_flags_t a, vaddr_t v) { return page_flags_contain(a, v); }'
+
+takes_pid='uint32_t f(pid_t p); uint32_t f(pid_t p) { return p.number; } uint32_t g(pid_t p, tid_t t); '
+refused "a thread's number is no process's" "$takes_pid uint32_t g(pid_t p, tid_t t) { (void)t; return f(p); }" \
+    "$takes_pid uint32_t g(pid_t p, tid_t t) { (void)p; return f(t); }"
+refused "a process's number is no integer" 'uint32_t f(pid_t p); uint32_t f(pid_t p) { return p.number; }' \
+    'uint32_t f(pid_t p); uint32_t f(pid_t p) { return p; }'
+refused "an integer is no thread's number" 'tid_t f(uint32_t n); tid_t f(uint32_t n) { return (tid_t){n}; }' \
+    'tid_t f(uint32_t n); tid_t f(uint32_t n) { return n; }'
+
+# Numbers of processes and threads are kept and passed in their own types everywhere: no plain integer has such a name.
+plain=$(grep -rnE '\b(unsigned|int|uint(32|64)_t) (pid|tid)\b' os/kernel --include=*.h --include=*.c | grep -vE "os/kernel/(sys/call_|cap/)")
+expect_same "no plain integer is called pid or tid in the kernel" "none" "${plain:-none}"
+
+finish
