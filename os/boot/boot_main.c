@@ -163,6 +163,17 @@ static const struct frame_numa *numa_make(void)
 
 _Static_assert(HANDOFF_MAX_NODES == MM_MAX_NODES, "one bound of NUMA nodes");
 
+/* The word heap=track or heap=full of the command line. */
+static enum heap_debug heap_debug_wanted(void)
+{
+    char word[8];
+    if (!boot_argument("heap", word, sizeof(word))) {
+        return HEAP_DEBUG_OFF;
+    }
+    return strcmp(word, "full") == 0 ? HEAP_DEBUG_FULL
+                                     : (strcmp(word, "track") == 0 ? HEAP_DEBUG_TRACK : HEAP_DEBUG_OFF);
+}
+
 static void start_memory(const struct handoff *block)
 {
     boot_alloc_init(&regions, BOOT_ALLOC_FROM, BOOT_ALLOC_LIMIT);
@@ -183,7 +194,7 @@ static void start_memory(const struct handoff *block)
     console_stage("frame manager");
     frame_manager_publish();
     console_stage("publish");
-    must(kheap_init(&(struct kheap_config){.debug = HEAP_DEBUG_OFF}), "heap");
+    must(kheap_init(&(struct kheap_config){.debug = heap_debug_wanted()}), "heap");
     console_stage("heap");
 }
 

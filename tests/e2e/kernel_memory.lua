@@ -1,7 +1,7 @@
 -- Purpose: the memory of the kernel on the running machine: what every allocation takes, what processes are charged for, what
 -- shared pages count, maps that fail at each allocation, and processes that want more than there is.
 -- Expects: frames of the own node; accounts equal to walks of the page tables; nothing left behind; only the hog ends.
--- covers: MM-04 (S), MM-12, MM-14, MM-18, MM-21, VM-15, VM-18, VM-19 (X), HP-20, HP-22
+-- covers: MM-04 (S), MM-12, MM-14, MM-18, MM-21, VM-15, VM-18, VM-19 (X), HP-07 (X: a handler that switches threads), HP-20, HP-22
 
 local USER <const>, PRESENT <const>, ADDRESS <const>, PHYSMAP <const> = 4, 1, 0x000ffffffffff000, -0x800000000000
 
@@ -198,6 +198,21 @@ describe("memory", function()
         expect(tonumber(stats:match("heap%-objects (%d+)")), "objects"):to_be(live)
         expect(tonumber(text:match("heap: [^\n\r]- live (%d+)"))):to_be(live)
         expect(tonumber(stats:match("heap%-bytes (%d+)"))):to_be(tonumber(text:match("slabs (%d+) bytes")))
+    end)
+
+    it("an interrupt at every instruction of the allocators is survived", function()
+        local m = booted { cpus = 2, memory = "64M" }
+        local before, taken = m.kernel.frames.free, 0
+        m:on_entry("sched_timer_interrupt", function() taken = taken + 1 end)
+        for _, name in ipairs { "slab_alloc_sized", "slab_free_site", "frame_cpu_take", "frame_cpu_give", "frame_alloc" } do
+            local first, size = assert(m:symbol(name))
+            taken = 0
+            for cpu = 0, 1 do m:interrupt_range(cpu, first, first + size - 1, m.sym.VECTOR_TIMER) end
+            expect(m:command("forkstorm --processes 12 --depth 2"):wait().status):to_be(0)
+            expect(taken, "interrupts in " .. name):to_be_at_least(20)
+        end
+        m:ask("quiesce")
+        expect(m.kernel.frames.free, "free frames"):to_be(before)
     end)
 
     it("a hog is ended and the others finish", function()

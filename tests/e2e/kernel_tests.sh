@@ -27,6 +27,17 @@ for machine in "--cpus 1" "--cpus 4" "--cpus 8" "--cpus 4 --engine timed --numa 
     fi
     grep -qxF "$path" "$work/out" && ok "${path#\# } with $machine" || fail "${path#\# } with $machine" "$(grep '^# apic' "$work/out")"
 done
+# What a kernel does with its heap is chosen when it starts: no source of it has conditional code.
+conditional=$(grep -nE '^[[:space:]]*#[[:space:]]*if' -r os/kernel os/boot os/lib os/programs --include='*.c')
+# covers: ER-10 (D: the heap)
+expect_same "no source of the kernel has conditional code" "none" "${conditional:-none}"
+for heap in track full; do
+    # covers: ER-10 (D: the heap)
+    expect_status "in-kernel tests run with heap=$heap" 33 "$orrery" boot --kernel "$tests" --initrd "$initrd" --cpus 2 \
+        --max-cycles 100000000000 --append "heap=$heap"
+    sed -i 's/\r$//' "$work/out"
+    count_tap "with heap=$heap"
+done
 expect_status "in-kernel tests run in QEMU" 33 qemu-system-x86_64 -accel tcg -M pc -cpu max -smp 2 -m 256 -kernel "$tests" \
     -initrd "$initrd" -display none -serial stdio -no-reboot -device isa-debug-exit,iobase=0xf4,iosize=4
 sed -i 's/\r$//' "$work/out"

@@ -139,7 +139,7 @@ void ktest_a_planted_leak_is_reported_with_its_call_site(void)
     KEXPECT(end > (size_t)length && strcmp(leak_line + end - (size_t)length, expected) == 0);
     slab_free(&cache, leaked);
     slab_free(&cache, old);
-    KEXPECT(slab_report_live(0, NULL) == 0);
+    KEXPECT(slab_report_live(since, NULL) == 0);
     KEXPECT(slab_cache_deinit(&cache) == STATUS_OK);
 }
 
