@@ -37,7 +37,7 @@ void balancer_poll(void)
 status_t balancer_start(void)
 {
     struct thread *thread;
-    status_t status = thread_create(&thread, PRIORITY_KERNEL, run, NULL);
+    status_t status = thread_create(&thread, &sched_kernel, run, NULL);
     if (status == STATUS_OK) {
         sched_start(thread);
         __atomic_store_n(&balancer, thread, __ATOMIC_RELEASE);

@@ -71,12 +71,12 @@ static bool give_until(uint64_t free_frames)
     return good;
 }
 
-/* Busy, so that ticks come and wake the balancer, for three ticks. */
+/* Busy, so that ticks come and wake the balancer, for three ticks; it is of the same level as this thread. */
 static bool level_becomes(enum pressure_level level)
 {
     uint64_t end = clock_cycles() + clock_cycles_from_ns(3 * SCHED_TICK_NS);
     while (clock_cycles() < end) {
-        arch_pause();
+        sched_yield();
     }
     return pressure_level() == level;
 }
