@@ -21,18 +21,21 @@ static bool is_special(const char *name)
     return stat(name, &s) == 0 && !S_ISREG(s.st_mode);
 }
 
+static bool is_same_file(const char *a, const char *b)
+{
+    struct stat s, t;
+    return a && b && stat(a, &s) == 0 && stat(b, &t) == 0 && s.st_dev == t.st_dev && s.st_ino == t.st_ino;
+}
+
 /* Is one of the files that are read? */
 static bool is_input(const struct options *o, const char *name)
 {
-    const char *const inputs[] = {o->kernel, o->initrd, o->scenario};
-    struct stat s, in;
-    for (unsigned i = 0; i < sizeof inputs / sizeof inputs[0]; i++) {
-        if (inputs[i] && stat(name, &s) == 0 && stat(inputs[i], &in) == 0 && s.st_dev == in.st_dev &&
-            s.st_ino == in.st_ino) {
-            return true;
-        }
+    bool found =
+        is_same_file(name, o->kernel) || is_same_file(name, o->initrd) || is_same_file(name, o->scenario);
+    for (unsigned i = 0; i < o->config.disk_count; i++) {
+        found = found || is_same_file(name, o->config.disks[i]);
     }
-    return false;
+    return found;
 }
 
 bool console_open(struct console *c, const struct options *o, enum serial_kind fallback, struct error *e)

@@ -55,6 +55,8 @@ expect_one_line "a disk of nothing" 2 "$orrery" boot --kernel "$guest" --disk "$
 expect_one_line "a disk that is a directory" 2 "$orrery" boot --kernel "$guest" --disk "$work"
 truncate -s 1025M "$work/large"
 expect_one_line "a disk that is too large" 2 "$orrery" boot --kernel "$guest" --disk "$work/large"
+expect_one_line "a console that would replace a disk" 2 "$orrery" boot --kernel "$guest" --disk "$work/copy" --serial "$work/../${work##*/}/copy"
+cmp -s "$work/copy" "$work/before" && ok "which stays as it is" || fail "which stays as it is"
 expect_one_line "a fourth disk" 2 "$orrery" boot --kernel "$guest" --disk a --disk b --disk c --disk d
 expect_one_line "entropy that is neither on nor off" 2 "$orrery" boot --kernel "$guest" --entropy some
 
