@@ -28,6 +28,9 @@
 ---@field instructions integer instructions retired
 ---@field events integer device and timer events fired
 ---@field apic_messages integer deliveries between APICs
+---@field disk_requests integer requests that disks have completed, failed ones too
+---@field disk_sectors_read integer sectors that disks have given
+---@field disk_sectors_written integer sectors that disks have taken, zeroed ones too
 ---@field memory_touched_bytes integer guest RAM in pages that were ever written
 ---@field exceptions integer faults, traps and INT n delivered
 ---@field interrupts integer external interrupts and NMIs taken

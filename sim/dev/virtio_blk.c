@@ -27,6 +27,7 @@
 
 /* A request that is being served. The status is the last writable byte. */
 struct request {
+    struct virtio_blk *device;
     struct disk *disk;
     const struct virtqueue_chain *chain;
     struct bus *bus;
@@ -53,6 +54,7 @@ static enum virtio_blk_status read_sectors(const struct request *r)
         disk_read(r->disk, r->sector * DISK_SECTOR_BYTES + done, bytes, size);
         virtqueue_write(r->chain, r->bus, done, bytes, size);
     }
+    r->device->sectors_read += r->in_bytes / DISK_SECTOR_BYTES;
     return VIRTIO_BLK_S_OK;
 }
 
@@ -67,6 +69,7 @@ static enum virtio_blk_status write_sectors(const struct request *r)
         virtqueue_read(r->chain, r->bus, VIRTIO_BLK_HEADER_BYTES + done, bytes, size);
         disk_write(r->disk, r->sector * DISK_SECTOR_BYTES + done, bytes, size);
     }
+    r->device->sectors_written += r->out_bytes / DISK_SECTOR_BYTES;
     return VIRTIO_BLK_S_OK;
 }
 
@@ -86,18 +89,19 @@ static enum virtio_blk_status erase_sectors(const struct request *r)
         return VIRTIO_BLK_S_IOERR;
     }
     disk_write_zeroes(r->disk, sector * DISK_SECTOR_BYTES, size);
+    r->device->sectors_written += size / DISK_SECTOR_BYTES;
     return VIRTIO_BLK_S_OK;
 }
 
-static enum virtio_blk_status tell_id(const struct request *r, unsigned number)
+static enum virtio_blk_status tell_id(const struct request *r)
 {
     char id[VIRTIO_BLK_ID_BYTES] = {0};
-    snprintf(id, sizeof id, "orrery-disk-%u", number);
+    snprintf(id, sizeof id, "orrery-disk-%u", r->device->config.number);
     virtqueue_write(r->chain, r->bus, 0, id, least_of(r->in_bytes, sizeof id));
     return VIRTIO_BLK_S_OK;
 }
 
-static enum virtio_blk_status serve_type(const struct virtio_blk *d, const struct request *r)
+static enum virtio_blk_status serve_type(const struct request *r)
 {
     switch (r->type) {
     case VIRTIO_BLK_T_IN:
@@ -107,7 +111,7 @@ static enum virtio_blk_status serve_type(const struct virtio_blk *d, const struc
     case VIRTIO_BLK_T_FLUSH:
         return VIRTIO_BLK_S_OK;
     case VIRTIO_BLK_T_GET_ID:
-        return tell_id(r, d->config.number);
+        return tell_id(r);
     case VIRTIO_BLK_T_DISCARD:
     case VIRTIO_BLK_T_WRITE_ZEROES:
         return erase_sectors(r);
@@ -135,6 +139,7 @@ static bool serve(void *device, const struct virtqueue_chain *c, struct bus *b, 
     }
     virtqueue_read(c, b, 0, header, sizeof header);
     struct request r = {
+        .device = d,
         .disk = &d->disk,
         .chain = c,
         .bus = b,
@@ -143,7 +148,8 @@ static bool serve(void *device, const struct virtqueue_chain *c, struct bus *b, 
         .out_bytes = c->readable_bytes - sizeof header,
         .in_bytes = c->writable_bytes - 1,
     };
-    enum virtio_blk_status status = serve_type(d, &r);
+    enum virtio_blk_status status = serve_type(&r);
+    d->requests++;
     uint8_t byte = (uint8_t)status;
     virtqueue_write(c, b, r.in_bytes, &byte, 1);
     *written = written_bytes(&r, status);
@@ -159,7 +165,13 @@ static uint64_t cycles(void *device, const struct virtqueue_chain *c)
 
 static void visit(void *device, struct visitor *v)
 {
-    disk_visit(&((struct virtio_blk *)device)->disk, v);
+    struct virtio_blk *d = device;
+    disk_visit(&d->disk, v);
+    if (v->level >= VISIT_MACHINE) {
+        visit_u64(v, "requests", &d->requests);
+        visit_u64(v, "sectors_read", &d->sectors_read);
+        visit_u64(v, "sectors_written", &d->sectors_written);
+    }
 }
 
 static const struct virtio_type type = {
@@ -189,6 +201,7 @@ void virtio_blk_init(struct virtio_blk *d, const struct virtio_blk_config *confi
 {
     struct virtio_mmio_config own = *transport;
     d->config = *config;
+    d->requests = d->sectors_read = d->sectors_written = 0;
     own.type = &type;
     own.device = d;
     own.config_space_bytes = VIRTIO_BLK_CONFIG_BYTES;

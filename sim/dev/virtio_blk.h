@@ -52,6 +52,8 @@ struct virtio_blk {
     struct virtio_blk_config config;
     struct virtio_mmio mmio;
     struct disk disk;
+    uint64_t requests, sectors_read,
+        sectors_written; /* counted so far; state of the machine, not of the hardware */
 };
 
 /* d->disk is there already; of transport only bus, events, irq and fetch_cycles are taken. */

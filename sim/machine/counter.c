@@ -63,6 +63,18 @@ static uint64_t of_cpu(const struct cpu *cpu, enum sim_counter c)
     }
 }
 
+static uint64_t of_disks(const struct sim *s, enum sim_counter c)
+{
+    uint64_t sum = 0;
+    for (unsigned i = 0; i < s->config.disk_count; i++) {
+        const struct virtio_blk *d = &s->board.disks[i];
+        sum += c == COUNTER_DISK_REQUESTS       ? d->requests
+               : c == COUNTER_DISK_SECTORS_READ ? d->sectors_read
+                                                : d->sectors_written;
+    }
+    return sum;
+}
+
 static uint64_t of_machine(const struct sim *s, enum sim_counter c)
 {
     switch ((int)c) {
@@ -72,6 +84,10 @@ static uint64_t of_machine(const struct sim *s, enum sim_counter c)
         return s->events_fired;
     case COUNTER_APIC_MESSAGES:
         return apic_bus_next_delivery(&s->apic_bus);
+    case COUNTER_DISK_REQUESTS:
+    case COUNTER_DISK_SECTORS_READ:
+    case COUNTER_DISK_SECTORS_WRITTEN:
+        return of_disks(s, c);
     default:
         return ram_touched_bytes(&s->bus.ram);
     }

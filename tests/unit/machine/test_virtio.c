@@ -285,6 +285,25 @@ static void a_snapshot_of_another_disk_is_refused(void **state)
     disk_file_remove(other_disk);
 }
 
+static void counters_tell_what_the_disks_have_done(void **state)
+{
+    (void)state;
+    struct sim_config c = config_of(BOARD_PC);
+    struct sim *s = make_sim(&c);
+    put_endless_code(s);
+    ask_disk(s, 0, VIRTIO_BLK_T_OUT, 1);
+    sim_run(s, 100000);
+    set(s, 0, VIRTIO_MMIO_STATUS, 0);
+    ask_disk(s, 0, VIRTIO_BLK_T_IN, 1); /* the code again */
+    sim_run(s, 200000);
+    ask_disk(s, 1, VIRTIO_BLK_T_IN, SECTORS); /* there is no such sector */
+    sim_run(s, 300000);
+    assert_int_equal(sim_counter(s, COUNTER_DISK_REQUESTS, SIM_ALL_CPUS), 3);
+    assert_int_equal(sim_counter(s, COUNTER_DISK_SECTORS_READ, SIM_ALL_CPUS), 1);
+    assert_int_equal(sim_counter(s, COUNTER_DISK_SECTORS_WRITTEN, SIM_ALL_CPUS), 1);
+    sim_destroy(s);
+}
+
 static void a_machine_whose_disk_cannot_be_used_is_not_made(void **state)
 {
     (void)state;
@@ -305,6 +324,7 @@ int main(void)
         cmocka_unit_test(a_disk_and_what_is_written_to_it_are_in_the_hash),
         cmocka_unit_test(a_snapshot_within_a_request_goes_on_as_the_run_does),
         cmocka_unit_test(a_snapshot_of_another_disk_is_refused),
+        cmocka_unit_test(counters_tell_what_the_disks_have_done),
         cmocka_unit_test(a_machine_whose_disk_cannot_be_used_is_not_made),
     };
     return cmocka_run_group_tests(tests, make_disk, remove_disk);
