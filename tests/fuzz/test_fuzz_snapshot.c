@@ -6,11 +6,26 @@
 #include "fuzz.h"
 
 #include "base/bits.h"
+#include "disk_file.h"
 #include "guest_busy.h"
+#include "machine/machine.h"
 
 #define CHECKSUM_BYTES 16u
 #define FRONT_BYTES    40000u
 #define RUN_CYCLES     3000u
+#define DISK_PAGES     3u
+
+static char disk_name[DISK_FILE_NAME_BYTES];
+
+/* A queue whose request is under way, and a changed page. */
+static void use_disk(struct rng *r, struct virtio_blk *d, uint64_t now_cycles)
+{
+    d->mmio.status = 15;
+    d->mmio.queue = (struct virtqueue){8, true, 0x300000, 0x301000, 0x302000, 1, 0};
+    d->mmio.stage = VIRTIO_SERVING;
+    event_arm(d->mmio.config.events, d->mmio.timer, now_cycles + fuzz_below(r, RUN_CYCLES));
+    disk_write(&d->disk, rng_below(r, DISK_PAGES) * DISK_PAGE_BYTES, "changed", 7);
+}
 
 static struct sim *make_machine(struct rng *r)
 {
@@ -19,8 +34,15 @@ static struct sim *make_machine(struct rng *r)
     c.memory_bytes = SIM_MEMORY_MIN;
     c.cpus = fuzz_one_in(r, 2) ? 1 : 3;
     c.memory_model = fuzz_one_in(r, 2) ? MODEL_TSO : MODEL_SC;
+    c.entropy = fuzz_one_in(r, 2);
+    for (unsigned i = fuzz_below(r, SIM_DISKS_MAX); i > 0; i--) {
+        c.disks[c.disk_count++] = disk_name;
+    }
     struct sim *s = guest_busy_create(&c);
     sim_run(s, 10000 + fuzz_below(r, 20000));
+    for (unsigned i = 0; i < c.disk_count; i++) {
+        use_disk(r, &s->board.disks[i], sim_cycles(s));
+    }
     return s;
 }
 
@@ -148,11 +170,25 @@ static void a_forged_snapshot_does_no_harm(void **state)
     fuzz_run("forged", 400, forged_case, NULL);
 }
 
+static int make_disk(void **state)
+{
+    (void)state;
+    disk_file_make(disk_name, DISK_PAGES * DISK_PAGE_BYTES);
+    return 0;
+}
+
+static int remove_disk(void **state)
+{
+    (void)state;
+    disk_file_remove(disk_name);
+    return 0;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_damaged_snapshot_is_refused),
         cmocka_unit_test(a_forged_snapshot_does_no_harm),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, make_disk, remove_disk);
 }
