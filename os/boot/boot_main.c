@@ -27,6 +27,7 @@
 #include "mm/layout.h"
 #include "mm/vm.h"
 #include "must.h"
+#include "panic.h"
 #include "proc/process.h"
 #include "sched/sched.h"
 #include "smp/ap_start.h"
@@ -174,6 +175,39 @@ static enum heap_debug heap_debug_wanted(void)
                                      : (strcmp(word, "track") == 0 ? HEAP_DEBUG_TRACK : HEAP_DEBUG_OFF);
 }
 
+/* Frames in which any byte is the kernel's, by the list itself: what the frame manager must account for. */
+static uint64_t frames_of_map(void)
+{
+    uint64_t frames = 0;
+    uint64_t counted = 0;
+    for (uint32_t i = 0; i < regions.count; i++) {
+        const struct region *region = &regions.regions[i];
+        uint64_t first = region->base >> PAGE_SHIFT;
+        uint64_t end = align_up(region->end, PAGE_SIZE) >> PAGE_SHIFT;
+        first = first > counted ? first : counted;
+        end = end < FRAME_PFN_LIMIT ? end : FRAME_PFN_LIMIT;
+        if (region_type_class(region->type) != REGION_CLASS_OUTSIDE && first < end) {
+            frames += end - first;
+            counted = end;
+        }
+    }
+    return frames;
+}
+
+/* Every frame of the map is free, allocated or reserved. */
+static void check_accounts(void)
+{
+    struct frame_stats stats;
+    frame_stats_read(&stats);
+    uint64_t accounted = stats.allocated_frames + stats.free_frames + stats.reserved_frames;
+    console_printf("memory: frames in the map %llu: allocated %llu, free %llu, reserved %llu\n",
+                   (unsigned long long)frames_of_map(), (unsigned long long)stats.allocated_frames,
+                   (unsigned long long)stats.free_frames, (unsigned long long)stats.reserved_frames);
+    if (accounted != frames_of_map()) {
+        panic("frame manager: %llu frames accounted for", (unsigned long long)accounted);
+    }
+}
+
 static void start_memory(const struct handoff *block)
 {
     boot_alloc_init(&regions, BOOT_ALLOC_FROM, BOOT_ALLOC_LIMIT);
@@ -194,6 +228,7 @@ static void start_memory(const struct handoff *block)
     console_stage("frame manager");
     frame_manager_publish();
     console_stage("publish");
+    check_accounts();
     must(kheap_init(&(struct kheap_config){.debug = heap_debug_wanted()}), "heap");
     console_stage("heap");
 }

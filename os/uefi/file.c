@@ -31,7 +31,7 @@ static efi_status file_open(struct loader *l, const char *path, struct efi_file 
 {
     efi_char wide[PATH_MAX_CHARS];
     unsigned count = 0;
-    for (; path[count] != '\0' && count < PATH_MAX_CHARS - 1; count++) {
+    for (; count < PATH_MAX_CHARS - 1 && path[count] != '\0'; count++) {
         wide[count] = (efi_char)path[count];
     }
     wide[count] = 0;

@@ -72,6 +72,16 @@ function Place:deref() end
 ---@return string
 function Place:string() end
 
+---bytes from the beginning of a struct to a member of it
+---@param member string
+---@return integer
+function Place:offsetof(member) end
+
+---bytes that it takes in memory, or that a member of it takes
+---@param member? string
+---@return integer
+function Place:sizeof(member) end
+
 ---the names of a struct's members, in order
 ---@return string[]
 function Place:members() end

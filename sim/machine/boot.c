@@ -89,15 +89,16 @@ static bool load_segments(struct loader *l, const struct elf_image *elf)
     return true;
 }
 
-/* The initrd goes to the top of low RAM, page aligned, below the ACPI tables. */
+/* The initrd goes to the top of the low RAM that the map reports, page aligned. */
 static bool load_initrd(struct loader *l)
 {
     uint64_t size = l->image->initrd_size;
     if (!l->image->initrd || size == 0) {
         return true;
     }
-    uint64_t room = l->map->acpi_base - BIOS_END;
-    uint64_t base = size <= room ? align_down(l->map->acpi_base - size, PAGE_SIZE_BYTES) : 0;
+    uint64_t top = memory_map_low_top(l->map);
+    uint64_t room = top > BIOS_END ? top - BIOS_END : 0;
+    uint64_t base = size <= room ? align_down(top - size, PAGE_SIZE_BYTES) : 0;
     if (base < BIOS_END || (base < l->kernel_high && base + size > l->kernel_low)) {
         return error_set(l->error, "initrd of %llu bytes does not fit into low memory above the kernel",
                          (unsigned long long)size);

@@ -46,6 +46,17 @@ void memory_map_init(struct memory_map *m, uint64_t memory_bytes, uint64_t limit
     }
 }
 
+uint64_t memory_map_low_top(const struct memory_map *m)
+{
+    uint64_t top = 0;
+    for (unsigned i = 0; i < m->count; i++) {
+        const struct memory_map_entry *e = &m->entries[i];
+        uint64_t end = e->base + e->size_bytes;
+        top = e->type == E820_RAM && end <= m->low_ram_end && end > top ? end : top;
+    }
+    return top;
+}
+
 unsigned memory_map_ram(const struct memory_map *m, struct ram_range ranges[2])
 {
     ranges[0] = (struct ram_range){phys(0), m->low_ram_end};

@@ -26,6 +26,9 @@ struct memory_map {
 /* limit_bytes: the map reports no more usable RAM than this, counted from address 0; 0 means no limit. */
 void memory_map_init(struct memory_map *m, uint64_t memory_bytes, uint64_t limit_bytes);
 
+/* First byte after the usable RAM below 4 GiB that the map reports. */
+uint64_t memory_map_low_top(const struct memory_map *m);
+
 /* RAM ranges for ram_init; returns how many (1 or 2). */
 unsigned memory_map_ram(const struct memory_map *m, struct ram_range ranges[2]);
 

@@ -185,6 +185,34 @@ static int place_length(lua_State *lua)
     return 1;
 }
 
+/* Of a struct itself, not of what a pointer leads to: layout is asked where there need be no memory. */
+static void check_member(lua_State *lua, const struct lua_place *l, struct place *out)
+{
+    if (l->place.kind != TYPE_STRUCT || !place_member(&l->place, lua_tostring(lua, 2), out)) {
+        binding_error(lua, "only a struct has one, of a member of it");
+    }
+}
+
+static int place_offsetof(lua_State *lua)
+{
+    struct lua_place *l = lua_touserdata(lua, 1);
+    struct place member;
+    check_member(lua, l, &member);
+    lua_pushinteger(lua, (lua_Integer)(member.address - l->place.address));
+    return 1;
+}
+
+static int place_sizeof(lua_State *lua)
+{
+    struct lua_place *l = lua_touserdata(lua, 1);
+    struct place p = l->place;
+    if (!lua_isnoneornil(lua, 2)) {
+        check_member(lua, l, &p);
+    }
+    lua_pushinteger(lua, (lua_Integer)p.size_bytes);
+    return 1;
+}
+
 /* Member names of a struct, in order. */
 static int place_members(lua_State *lua)
 {

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Panics of the kernel at every age of a boot: message, registers, symbolised back-trace, and the end of the machine, in
 # Orrery and in QEMU. The test image dies on request (os/kernel/test/test_panic.c).
-# covers: ER-05 (at the probe points of a boot), HP-16 (K), MM-14 (the panic path), PR-09
+# covers: ER-05 (at the probe points of a boot), HP-16 (K), MM-14 (the panic path), PR-09, BT-05 (K), BT-06 (K), BT-07 (K), BT-09 (K)
 source "$(dirname "$0")/lib.sh"
 
 tests=$PWD/build/os/orrery-test.elf
@@ -72,6 +72,13 @@ else
     fail "the panic path dumps the memory, with its locks held" "$(grep -A3 '^panic' "$work/out")"
 fi
 dies overflow@serial 'double fault, error 0, a kernel stack overflowed' 'cpu [0-3], thread [0-9]+' die_deep.* die_deep.*
+
+# what may not be touched before or after its time
+dies early@highhalf 'frame manager: used before publication' 'cpu 0, before threads' boot_main
+dies sealed@publish 'boot allocator: used after it was sealed' 'cpu 0, before threads' die_sealed boot_main
+dies heap@serial 'page fault at ffffc10060000000, error 0' 'cpu [0-3], thread [0-9]+' die_heap main_start
+dies low@highhalf 'page fault at 0*100000, error 0' 'cpu 0, before threads' die_low boot_main
+dies low@serial 'page fault at 0*100000, error 0' 'cpu [0-3], thread [0-9]+' die_low main_start
 
 for machine in orrery qemu; do
     for point in inventory processor serial; do

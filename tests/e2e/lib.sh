@@ -99,11 +99,22 @@ count_tap() {
     fi
 }
 
+# stages_are_documented NAME FILE: the stages of the console in FILE are those of docs/boot.md, in that order
+stages_are_documented() {
+    sed -nE 's/^\| [0-9]+ \| `([a-z ]+)` \|.*/stage: \1/p' docs/boot.md >"$work/documented"
+    grep -o 'stage: [a-z ]*' "$2" >"$work/traced"
+    if [ -s "$work/documented" ] && cmp -s "$work/documented" "$work/traced"; then
+        ok "the stages of the boot are those of docs/boot.md $1"
+    else
+        fail "the stages of the boot are those of docs/boot.md $1" "$(diff "$work/documented" "$work/traced")"
+    fi
+}
+
 # A console, sorted, without what two machines or two runs may tell differently
 mask() {
     sed -E -e 's/\r$//' -e '/^(stopped|status)/d' \
         -e '/^forkstorm: latency/s/ +[0-9]+$/ N/' -e '/^clock:/s/[0-9]+ MHz/N MHz/' \
-        -e '/^memory:.*frames/s/[0-9]+/N/' -e '/^memory:.*managed/s/[0-9]+/N/' \
+        -e '/^memory:.*frames/s/[0-9]+/N/g' -e '/^memory:.*managed/s/[0-9]+/N/' \
         -e 's/^\[ *[0-9]+\.[0-9]+\]/[T]/' | LC_ALL=C sort
 }
 

@@ -123,6 +123,13 @@ it("has every hook", function()
     expect(m.counters.syscalls):to_be(m:count("syscalls", 0) + m:count("syscalls", 1))
     expect(m.sym.frame_manager.cpu_count):to_be(2)
     expect(#m.sym.frame_manager.nodes):to_be(8)
+    local block = m.sym("handoff", 0) -- a layout needs no memory
+    expect(block:offsetof("size") + block:sizeof("size")):to_be(block:offsetof("version"))
+    expect(block.cpus:sizeof()):to_be(block:sizeof("cpus"))
+    expect(block.cpus[0]:sizeof() * #block.cpus):to_be(block:sizeof("cpus"))
+    expect(function() block:offsetof("sise") end):to_err("offsetof: only a struct has one, of a member of it")
+    expect(function() block.cpus:sizeof("flags") end):to_err("sizeof: only a struct has one, of a member of it")
+    expect(function() block:offsetof() end):to_err("offsetof: member must be a text, not nil")
 end)
 LUA
 expect_status "hooks and counters" 0 "$orrery" run "$work/hooks.lua"

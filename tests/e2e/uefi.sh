@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The UEFI loader under QEMU with OVMF: the kernel's console is PVH's, line by line; its own tests pass; the loader's errors
 # are one line on the firmware's console.
-# covers: BT-01, BT-10, BT-11
+# covers: BT-01, BT-02, BT-04, BT-06, BT-07, BT-08, BT-10, BT-11, MM-11
 source "$(dirname "$0")/lib.sh"
 export BUILD=build
 
@@ -32,6 +32,7 @@ same "pc, 4 cpus" -M pc -c 4 -m 256 -a '-- forkstorm --processes 100 --depth 3'
 same "q35, 4 cpus" -M q35 -c 4 -m 256 -a '-- forkstorm --processes 100 --depth 3'
 same "q35, 2 nodes" -M q35 -c 4 -m 512 -n 2 -a '-- forkstorm --processes 60 --depth 2'
 same "memory above 4 GiB" -M pc -c 1 -m 5G -a '-- forkstorm --processes 20 --depth 2'
+stages_are_documented "through UEFI" "$work/uefi"
 same "pc, selftest" -M pc -c 2 -m 256 -a '-- selftest'
 
 for machine in pc q35; do

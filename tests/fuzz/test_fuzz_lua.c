@@ -132,6 +132,8 @@ static const char *const tokens[] = {
     ":state_hash",
     ":stop",
     "sym",
+    ":sizeof",
+    ":offsetof",
     "function() end ",
     "(1)",
     "('x')",
@@ -169,6 +171,7 @@ static const char whole[] =
     "    local p = sym.frame_manager\n"
     "    for _, name in pairs(p:members()) do pcall(function() return p[name] end) end\n"
     "    pcall(function() return sym('thread', 0x300000):members() end)\n"
+    "    pcall(function() return p:sizeof() + p:sizeof('nodes') + p:offsetof('nodes') end)\n"
     "    local h = orrery.histogram('h')\n"
     "    orrery.note(string.format('%d %s', n, tostring(h)))\n"
     "  end)\n"

@@ -4,9 +4,12 @@
 #include "arch/x86_64/layout.h"
 #include "arch/x86_64/percpu.h"
 #include "boot/tables.h"
+#include "boot_memory.h"
 #include "mm/frame.h"
+#include "mm/kheap.h"
 #include "mm/layout.h"
 #include "mm/pagetable.h"
+#include "sched/sched.h"
 #include "test/ktest.h"
 
 struct leaf_check {
@@ -51,6 +54,18 @@ void ktest_temporary_heap_is_unmapped(void)
     KEXPECT(pt_query(kmap_table(), vaddr_make(BOOT_TEMPORARY_HEAP_VA), &leaf) == STATUS_ERR_NOT_MAPPED);
 }
 
+/* Nothing is given back twice, and what the firmware keeps is never given back. covers: BT-08 */
+void ktest_memory_of_the_boot_comes_back_once(void)
+{
+    uint64_t freed = 1;
+    KEXPECT(frame_reclaim_acpi(boot_memory.regions, &freed) == STATUS_ERR_STATE);
+    KEXPECT(freed == 0);
+    KEXPECT(frame_reclaim_type(boot_memory.regions, REGION_BOOT_SERVICES, &freed) == STATUS_ERR_STATE);
+    KEXPECT(frame_reclaim_type(boot_memory.regions, REGION_ACPI_NVS, &freed) == STATUS_ERR_RESERVED);
+    KEXPECT(frame_reclaim_type(boot_memory.regions, REGION_RUNTIME, &freed) == STATUS_ERR_RESERVED);
+    KEXPECT(freed == 0);
+}
+
 static bool maps_free_frame(vaddr_t va, const struct pt_leaf *leaf)
 {
     bool physmap = vaddr_number(va) < FRAME_TABLE_BASE;
@@ -58,7 +73,7 @@ static bool maps_free_frame(vaddr_t va, const struct pt_leaf *leaf)
     return frame != NULL && (frame->state == FRAME_FREE || frame->state == FRAME_CACHED);
 }
 
-/* covers: BT-04 (leaves, the root table, IST stacks) */
+/* covers: BT-04 */
 void ktest_no_free_frame_is_mapped_outside_the_physmap(void)
 {
     KEXPECT(count_leaves(maps_free_frame) == 0);
@@ -69,6 +84,61 @@ void ktest_no_free_frame_is_mapped_outside_the_physmap(void)
         KEXPECT(pt_query(kmap_table(), vaddr_make(cpu_table[cpu]->ist_top[IST_NMI] - 8), &leaf) == STATUS_OK);
         const struct page_frame *stack = frame_lookup(paddr_pfn(leaf.address));
         KEXPECT(stack != NULL && stack->state == FRAME_ALLOCATED && stack->owner == FRAME_OWNER_KERNEL_STACK);
+    }
+}
+
+static bool has_owner(paddr_t address)
+{
+    const struct page_frame *frame = frame_lookup(paddr_pfn(address));
+    return frame != NULL && (frame->state == FRAME_RESERVED || frame->state == FRAME_ALLOCATED) &&
+           frame->owner != FRAME_OWNER_NONE;
+}
+
+struct table_walk {
+    uint64_t seen;
+    uint64_t unowned;
+};
+
+/* Every table below an entry of the tree, without the library that made it. level: 4 for the root. */
+static void walk_tables(paddr_t table, unsigned level, struct table_walk *walk)
+{
+    const uint64_t *entries = arch_phys_to_virt(table);
+    walk->seen++;
+    walk->unowned += !has_owner(table);
+    for (unsigned i = 0; level > 1 && i < 512; i++) {
+        uint64_t entry = arch_pt_load(&entries[i]);
+        if ((entry & 1) && !(entry & 0x80)) { /* present, no large page */
+            walk_tables(paddr_make(entry & 0x000ffffffffff000ull), level - 1, walk);
+        }
+    }
+}
+
+static bool mapped_with_owner(uint64_t virtual_address)
+{
+    struct pt_leaf leaf;
+    return pt_query(kmap_table(), vaddr_make(virtual_address), &leaf) == STATUS_OK &&
+           has_owner(paddr_make(paddr_number(leaf.address) +
+                                virtual_address % (leaf.size == PAGE_2M ? HUGE_PAGE_SIZE : PAGE_SIZE)));
+}
+
+/* covers: BT-04 */
+void ktest_every_table_stack_and_heap_frame_has_an_owner(void)
+{
+    struct table_walk walk = {0};
+    walk_tables(kmap_table()->root, 4, &walk);
+    KEXPECT(walk.seen > 256); /* the shared kernel half alone has so many */
+    KEXPECT(walk.unowned == 0);
+    for (unsigned cpu = 0; cpu < cpu_count_online(); cpu++) {
+        KEXPECT(mapped_with_owner(cpu_table[cpu]->idle->stack_top - 8));
+        for (unsigned i = 0; i < IST_COUNT; i++) {
+            KEXPECT(mapped_with_owner(cpu_table[cpu]->ist_top[i] - 8));
+        }
+    }
+    KEXPECT(mapped_with_owner(thread_current()->stack_top - 8));
+    for (size_t bytes = 16; bytes <= 65536; bytes *= 8) {
+        void *block = kmalloc(bytes);
+        KEXPECT(block != NULL && has_owner(arch_virt_to_phys(block)));
+        kfree(block);
     }
 }
 

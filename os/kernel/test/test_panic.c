@@ -4,8 +4,10 @@
  */
 #include "arch/arch.h"
 #include "arch/x86_64/percpu.h"
+#include "boot/tables.h"
 #include "console.h"
 #include "lib/string.h"
+#include "mm/boot_alloc.h"
 #include "mm/frame.h"
 #include "mm/kheap.h"
 #include "mm/layout.h"
@@ -131,13 +133,41 @@ static __attribute__((noinline)) void die_free(void)
     }
 }
 
+/* What the boot had and the running kernel must not touch; volatile, so that the address is not looked into. */
+static uint64_t read_at(volatile uint64_t address)
+{
+    return *(volatile const uint64_t *)(uintptr_t)address;
+}
+
+static __attribute__((noinline)) void die_heap(void)
+{
+    (void)read_at(BOOT_TEMPORARY_HEAP_VA);
+}
+
+static __attribute__((noinline)) void die_low(void)
+{
+    (void)read_at(0x100000); /* where the identity map had the image */
+}
+
+static __attribute__((noinline)) void die_early(void)
+{
+    (void)frame_manager_get();
+}
+
+static __attribute__((noinline)) void die_sealed(void)
+{
+    paddr_t frame;
+    (void)!boot_alloc_frames(1, 1, REGION_BOOT_ALLOCATION, &frame);
+}
+
 static const struct {
     const char *name;
     void (*die)(void);
 } actions[] = {
-    {"call", die_call}, {"opcode", die_opcode},     {"read", die_read}, {"double", die_double},
-    {"nmi", die_nmi},   {"loop", die_loop},         {"lost", die_lost}, {"nested", die_nested},
-    {"all", die_all},   {"overflow", die_overflow}, {"free", die_free}, {"preempt", die_preempt},
+    {"call", die_call},     {"opcode", die_opcode},     {"read", die_read}, {"double", die_double},
+    {"nmi", die_nmi},       {"loop", die_loop},         {"lost", die_lost}, {"nested", die_nested},
+    {"all", die_all},       {"overflow", die_overflow}, {"heap", die_heap}, {"low", die_low},
+    {"early", die_early},   {"sealed", die_sealed},     {"free", die_free}, {"preempt", die_preempt},
     {"memory", die_memory},
 };
 

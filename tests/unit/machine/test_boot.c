@@ -97,6 +97,23 @@ static void pvh_gets_segments_modules_and_memory_map(void **state)
     bus_deinit(&f.bus);
 }
 
+static void the_initrd_lies_in_memory_that_a_limited_map_reports(void **state)
+{
+    struct fixture f;
+    uint8_t file[PVH_FILE_BYTES];
+    (void)state;
+    setup(&f);
+    make_pvh(file);
+    memory_map_init(&f.map, MEMORY_BYTES, UINT64_C(3) << 20);
+    assert_true(load(&f, file, sizeof file, 70000, ""));
+    uint64_t base = load_le64(at(&f, load_le64(at(&f, f.entry.ebx) + 16)));
+    assert_int_equal(base, ((memory_map_low_top(&f.map) - 70000) & ~UINT64_C(4095)));
+    assert_in_range(memory_map_low_top(&f.map), UINT64_C(3) << 20, (UINT64_C(3) << 20) + 0x100000);
+    memory_map_init(&f.map, MEMORY_BYTES, BASE_RAM_END + 0x10000); /* 64 KiB above 1 MiB */
+    assert_false(load(&f, file, sizeof file, 70000, ""));
+    bus_deinit(&f.bus);
+}
+
 /* A Multiboot image with its own addresses, header at file offset 16, loaded at 2 MiB. */
 #define MULTIBOOT_FILE_BYTES 0x1000u
 static void make_multiboot(uint8_t *file, uint32_t flags)
@@ -213,6 +230,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pvh_gets_segments_modules_and_memory_map),
+        cmocka_unit_test(the_initrd_lies_in_memory_that_a_limited_map_reports),
         cmocka_unit_test(multiboot_with_addresses_loads_where_it_says),
         cmocka_unit_test(multiboot_that_wants_a_video_mode_is_refused),
         cmocka_unit_test(a_segment_over_the_firmware_tables_is_refused),
