@@ -196,7 +196,7 @@ static inline size_t fuzz_damage(struct rng *r, uint8_t *bytes, size_t size, siz
             memset(bytes + at, fuzz_one_in(r, 2) ? 0 : 0xff, piece);
             break;
         case 6:
-            memmove(bytes + at, bytes + rng_below(r, size - piece), piece);
+            memmove(bytes + at, bytes + rng_below(r, size - piece + 1), piece);
             break;
         default:
             size = fuzz_one_in(r, 4) ? at + 1 : size;
