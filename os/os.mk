@@ -26,6 +26,10 @@ OS_TEST_OBJECTS := $(call OS_OBJECT,$(OS_TEST_SOURCES))
 OS_PROGRAMS := $(notdir $(patsubst %/,%,$(sort $(dir $(wildcard $(OS_ROOT)programs/*/*.c)))))
 OS_LIB_SOURCES := $(sort $(wildcard $(OS_ROOT)lib/*.c $(OS_ROOT)lib/*.S)) $(OS_ROOT)kernel/lib/format.c \
     $(OS_ROOT)kernel/lib/status.c $(OS_ROOT)kernel/lib/builtins/string.c
+# The dimension store, of programs that need it
+OS_DIMENSION_PROGRAMS := dimtest
+OS_DIMENSION_SOURCES := $(sort $(wildcard $(OS_ROOT)dimension/*.c $(OS_ROOT)dimension/system/*.c))
+OS_DIMENSION_OBJECTS := $(patsubst $(OS_ROOT)%,$(OS_OUT)/user/%.o,$(OS_DIMENSION_SOURCES))
 OS_LIB_OBJECTS := $(patsubst $(OS_ROOT)%,$(OS_OUT)/user/%.o,$(OS_LIB_SOURCES))
 
 OS_UEFI_CC ?= clang
@@ -72,7 +76,7 @@ $(eval $(call OS_LINK_KERNEL,orrery-test,$(OS_KERNEL_OBJECTS) $(OS_TEST_OBJECTS)
 $(OS_OUT)/user/%.c.o: $(OS_ROOT)%.c $(OS_ROOT)os.mk
 	@mkdir -p $(dir $@)
 	$(call say,CC    $<)
-	$(Q)$(OS_CC) $(OS_USER_FLAGS) $(if $(findstring /kernel/,/$*),-I$(OS_ROOT)kernel) -MMD -MP -c $< -o $@
+	$(Q)$(OS_CC) $(OS_USER_FLAGS) $(if $(findstring /kernel/,/$*)$(filter dimension/%,$*),-I$(OS_ROOT)kernel) -MMD -MP -c $< -o $@
 
 $(OS_OUT)/user/%.S.o: $(OS_ROOT)%.S $(OS_ROOT)os.mk
 	@mkdir -p $(dir $@)
@@ -80,13 +84,16 @@ $(OS_OUT)/user/%.S.o: $(OS_ROOT)%.S $(OS_ROOT)os.mk
 	$(Q)$(OS_CC) $(OS_USER_FLAGS) -MMD -MP -c $< -o $@
 
 define OS_LINK_PROGRAM
-OS_$(1)_OBJECTS := $(patsubst $(OS_ROOT)%,$(OS_OUT)/user/%.o,$(sort $(wildcard $(OS_ROOT)programs/$(1)/*.c)))
+OS_$(1)_OBJECTS := $(patsubst $(OS_ROOT)%,$(OS_OUT)/user/%.o,$(sort $(wildcard $(OS_ROOT)programs/$(1)/*.[cS]))) \
+    $(if $(filter $(1),$(OS_DIMENSION_PROGRAMS)),$(OS_DIMENSION_OBJECTS))
 $(OS_OUT)/programs/$(1): $$(OS_$(1)_OBJECTS) $(OS_LIB_OBJECTS) $(OS_ROOT)lib/program.ld
 	@mkdir -p $$(dir $$@)
 	$(Q)$(OS_CC) $(OS_LINK) -Wl,-T,$(OS_ROOT)lib/program.ld $$(OS_$(1)_OBJECTS) $(OS_LIB_OBJECTS) -o $$@
 	$(Q)strip -s $$@ -o $$@.stripped
 endef
 $(foreach p,$(OS_PROGRAMS),$(eval $(call OS_LINK_PROGRAM,$(p))))
+
+$(OS_OUT)/user/programs/dimtest/catalog.S.o: $(OS_ROOT)dimension/dimensions.json
 
 # newc archive without dates, owners or paths: the same bytes on every build.
 $(OS_OUT)/initrd.cpio: $(addprefix $(OS_OUT)/programs/,$(OS_PROGRAMS)) $(OS_ROOT)tools/mkcpio.sh

@@ -11,6 +11,12 @@
 
 #define NO_CHUNK UINT32_MAX
 
+/* Changes a figure that only the lock's holder writes; others may read it. */
+static inline void add(uint64_t *figure, uint64_t more)
+{
+    __atomic_store_n(figure, *figure + more, __ATOMIC_RELAXED);
+}
+
 static uint64_t class_bytes(uint32_t size_class)
 {
     return (uint64_t)BLOCK_POOL_LEAST << (2 * size_class);
@@ -66,7 +72,7 @@ static status_t drop_chunk(struct block_pool *pool, uint32_t index)
 {
     uint64_t bytes = chunk_bytes(pool, index);
     memset(&pool->chunks[index], 0, sizeof pool->chunks[index]);
-    __atomic_fetch_sub(&pool->committed_bytes, bytes, __ATOMIC_RELAXED);
+    add(&pool->committed_bytes, 0 - bytes);
     return pool->platform->unmap(pool->platform->context, chunk_address(pool, index), bytes);
 }
 
@@ -95,11 +101,18 @@ status_t block_pool_deinit(struct block_pool *pool)
     return first == STATUS_OK ? status : first;
 }
 
+static bool has_free(const struct block_pool_chunk *chunk, uint32_t size_class)
+{
+    return chunk->size_class == size_class && chunk->used_blocks < chunk->blocks;
+}
+
 static uint32_t find_free(const struct block_pool *pool, uint32_t size_class)
 {
+    if (has_free(&pool->chunks[pool->likely[size_class]], size_class)) {
+        return pool->likely[size_class];
+    }
     for (uint32_t i = 0; i < pool->chunk_count; i++) {
-        const struct block_pool_chunk *chunk = &pool->chunks[i];
-        if (chunk->size_class == size_class && chunk->used_blocks < chunk->blocks) {
+        if (has_free(&pool->chunks[i], size_class)) {
             return i;
         }
     }
@@ -128,12 +141,12 @@ static status_t grow(struct block_pool *pool, uint32_t size_class, uint32_t *ind
         if (status != STATUS_OK) {
             return status;
         }
-        __atomic_fetch_add(&pool->committed_bytes, bytes, __ATOMIC_RELAXED);
+        add(&pool->committed_bytes, bytes);
     } else {
         *index = find_spare(pool, size_class, true);
     }
     if (*index == NO_CHUNK) {
-        __atomic_fetch_add(&pool->refused, 1, __ATOMIC_RELAXED);
+        add(&pool->refused, 1);
         return STATUS_ERR_LIMIT;
     }
     struct block_pool_chunk *chunk = &pool->chunks[*index];
@@ -154,9 +167,9 @@ static void *take_block(struct block_pool *pool, uint32_t index)
     uint64_t bytes = class_bytes(chunk->size_class);
     chunk->used[word] |= UINT64_C(1) << bit;
     chunk->used_blocks++;
-    uint64_t now = __atomic_add_fetch(&pool->allocated_bytes, bytes, __ATOMIC_RELAXED);
-    if (now > pool->peak_bytes) {
-        __atomic_store_n(&pool->peak_bytes, now, __ATOMIC_RELAXED);
+    add(&pool->allocated_bytes, bytes);
+    if (pool->allocated_bytes > pool->peak_bytes) {
+        __atomic_store_n(&pool->peak_bytes, pool->allocated_bytes, __ATOMIC_RELAXED);
     }
     return (void *)(uintptr_t)(chunk_address(pool, index) + (word * 64 + bit) * bytes);
 }
@@ -177,6 +190,7 @@ status_t block_pool_alloc(struct block_pool *pool, uint64_t bytes, void **block)
         status = grow(pool, size_class, &index);
     }
     if (status == STATUS_OK) {
+        pool->likely[size_class] = index;
         *block = take_block(pool, index);
     }
     dim_lock_drop(&pool->lock);
@@ -196,7 +210,8 @@ static status_t free_locked(struct block_pool *pool, uint64_t offset)
     }
     *word &= ~bit;
     chunk->used_blocks--;
-    __atomic_fetch_sub(&pool->allocated_bytes, bytes, __ATOMIC_RELAXED);
+    pool->likely[chunk->size_class] = (uint32_t)(offset / pool->config.pool_bytes);
+    add(&pool->allocated_bytes, 0 - bytes);
     return STATUS_OK;
 }
 

@@ -46,6 +46,7 @@ struct block_pool {
     struct dim_lock lock; /* chunks, counts of classes, committed */
     uint64_t base;        /* address of the reservation */
     uint32_t chunk_count;
+    uint32_t likely[BLOCK_POOL_CLASSES]; /* chunk that last gave or got a block of that size */
     uint32_t reserved;
     uint64_t allocated_bytes; /* atomic, as are the next three */
     uint64_t peak_bytes;

@@ -78,19 +78,31 @@ void dim_readers_wait(struct dim_store *store)
     }
 }
 
-/* Layers are mostly numbered 0, 1, 2, ...: the number is the place. Else halve. */
-static const struct dim_layer_view *find_layer(const struct dim_version *version, dim_layer_t layer)
+/* A figure of the calling reader's own: nobody else writes it, statistics read it. */
+static inline void count(uint64_t *figure, uint64_t more)
 {
+    __atomic_store_n(figure, *figure + more, __ATOMIC_RELAXED);
+}
+
+/* Not in the way of accesses that succeed. */
+static __attribute__((noinline)) status_t refuse(struct dim_reader *reader, status_t status)
+{
+    count(&reader->failures, 1);
+    return status;
+}
+
+/* The layer of that number by halving, or null. */
+static __attribute__((noinline)) const struct dim_layer_view *search(const struct dim_version *version,
+                                                                     dim_layer_t layer)
+{
+    const struct dim_layer_view *layers = dim_version_layers(version);
     uint32_t low = 0, high = version->layer_count;
-    if (layer.number < high && version->layers[layer.number].number == layer.number) {
-        return &version->layers[layer.number];
-    }
     while (low < high) {
         uint32_t middle = (low + high) / 2;
-        if (version->layers[middle].number == layer.number) {
-            return &version->layers[middle];
+        if (layers[middle].number == layer.number) {
+            return &layers[middle];
         }
-        if (version->layers[middle].number < layer.number) {
+        if (layers[middle].number < layer.number) {
             low = middle + 1;
         } else {
             high = middle;
@@ -99,77 +111,81 @@ static const struct dim_layer_view *find_layer(const struct dim_version *version
     return NULL;
 }
 
-static status_t find(const struct dim_reader *reader, dim_id_t id, dim_layer_t layer, struct dim_slice *slice)
+/* Layers are mostly numbered 0, 1, 2, ...: the number is the place. */
+static inline const struct dim_layer_view *find(const struct dim_version *version, dim_layer_t layer)
+{
+    const struct dim_layer_view *guess = dim_version_layers(version) + layer.number;
+    return layer.number < version->layer_count && guess->number == layer.number ? guess
+                                                                                : search(version, layer);
+}
+
+const struct dim_layer_view *dim_version_layer(const struct dim_version *version, dim_layer_t layer)
+{
+    return find(version, layer);
+}
+
+/* The part of a layer from offset on: bytes of it, or all when whole. */
+static inline status_t access(struct dim_reader *reader, dim_id_t id, dim_layer_t layer, bool whole,
+                              uint64_t offset, uint64_t bytes, struct dim_slice *slice)
 {
     struct dim_store *store = reader->store;
+    count(&reader->accesses, 1);
     if (reader->depth == 0) {
-        return STATUS_ERR_STATE;
+        return refuse(reader, STATUS_ERR_STATE);
     }
-    if (id.number >= store->config.dimensions) {
-        return STATUS_ERR_DIM_UNKNOWN;
+    if (id.number >= DIM_MAX_DIMENSIONS) {
+        return refuse(reader, STATUS_ERR_DIM_UNKNOWN);
     }
     const struct dim_version *version = __atomic_load_n(&store->slots[id.number].current, __ATOMIC_SEQ_CST);
     if (!version) {
-        return STATUS_ERR_DIM_NOT_LOADED;
+        return refuse(reader, id.number < store->config.dimensions ? STATUS_ERR_DIM_NOT_LOADED
+                                                                   : STATUS_ERR_DIM_UNKNOWN);
     }
-    const struct dim_layer_view *view = find_layer(version, layer);
+    const struct dim_layer_view *view = find(version, layer);
     if (!view) {
-        return STATUS_ERR_DIM_LAYER;
+        return refuse(reader, STATUS_ERR_DIM_LAYER);
     }
-    *slice = (struct dim_slice){(const uint8_t *)(uintptr_t)(version->region + view->offset), view->bytes};
+    if (!whole && (offset > view->bytes || bytes > view->bytes - offset)) {
+        return refuse(reader, STATUS_ERR_DIM_OFFSET);
+    }
+    slice->bytes = (const uint8_t *)(uintptr_t)(version->region + view->offset + offset);
+    slice->size_bytes = whole ? view->bytes : bytes;
     return STATUS_OK;
 }
 
-/* A figure of the calling reader's own: nobody else writes it, statistics read it. */
-static void count(uint64_t *figure, uint64_t more)
+/* An access whose time is taken. */
+static __attribute__((noinline)) status_t access_timed(struct dim_reader *reader, dim_id_t id,
+                                                       dim_layer_t layer, bool whole, uint64_t offset,
+                                                       uint64_t bytes, struct dim_slice *slice)
 {
-    __atomic_store_n(figure, *figure + more, __ATOMIC_RELAXED);
-}
-
-static void sample(struct dim_reader *reader, uint64_t ticks)
-{
+    const struct dim_platform *platform = &reader->store->platform;
+    uint64_t start = platform->ticks(platform->context);
+    status_t status = access(reader, id, layer, whole, offset, bytes, slice);
+    uint64_t ticks = platform->ticks(platform->context) - start;
     count(&reader->samples, 1);
     count(&reader->ticks_sum, ticks);
     if (ticks > reader->ticks_most) {
         __atomic_store_n(&reader->ticks_most, ticks, __ATOMIC_RELAXED);
     }
+    return status;
+}
+
+static inline bool is_timed(const struct dim_reader *reader)
+{
+    return reader->accesses % SAMPLE_EVERY == 0 && reader->store->platform.ticks;
+}
+
+status_t dim_access_layer(struct dim_reader *reader, dim_id_t id, dim_layer_t layer, struct dim_slice *slice)
+{
+    return is_timed(reader) ? access_timed(reader, id, layer, true, 0, 0, slice)
+                            : access(reader, id, layer, true, 0, 0, slice);
 }
 
 status_t dim_access_range(struct dim_reader *reader, dim_id_t id, dim_layer_t layer, uint64_t offset,
                           uint64_t bytes, struct dim_slice *slice)
 {
-    const struct dim_platform *platform = &reader->store->platform;
-    bool timed = platform->ticks && reader->accesses % SAMPLE_EVERY == 0;
-    uint64_t start = timed ? platform->ticks(platform->context) : 0;
-    struct dim_slice whole;
-    status_t status = find(reader, id, layer, &whole);
-    if (status == STATUS_OK && (offset > whole.size_bytes || bytes > whole.size_bytes - offset)) {
-        status = STATUS_ERR_DIM_OFFSET;
-    }
-    if (status == STATUS_OK) {
-        *slice = (struct dim_slice){whole.bytes + offset, bytes};
-    } else {
-        count(&reader->failures, 1);
-    }
-    count(&reader->accesses, 1);
-    if (timed) {
-        sample(reader, platform->ticks(platform->context) - start);
-    }
-    return status;
-}
-
-status_t dim_access_layer(struct dim_reader *reader, dim_id_t id, dim_layer_t layer, struct dim_slice *slice)
-{
-    const struct dim_platform *platform = &reader->store->platform;
-    bool timed = platform->ticks && reader->accesses % SAMPLE_EVERY == 0;
-    uint64_t start = timed ? platform->ticks(platform->context) : 0;
-    status_t status = find(reader, id, layer, slice);
-    count(&reader->failures, status != STATUS_OK);
-    count(&reader->accesses, 1);
-    if (timed) {
-        sample(reader, platform->ticks(platform->context) - start);
-    }
-    return status;
+    return is_timed(reader) ? access_timed(reader, id, layer, false, offset, bytes, slice)
+                            : access(reader, id, layer, false, offset, bytes, slice);
 }
 
 static const char *access_text(status_t status)

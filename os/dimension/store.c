@@ -277,6 +277,7 @@ static status_t show(struct dim_store *store, dim_id_t id, struct dim_version *v
     struct dim_version *old = slot->current;
     status_t status = STATUS_OK;
     account(store, version, 1);
+    version->generation = ++store->generation;
     __atomic_store_n(&slot->current, version, __ATOMIC_SEQ_CST);
     if (old) {
         dim_readers_wait(store);
@@ -482,12 +483,28 @@ bool dim_store_info(struct dim_store *store, dim_id_t id, struct dim_info *info)
             .region = version->region,
             .region_bytes = store->config.region_bytes,
             .used_bytes = version->used_bytes,
+            .generation = version->generation,
             .object = version->object,
         };
         memcpy(info->name, version->name, DIM_NAME_BYTES);
     }
     dim_lock_drop(&store->lock);
     return version != NULL;
+}
+
+status_t dim_store_place(struct dim_store *store, dim_id_t id, dim_layer_t layer, struct dim_place *place)
+{
+    if (id.number >= store->config.dimensions) {
+        return STATUS_ERR_DIM_UNKNOWN;
+    }
+    dim_lock_take(&store->lock, &store->platform);
+    const struct dim_version *version = store->slots[id.number].current;
+    const struct dim_layer_view *view = version ? dim_version_layer(version, layer) : NULL;
+    if (view) {
+        *place = (struct dim_place){view->offset, view->bytes, version->generation};
+    }
+    dim_lock_drop(&store->lock);
+    return view ? STATUS_OK : version ? STATUS_ERR_DIM_LAYER : STATUS_ERR_DIM_NOT_LOADED;
 }
 
 uint32_t dim_store_list(struct dim_store *store, dim_id_t *ids)

@@ -85,6 +85,7 @@ struct dim_store {
     struct dim_config config;
     struct dim_lock lock; /* of writers */
     uint64_t epoch;       /* atomic; grows with each change */
+    uint64_t generation;  /* of the version shown last */
     bool open;
     uint32_t warned; /* thresholds above which use is now */
     struct dim_catalog catalog;
@@ -164,6 +165,7 @@ struct dim_info {
     uint64_t region; /* address */
     uint64_t region_bytes;
     uint64_t used_bytes; /* of the region, whole pages */
+    uint64_t generation; /* another one after each load and switch, never 0 */
     struct dim_object object;
 };
 
@@ -172,6 +174,17 @@ bool dim_store_info(struct dim_store *store, dim_id_t id, struct dim_info *info)
 
 /* Numbers of the loaded dimensions, ascending; ids has room for DIM_MAX_DIMENSIONS. Returns how many. Waits for writers. */
 uint32_t dim_store_list(struct dim_store *store, dim_id_t *ids);
+
+/* Where a layer lies, for who maps the region elsewhere. */
+struct dim_place {
+    uint64_t offset; /* from the start of the region */
+    uint64_t bytes;
+    uint64_t generation;
+};
+
+/* STATUS_ERR_DIM_UNKNOWN, STATUS_ERR_DIM_NOT_LOADED, STATUS_ERR_DIM_LAYER. Waits for writers. */
+MUST_CHECK status_t dim_store_place(struct dim_store *store, dim_id_t id, dim_layer_t layer,
+                                    struct dim_place *place);
 
 struct dim_stats {
     uint64_t regions;         /* reserved */

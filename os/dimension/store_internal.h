@@ -13,7 +13,10 @@ struct dim_layer_view {
     uint64_t bytes;
 };
 
-/* One loaded state of a dimension; nothing in it changes once readers can see it. Lies in a block of the pool. */
+/*
+ * One loaded state of a dimension; nothing in it changes once readers can see it. Lies in a block of the pool, with the
+ * views of its layers behind it.
+ */
 struct dim_version {
     dim_id_t id;
     bool simulated;
@@ -21,10 +24,16 @@ struct dim_version {
     uint32_t layer_count;
     uint64_t region;     /* address of the reservation */
     uint64_t used_bytes; /* backed from its start, whole pages */
+    uint64_t generation;
     struct dim_object object;
     char name[DIM_NAME_BYTES];
-    struct dim_layer_view *layers; /* numbers ascending; behind this record */
 };
+
+/* Of layer_count layers, numbers ascending. */
+static inline const struct dim_layer_view *dim_version_layers(const struct dim_version *version)
+{
+    return (const struct dim_layer_view *)(const void *)(version + 1);
+}
 
 /*
  * Loads a file into a reservation that has nothing in it; after a failure it has nothing in it again.
@@ -41,6 +50,9 @@ MUST_CHECK status_t dim_version_simulate(struct dim_store *store, dim_id_t id, u
 
 /* Takes all of that back, when no reader can see it. Logs failures and goes on; the first one. */
 status_t dim_version_drop(struct dim_store *store, struct dim_version *version);
+
+/* The layer of that number, or null. */
+const struct dim_layer_view *dim_version_layer(const struct dim_version *version, dim_layer_t layer);
 
 /* A line that begins "dimension N: ". */
 void dim_log(const struct dim_store *store, enum dim_log_level level, dim_id_t id, const char *format, ...)

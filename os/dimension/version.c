@@ -296,12 +296,12 @@ static status_t make_record(struct load *l, struct dim_version **version)
     }
     struct dim_version *v = block;
     *v = l->made;
-    v->layers = (struct dim_layer_view *)(void *)(v + 1);
+    struct dim_layer_view *layers = (struct dim_layer_view *)(void *)(v + 1);
     v->layer_count = h->layer_count;
     memcpy(v->name, h->name, DIM_NAME_BYTES);
     for (uint32_t i = 0; i < h->layer_count; i++) {
         const struct dim_file_record *r = &dim_file_records(file)[i];
-        v->layers[i] = (struct dim_layer_view){r->number, r->flags, 0, r->offset, r->content_bytes};
+        layers[i] = (struct dim_layer_view){r->number, r->flags, 0, r->offset, r->content_bytes};
         v->simulated |= (r->flags & DIM_LAYER_SIMULATED) != 0;
     }
     *version = v;
