@@ -18,6 +18,7 @@
 #include "mm/frame.h"
 #include "mm/kheap.h"
 #include "mm/pagetable.h"
+#include "must.h"
 #include "panic.h"
 #include "probe.h"
 #include "sched/sched.h"
@@ -263,23 +264,20 @@ static bool start_each(void *page, uint64_t page_address)
     return all;
 }
 
-/* A DMA frame the start-up IPI can name. */
+/* A frame the start-up IPI can name, reserved. */
 static status_t trampoline_page(pfn_t *out)
 {
-    pfn_t rejected[64];
-    unsigned count = 0;
-    status_t status;
-    do {
-        status = frame_alloc(FRAME_DMA, FRAME_OWNER_BOOT, 0, out);
-    } while (status == STATUS_OK && *out >= TRAMPOLINE_LIMIT >> PAGE_SHIFT && count < 64 &&
-             (rejected[count++] = *out, true));
-    for (unsigned i = 0; i < count; i++) {
-        frame_put(rejected[i]);
+    for (*out = 1; *out < TRAMPOLINE_LIMIT >> PAGE_SHIFT; (*out)++) {
+        if (frame_reserve(*out, 1, FRAME_OWNER_BOOT) == STATUS_OK) {
+            return STATUS_OK;
+        }
     }
-    if (status == STATUS_OK && *out >= TRAMPOLINE_LIMIT >> PAGE_SHIFT) {
-        status = STATUS_ERR_NO_MEMORY;
-    }
-    return status;
+    return STATUS_ERR_NO_MEMORY;
+}
+
+static void trampoline_page_free(pfn_t pfn)
+{
+    must(frame_unreserve(pfn, 1, FRAME_OWNER_BOOT), "trampoline page");
 }
 
 /* The page an application processor starts in, and the tables it turns paging on with. */
@@ -300,7 +298,7 @@ static status_t trampoline_make(struct trampoline *t)
     t->page = arch_phys_to_virt(paddr_from_pfn(t->pfn));
     status = boot_tables_make(&t->tables, t->address);
     if (status != STATUS_OK) {
-        frame_put(t->pfn);
+        trampoline_page_free(t->pfn);
         return status;
     }
     memcpy(t->page, trampoline_start, (size_t)(trampoline_end - trampoline_start));
@@ -315,7 +313,7 @@ static void trampoline_free(struct trampoline *t)
         panic("the trampoline is not mapped");
     }
     pt_deinit(&t->tables);
-    frame_put(t->pfn);
+    trampoline_page_free(t->pfn);
 }
 
 /* When one does not start, it may still run through the page later: that is never used again. */
