@@ -23,8 +23,10 @@ static uint32_t make_line(const struct dim_layer_entry *layer, uint64_t *state, 
         const struct dim_keyword *word = &layer->keywords[next(state) % layer->keyword_count];
         memcpy(line + used, word->text, word->bytes);
         used += word->bytes;
-        memcpy(line + used, i + 1 < words ? ", " : "\n", 2);
-        used += i + 1 < words ? 2 : 1;
+        if (i + 1 < words) {
+            line[used++] = ',';
+        }
+        line[used++] = i + 1 < words ? ' ' : '\n';
     }
     return used;
 }

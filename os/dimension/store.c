@@ -222,9 +222,9 @@ status_t dim_store_close(struct dim_store *store, struct dim_error *error)
     status_t first = STATUS_OK;
     dim_lock_take(&store->lock, &store->platform);
     if (store->open) {
-        for (uint16_t i = 0; i < store->config.dimensions; i++) {
+        for (uint32_t i = 0; i < store->config.dimensions; i++) {
             if (store->slots[i].current) {
-                status_t status = unload(store, (dim_id_t){i});
+                status_t status = unload(store, (dim_id_t){(uint16_t)i});
                 first = first == STATUS_OK ? status : first;
             }
         }
@@ -313,7 +313,7 @@ static status_t load_file(struct dim_store *store, dim_id_t id, const char *name
 static status_t load(struct dim_store *store, dim_id_t id, const char *name, bool look,
                      struct dim_error *error)
 {
-    struct dim_error own;
+    struct dim_error own = {0};
     struct dim_version *version = NULL;
     error = error ? error : &own;
     status_t status = begin(store, id, error);
@@ -373,7 +373,7 @@ static status_t replace(struct dim_store *store, dim_id_t id, const char *name, 
 
 status_t dim_store_switch(struct dim_store *store, dim_id_t id, const char *name, struct dim_error *error)
 {
-    struct dim_error own;
+    struct dim_error own = {0};
     error = error ? error : &own;
     status_t status = begin(store, id, error);
     if (status != STATUS_OK) {
@@ -511,9 +511,9 @@ uint32_t dim_store_list(struct dim_store *store, dim_id_t *ids)
 {
     uint32_t count = 0;
     dim_lock_take(&store->lock, &store->platform);
-    for (uint16_t i = 0; i < store->config.dimensions; i++) {
+    for (uint32_t i = 0; i < store->config.dimensions; i++) {
         if (store->slots[i].current) {
-            ids[count++].number = i;
+            ids[count++].number = (uint16_t)i;
         }
     }
     dim_lock_drop(&store->lock);

@@ -34,6 +34,7 @@ static status_t directory_extend(void)
     if (__atomic_load_n(&directory.chunks[chunk], __ATOMIC_ACQUIRE) != NULL) {
         return STATUS_OK;
     }
+    /* NOLINTNEXTLINE(bugprone-sizeof-expression): an array of pointers */
     struct cap_leaf **entries = kzalloc(CHUNK_LEAVES * sizeof(*entries));
     if (entries == NULL) {
         return STATUS_ERR_NO_MEMORY;

@@ -24,12 +24,13 @@ int main(int argc, char **argv)
     uint64_t held = 0;
     for (; held < wanted; held++) {
         int64_t at = sys_map(0, MEBIBYTE, PROTECT_READ | PROTECT_WRITE);
-        if (at < 0) {
+        if (at <= 0) {
             print("memhog: %s after %llu MiB\n", status_text((status_t)at), (unsigned long long)held);
             return 1;
         }
-        for (uint64_t offset = 0; offset < MEBIBYTE; offset += PAGE) {
-            *(volatile uint64_t *)(uint64_t)(at + (int64_t)offset) = held;
+        volatile uint64_t *words = (volatile uint64_t *)(uint64_t)at;
+        for (uint64_t i = 0; i < MEBIBYTE / sizeof(*words); i += PAGE / sizeof(*words)) {
+            words[i] = held;
         }
     }
     print("memhog: %llu MiB held\n", (unsigned long long)held);

@@ -88,8 +88,8 @@ static bool load_all(struct dim_store *store)
 {
     bool good = true;
     struct dim_error error;
-    for (uint16_t id = 0; id < store->config.dimensions; id++) {
-        status_t status = dim_store_load(store, (dim_id_t){id}, NULL, &error);
+    for (uint32_t id = 0; id < store->config.dimensions; id++) {
+        status_t status = dim_store_load(store, (dim_id_t){(uint16_t)id}, NULL, &error);
         if (status != STATUS_OK && status != STATUS_ERR_DIM_NO_SOURCE) {
             good = complain(&error);
         }
