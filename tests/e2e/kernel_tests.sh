@@ -5,7 +5,7 @@ source "$(dirname "$0")/lib.sh"
 tests=$PWD/build/os/orrery-test.elf
 
 # tlb=kept: what the TLB keeps of spaces that are not loaded must be seen (os/kernel/test/test_tlb.c)
-for machine in "--cpus 1" "--cpus 4" "--cpus 8" "--cpus 4 --engine timed --numa 2" "--cpus 2 --cpu tcg72 --board microvm" \
+for machine in "--cpus 1" "--cpus 4" "--cpus 4 --engine timed --numa 2" "--cpus 2 --cpu tcg72 --board microvm" \
     "--cpus 2 --cpu orrery,-x2apic,-smap" "--cpus 2 --cpu orrery,-tsc-deadline,-smep" "--cpus 2 --cpu tcg72 --engine timed"; do
     tlb=tlb=kept
     [[ $machine == *tcg72* ]] && tlb=
