@@ -1,7 +1,7 @@
 /* Counters of messages: a cache line or two a CPU, added up when asked. Deviations: a sum is no snapshot. */
 #include "ipc/counters.h"
 
-#include "arch/arch.h"
+#include "arch/x86_64/percpu.h"
 
 static struct {
     uint64_t counts[IPC_COUNTER_COUNT];
@@ -26,4 +26,8 @@ void ipc_counters_read(struct ipc_stats *out)
 #define IPC_COUNTER(id, name, text) out->name = sum(IPC_COUNTER_##id);
 #include "abi/ipc_counters.def"
 #undef IPC_COUNTER
+    for (unsigned id = 0; id < cpu_count_present(); id++) { /* the scheduler's own count */
+        out->handed_over +=
+            cpu_table[id] != NULL ? __atomic_load_n(&cpu_table[id]->handoffs, __ATOMIC_RELAXED) : 0;
+    }
 }

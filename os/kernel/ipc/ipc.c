@@ -30,7 +30,7 @@ struct reply_object {
     struct reply_right right;
 };
 
-enum verb { VERB_SEND, VERB_CALL, VERB_RECEIVE };
+enum verb { VERB_SEND, VERB_CALL, VERB_RECEIVE, VERB_REPLY_RECEIVE };
 
 static struct slab_cache endpoint_cache;
 static struct slab_cache reply_cache;
@@ -88,14 +88,10 @@ static bool cancel(struct ipc_party *party, status_t why)
     return cancelled;
 }
 
-/* The wait was prepared under the endpoint's lock, so the end of the operation finds the thread waiting. */
-static status_t wait_for_end(struct ipc_party *party, uint64_t deadline)
+/* Waits on, after the first wait, until the operation has ended. */
+static status_t wait_for_end(struct ipc_party *party, uint64_t deadline, bool in_time)
 {
-    for (;;) {
-        bool in_time = sched_block(deadline);
-        if (has_ended(party)) {
-            return party->result;
-        }
+    while (!has_ended(party)) {
         if (!in_time && cancel(party, STATUS_ERR_TIMEOUT)) {
             ipc_count(IPC_COUNTER_TIMED_OUT);
             return STATUS_ERR_TIMEOUT;
@@ -103,9 +99,11 @@ static status_t wait_for_end(struct ipc_party *party, uint64_t deadline)
         sched_prepare_wait();
         if (has_ended(party)) {
             sched_cancel_wait();
-            return party->result;
+        } else {
+            in_time = sched_block(deadline);
         }
     }
+    return party->result;
 }
 
 static void wake_locked(struct ipc_party *partner)
@@ -117,64 +115,116 @@ static void wake_locked(struct ipc_party *partner)
 
 /* ---- meeting ---- */
 
+/*
+ * An answer and a receive in one: the right is one of this endpoint. While the receive waits, who was answered is the
+ * partner.
+ */
+static struct ipc_step reply_receive_locked(struct endpoint *endpoint, struct ipc_party *party, uint64_t id,
+                                            bool block)
+{
+    party->message.badge = 0;
+    struct ipc_step reply = endpoint_reply_locked(&party->right, &party->message);
+    party->message.badge = id;
+    struct ipc_step step = endpoint_receive_locked(endpoint, party, block);
+    if (reply.partner != NULL) {
+        ipc_count(IPC_COUNTER_ANSWERED);
+    }
+    if (step.blocked) {
+        step.partner = reply.partner;
+    } else {
+        wake_locked(reply.partner);
+        ipc_count(IPC_COUNTER_SLOW_NOT_BLOCKED);
+    }
+    return step;
+}
+
 static struct ipc_step step_locked(struct endpoint *endpoint, struct ipc_party *party, enum verb verb,
                                    bool block)
 {
+    uint64_t id = party->message.badge;
     switch (verb) {
     case VERB_SEND:
         return endpoint_send_locked(endpoint, party, block);
     case VERB_CALL:
         return endpoint_call_locked(endpoint, party, block);
+    case VERB_REPLY_RECEIVE:
+        return reply_receive_locked(endpoint, party, id, block);
     case VERB_RECEIVE:
         break;
     }
     return endpoint_receive_locked(endpoint, party, block);
 }
 
-/*
- * A capability that went before its user was queued evicted nobody: whoever is queued looks again. False: the operation has
- * ended with *why, and the wait is off. In a read section.
- */
-static bool look_again(struct ipc_party *party, cap_handle_t handle, uint64_t id, status_t *why)
+/* A capability that went before its user was queued evicted nobody: whoever is queued looks again. In a read section. */
+static bool still_held(cap_handle_t handle, uint64_t id, status_t *why)
 {
     struct cap_view view;
     *why = cap_lookup(process_current()->caps, handle, CAP_ENDPOINT, 0, &view);
     if (*why == STATUS_OK && view.id != id) {
         *why = STATUS_ERR_CAP_GENERATION;
     }
-    if (*why == STATUS_OK || !cancel(party, *why)) {
-        return true;
+    return *why == STATUS_OK;
+}
+
+/*
+ * The step's thread has prepared to wait. Its CPU goes to the partner, if there is one: that one was not woken, and cannot
+ * be freed before this CPU has interrupts on. In a read section, which ends here.
+ */
+static status_t block(struct ipc_party *party, const struct ipc_step *step, cap_handle_t handle,
+                      uint64_t deadline, uint64_t flags)
+{
+    status_t why;
+    bool queued = party->state != IPC_ANSWER;
+    if (queued && !still_held(handle, party->message.badge, &why) && cancel(party, why)) {
+        wake_locked(step->partner);
+        rcu_read_unlock();
+        arch_irq_restore(flags);
+        sched_cancel_wait();
+        return why;
     }
-    sched_cancel_wait(); /* nobody else will wake it */
-    return false;
+    rcu_read_unlock();
+    bool in_time;
+    if (step->partner != NULL) {
+        ipc_count(IPC_COUNTER_OFFERED);
+        in_time = sched_handoff(thread_of(step->partner), deadline);
+        arch_irq_restore(flags);
+    } else {
+        ipc_count(IPC_COUNTER_SLOW_NO_PARTNER);
+        arch_irq_restore(flags);
+        in_time = sched_block(deadline);
+    }
+    return wait_for_end(party, deadline, in_time);
 }
 
 static status_t meet(cap_handle_t handle, enum verb verb, uint64_t deadline)
 {
     struct ipc_party *party = &thread_current()->ipc;
     struct cap_view view;
+    bool receives = verb == VERB_RECEIVE || verb == VERB_REPLY_RECEIVE;
     rcu_read_lock();
-    status_t status = cap_lookup(process_current()->caps, handle, CAP_ENDPOINT,
-                                 verb == VERB_RECEIVE ? RIGHT_READ : RIGHT_WRITE, &view);
+    status_t status =
+        cap_lookup(process_current()->caps, handle, CAP_ENDPOINT, receives ? RIGHT_READ : RIGHT_WRITE, &view);
+    struct endpoint *endpoint = status == STATUS_OK ? &endpoint_of(view.object)->endpoint : NULL;
+    if (status == STATUS_OK && verb == VERB_REPLY_RECEIVE &&
+        __atomic_load_n(&party->right.endpoint, __ATOMIC_ACQUIRE) != endpoint) {
+        status = STATUS_ERR_FOREIGN; /* the call came another way, or is gone */
+    }
     if (status != STATUS_OK) {
         rcu_read_unlock();
         return status;
     }
-    struct endpoint *endpoint = &endpoint_of(view.object)->endpoint;
     party->message.badge = view.id;
     party->message.stamp = arch_cycles();
     uint64_t flags = spin_lock_irqsave(&endpoint->lock);
     struct ipc_step step = step_locked(endpoint, party, verb, deadline != IPC_NO_WAIT);
     if (step.blocked) {
         sched_prepare_wait();
+        spin_unlock(&endpoint->lock);
+        return block(party, &step, handle, deadline, flags);
     }
     wake_locked(step.partner);
     spin_unlock_irqrestore(&endpoint->lock, flags);
-    bool waits = step.blocked && (step.partner != NULL || look_again(party, handle, view.id, &status));
     rcu_read_unlock();
-    if (step.blocked) {
-        return waits ? wait_for_end(party, deadline) : status;
-    }
     return step.status;
 }
 
@@ -303,7 +353,20 @@ status_t ipc_reply(cap_handle_t handle)
 
 status_t ipc_reply_receive(cap_handle_t handle, uint64_t deadline)
 {
-    status_t status = answer_with(&thread_current()->ipc.right);
+    struct ipc_party *party = &thread_current()->ipc;
+    if (ipc_tag_handles(party->message.tag) != 0) {
+        ipc_count(IPC_COUNTER_SLOW_HANDLES);
+    } else {
+        status_t status = meet(handle, VERB_REPLY_RECEIVE, deadline);
+        if (status == STATUS_OK) {
+            take_handles();
+        }
+        if (status != STATUS_ERR_FOREIGN) {
+            return status;
+        }
+        ipc_count(IPC_COUNTER_SLOW_OTHER_ENDPOINT);
+    }
+    status_t status = answer_with(&party->right);
     return status == STATUS_OK || status == STATUS_ERR_PEER ? ipc_receive(handle, deadline) : status;
 }
 

@@ -3,6 +3,7 @@
 
 #include "arch/x86_64/clock.h"
 #include "arch/x86_64/kmap.h"
+#include "lib/rcu.h"
 #include "lib/spinlock.h"
 #include "sched/sched.h"
 #include "sched/wait.h"
@@ -102,6 +103,7 @@ static void free_batch(struct thread **batch, unsigned count)
     for (unsigned i = 0; i < count; i++) {
         tops[i] = batch[i]->stack_top;
     }
+    rcu_synchronize(); /* who wakes a thread in a read section may still look at it (ipc/ipc.c) */
     kmap_stacks_free(tops, count);
     for (unsigned i = 0; i < count; i++) {
         thread_free_block(batch[i]);

@@ -348,6 +348,7 @@ static void block_and_run(struct cpu *cpu, struct thread *to, uint64_t now)
         thread_set_state(to, THREAD_READY);
         to->ready_since = now;
         from->need_resched = false;
+        cpu->handoffs++;
         switch_to(cpu, from, to, now);
         return;
     }

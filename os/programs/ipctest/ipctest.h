@@ -24,6 +24,9 @@ uint64_t free_frames(void);
 extern const struct tap_test region_tests[];
 extern const unsigned region_test_count;
 
+extern const struct tap_test handoff_tests[];
+extern const unsigned handoff_test_count;
+
 extern const struct tap_test hardware_tests[];
 extern const unsigned hardware_test_count;
 

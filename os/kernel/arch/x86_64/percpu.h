@@ -78,6 +78,7 @@ struct cpu {
 
     /* Counters (read by other CPUs for statistics, never written by them). */
     uint64_t switches;
+    uint64_t handoffs; /* by sched_handoff, straight to the other thread */
     uint64_t ticks;
     uint64_t interrupts;
     uint64_t shootdowns_sent;

@@ -1,0 +1,110 @@
+/* Who waits for an answer gives its CPU to who gives it; and why not, each reason by itself. */
+#include "ipctest.h"
+
+#include "lib/tap.h"
+
+#define ROUNDS 300u
+
+static handle_t other; /* endpoint */
+
+static struct ipc_stats counts(void)
+{
+    struct ipc_stats stats = {0};
+    (void)sys_ipc_stats(&stats);
+    return stats;
+}
+
+/* Answers every call with its first word + 1, until label 99. */
+static int echo(void)
+{
+    struct ipc_registers m = message(0, 0, 0, IPC_FOREVER);
+    int64_t status = sys_ipc_receive(endpoint, &m);
+    while (status == STATUS_OK && ipc_tag_label(m.tag) != 99) {
+        m.tag = ipc_tag(0, 1, 0);
+        m.words[0]++;
+        m.time = IPC_FOREVER;
+        status = sys_ipc_reply_receive(endpoint, &m);
+    }
+    m.tag = 0;
+    return status == STATUS_OK && sys_ipc_reply(0, &m) == STATUS_OK ? 0 : 1;
+}
+
+/* covers: IP-10 (fast path), IP-13 (hand-off), SC-32 (partial: counted, not timed) */
+static bool test_the_cpu_goes_to_the_partner(void)
+{
+    EXPECT(make_endpoint());
+    int64_t pid = tap_child(echo);
+    struct ipc_registers m = message(1, 1, 0, IPC_FOREVER);
+    EXPECT(sys_ipc_call(endpoint, &m) == STATUS_OK);
+    struct ipc_stats before = counts();
+    for (uint64_t i = 0; i < ROUNDS; i++) {
+        m = message(1, 1, 0, IPC_FOREVER);
+        m.words[0] = i;
+        EXPECT(sys_ipc_call(endpoint, &m) == STATUS_OK && m.words[0] == i + 1);
+    }
+    struct ipc_stats after = counts();
+    EXPECT(after.offered - before.offered >= 2 * ROUNDS - ROUNDS / 10);
+    EXPECT(after.handed_over - before.handed_over >= 2 * ROUNDS - ROUNDS / 5);
+    m = message(99, 0, 0, IPC_FOREVER);
+    EXPECT(sys_ipc_call(endpoint, &m) == STATUS_OK);
+    return tap_status(pid) == 0;
+}
+
+static int calls_once(void)
+{
+    struct ipc_registers m = message(1, 1, 0, IPC_FOREVER);
+    return sys_ipc_call(endpoint, &m) == STATUS_OK ? 0 : 1;
+}
+
+/* covers: IP-10 (reasons) */
+static bool test_without_a_partner_there_is_nothing_to_hand_over(void)
+{
+    EXPECT(make_endpoint());
+    struct ipc_stats before = counts();
+    int64_t first = tap_child(calls_once);
+    int64_t second = tap_child(calls_once);
+    sys_sleep(2 * MS); /* both wait in the queue */
+    struct ipc_stats queued = counts();
+    EXPECT(queued.slow_no_partner - before.slow_no_partner >= 2 && queued.offered == before.offered);
+    struct ipc_registers m = message(0, 0, 0, IPC_FOREVER);
+    EXPECT(sys_ipc_receive(endpoint, &m) == STATUS_OK);
+    m = message(0, 0, 0, IPC_FOREVER);
+    EXPECT(sys_ipc_reply_receive(endpoint, &m) == STATUS_OK); /* the second one is there already */
+    EXPECT(counts().slow_not_blocked == queued.slow_not_blocked + 1);
+    m = message(0, 0, 0, 0);
+    EXPECT(sys_ipc_reply(0, &m) == STATUS_OK);
+    return tap_status(first) == 0 && tap_status(second) == 0;
+}
+
+/* covers: IP-10 (reasons) */
+static bool test_other_endpoints_and_capabilities_take_the_long_way(void)
+{
+    EXPECT(make_endpoint());
+    other = (handle_t)sys_endpoint_create(0);
+    int64_t pid = tap_child(calls_once);
+    struct ipc_registers m = message(0, 0, 0, IPC_FOREVER);
+    EXPECT(sys_ipc_receive(endpoint, &m) == STATUS_OK);
+    struct ipc_stats before = counts();
+    m = message(0, 0, 0, 0);
+    EXPECT(sys_ipc_reply_receive(other, &m) == STATUS_ERR_AGAIN); /* answered all the same */
+    EXPECT(tap_status(pid) == 0);
+    EXPECT(counts().slow_other_endpoint == before.slow_other_endpoint + 1);
+    pid = tap_child(calls_once);
+    m = message(0, 0, 0, IPC_FOREVER);
+    EXPECT(sys_ipc_receive(endpoint, &m) == STATUS_OK);
+    m = message(0, 1, 1, 0);
+    m.words[0] = other;
+    EXPECT(sys_ipc_reply_receive(endpoint, &m) == STATUS_ERR_AGAIN);
+    EXPECT(tap_status(pid) == 0);
+    EXPECT(counts().slow_handles == before.slow_handles + 1 && counts().passed == before.passed + 1);
+    return true;
+}
+
+const struct tap_test handoff_tests[] = {
+    {"the_cpu_goes_to_the_partner", test_the_cpu_goes_to_the_partner},
+    {"without_a_partner_there_is_nothing_to_hand_over", test_without_a_partner_there_is_nothing_to_hand_over},
+    {"other_endpoints_and_capabilities_take_the_long_way",
+     test_other_endpoints_and_capabilities_take_the_long_way},
+};
+
+const unsigned handoff_test_count = sizeof(handoff_tests) / sizeof(handoff_tests[0]);
