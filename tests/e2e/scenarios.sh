@@ -170,11 +170,26 @@ it("does not start a damaged program", function()
     expect(m:ask("ping")):to_be("pong")
 end)
 LUA
-# damaged OFFSET BYTE STATUS: forkstorm, the first program of the image, with another byte at an offset of its ELF header
+# member_offset ARCHIVE NAME: where the content of a member begins in an archive of the newc format
+member_offset() {
+    python3 -c '
+import sys
+archive, wanted, at = open(sys.argv[1], "rb").read(), sys.argv[2].encode(), 0
+while archive[at:at + 6] == b"070701":
+    size, name_size = (int(archive[at + field:at + field + 8], 16) for field in (54, 94))
+    name, start = archive[at + 110:at + 110 + name_size - 1], (at + 110 + name_size + 3) & ~3
+    if name == wanted:
+        print(start)
+        sys.exit(0)
+    at = (start + size + 3) & ~3
+sys.exit(f"{sys.argv[1]}: no {sys.argv[2]}")' "$1" "$2"
+}
+
+# damaged OFFSET BYTE STATUS: forkstorm with another byte at an offset of its ELF header
 damaged() {
     cp "$initrd" "$work/damaged.cpio"
     local start
-    start=$(LC_ALL=C grep -abo -m1 $'\x7fELF' "$initrd" | head -1 | cut -d: -f1)
+    start=$(member_offset "$initrd" forkstorm) || fail "forkstorm is in the boot image"
     printf '%b' "$2" | dd of="$work/damaged.cpio" bs=1 seek=$((start + $1)) conv=notrunc status=none
     expect_status "a program with byte $1 wrong: $3" 0 "$orrery" run "$work/damaged.lua" \
         --set initrd="$work/damaged.cpio" --set status="$3"

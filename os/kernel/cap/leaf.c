@@ -1,6 +1,7 @@
 /*
  * Leaves and their numbers. A leaf's frame carries its number in the frame table, so a record's address leads to its
- * number, and the directory leads from the number to the leaf. Numbers are used again after a grace period.
+ * number, and the directory leads from the number to the leaf. Numbers are used again after a grace period. The directory
+ * grows and shrinks by chunks: a leaf gets the lowest free chunk's number, and a chunk without a leaf goes back to the heap.
  */
 #include "cap/cap_internal.h"
 
@@ -11,73 +12,123 @@
 #define CHUNK_LEAVES 512u
 #define CHUNKS       1024u /* 2 GiB of records */
 
+struct chunk {
+    struct cap_leaf *
+        *entries; /* null: no such chunk; a free entry holds the index of the next free one << 1 | 1 */
+    uint16_t used;
+    uint16_t first_free; /* CHUNK_LEAVES: none */
+};
+
 static struct {
     struct spinlock lock;
-    struct cap_leaf **chunks[CHUNKS]; /* a number that is not in use holds the next such number << 1 | 1 */
-    uint32_t last;                    /* numbers given out so far */
-    uint32_t first_free;              /* 0: none */
+    struct chunk chunks[CHUNKS];
+    uint32_t limit;      /* chunks at and above do not exist */
+    uint32_t first_room; /* chunks below have no free entry */
     uint32_t leaves;
 } directory = {.lock = SPINLOCK_INIT("cap.leaves", CAP_LEAVES)};
 
+/* Of a number in use, whose chunk stays. */
 static struct cap_leaf **entry_of(uint32_t number)
 {
-    return &directory.chunks[number / CHUNK_LEAVES][number % CHUNK_LEAVES];
+    return &directory.chunks[number / CHUNK_LEAVES].entries[number % CHUNK_LEAVES];
 }
 
-/* Makes sure that the chunk of the next new number exists. */
-static status_t directory_extend(void)
+static struct cap_leaf *free_entry(uint32_t next)
 {
-    uint32_t chunk = (__atomic_load_n(&directory.last, __ATOMIC_RELAXED) + 1) / CHUNK_LEAVES;
-    if (chunk >= CHUNKS) {
-        return STATUS_ERR_LIMIT;
-    }
-    if (__atomic_load_n(&directory.chunks[chunk], __ATOMIC_ACQUIRE) != NULL) {
-        return STATUS_OK;
-    }
+    return (struct cap_leaf *)((uintptr_t)next << 1 | 1);
+}
+
+/* The entries of a chunk, all free; null: no memory. */
+static struct cap_leaf **entries_create(void)
+{
     /* NOLINTNEXTLINE(bugprone-sizeof-expression): an array of pointers */
-    struct cap_leaf **entries = kzalloc(CHUNK_LEAVES * sizeof(*entries));
+    struct cap_leaf **entries = kmalloc(CHUNK_LEAVES * sizeof(*entries));
+    for (uint32_t i = 0; entries != NULL && i < CHUNK_LEAVES; i++) {
+        entries[i] = free_entry(i + 1);
+    }
+    return entries;
+}
+
+/* A chunk that has a free entry, null when none has. Locked. */
+static struct chunk *chunk_with_room(void)
+{
+    for (; directory.first_room < directory.limit; directory.first_room++) {
+        struct chunk *chunk = &directory.chunks[directory.first_room];
+        if (chunk->entries != NULL && chunk->first_free != CHUNK_LEAVES) {
+            return chunk;
+        }
+    }
+    return NULL;
+}
+
+/* Puts entries at the place of the first chunk that does not exist; false when all exist. Locked. */
+static bool chunk_install(struct cap_leaf **entries)
+{
+    uint32_t place = 0;
+    while (place < directory.limit && directory.chunks[place].entries != NULL) {
+        place++;
+    }
+    if (place == CHUNKS) {
+        return false;
+    }
+    directory.chunks[place] = (struct chunk){entries, 0, place == 0 ? 1 : 0}; /* no leaf is number 0 */
+    directory.limit = place == directory.limit ? place + 1 : directory.limit;
+    directory.first_room = place;
+    return true;
+}
+
+/* Makes sure that there was a free entry; false: no memory, or all chunks are full. */
+static bool directory_extend(void)
+{
+    struct cap_leaf **entries = entries_create();
     if (entries == NULL) {
-        return STATUS_ERR_NO_MEMORY;
+        return false;
     }
     uint64_t irq = spin_lock_irqsave(&directory.lock);
-    bool wanted = directory.chunks[chunk] == NULL;
-    if (wanted) {
-        __atomic_store_n(&directory.chunks[chunk], entries, __ATOMIC_RELEASE);
-    }
+    bool others = chunk_with_room() != NULL;
+    bool installed = !others && chunk_install(entries);
     spin_unlock_irqrestore(&directory.lock, irq);
-    if (!wanted) {
+    if (!installed) {
         kfree(entries);
     }
-    return STATUS_OK;
+    return others || installed;
 }
 
-/* False: the next number's chunk is missing. */
+/* False: no chunk has a free entry. */
 static bool number_take(struct cap_leaf *leaf)
 {
     uint64_t irq = spin_lock_irqsave(&directory.lock);
-    uint32_t number = directory.first_free;
-    if (number != 0) {
-        directory.first_free = (uint32_t)((uintptr_t)*entry_of(number) >> 1);
-    } else if ((directory.last + 1) / CHUNK_LEAVES < CHUNKS &&
-               directory.chunks[(directory.last + 1) / CHUNK_LEAVES] != NULL) {
-        number = ++directory.last;
-    }
-    if (number != 0) {
-        leaf->number = number;
-        __atomic_store_n(entry_of(number), leaf, __ATOMIC_RELEASE);
+    struct chunk *chunk = chunk_with_room();
+    if (chunk != NULL) {
+        struct cap_leaf **entry = &chunk->entries[chunk->first_free];
+        leaf->number = (uint32_t)(chunk - directory.chunks) * CHUNK_LEAVES + chunk->first_free;
+        chunk->first_free = (uint16_t)((uintptr_t)*entry >> 1);
+        chunk->used++;
         directory.leaves++;
+        __atomic_store_n(entry, leaf, __ATOMIC_RELEASE);
     }
     spin_unlock_irqrestore(&directory.lock, irq);
-    return number != 0;
+    return chunk != NULL;
 }
 
 static void number_give(uint32_t number)
 {
+    struct cap_leaf **unused = NULL;
     uint64_t irq = spin_lock_irqsave(&directory.lock);
-    *entry_of(number) = (struct cap_leaf *)((uintptr_t)directory.first_free << 1 | 1);
-    directory.first_free = number;
+    uint32_t place = number / CHUNK_LEAVES;
+    struct chunk *chunk = &directory.chunks[place];
+    *entry_of(number) = free_entry(chunk->first_free);
+    chunk->first_free = (uint16_t)(number % CHUNK_LEAVES);
+    chunk->used--;
     directory.leaves--;
+    directory.first_room = place < directory.first_room ? place : directory.first_room;
+    if (chunk->used == 0) {
+        unused = chunk->entries;
+        chunk->entries = NULL;
+        directory.limit -= place + 1 == directory.limit ? 1 : 0;
+    }
     spin_unlock_irqrestore(&directory.lock, irq);
+    kfree(unused);
 }
 
 static bool frame_take(struct cap_leaf *leaf)
@@ -97,7 +148,7 @@ struct cap_leaf *leaf_create(struct cap_space *space, uint32_t index, uint32_t g
         return NULL;
     }
     while (!number_take(leaf)) {
-        if (directory_extend() != STATUS_OK) {
+        if (!directory_extend()) {
             kfree(leaf);
             return NULL;
         }

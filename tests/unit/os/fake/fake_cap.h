@@ -12,6 +12,7 @@
 #include "cap/cap_internal.h"
 #include "cap/collector.h"
 #include "mm/kheap.h"
+#include "mm/slab.h"
 
 static unsigned fake_reading;
 static unsigned fake_grace_periods;
@@ -152,6 +153,17 @@ static inline status_t usable(struct cap_space *space, cap_handle_t handle)
     return look(space, handle, CAP_NONE, 0, &view);
 }
 
+/* Frames that are free when no cache holds anything back. */
+static inline uint64_t fake_free_frames(void)
+{
+    slab_drain_cpu(0);
+    slab_drain_cpu(1);
+    kheap_trim();
+    return frame_free_count();
+}
+
+static uint64_t fake_free_before;
+
 /* One machine of 64 MiB for all tests of a program; what the system keeps between tests is part of what is tested. */
 static inline void start_caps(void)
 {
@@ -160,16 +172,18 @@ static inline void start_caps(void)
         fake_machine(64, 2);
         assert_ok(kheap_init(&(struct kheap_config){.debug = HEAP_DEBUG_OFF}));
         assert_ok(cap_system_init());
+        fake_free_before = fake_free_frames();
         started = true;
     }
     fake_cpu = 0;
 }
 
-/* Nothing is left of any capability, and every record's memory has come home. */
+/* Nothing is left of any capability, and every frame has come home: of records, of their leaves and of the directory. */
 static inline void end_caps(void)
 {
     rcu_barrier();
     assert_int_equal(leaf_count(), 0);
+    assert_int_equal(fake_free_frames(), fake_free_before);
     assert_false(fake_irqs_off);
     assert_int_equal(fake_reading, 0);
     assert_true(collector_idle());
