@@ -1,5 +1,6 @@
 -- Adapter of the kernel in os/: maps its symbols and types to what scenarios ask for.
 -- Everything is read from the kernel's own structures through DWARF; nothing is asked of the kernel.
+local state = require "kernels.orrery_state"
 
 local function frames_view(m)
     local frames = {}
@@ -68,6 +69,13 @@ return {
             harmless_vector = m.sym.VECTOR_RESCHEDULE, -- only asks a CPU to look at its run queue
             frames = frames_view(m),
             current_process = function(cpu) return current_process(m, cpu) end,
+            tasks = function() return state.tasks(m) end,
+            current_task = function(cpu) return state.current_task(m, cpu) end,
+            slabs = function() return state.slabs(m) end,
+            objects = function(cache, type) return state.objects(m, cache, type) end,
+            locks = function() return state.locks(m) end,
+            ipc = function() return state.ipc(m) end,
+            atomic_helpers = state.atomic_helpers,
         }
     end,
 }

@@ -397,6 +397,12 @@ function Machine:write_physical(address, bytes) end
 ---@return integer|string
 function Machine:symbol(name) end
 
+---the code where a function was inlined, ascending: addresses of the first and the last byte
+---@param name string
+---@return { first: integer
+---@return last: integer }[]
+function Machine:inlined(name) end
+
 ---symbol, file and line of a code address
 ---@param address integer
 ---@return string

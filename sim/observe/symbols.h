@@ -32,6 +32,18 @@ bool symbols_line(const struct symbols *s, uint64_t address, const char **file, 
 /* Writes "name+0x12 (file.c:34)", as much of it as is known, or the bare address. */
 void symbols_describe(const struct symbols *s, uint64_t address, char *text, size_t size);
 
+/* Instructions first..end - 1. */
+struct code_range {
+    uint64_t first, end;
+};
+
+/*
+ * Where the compiler put the body of a function into its callers: up to capacity ranges, ascending; the result is how many
+ * there are in all. 0: it was never inlined, or there is no DWARF. Bound: O(entries of the DWARF).
+ */
+size_t symbols_inlined(const struct symbols *s, const char *function, struct code_range *out,
+                       size_t capacity);
+
 /* ---- types ---- */
 
 enum type_kind {
@@ -68,8 +80,9 @@ const char *place_member_name(const struct place *p, unsigned n);
 bool place_element(const struct place *p, uint64_t index, struct place *out);
 uint64_t place_count(const struct place *p);
 
-/* What a pointer of this type points at, given the value it holds. False for pointers to void or functions. */
-bool place_target(const struct place *p, uint64_t value, struct place *out);
+/* What a pointer of this type points at, given the value it holds. False for pointers to void or functions. A struct that is
+ * only declared where the pointer is gets the members of the first definition of its name. */
+bool place_target(struct symbols *s, const struct place *p, uint64_t value, struct place *out);
 
 /* The value of an enumerator found anywhere in the file. */
 bool symbols_enumerator(struct symbols *s, const char *name, int64_t *value);

@@ -1,7 +1,7 @@
 #ifndef ORRERY_OBSERVE_SYMBOLS_INTERNAL_H
 #define ORRERY_OBSERVE_SYMBOLS_INTERNAL_H
 
-/* Shared by symbols.c and types.c. */
+/* Shared by symbols.c, types.c and inlined.c. */
 
 #include "observe/symbols.h"
 
@@ -33,5 +33,8 @@ struct symbols {
     size_t variable_count, variable_capacity;
     bool indexed;
 };
+
+/* Moves to the next entry beside die, which lies behind it in any file that is whole: a broken one could lead in circles. */
+bool die_next_sibling(Dwarf_Die *die);
 
 #endif

@@ -18,8 +18,7 @@
 #define NESTED_MAX    32u  /* arrays of arrays */
 #define ANONYMOUS_MAX 256u /* anonymous members looked into for one name */
 
-/* The next entry beside die, which lies behind it in any file that is whole: a broken one could lead in circles. */
-static bool next_sibling(Dwarf_Die *die)
+bool die_next_sibling(Dwarf_Die *die)
 {
     Dwarf_Off here = dwarf_dieoffset(die);
     return dwarf_siblingof(die, die) == 0 && dwarf_dieoffset(die) > here;
@@ -62,10 +61,10 @@ static void index_unit(struct symbols *s, Dwarf_Die *unit)
             if (dwarf_child(&die, &value) == 0) {
                 do {
                     index_add(s, &value);
-                } while (next_sibling(&value));
+                } while (die_next_sibling(&value));
             }
         }
-    } while (next_sibling(&die));
+    } while (die_next_sibling(&die));
 }
 
 static int order_variables(const void *a, const void *b)
@@ -175,7 +174,7 @@ static unsigned dimensions(Dwarf_Die *array, uint64_t *counts, unsigned max)
                                                                               : 0;
             n++;
         }
-    } while (next_sibling(&die));
+    } while (die_next_sibling(&die));
     return n;
 }
 
@@ -370,7 +369,7 @@ static bool find_member(const struct place *p, const char *member, unsigned *lef
                 return true;
             }
         }
-    } while (next_sibling(&die));
+    } while (die_next_sibling(&die));
     return false;
 }
 
@@ -390,7 +389,7 @@ const char *place_member_name(const struct place *p, unsigned n)
         if (dwarf_tag(&die) == DW_TAG_member && dwarf_diename(&die) && n-- == 0) {
             return dwarf_diename(&die);
         }
-    } while (next_sibling(&die));
+    } while (die_next_sibling(&die));
     return NULL;
 }
 
@@ -414,9 +413,23 @@ bool place_element(const struct place *p, uint64_t index, struct place *out)
     return true;
 }
 
-bool place_target(const struct place *p, uint64_t value, struct place *out)
+/* A struct that the unit of its pointer only declares is looked for in the others. */
+static void complete(struct symbols *s, struct place *p)
+{
+    const char *name = dwarf_diename(&p->type);
+    struct place defined;
+    if (p->kind == TYPE_STRUCT && name && dwarf_hasattr(&p->type, DW_AT_declaration) &&
+        symbols_type_at(s, name, p->address, &defined)) {
+        *p = defined;
+    }
+}
+
+bool place_target(struct symbols *s, const struct place *p, uint64_t value, struct place *out)
 {
     Dwarf_Die target, type = p->type;
-    return p->kind == TYPE_POINTER && attribute_type(&type, &target) && place_make(target, value, out) &&
-           out->kind != TYPE_UNKNOWN;
+    if (p->kind != TYPE_POINTER || !attribute_type(&type, &target) || !place_make(target, value, out)) {
+        return false;
+    }
+    complete(s, out);
+    return out->kind != TYPE_UNKNOWN;
 }

@@ -410,6 +410,27 @@ static int machine_symbol(lua_State *lua)
     return 2;
 }
 
+static int machine_inlined(lua_State *lua)
+{
+    struct lua_machine *m = machine_of(lua);
+    const char *name = lua_tostring(lua, 2);
+    size_t count = m->symbols ? symbols_inlined(m->symbols, name, NULL, 0) : 0;
+    sandbox_charge(lua, count);
+    lua_newtable(lua);
+    struct code_range *ranges = lua_newuserdatauv(lua, (count + 1) * sizeof *ranges, 0);
+    count = m->symbols ? symbols_inlined(m->symbols, name, ranges, count) : 0;
+    for (size_t i = 0; i < count; i++) {
+        lua_createtable(lua, 0, 2);
+        lua_pushinteger(lua, (lua_Integer)ranges[i].first);
+        lua_setfield(lua, -2, "first");
+        lua_pushinteger(lua, (lua_Integer)(ranges[i].end - 1));
+        lua_setfield(lua, -2, "last");
+        lua_rawseti(lua, -3, (lua_Integer)i + 1);
+    }
+    lua_pop(lua, 1);
+    return 1;
+}
+
 static int machine_describe(lua_State *lua)
 {
     struct lua_machine *m = machine_of(lua);

@@ -79,7 +79,7 @@ static bool follow(lua_State *lua, const struct guest *g, struct place *p)
     if (load_le64(bytes) == 0) {
         return position_error(lua, "sym: null pointer followed");
     }
-    if (!place_target(p, load_le64(bytes), &target)) {
+    if (!place_target(g->symbols, p, load_le64(bytes), &target)) {
         return false;
     }
     *p = target;
@@ -144,7 +144,7 @@ static int place_deref(lua_State *lua)
     read_bytes(lua, &l->guest, l->place.address, bytes, sizeof bytes);
     if (load_le64(bytes) == 0) {
         lua_pushnil(lua);
-    } else if (place_target(&l->place, load_le64(bytes), &target)) {
+    } else if (place_target(l->guest.symbols, &l->place, load_le64(bytes), &target)) {
         push_place(lua, &l->guest, &target);
     } else {
         return position_error(lua, "sym: a pointer to void or to a function has no target type");
@@ -245,8 +245,8 @@ static bool find_member(lua_State *lua, const struct lua_place *l, const char *n
     if (p.kind != TYPE_POINTER) {
         return p.kind == TYPE_STRUCT && place_member(&p, name, out);
     }
-    return place_target(&p, 0, &typed) && place_member(&typed, name, out) && follow(lua, &l->guest, &p) &&
-           place_member(&p, name, out);
+    return place_target(l->guest.symbols, &p, 0, &typed) && place_member(&typed, name, out) &&
+           follow(lua, &l->guest, &p) && place_member(&p, name, out);
 }
 
 /* Members of the guest's struct go before methods of the same name, so that every field can be reached. */

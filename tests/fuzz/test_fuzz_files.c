@@ -187,7 +187,7 @@ static void cpu_words_are_taken_or_refused(void **state)
 /* ---- symbols and DWARF ---- */
 
 /* Walks what a place leads to, not for ever. */
-static void walk_place(struct rng *r, const struct place *p, unsigned depth)
+static void walk_place(struct rng *r, struct symbols *s, const struct place *p, unsigned depth)
 {
     struct place next;
     const char *name;
@@ -196,14 +196,14 @@ static void walk_place(struct rng *r, const struct place *p, unsigned depth)
     }
     place_count(p);
     if (place_element(p, rng_below(r, 4), &next)) {
-        walk_place(r, &next, depth - 1);
+        walk_place(r, s, &next, depth - 1);
     }
-    if (place_target(p, fuzz_value(r), &next)) {
-        walk_place(r, &next, depth - 1);
+    if (place_target(s, p, fuzz_value(r), &next)) {
+        walk_place(r, s, &next, depth - 1);
     }
     for (unsigned i = 0; i < 20 && (name = place_member_name(p, i)); i++) {
         if (place_member(p, name, &next)) {
-            walk_place(r, &next, i < 3 ? depth - 1 : 0);
+            walk_place(r, s, &next, i < 3 ? depth - 1 : 0);
         }
     }
 }
@@ -224,13 +224,14 @@ static void query_all(struct rng *r, struct symbols *s)
             symbols_describe(s, address + rng_below(r, 64), description, sizeof description);
         }
         if (symbols_variable(s, names[i], &p)) {
-            walk_place(r, &p, 6);
+            walk_place(r, s, &p, 6);
         }
         if (symbols_type_at(s, names[i], address, &p)) {
-            walk_place(r, &p, 6);
+            walk_place(r, s, &p, 6);
         }
         symbols_enumerator(s, names[i], &value);
     }
+    symbols_inlined(s, "spin_lock", NULL, 0);
     for (unsigned i = 0; i < 20; i++) {
         address = fuzz_one_in(r, 3) ? fuzz_value(r) : UINT64_C(0xffffffff80000000) + fuzz_below(r, 0x200000);
         symbols_cover(s, address, &text, &offset);

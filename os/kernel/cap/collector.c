@@ -8,7 +8,7 @@
 
 #define COLLECT_STEP 64u
 
-static struct spinlock lock = SPINLOCK_INIT("cap.collector", CAP_COLLECTOR);
+static struct spinlock collector_lock = SPINLOCK_INIT("cap.collector", CAP_COLLECTOR);
 static struct list spaces = LIST_INIT(spaces); /* that have revoked slots */
 
 /* A space that is closed frees its slots itself. */
@@ -17,12 +17,12 @@ void collector_add(struct cap_space *space)
     if (space->closed) {
         return;
     }
-    spin_lock(&lock);
+    spin_lock(&collector_lock);
     bool first = list_empty(&spaces);
     if (list_empty(&space->collector_node)) {
         list_push_back(&spaces, &space->collector_node);
     }
-    spin_unlock(&lock);
+    spin_unlock(&collector_lock);
     if (first) {
         collector_wake();
     }
@@ -30,41 +30,41 @@ void collector_add(struct cap_space *space)
 
 void collector_remove(struct cap_space *space)
 {
-    uint64_t irq = spin_lock_irqsave(&lock);
+    uint64_t irq = spin_lock_irqsave(&collector_lock);
     list_remove(&space->collector_node);
-    spin_unlock_irqrestore(&lock, irq);
+    spin_unlock_irqrestore(&collector_lock, irq);
 }
 
 bool collector_idle(void)
 {
-    uint64_t irq = spin_lock_irqsave(&lock);
+    uint64_t irq = spin_lock_irqsave(&collector_lock);
     bool idle = list_empty(&spaces);
-    spin_unlock_irqrestore(&lock, irq);
+    spin_unlock_irqrestore(&collector_lock, irq);
     return idle;
 }
 
 static uint32_t spaces_waiting(void)
 {
     uint32_t count = 0;
-    uint64_t irq = spin_lock_irqsave(&lock);
+    uint64_t irq = spin_lock_irqsave(&collector_lock);
     list_for_each(node, &spaces)
     {
         count++;
     }
-    spin_unlock_irqrestore(&lock, irq);
+    spin_unlock_irqrestore(&collector_lock, irq);
     return count;
 }
 
 /* The first space, out of the list, with a reference. */
 static struct cap_space *space_pop(void)
 {
-    uint64_t irq = spin_lock_irqsave(&lock);
+    uint64_t irq = spin_lock_irqsave(&collector_lock);
     struct list *node = list_pop_front(&spaces);
     struct cap_space *space = node != NULL ? list_entry(node, struct cap_space, collector_node) : NULL;
     if (space != NULL) {
         cap_space_get(space);
     }
-    spin_unlock_irqrestore(&lock, irq);
+    spin_unlock_irqrestore(&collector_lock, irq);
     return space;
 }
 

@@ -10,7 +10,7 @@
 
 #define BATCH 16u
 
-static struct spinlock lock = SPINLOCK_INIT("sched.reaper", REAPER);
+static struct spinlock reaper_lock = SPINLOCK_INIT("sched.reaper", REAPER);
 static struct list dead = LIST_INIT(dead);
 /* Threads are freed in the order in which they were handed over, so numbers say which ones. */
 static uint64_t handed_over; /* so far */
@@ -23,11 +23,11 @@ static struct wait_queue waiters = WAIT_QUEUE_INIT(waiters, "sched.reaper.waiter
 void reaper_add(struct thread *thread)
 {
     thread->dead_since = clock_cycles();
-    uint64_t flags = spin_lock_irqsave(&lock);
+    uint64_t flags = spin_lock_irqsave(&reaper_lock);
     list_push_back(&dead, &thread->dead_node);
     handed_over++;
     uint64_t pending = handed_over - freed;
-    spin_unlock_irqrestore(&lock, flags);
+    spin_unlock_irqrestore(&reaper_lock, flags);
     if (pending == 1 || pending == REAPER_BACKLOG) {
         sched_wake(reaper_thread);
     }
@@ -35,9 +35,9 @@ void reaper_add(struct thread *thread)
 
 uint32_t reaper_pending(void)
 {
-    uint64_t flags = spin_lock_irqsave(&lock);
+    uint64_t flags = spin_lock_irqsave(&reaper_lock);
     uint64_t pending = handed_over - freed;
-    spin_unlock_irqrestore(&lock, flags);
+    spin_unlock_irqrestore(&reaper_lock, flags);
     return (uint32_t)pending;
 }
 
@@ -63,11 +63,11 @@ void reaper_wait(void)
 bool reaper_reclaim(void)
 {
     sched_wait_announced_ends();
-    uint64_t flags = spin_lock_irqsave(&lock);
+    uint64_t flags = spin_lock_irqsave(&reaper_lock);
     uint64_t number = handed_over;
     bool any = freed < number;
     hurried = number;
-    spin_unlock_irqrestore(&lock, flags);
+    spin_unlock_irqrestore(&reaper_lock, flags);
     if (any) {
         sched_wake(reaper_thread);
         wait_until_freed(number);
@@ -80,7 +80,7 @@ static unsigned take_due(struct thread **batch, uint64_t *next)
 {
     uint64_t delay = clock_cycles_from_ns(REAPER_DELAY_NS);
     unsigned count = 0;
-    uint64_t flags = spin_lock_irqsave(&lock);
+    uint64_t flags = spin_lock_irqsave(&reaper_lock);
     bool too_many = handed_over - freed >= REAPER_BACKLOG;
     uint64_t now = clock_cycles();
     *next = WAIT_FOREVER;
@@ -93,7 +93,7 @@ static unsigned take_due(struct thread **batch, uint64_t *next)
         list_remove(&thread->dead_node);
         batch[count++] = thread;
     }
-    spin_unlock_irqrestore(&lock, flags);
+    spin_unlock_irqrestore(&reaper_lock, flags);
     return count;
 }
 
@@ -108,9 +108,9 @@ static void free_batch(struct thread **batch, unsigned count)
     for (unsigned i = 0; i < count; i++) {
         thread_free_block(batch[i]);
     }
-    uint64_t flags = spin_lock_irqsave(&lock);
+    uint64_t flags = spin_lock_irqsave(&reaper_lock);
     __atomic_store_n(&freed, freed + count, __ATOMIC_RELEASE);
-    spin_unlock_irqrestore(&lock, flags);
+    spin_unlock_irqrestore(&reaper_lock, flags);
     wait_queue_wake_all(&waiters);
 }
 

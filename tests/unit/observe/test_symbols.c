@@ -116,10 +116,22 @@ static void a_pointer_leads_to_its_type(void **state)
     struct place p = object(), next, target, tag;
     (void)state;
     assert_true(place_member(&p, "next", &next));
-    assert_true(place_target(&next, 0x1000, &target));
+    assert_true(place_target(symbols, &next, 0x1000, &target));
     assert_true(place_member(&target, "tag", &tag));
     assert_int_equal(tag.address, 0x1000);
-    assert_false(place_target(&tag, 0x1000, &target));
+    assert_false(place_target(symbols, &tag, 0x1000, &target));
+}
+
+/* This file only knows that there is a struct symbols. */
+static void a_pointer_leads_to_a_struct_that_another_unit_defines(void **state)
+{
+    struct place pointer, target, member;
+    (void)state;
+    assert_true(symbols_variable(symbols, "symbols", &pointer));
+    assert_true(place_target(symbols, &pointer, 0x1000, &target));
+    assert_true(place_member(&target, "dwarf", &member));
+    assert_int_equal(member.kind, TYPE_POINTER);
+    assert_true(member.address > 0x1000);
 }
 
 static void enumerators_keep_their_sign(void **state)
@@ -156,6 +168,48 @@ static void an_address_inside_a_function_finds_name_and_line(void **state)
     symbols_describe(symbols, address + 1, text, sizeof text);
     assert_non_null(strstr(text, "main+0x1 ("));
     assert_false(symbols_cover(symbols, 1, &name, &offset));
+}
+
+/* Where this body is, wherever the compiler put it. */
+__attribute__((always_inline)) static inline uint64_t inlined_here(void)
+{
+    uint64_t address;
+    __asm__ volatile("lea 0(%%rip), %0" : "=r"(address));
+    return address;
+}
+
+__attribute__((noinline)) static uint64_t first_caller(void)
+{
+    return inlined_here();
+}
+
+__attribute__((noinline)) static uint64_t second_caller(void)
+{
+    return inlined_here() + (getenv("") ? 1 : 0);
+}
+
+static void an_inlined_function_is_found_in_all_its_callers(void **state)
+{
+    struct code_range ranges[8];
+    uint64_t address, size;
+    (void)state;
+    assert_true(symbols_find(symbols, "test_symbols_object", &address, &size));
+    uint64_t moved = (uint64_t)(uintptr_t)&test_symbols_object - address; /* where the program was loaded */
+    uint64_t bodies[] = {first_caller() - moved, second_caller() - moved};
+    size_t count = symbols_inlined(symbols, "inlined_here", ranges, 8);
+    assert_true(count >= 2 && count <= 8);
+    unsigned covered = 0;
+    for (size_t i = 0; i < count; i++) {
+        assert_true(ranges[i].first < ranges[i].end);
+        assert_true(i == 0 || ranges[i - 1].end <= ranges[i].first);
+        /* the address read is that behind its own instruction */
+        covered += ranges[i].first < bodies[0] && bodies[0] <= ranges[i].end;
+        covered += ranges[i].first < bodies[1] && bodies[1] <= ranges[i].end;
+    }
+    assert_int_equal(covered, 2);
+    assert_int_equal(symbols_inlined(symbols, "inlined_here", ranges, 1), count);
+    assert_int_equal(symbols_inlined(symbols, "main", ranges, 8), 0);
+    assert_int_equal(symbols_inlined(symbols, "no_such_function", ranges, 8), 0);
 }
 
 /* The bytes of this program's section of a name, inside the copy of the file. */
@@ -216,6 +270,7 @@ static void damaged_files_open_or_do_not_but_do_no_harm(void **state)
         if (s) {
             struct place p;
             symbols_variable(s, "test_symbols_object", &p);
+            symbols_inlined(s, "inlined_here", NULL, 0);
             symbols_close(s);
         }
     }
@@ -229,9 +284,11 @@ int main(void)
         cmocka_unit_test(elements_of_a_matrix_are_counted_flat),
         cmocka_unit_test(a_bit_field_has_its_offset_and_width),
         cmocka_unit_test(a_pointer_leads_to_its_type),
+        cmocka_unit_test(a_pointer_leads_to_a_struct_that_another_unit_defines),
         cmocka_unit_test(enumerators_keep_their_sign),
         cmocka_unit_test(an_enumerator_of_the_upper_half_of_a_byte_is_not_negative),
         cmocka_unit_test(an_address_inside_a_function_finds_name_and_line),
+        cmocka_unit_test(an_inlined_function_is_found_in_all_its_callers),
         cmocka_unit_test(a_bit_field_wider_than_64_bits_is_not_found),
         cmocka_unit_test(damaged_files_open_or_do_not_but_do_no_harm),
     };
