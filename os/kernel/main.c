@@ -104,11 +104,6 @@ static void print_banner(void)
         console_printf("screen: %u x %u at 0x%llx\n", boot_memory.screen.width, boot_memory.screen.height,
                        (unsigned long long)boot_memory.screen.span.base);
     }
-    struct frame_stats frames;
-    frame_stats_read(&frames);
-    console_printf("memory: %llu allocated, %llu reserved, %llu in all\n",
-                   (unsigned long long)frames.allocated_frames, (unsigned long long)frames.reserved_frames,
-                   (unsigned long long)frames.total_frames);
     console_printf("clock: %s, %llu MHz\n", clock_source(), (unsigned long long)(stats.clock_hz / 1000000));
     console_printf("threads: %u\n", stats.threads);
 }

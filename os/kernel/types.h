@@ -1,8 +1,7 @@
 #ifndef OS_KERNEL_TYPES_H
 #define OS_KERNEL_TYPES_H
 
-/* Address types of the kernel. Physical and virtual addresses are distinct one-member structs: mixing does
- * not compile. */
+/* Addresses, and numbers of processes and threads, are distinct one-member structs: mixing does not compile. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -23,6 +22,15 @@ typedef struct paddr {
 typedef struct vaddr {
     uint64_t number; /* bytes */
 } vaddr_t;
+
+/* Never reused; 0 is "none", and the kernel itself. */
+struct pid {
+    uint32_t number;
+};
+
+struct tid {
+    uint32_t number;
+};
 
 /* Number of a 4 KiB physical frame: physical address >> 12. */
 typedef uint64_t pfn_t;

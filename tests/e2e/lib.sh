@@ -114,7 +114,7 @@ stages_are_documented() {
 mask() {
     sed -E -e 's/\r$//' -e '/^(stopped|status)/d' \
         -e '/^forkstorm: latency/s/ +[0-9]+$/ N/' -e '/^clock:/s/[0-9]+ MHz/N MHz/' \
-        -e '/^memory:.*(frames|in all)/s/[0-9]+/N/g' -e '/^memory:.*managed/s/[0-9]+/N/' \
+        -e '/^memory:.*frames/s/[0-9]+/N/g' -e '/^memory:.*managed/s/[0-9]+/N/' \
         -e 's/^\[ *[0-9]+\.[0-9]+\]/[T]/' | LC_ALL=C sort
 }
 

@@ -23,17 +23,12 @@ constant() {
     "${CC:-gcc}" -Ios -Ios/kernel -o "$work/value" "$work/value.c" && "$work/value"
 }
 
-# macro FILE NAME: of a macro whose file the host cannot include
-macro() {
-    grep -E "^#define $2 " "$1" | grep -oE '0x[0-9a-f]+' | head -1
-}
-
 says "the user half" "$(constant mm/layout.h USER_BASE)"
 says "the physmap" "$(constant mm/layout.h PHYSMAP_BASE)"
 says "the frame table" "$(constant mm/layout.h FRAME_TABLE_BASE)"
 says "the block table" "$(constant mm/layout.h BLOCK_TABLE_BASE)"
 says "device windows" "$(constant mm/layout.h KERNEL_MAP_BASE)"
-says "unplaced memory" "$(macro os/kernel/sys/call_memory.c MAP_BASE)"
+says "unplaced memory" "$(constant mm/layout.h MAP_BASE)"
 says "the kernel image" "0x$(nm "$kernel" | awk '$3 == "text_start" {print $1}')"
 says "programs" "$(readelf -lW build/os/programs/init | awk '$1 == "LOAD" {print $3; exit}')"
 for table in frame_table block_table; do

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # What must not compile: mixing the kernel's wrapped types. Each wrong line is first shown to be wrong for this reason alone:
-# the same lines with the right type compile. covers: VM-10 (D), ER-06 (D: all but the capability space)
+# the same lines with the right type compile. covers: VM-10 (D), ER-06 (D)
 source "$(dirname "$0")/lib.sh"
 
 compile() {
-    printf '#include "types.h"\n#include "mm/pagetable.h"\n#include "sched/thread.h"\n%s\n' "$1" >"$work/case.c"
+    printf '#include "types.h"\n#include "mm/pagetable.h"\n#include "sched/thread.h"\n#include "cap/cap.h"\n#include "mm/vm.h"\n%s\n' "$1" >"$work/case.c"
     "${CC:-gcc}" -std=c17 -Wall -Wextra -Werror -ffreestanding -mgeneral-regs-only -Ios -Ios/kernel -fsyntax-only \
         "$work/case.c" 2>"$work/err"
 }
@@ -42,8 +42,15 @@ refused "a process's number is no integer" 'uint32_t f(pid_t p); uint32_t f(pid_
 refused "an integer is no thread's number" 'tid_t f(uint32_t n); tid_t f(uint32_t n) { return (tid_t){n}; }' \
     'tid_t f(uint32_t n); tid_t f(uint32_t n) { return n; }'
 
+refused "a thread's number owns no capability space" \
+    'struct cap_space *f(pid_t p); struct cap_space *f(pid_t p) { return cap_space_create(p); }' \
+    'struct cap_space *f(tid_t t); struct cap_space *f(tid_t t) { return cap_space_create(t); }'
+refused "an integer owns no address space" \
+    'status_t f(struct address_space *s); status_t f(struct address_space *s) { return vm_space_init(s, (pid_t){1}); }' \
+    'status_t f(struct address_space *s); status_t f(struct address_space *s) { return vm_space_init(s, 1); }'
+
 # Numbers of processes and threads are kept and passed in their own types everywhere: no plain integer has such a name.
-plain=$(grep -rnE '\b(unsigned|int|uint(32|64)_t) (pid|tid)\b' os/kernel --include=*.h --include=*.c | grep -vE "os/kernel/(sys/call_|cap/)")
+plain=$(grep -rnE '\b(unsigned|int|u?int(32|64)_t) \**([a-z_]+_)?(pid|tid)\b' os/kernel os/boot --include=*.h --include=*.c)
 expect_same "no plain integer is called pid or tid in the kernel" "none" "${plain:-none}"
 
 finish

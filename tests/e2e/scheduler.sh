@@ -9,7 +9,7 @@ for run in "--cpus 1|$order" "--cpus 2 --engine timed|figures_of_a_thread_agree 
     "--cpus 3|equal_spinners_change_every_quantum slices_shrink_with_load an_idle_cpu_pulls three_on_two_cpus_stay" \
     "--cpus 4|load_spreads nobody_runs_outside_its_mask" "--cpus 4 --numa 2|threads_stay_near_their_memory" \
     "--cpus 3 --cpu tcg72|real_time_threads_evade_each_other cpus_go_and_come_under_load" \
-    "--cpus 4|cpus_go_and_come_under_load" "--cpus 1|real_time_is_throttled"; do
+    "--cpus 4|cpus_go_and_come_under_load" "--cpus 1|real_time_is_throttled many_threads_share_fairly"; do
     machine=${run%%|*}
     tests=${run#*|}
     # shellcheck disable=SC2086

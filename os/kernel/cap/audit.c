@@ -23,15 +23,15 @@ status_t audit_init(void)
     return ring.records != NULL ? STATUS_OK : STATUS_ERR_NO_MEMORY;
 }
 
-void audit_note(enum cap_event event, uint32_t actor, uint32_t holder, cap_handle_t handle, uint64_t identity,
-                uint64_t parent, uint64_t word, status_t status)
+void audit_note(enum cap_event event, struct pid actor, struct pid holder, cap_handle_t handle,
+                uint64_t identity, uint64_t parent, uint64_t word, status_t status)
 {
     struct cap_audit record = {.cycles = arch_cycles(),
                                .id = identity_serial(identity),
                                .parent = identity_serial(parent),
                                .handle = handle.word,
-                               .actor = actor,
-                               .holder = holder,
+                               .actor = actor.number,
+                               .holder = holder.number,
                                .event = (uint16_t)event,
                                .type = (uint16_t)word_type(word),
                                .rights = word_rights(word),
@@ -64,7 +64,7 @@ uint64_t audit_lost(void)
     return __atomic_load_n(&ring.lost, __ATOMIC_RELAXED);
 }
 
-void cap_audit_denied(uint32_t pid, uint64_t id, status_t why)
+void cap_audit_denied(struct pid pid, uint64_t id, status_t why)
 {
     audit_note(CAP_EVENT_DENY, pid, pid, cap_handle(0), id << 16, 0, 0, why);
 }

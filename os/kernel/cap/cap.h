@@ -18,6 +18,7 @@
 #include "abi/abi.h"
 #include "abi/status.h"
 #include "object/object.h"
+#include "types.h"
 
 #define CAP_MAX_SLOTS   65536u
 #define CAP_REVOKE_STEP 64u /* capabilities that one step of a revocation takes, interrupts off */
@@ -58,13 +59,13 @@ void cap_collector_start(void);
 /* ---- spaces ---- */
 
 /* An empty space of a process, with one reference; null when memory is out. */
-struct cap_space *cap_space_create(uint32_t pid);
+struct cap_space *cap_space_create(struct pid pid);
 
 /*
  * What a child of fork holds: the parent's capabilities by the policy of each (CAP_FLAG_INHERIT_*), as new ones with the
  * same handles and rights; a handle that names nothing in the parent names nothing in the child. Null: no memory.
  */
-struct cap_space *cap_space_clone(struct cap_space *parent, uint32_t pid);
+struct cap_space *cap_space_clone(struct cap_space *parent, struct pid pid);
 
 /* Deletes what does not say CAP_FLAG_KEEP_ON_EXEC. */
 void cap_space_exec(struct cap_space *space);
@@ -152,7 +153,7 @@ void cap_collect(void);
 void cap_stats_read(struct cap_stats *out);
 
 /* Records that a process was denied something that the capability `id` had allowed before. Any context. */
-void cap_audit_denied(uint32_t pid, uint64_t id, status_t why);
+void cap_audit_denied(struct pid pid, uint64_t id, status_t why);
 
 /*
  * Copies records of the audit ring with sequence numbers >= from, oldest first, at most `limit`; returns how many. A gap

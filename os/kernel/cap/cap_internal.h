@@ -70,7 +70,7 @@ struct cap_space {
     root_word_t first_leaf; /* the root of a small space */
     /* What the lock covers. */
     struct spinlock lock;
-    uint32_t pid;
+    struct pid pid;
     uint32_t used; /* reserved, live and revoked slots */
     uint32_t limit;
     uint32_t free_count;
@@ -259,8 +259,8 @@ void tell_removed(struct object *object, uint64_t identity, uint64_t word, statu
 
 MUST_CHECK status_t audit_init(void);
 /* actor and holder: process numbers, who did it and in whose space. What does not matter for the event is 0. */
-void audit_note(enum cap_event event, uint32_t actor, uint32_t holder, cap_handle_t handle, uint64_t identity,
-                uint64_t parent, uint64_t word, status_t status);
+void audit_note(enum cap_event event, struct pid actor, struct pid holder, cap_handle_t handle,
+                uint64_t identity, uint64_t parent, uint64_t word, status_t status);
 
 /* Records overwritten before anybody read them. */
 uint64_t audit_lost(void);

@@ -22,7 +22,7 @@ struct taken {
     uint64_t identity;
     uint64_t word;
     cap_handle_t handle;
-    uint32_t pid;
+    struct pid pid;
 };
 
 struct batch {

@@ -4,7 +4,7 @@
 #include "mm/kheap.h"
 
 /* Without its first leaf. */
-static struct cap_space *space_bare(uint32_t pid)
+static struct cap_space *space_bare(struct pid pid)
 {
     struct cap_space *space = kzalloc(sizeof(*space));
     if (space == NULL) {
@@ -21,7 +21,7 @@ static struct cap_space *space_bare(uint32_t pid)
     return space;
 }
 
-struct cap_space *cap_space_create(uint32_t pid)
+struct cap_space *cap_space_create(struct pid pid)
 {
     struct cap_space *space = space_bare(pid);
     if (space != NULL && space_add_leaf(space, 0, 0) != STATUS_OK) {
@@ -217,7 +217,7 @@ static status_t clone_leaves(struct cap_space *parent, struct cap_space *child, 
     return status;
 }
 
-struct cap_space *cap_space_clone(struct cap_space *parent, uint32_t pid)
+struct cap_space *cap_space_clone(struct cap_space *parent, struct pid pid)
 {
     struct cap_space *child = space_bare(pid);
     if (child == NULL) {

@@ -144,7 +144,7 @@ static status_t mapping_page(struct vm_backing *backing, uint64_t index, pfn_t *
 static void mapping_denied(struct vm_backing *backing, status_t why)
 {
     const struct mapping *mapping = mapping_of(backing);
-    uint32_t pid = process_current()->pid.number;
+    struct pid pid = process_current()->pid;
     __atomic_add_fetch(&mapping->region->denied, 1, __ATOMIC_RELAXED);
     cap_audit_denied(pid, mapping->id, why);
 }

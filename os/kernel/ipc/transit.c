@@ -9,7 +9,7 @@ static struct cap_space *transit;
 
 status_t transit_init(void)
 {
-    transit = cap_space_create(0);
+    transit = cap_space_create((struct pid){0});
     return transit != NULL ? STATUS_OK : STATUS_ERR_NO_MEMORY;
 }
 

@@ -73,9 +73,9 @@ static status_t clone_pages(struct clone_walk *walk)
     return status;
 }
 
-status_t vm_clone(struct address_space *parent, struct address_space *child, uint32_t child_id)
+status_t vm_clone(struct address_space *parent, struct address_space *child, struct pid child_pid)
 {
-    status_t status = vm_space_init(child, child_id);
+    status_t status = vm_space_init(child, child_pid);
     if (status != STATUS_OK) {
         return status;
     }

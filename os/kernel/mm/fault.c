@@ -44,9 +44,9 @@ static status_t user_frame(const struct address_space *space, uint32_t flags, pf
     if (!vm_may_grow(space, 1)) {
         return STATUS_ERR_LIMIT;
     }
-    status_t status = frame_alloc(flags, FRAME_OWNER_USER, space->id, pfn);
+    status_t status = frame_alloc(flags, FRAME_OWNER_USER, space->pid.number, pfn);
     if (status == STATUS_ERR_NO_MEMORY && shrink()) {
-        status = frame_alloc(flags, FRAME_OWNER_USER, space->id, pfn);
+        status = frame_alloc(flags, FRAME_OWNER_USER, space->pid.number, pfn);
     }
     return status;
 }

@@ -23,7 +23,8 @@ static status_t move(struct address_space *space, vaddr_t va, const struct pt_le
     struct tlb_gather gather;
     page_flags_t flags = PAGE_FLAGS(leaf->flags.bits & ~(PAGE_ACCESSED | PAGE_DIRTY | PAGE_PRESENT));
     pfn_t copy;
-    status_t status = frame_alloc(FRAME_NODE(node) | FRAME_STRICT, FRAME_OWNER_USER, space->id, &copy);
+    status_t status =
+        frame_alloc(FRAME_NODE(node) | FRAME_STRICT, FRAME_OWNER_USER, space->pid.number, &copy);
     if (status != STATUS_OK) {
         return status;
     }

@@ -61,16 +61,16 @@ static status_t leave(struct address_space *space, status_t status)
 
 /* ---- creation ---- */
 
-status_t vm_space_init(struct address_space *space, uint32_t id)
+status_t vm_space_init(struct address_space *space, struct pid pid)
 {
     memset(space, 0, sizeof *space);
     spinlock_init(&space->lock, "address space", LOCK_CLASS_VM_SPACE);
     list_init(&space->areas);
-    space->id = id;
+    space->pid = pid;
     space->tlb_context = __atomic_add_fetch(&contexts_given, 1, __ATOMIC_RELAXED);
     status_t status = pt_init_user(&space->table, &pt_frame_allocator, kernel_table);
     if (status == STATUS_OK) {
-        frame_set_owner(paddr_pfn(space->table.root), 1, FRAME_OWNER_PAGE_TABLE, id);
+        frame_set_owner(paddr_pfn(space->table.root), 1, FRAME_OWNER_PAGE_TABLE, pid.number);
     }
     space->stats.table_frames = space->table.tables;
     return status;
@@ -274,7 +274,7 @@ static void leaf_out(struct address_space *space, uint64_t address, struct tlb_g
         tlb_gather_finish(gather);
     }
     if (pt_unmap(&space->table, vaddr_make(address), gather, &old) != STATUS_OK) {
-        panic("vm: page 0x%llx of space %u vanished", (unsigned long long)address, space->id);
+        panic("vm: page 0x%llx of space %u vanished", (unsigned long long)address, space->pid.number);
     }
     if (page_flags_contain(old.flags, PAGE_FLAGS(PAGE_DEVICE))) {
         space->stats.device_pages--;
@@ -392,7 +392,7 @@ static void protect_area(struct address_space *space, struct vm_area *area, stru
     status_t status =
         pt_walk(&space->table, vaddr_make(area->start), vaddr_make(area->end), protect_leaf, &walk);
     if (status != STATUS_OK) {
-        panic("vm: protection of space %u: %s", space->id, status_text(status));
+        panic("vm: protection of space %u: %s", space->pid.number, status_text(status));
     }
 }
 

@@ -93,7 +93,7 @@ struct address_space {
     struct page_table table;
     struct spinlock lock;      /* covers busy and holder only */
     bool busy;                 /* the gate */
-    uint32_t id;               /* owner id of its frames: the process id */
+    struct pid pid;            /* whose it is: the owner id of its frames */
     uint64_t cpu_mask;         /* CPUs that have it loaded; kept by the context switch, read by shootdown */
     uint64_t tlb_context;      /* number of this space for the TLB, never given twice, not 0 */
     uint64_t tlb_generation;   /* flushes so far; raised before cpu_mask is read */
@@ -114,7 +114,7 @@ struct vm_hooks {
 MUST_CHECK status_t vm_init(const struct page_table *kernel, const struct vm_hooks *hooks);
 
 /* An empty space in memory of the caller. STATUS_ERR_NO_MEMORY. */
-MUST_CHECK status_t vm_space_init(struct address_space *space, uint32_t id);
+MUST_CHECK status_t vm_space_init(struct address_space *space, struct pid pid);
 
 /* Unmaps everything and frees every frame and table. No CPU may use the space any more. */
 void vm_space_deinit(struct address_space *space);
@@ -196,7 +196,7 @@ MUST_CHECK status_t vm_fault(struct address_space *space, vaddr_t va, uint64_t e
  * pages, write-protected. On failure child does not exist and parent is as before, except that its pages may
  * be marked copy-on-write with one reference (the next write takes them without a copy).
  */
-MUST_CHECK status_t vm_clone(struct address_space *parent, struct address_space *child, uint32_t child_id);
+MUST_CHECK status_t vm_clone(struct address_space *parent, struct address_space *child, struct pid child_pid);
 
 /* Physical address of a mapped byte. STATUS_ERR_NOT_MAPPED, _NON_CANONICAL, _BAD_ADDRESS (kernel half). */
 MUST_CHECK status_t vm_translate(struct address_space *space, vaddr_t va, paddr_t *out);

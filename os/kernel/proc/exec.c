@@ -101,7 +101,7 @@ static status_t build_stack(struct address_space *space, const struct exec_strin
 }
 
 /* A new space with the program in it. */
-static status_t load(const char *path, const struct exec_strings *strings, uint32_t id,
+static status_t load(const char *path, const struct exec_strings *strings, pid_t pid,
                      struct address_space **out, uint64_t *entry, uint64_t *stack)
 {
     struct initrd_file file;
@@ -113,7 +113,7 @@ static status_t load(const char *path, const struct exec_strings *strings, uint3
     if (status != STATUS_OK) {
         return status;
     }
-    struct address_space *space = space_make(id, &status);
+    struct address_space *space = space_make(pid, &status);
     for (uint32_t i = 0; status == STATUS_OK && i < layout.count; i++) {
         status = load_segment(space, file.data, &layout.segments[i]);
     }
@@ -163,7 +163,7 @@ static status_t exec_with(struct frame *frame, const char *path, vaddr_t argv, v
     uint64_t entry;
     uint64_t stack;
     if (status == STATUS_OK) {
-        status = load(path, strings, process->pid.number, &space, &entry, &stack);
+        status = load(path, strings, process->pid, &space, &entry, &stack);
     }
     if (status != STATUS_OK) {
         return status;
@@ -215,7 +215,7 @@ static status_t init_build(struct process *process, const char *path, const char
     strings->argc = strings->count;
     uint64_t entry;
     uint64_t stack;
-    status_t status = load(path, strings, process->pid.number, &process->space, &entry, &stack);
+    status_t status = load(path, strings, process->pid, &process->space, &entry, &stack);
     kfree(strings);
     if (status != STATUS_OK) {
         return status;
@@ -234,7 +234,7 @@ status_t process_start_init(const char *path, const char *argument)
     if (process == NULL) {
         return STATUS_ERR_NO_MEMORY;
     }
-    process->caps = cap_space_create(process->pid.number);
+    process->caps = cap_space_create(process->pid);
     process->quota = kzalloc(sizeof(*process->quota));
     if (process->caps == NULL || process->quota == NULL) {
         return STATUS_ERR_NO_MEMORY;

@@ -11,7 +11,7 @@ static status_t clone_space(struct process *parent, struct process *child)
     if (space == NULL) {
         return STATUS_ERR_NO_MEMORY;
     }
-    status_t status = vm_clone(parent->space, space, child->pid.number);
+    status_t status = vm_clone(parent->space, space, child->pid);
     if (status != STATUS_OK) {
         space_block_free(space);
         return status;
@@ -22,7 +22,7 @@ static status_t clone_space(struct process *parent, struct process *child)
 
 static status_t clone_resources(struct process *parent, struct process *child, struct thread **thread)
 {
-    child->caps = cap_space_clone(parent->caps, child->pid.number);
+    child->caps = cap_space_clone(parent->caps, child->pid);
     if (child->caps == NULL) {
         return STATUS_ERR_NO_MEMORY;
     }

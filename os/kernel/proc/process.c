@@ -12,7 +12,7 @@ static struct slab_cache process_cache;
 static struct slab_cache space_cache;
 static struct list buckets[PROCESS_TABLE_BUCKETS];
 static struct process *init_process;
-static uint32_t last_pid;
+static pid_t last_pid;
 static struct process_totals totals;
 
 status_t process_system_init(void)
@@ -34,7 +34,7 @@ struct process *process_make(void)
         return NULL;
     }
     memset(process, 0, sizeof(*process));
-    process->pid = (pid_t){__atomic_add_fetch(&last_pid, 1, __ATOMIC_RELAXED)};
+    process->pid = (pid_t){__atomic_add_fetch(&last_pid.number, 1, __ATOMIC_RELAXED)};
     process->state = PROCESS_NEW;
     process->references = 1;
     list_init(&process->children);
@@ -68,10 +68,10 @@ void space_block_free(struct address_space *space)
     slab_free(&space_cache, space);
 }
 
-struct address_space *space_make(uint32_t id, status_t *status)
+struct address_space *space_make(pid_t pid, status_t *status)
 {
     struct address_space *space = space_block_alloc();
-    *status = space != NULL ? vm_space_init(space, id) : STATUS_ERR_NO_MEMORY;
+    *status = space != NULL ? vm_space_init(space, pid) : STATUS_ERR_NO_MEMORY;
     if (*status != STATUS_OK && space != NULL) {
         space_block_free(space);
         space = NULL;

@@ -133,7 +133,7 @@ void process_count_exit(void);
 struct process *process_init_get(void);
 MUST_CHECK status_t quota_charge(struct process_quota *quota);
 void quota_uncharge(struct process_quota *quota);
-struct address_space *space_make(uint32_t id, status_t *status);
+struct address_space *space_make(pid_t pid, status_t *status);
 struct address_space *space_block_alloc(void);
 void space_block_free(struct address_space *space);
 void space_destroy(struct address_space *space);

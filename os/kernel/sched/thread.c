@@ -22,7 +22,7 @@ struct first_frame {
 extern char thread_first[];
 
 static struct slab_cache thread_cache;
-static uint32_t last_tid;
+static tid_t last_tid;
 
 status_t thread_system_init(void)
 {
@@ -56,7 +56,7 @@ status_t thread_create(struct thread **out, const struct sched_params *params, v
         slab_free(&thread_cache, thread);
         return status;
     }
-    thread->tid = (tid_t){__atomic_add_fetch(&last_tid, 1, __ATOMIC_RELAXED)};
+    thread->tid = (tid_t){__atomic_add_fetch(&last_tid.number, 1, __ATOMIC_RELAXED)};
     thread->state = THREAD_NEW;
     const struct thread *maker = thread_current();
     thread->affinity = maker != NULL ? maker->affinity : AFFINITY_ALL;

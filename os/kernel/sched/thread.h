@@ -14,14 +14,8 @@
 #include "lib/tree.h"
 #include "sched/runqueue.h"
 
-/* Identifiers are wrapped: a pid is no tid is no integer. Numbers are never reused; 0 is "none". */
-typedef struct pid {
-    uint32_t number;
-} pid_t;
-
-typedef struct tid {
-    uint32_t number;
-} tid_t;
+typedef struct pid pid_t;
+typedef struct tid tid_t;
 
 enum thread_state {
     THREAD_NEW,     /* not yet started */

@@ -73,9 +73,9 @@ int64_t invoke_getppid(struct call *call)
 {
     uint64_t flags = spin_lock_irqsave(&process_tree_lock);
     const struct process *parent = call->process->parent;
-    int64_t pid = parent != NULL ? (int64_t)parent->pid.number : 0;
+    int64_t number = parent != NULL ? (int64_t)parent->pid.number : 0;
     spin_unlock_irqrestore(&process_tree_lock, flags);
-    return pid;
+    return number;
 }
 
 int64_t invoke_yield(struct call *call)

@@ -25,13 +25,13 @@ static bool is_own(const struct process *process)
 }
 
 /* All threads of a process, or the one of a number (0: all); the tree is locked. */
-static status_t for_threads(struct process *process, uint32_t tid, thread_action action, void *context)
+static status_t for_threads(struct process *process, tid_t tid, thread_action action, void *context)
 {
     status_t status = STATUS_ERR_NOT_FOUND;
     list_for_each(node, &process->threads)
     {
         struct thread *thread = list_entry(node, struct thread, process_node);
-        if (tid == 0 || thread->tid.number == tid) {
+        if (tid.number == 0 || thread->tid.number == tid.number) {
             status = action(thread, context);
         }
         if (status != STATUS_OK && status != STATUS_ERR_NOT_FOUND) {
@@ -56,7 +56,7 @@ static status_t for_target(const struct call *call, thread_action action, void *
     uint64_t flags = spin_lock_irqsave(&process_tree_lock);
     status_t status = STATUS_ERR_PERMISSION;
     if (is_own(about)) {
-        status = for_threads(about, of_process ? 0 : number, action, context);
+        status = for_threads(about, (tid_t){of_process ? 0 : number}, action, context);
     }
     spin_unlock_irqrestore(&process_tree_lock, flags);
     sched_switch_if_needed();

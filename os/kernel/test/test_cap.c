@@ -13,7 +13,7 @@
 /* covers: CP-01 (slots retire) */
 void ktest_capability_slots_retire_at_their_last_generation(void)
 {
-    struct cap_space *space = cap_space_create(0);
+    struct cap_space *space = cap_space_create((struct pid){0});
     KEXPECT(space != NULL);
     cap_handle_t first;
     cap_handle_t handle;
@@ -41,7 +41,7 @@ static status_t check(struct cap_space *space, cap_handle_t handle, enum cap_typ
 /* covers: CP-04 (type and rights), CP-18 (clone) */
 void ktest_capability_checks_tell_what_is_wrong(void)
 {
-    struct cap_space *space = cap_space_create(0);
+    struct cap_space *space = cap_space_create((struct pid){0});
     KEXPECT(space != NULL);
     KEXPECT(check(space, cap_well_known(CAP_CONSOLE), CAP_CONSOLE, 0) == STATUS_ERR_CAP_INVALID);
     KEXPECT(cap_insert_boot_set(space) == STATUS_OK);
@@ -53,7 +53,7 @@ void ktest_capability_checks_tell_what_is_wrong(void)
     KEXPECT(check(space, handle, CAP_DRIVER, RIGHT_READ) == STATUS_ERR_CAP_TYPE);
     KEXPECT(check(space, cap_handle(handle.word | 1ull << 32), CAP_CONSOLE, 0) == STATUS_ERR_CAP_GENERATION);
     KEXPECT(check(space, cap_handle(handle.word | 1ull << 48), CAP_CONSOLE, 0) == STATUS_ERR_CAP_INVALID);
-    struct cap_space *child = cap_space_clone(space, 0);
+    struct cap_space *child = cap_space_clone(space, (struct pid){0});
     KEXPECT(child != NULL && check(child, handle, CAP_CONSOLE, RIGHT_READ) == STATUS_OK);
     struct cap_info of_parent;
     struct cap_info of_child;
@@ -241,7 +241,7 @@ static bool revoke_rounds(cap_handle_t root)
 void ktest_a_revocation_is_over_on_every_cpu_when_it_returns(void)
 {
     cap_handle_t root;
-    shared_space = cap_space_create(0);
+    shared_space = cap_space_create((struct pid){0});
     KEXPECT(shared_space != NULL);
     KEXPECT(cap_insert(shared_space, object_singleton(CAP_CONSOLE), RIGHTS_ALL, 0, &root) == STATUS_OK);
     start_readers(look_up_for_ever);
@@ -275,7 +275,7 @@ static void derive_for_ever(void *argument)
 void ktest_revocation_keeps_up_with_a_storm_of_derivations(void)
 {
     uint64_t count;
-    shared_space = cap_space_create(0);
+    shared_space = cap_space_create((struct pid){0});
     KEXPECT(shared_space != NULL);
     KEXPECT(cap_insert(shared_space, object_singleton(CAP_CONSOLE), RIGHTS_ALL, 0, &storm_root) == STATUS_OK);
     start_readers(derive_for_ever);
@@ -330,7 +330,7 @@ static bool measure(uint32_t count, uint64_t *hit, uint64_t *miss, uint64_t *col
     cap_handle_t twin = {0};
     cap_handle_t last = {0};
     struct cap_view view;
-    struct cap_space *space = cap_space_create(0);
+    struct cap_space *space = cap_space_create((struct pid){0});
     for (uint32_t i = 0; space != NULL && i < count; i++) {
         if (cap_insert(space, object_singleton(CAP_CONSOLE), RIGHTS_ALL, 0, &last) != STATUS_OK) {
             return false;

@@ -162,7 +162,7 @@ void ktest_pages_move_between_nodes_while_every_cpu_writes_them(void)
     uint32_t wrong = 0;
     vaddr_t at;
     unsigned count = cpu_count_online();
-    KEXPECT(vm_space_init(&shared, 9999) == STATUS_OK);
+    KEXPECT(vm_space_init(&shared, (struct pid){9999}) == STATUS_OK);
     KEXPECT(vm_map(&shared, vaddr_make(SHARED_AT), SHARED_PAGES * PAGE_SIZE, VM_READ | VM_WRITE | VM_FIXED,
                    &at) == STATUS_OK);
     KEXPECT(vm_populate(&shared, at, SHARED_PAGES * PAGE_SIZE, true) == STATUS_OK);

@@ -167,7 +167,7 @@ static bool code_space(struct address_space *space, pfn_t *pfn)
         return false;
     }
     *(uint8_t *)arch_phys_to_virt(paddr_from_pfn(*pfn)) = NEAR_RETURN;
-    return vm_space_init(space, 1) == STATUS_OK &&
+    return vm_space_init(space, (struct pid){1}) == STATUS_OK &&
            pt_map(&space->table, vaddr_make(USER_AT), paddr_from_pfn(*pfn), PAGE_4K,
                   PAGE_FLAGS(PAGE_USER | PAGE_DEVICE)) == STATUS_OK;
 }

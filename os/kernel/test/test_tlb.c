@@ -36,7 +36,7 @@ static bool marked_frame(uint64_t mark, pfn_t *pfn)
 
 static bool space_make(struct address_space *space, pfn_t pfn)
 {
-    return vm_space_init(space, 1) == STATUS_OK &&
+    return vm_space_init(space, (struct pid){1}) == STATUS_OK &&
            pt_map(&space->table, vaddr_make(PAGE_AT), paddr_from_pfn(pfn), PAGE_4K, leaf_flags) == STATUS_OK;
 }
 

@@ -529,7 +529,7 @@ static bool test_bad_arguments_are_refused(void)
     return true;
 }
 
-/* 64 on every CPU: each gets its share within a third, and everything goes on. covers: PR-07 */
+/* 64 on every CPU: each gets its share within a third, and everything goes on. covers: PR-07 (64 on one CPU) */
 static bool test_many_threads_share_fairly(void)
 {
     unsigned number = 64 * cpus < CHILDREN_MAX ? 64 * cpus : CHILDREN_MAX;

@@ -50,7 +50,7 @@ static void start(void)
     assert_ok(kheap_init(&(struct kheap_config){.debug = HEAP_DEBUG_FULL}));
     assert_ok(vm_init(NULL, NULL));
     for (uint32_t i = 0; i < 3; i++) {
-        assert_ok(vm_space_init(&spaces[i], i + 1));
+        assert_ok(vm_space_init(&spaces[i], (struct pid){i + 1}));
     }
     for (unsigned i = 0; i < PAGES; i++) {
         assert_ok(frame_alloc(FRAME_ZERO, FRAME_OWNER_IPC, 0, &shared.frames[i]));
@@ -160,7 +160,7 @@ static void a_drain_reaches_every_space_fork_and_piece(void **state)
     for (uint64_t i = 0; i < PAGES; i++) {
         store(&spaces[0], BASE + i * PAGE_SIZE, i);
     }
-    assert_ok(vm_clone(&spaces[0], &spaces[2], 3));
+    assert_ok(vm_clone(&spaces[0], &spaces[2], (struct pid){3}));
     store(&spaces[2], BASE, 42);
     assert_int_equal(load(&spaces[0], BASE), 42); /* a fork shares as well */
     assert_ok(vm_unmap(&spaces[2], vaddr_make(BASE + 3 * PAGE_SIZE), 2 * PAGE_SIZE));
@@ -219,7 +219,7 @@ static void writers_of_copies_change_nobody_elses(void **state)
     assert_int_equal(load(&spaces[0], BASE), 2);
     store(&spaces[0], BASE, 4);
     assert_int_equal(load(&spaces[1], BASE), 3);
-    assert_ok(vm_clone(&spaces[1], &spaces[2], 3));
+    assert_ok(vm_clone(&spaces[1], &spaces[2], (struct pid){3}));
     store(&spaces[2], BASE, 5);
     assert_int_equal(load(&spaces[1], BASE), 3); /* a copy is private to each side of a fork */
     assert_int_equal(load(&spaces[0], BASE), 4);

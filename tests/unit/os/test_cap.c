@@ -8,7 +8,7 @@ static struct cap_space *space_with(uint32_t rights, cap_handle_t *handle)
 {
     start_caps();
     fake_object_init(&thing);
-    struct cap_space *space = cap_space_create(7);
+    struct cap_space *space = cap_space_create((struct pid){7});
     assert_non_null(space);
     assert_ok(cap_insert(space, &thing.object, rights, 0, handle));
     return space;
@@ -109,7 +109,7 @@ static void a_well_known_slot_is_named_by_its_number_alone(void **state)
 {
     (void)state;
     start_caps();
-    struct cap_space *space = cap_space_create(1);
+    struct cap_space *space = cap_space_create((struct pid){1});
     struct cap_view view;
     cap_handle_t handle;
     assert_ok(cap_insert_boot_set(space));
@@ -170,7 +170,7 @@ static void another_space_takes_the_right_to_grant(void **state)
     cap_handle_t handle;
     cap_handle_t out;
     struct cap_space *space = space_with(RIGHT_READ, &handle);
-    struct cap_space *other = cap_space_create(8);
+    struct cap_space *other = cap_space_create((struct pid){8});
     assert_int_equal(cap_derive(space, handle, other, RIGHT_READ, 0, &out), STATUS_ERR_CAP_RIGHTS);
     assert_int_equal(cap_move(space, handle, other, 0, &out), STATUS_ERR_CAP_RIGHTS);
     assert_int_equal(cap_copy(space, handle, &out), STATUS_ERR_CAP_RIGHTS);
@@ -280,7 +280,7 @@ static void revocation_takes_a_thousand_deep_and_ten_thousand_wide(void **state)
     cap_handle_t handle;
     uint64_t count;
     struct cap_space *space = space_with(RIGHTS_ALL, &root);
-    struct cap_space *other = cap_space_create(8);
+    struct cap_space *other = cap_space_create((struct pid){8});
     handle = root;
     struct cap_space *at = space;
     for (unsigned depth = 0; depth < 1000; depth++) {
@@ -378,7 +378,7 @@ static void a_space_ends_with_everything_in_it(void **state)
     cap_handle_t in_other;
     cap_handle_t below;
     struct cap_space *space = space_with(RIGHTS_ALL, &root);
-    struct cap_space *other = cap_space_create(8);
+    struct cap_space *other = cap_space_create((struct pid){8});
     for (unsigned i = 0; i < 300; i++) {
         assert_ok(cap_derive(space, root, other, RIGHTS_ALL, 0, &in_other));
         if (i == 150) {
@@ -428,7 +428,7 @@ static void fork_and_exec_follow_the_policy_of_each_capability(void **state)
         struct cap_view theirs;
         struct cap_space *space = space_with(RIGHTS_ALL, &first);
         assert_ok(cap_insert(space, &thing.object, RIGHT_READ | RIGHT_GRANT, policy->flags, &handle));
-        struct cap_space *child = cap_space_clone(space, 9);
+        struct cap_space *child = cap_space_clone(space, (struct pid){9});
         assert_non_null(child);
         assert_ok(look(space, handle, CAP_CONSOLE, RIGHT_READ, &ours));
         status_t status = look(child, handle, CAP_CONSOLE, RIGHT_READ, &theirs);
@@ -464,7 +464,7 @@ static void a_clone_keeps_generations_so_that_dead_handles_stay_dead(void **stat
     for (unsigned i = 0; i < 1000; i += 2) {
         assert_ok(cap_delete(space, handles[i]));
     }
-    struct cap_space *child = cap_space_clone(space, 9);
+    struct cap_space *child = cap_space_clone(space, (struct pid){9});
     for (unsigned round = 0; round < 2; round++) {
         for (unsigned i = 0; i < 1000; i++) {
             assert_int_equal(usable(child, handles[i]) == STATUS_OK, i % 2 != 0 && i % 3 != 0);
@@ -549,7 +549,7 @@ static void the_cache_hits_and_never_tells_what_is_gone(void **state)
         fake_cpu = 0;
     }
     /* the same handle in two spaces, in turns */
-    struct cap_space *other = cap_space_create(8);
+    struct cap_space *other = cap_space_create((struct pid){8});
     cap_handle_t same;
     assert_ok(cap_insert(other, &thing.object, RIGHT_READ, 0, &same));
     assert_int_equal((uint32_t)same.word, (uint32_t)root.word);
@@ -576,7 +576,7 @@ static void the_audit_ring_tells_what_was_done(void **state)
     while (cap_audit_read(from, records, 1) == 1) {
         from = records[0].sequence + 1;
     }
-    struct cap_space *other = cap_space_create(8);
+    struct cap_space *other = cap_space_create((struct pid){8});
     assert_ok(cap_insert(space, &thing.object, RIGHTS_ALL, 0, &root));
     assert_ok(cap_derive(space, root, space, RIGHT_READ | RIGHT_GRANT, 0, &child));
     assert_ok(cap_derive(space, child, other, RIGHT_READ, 0, &child));
@@ -664,7 +664,7 @@ static void a_clone_without_memory_leaves_nothing(void **state)
     }
     bool cloned = false;
     for (unsigned left = 0; left < 40; left++) {
-        struct cap_space *child = cap_space_clone(space, 9);
+        struct cap_space *child = cap_space_clone(space, (struct pid){9});
         if (child != NULL) {
             cloned = true;
             cap_space_destroy(child);

@@ -271,7 +271,7 @@ static void begin(void)
     memset(&world, 0, sizeof world);
     fake_object_init(&thing);
     for (unsigned i = 0; i < SPACES; i++) {
-        world.spaces[i] = cap_space_create(i + 1);
+        world.spaces[i] = cap_space_create((struct pid){i + 1});
         assert_non_null(world.spaces[i]);
     }
 }
@@ -397,7 +397,7 @@ static void restart(const struct small_state *from)
 {
     for (unsigned i = 0; i < SPACES; i++) {
         cap_space_destroy(world.spaces[i]);
-        world.spaces[i] = cap_space_create(i + 1);
+        world.spaces[i] = cap_space_create((struct pid){i + 1});
     }
     rcu_barrier();
     memset(world.nodes, 0, sizeof world.nodes);

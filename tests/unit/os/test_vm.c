@@ -33,7 +33,7 @@ static void start(void)
     assert_ok(kheap_init(&(struct kheap_config){.debug = HEAP_DEBUG_FULL}));
     assert_ok(vm_init(NULL, NULL));
     frames_before = user_frames();
-    assert_ok(vm_space_init(&space, 7));
+    assert_ok(vm_space_init(&space, (struct pid){7}));
 }
 
 #define assert_space_sound(which)             \
@@ -284,7 +284,7 @@ static void translation_crosses_spaces_and_names_errors(void **state)
     start();
     paddr_t mine;
     paddr_t theirs;
-    assert_ok(vm_space_init(&child, 8));
+    assert_ok(vm_space_init(&child, (struct pid){8}));
     assert_ok(map(&space, BASE, PAGE_SIZE, RW));
     assert_ok(map(&child, BASE, PAGE_SIZE, RW));
     assert_int_equal(vm_translate(&space, vaddr_make(BASE), &mine), STATUS_ERR_NOT_MAPPED);
@@ -344,7 +344,7 @@ static void clone_isolates_writes_and_the_last_writer_takes_the_page(void **stat
     assert_int_equal(load(&space, BASE + 8 * PAGE_SIZE), 0);
     paddr_t page;
     assert_ok(vm_translate(&space, vaddr_make(BASE), &page));
-    assert_ok(vm_clone(&space, &child, 9));
+    assert_ok(vm_clone(&space, &child, (struct pid){9}));
     assert_int_equal(frame_refs(paddr_pfn(page)), 2);
     assert_int_equal(child.stats.resident_pages, 4);
     assert_space_sound(&space);
@@ -387,7 +387,7 @@ static void family_of_clones_never_sees_each_others_writes(void **state)
     uint8_t bytes[FAMILY][8] = {{0}};
     bool alive[FAMILY] = {true};
     uint64_t seed = 31;
-    assert_ok(vm_space_init(&family[0], 100));
+    assert_ok(vm_space_init(&family[0], (struct pid){100}));
     assert_ok(map(&family[0], BASE, 8 * PAGE_SIZE, RW));
     for (unsigned i = 0; i < 20000; i++) {
         unsigned who = (unsigned)(fake_random(&seed) % FAMILY);
@@ -399,7 +399,7 @@ static void family_of_clones_never_sees_each_others_writes(void **state)
             count += alive[f];
         }
         if (alive[who] && !alive[other] && action == 0) {
-            assert_ok(vm_clone(&family[who], &family[other], 100 + other));
+            assert_ok(vm_clone(&family[who], &family[other], (struct pid){100 + other}));
             memcpy(bytes[other], bytes[who], 8);
             alive[other] = true;
         } else if (alive[who] && count > 1 && action == 1) {
@@ -491,7 +491,7 @@ static void populate_and_clone_roll_back_at_every_allocation_that_can_fail(void 
         assert_ok(vm_unmap(&space, vaddr_make(BASE + (1ull << 40)), PAGE_SIZE));
         assert_int_equal(frame_free_count(), left);
         uint64_t free_before = frame_free_count();
-        status = vm_clone(&space, &child, 9);
+        status = vm_clone(&space, &child, (struct pid){9});
         if (status == STATUS_OK) {
             cloned++;
             vm_space_deinit(&child);
@@ -655,7 +655,7 @@ static void image_is_written_into_pages_the_program_cannot_write(void **state)
     assert_ok(vm_copy_in(&space, back, vaddr_make(BASE + 100), 13, NULL));
     assert_string_equal(back, "machine code");
     assert_int_equal(store(&space, BASE, 1), STATUS_ERR_PROTECTION);
-    assert_ok(vm_clone(&space, &child, 9));
+    assert_ok(vm_clone(&space, &child, (struct pid){9}));
     assert_int_equal(vm_write_image(&space, vaddr_make(BASE), "x", 1), STATUS_ERR_SHARED);
     vm_space_deinit(&child);
     finish();
@@ -677,7 +677,7 @@ static void waiter_relaxes_until_the_gate_opens(void **state)
     assert_ok(kheap_init(&(struct kheap_config){.debug = HEAP_DEBUG_OFF}));
     assert_ok(vm_init(NULL, &hooks));
     frames_before = user_frames();
-    assert_ok(vm_space_init(&space, 7));
+    assert_ok(vm_space_init(&space, (struct pid){7}));
     relaxed = 0;
     space.busy = true;
     assert_ok(map(&space, BASE, PAGE_SIZE, RW));
