@@ -81,14 +81,10 @@ bool pressure_changes(uint64_t free_frames)
 
 uint64_t pressure_shrink(enum pressure_level level)
 {
-    uint64_t flags = spin_lock_irqsave(&pressure.lock);
-    bool mine = !pressure.running;
-    pressure.running = true;
-    spin_unlock_irqrestore(&pressure.lock, flags);
-    uint64_t total = 0;
-    if (!mine) {
+    if (__atomic_exchange_n(&pressure.running, true, __ATOMIC_ACQUIRE)) {
         return 0;
     }
+    uint64_t total = 0;
     list_for_each(it, &pressure.shrinkers)
     {
         struct shrinker *shrinker = list_entry(it, struct shrinker, link);
