@@ -5,7 +5,8 @@
  * as well.
  *
  * Everything is taken before anybody is told. Between two steps each other CPU can derive one capability at most (the
- * tree's lock serves in order of arrival), which is less than a step takes, so the end is reached however busy they are.
+ * tree's lock serves in order of arrival), which is less than a step takes, so the end is reached however busy they are:
+ * it is a step that finds less than it could take. To wait for one that finds nothing would be to wait for the others.
  */
 #include "cap/cap_internal.h"
 
@@ -55,7 +56,7 @@ static void take_child(uint32_t child, struct taken *out)
     slot_bury(child);
 }
 
-/* One step; an empty batch: nothing is left below. *serial: of what is revoked, 0 at the first. */
+/* One step; a batch that is not full: at that moment nothing was left below. *serial: of what is revoked, 0 at the first. */
 static status_t step(struct cap_space *space, cap_handle_t handle, uint64_t *serial, struct batch *batch)
 {
     struct cap_locked root;
@@ -115,7 +116,7 @@ static status_t take_and_tell(struct cap_space *space, cap_handle_t handle, uint
         struct batch *batch = batch_create();
         struct batch *into = batch != NULL ? batch : &spare;
         status = step(space, handle, serial, into);
-        *done = into->count == 0;
+        *done = into->count < into->limit;
         *sum += into->count;
         if (batch != NULL) {
             *last = batch;
