@@ -2,7 +2,8 @@
  * Clock and timer. Sources: Intel SDM volume 2A, CPUID leaves 0x15 and 0x16; the 0x40000010 leaf of
  * hypervisors (TSC and bus frequency in kHz); ACPI Specification, "Power Management Timer"; IA-PC HPET
  * Specification, "Register Overview"; Intel 8254 data sheet, "Mode 0"; Motorola MC146818A data sheet,
- * "Periodic Interrupt Selection". Deviations: all CPUs are taken to share one counter that never stops.
+ * "Periodic Interrupt Selection". Deviations: all CPUs are taken to share one counter that never stops; a
+ * processor that is taken away while it measures by PIT or RTC measures wrongly.
  */
 #include "arch/x86_64/clock.h"
 
@@ -19,6 +20,7 @@
 #define MEASURE_PM_TICKS  10739u /* 3 ms */
 #define MEASURE_PIT_TICKS 3580u  /* 3 ms */
 #define MEASURE_HPET_FS   3000000000000ull
+#define MEASURE_SAMPLES   8u
 
 #define HPET_PERIOD_OFFSET 4u
 #define HPET_CONFIG        0x10u
@@ -103,17 +105,37 @@ static bool frequency_from_cpuid(void)
     return false;
 }
 
+/* Clocks at one moment: the counter that is to be measured, and what it is measured by. */
 struct sample {
     uint64_t cycles;
     uint32_t timer;
+    uint32_t reference;
 };
 
-static struct sample sample_take(void)
+/*
+ * Whoever owns the processor may take it away between any two instructions (a hypervisor, system management). A sample is
+ * worth what its readings lie apart in time, so the closest of several counts.
+ */
+static struct sample sample_take(uint32_t (*read_reference)(void))
 {
-    struct sample sample;
-    sample.cycles = arch_cycles();
-    sample.timer = lapic_timer_current();
-    return sample;
+    struct sample best = {0};
+    uint64_t least = UINT64_MAX;
+    for (unsigned i = 0; i < MEASURE_SAMPLES; i++) {
+        uint64_t before = arch_cycles();
+        uint32_t reference = read_reference();
+        uint32_t timer = lapic_timer_current();
+        uint64_t apart = arch_cycles() - before;
+        if (apart < least) {
+            least = apart;
+            best = (struct sample){.cycles = before, .timer = timer, .reference = reference};
+        }
+    }
+    return best;
+}
+
+static uint32_t no_reference(void)
+{
+    return 0;
 }
 
 /* The two samples lie `numerator / denominator` seconds apart. */
@@ -127,17 +149,35 @@ static void frequency_from_samples(struct sample from, struct sample to, uint64_
     timebase.source = source;
 }
 
+/* Reference ticks between two samples at least `wanted` of them apart; mask: bits that the reference counts in. */
+static uint32_t measure(uint32_t (*read_reference)(void), uint32_t mask, uint32_t wanted, struct sample *from,
+                        struct sample *to)
+{
+    *from = sample_take(read_reference);
+    while (((read_reference() - from->reference) & mask) < wanted) {
+    }
+    *to = sample_take(read_reference);
+    return (to->reference - from->reference) & mask;
+}
+
+static uint32_t pm_timer_read(void)
+{
+    return port_read32((uint16_t)acpi_info()->pm_timer_port);
+}
+
 static void measure_by_pm_timer(void)
 {
-    uint16_t port = (uint16_t)acpi_info()->pm_timer_port;
-    uint32_t start = port_read32(port);
-    struct sample from = sample_take();
-    uint32_t elapsed;
-    do {
-        elapsed = (port_read32(port) - start) & 0xffffff;
-    } while (elapsed < MEASURE_PM_TICKS);
-    struct sample to = sample_take();
+    struct sample from;
+    struct sample to;
+    uint32_t elapsed = measure(pm_timer_read, 0xffffff, MEASURE_PM_TICKS, &from, &to);
     frequency_from_samples(from, to, elapsed, PM_TIMER_HZ, "pm timer");
+}
+
+static volatile uint32_t *hpet;
+
+static uint32_t hpet_read(void)
+{
+    return hpet[HPET_COUNTER / 4];
 }
 
 static bool measure_by_hpet(void)
@@ -147,20 +187,15 @@ static bool measure_by_hpet(void)
         kmap_device(paddr_make(acpi_info()->hpet_address), PAGE_SIZE, &window) != STATUS_OK) {
         return false;
     }
-    volatile uint32_t *hpet = window;
+    hpet = window;
     uint32_t period_fs = hpet[HPET_PERIOD_OFFSET / 4];
     if (period_fs == 0 || period_fs > 100000000) {
         return false;
     }
     hpet[HPET_CONFIG / 4] |= HPET_ENABLE;
-    uint32_t wanted = (uint32_t)(MEASURE_HPET_FS / period_fs);
-    uint32_t start = hpet[HPET_COUNTER / 4];
-    struct sample from = sample_take();
-    uint32_t elapsed;
-    do {
-        elapsed = hpet[HPET_COUNTER / 4] - start;
-    } while (elapsed < wanted);
-    struct sample to = sample_take();
+    struct sample from;
+    struct sample to;
+    uint32_t elapsed = measure(hpet_read, UINT32_MAX, (uint32_t)(MEASURE_HPET_FS / period_fs), &from, &to);
     uint64_t elapsed_ps = (uint64_t)elapsed * period_fs / 1000;
     frequency_from_samples(from, to, elapsed_ps / 1000, NS_PER_SECOND, "hpet");
     return true;
@@ -176,10 +211,10 @@ static bool measure_by_pit(void)
     port_write8(PIT_COMMAND, 0xb0);                      /* channel 2, both bytes, mode 0 */
     port_write8(PIT_CHANNEL_2, MEASURE_PIT_TICKS & 0xff);
     port_write8(PIT_CHANNEL_2, MEASURE_PIT_TICKS >> 8);
-    struct sample from = sample_take();
+    struct sample from = sample_take(no_reference);
     while (!(port_read8(PIT_GATE) & 0x20)) {
     }
-    struct sample to = sample_take();
+    struct sample to = sample_take(no_reference);
     port_write8(PIT_GATE, gate);
     frequency_from_samples(from, to, MEASURE_PIT_TICKS, PIT_HZ, "pit");
     return true;
@@ -219,11 +254,11 @@ static bool measure_by_rtc(void)
     rtc_write(RTC_B, (uint8_t)(b | RTC_B_PERIODIC)); /* the line is masked at the I/O APIC */
     rtc_read(RTC_C);
     bool good = rtc_wait_period();
-    struct sample from = sample_take();
+    struct sample from = sample_take(no_reference);
     for (uint32_t i = 0; good && i < RTC_PERIODS; i++) {
         good = rtc_wait_period();
     }
-    struct sample to = sample_take();
+    struct sample to = sample_take(no_reference);
     rtc_write(RTC_B, b);
     rtc_write(RTC_A, a);
     if (good) {
