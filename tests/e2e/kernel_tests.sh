@@ -5,7 +5,7 @@ source "$(dirname "$0")/lib.sh"
 tests=$PWD/build/os/orrery-test.elf
 
 # tlb=kept: what the TLB keeps of spaces that are not loaded must be seen (os/kernel/test/test_tlb.c)
-for machine in "--cpus 1" "--cpus 4" "--cpus 4 --engine timed --numa 2" "--cpus 2 --cpu tcg72 --board microvm" \
+for machine in "--cpus 1" "--cpus 4" "--cpus 8" "--cpus 4 --engine timed --numa 2" "--cpus 2 --cpu tcg72 --board microvm" \
     "--cpus 2 --cpu orrery,-x2apic,-smap" "--cpus 2 --cpu orrery,-tsc-deadline,-smep" "--cpus 2 --cpu tcg72 --engine timed"; do
     tlb=tlb=kept
     [[ $machine == *tcg72* ]] && tlb=
@@ -25,6 +25,9 @@ for machine in "--cpus 1" "--cpus 4" "--cpus 4 --engine timed --numa 2" "--cpus 
     else
         fail "lookups cost the same in a space of any size $machine" "$(grep '^# lookup' "$work/out")"
     fi
+    # attempts that only a host that takes processors away may spoil
+    disturbed=$(grep '^# disturbed' "$work/out")
+    expect_same "no test is disturbed $machine" none "${disturbed:-none}"
     grep -qxF "$path" "$work/out" && ok "${path#\# } with $machine" || fail "${path#\# } with $machine" "$(grep '^# apic' "$work/out")"
 done
 # What a kernel does with its heap is chosen when it starts: no source of it has conditional code.

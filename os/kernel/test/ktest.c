@@ -8,6 +8,7 @@
 #include "probe.h"
 
 static struct {
+    const char *name;
     bool failed;
     const char *file;
     int line;
@@ -22,6 +23,17 @@ void ktest_fail(const char *file, int line, const char *what)
         current.line = line;
         current.what = what;
     }
+}
+
+bool ktest_undisturbed(bool (*attempt)(void))
+{
+    for (unsigned i = 0; i < KTEST_ATTEMPTS; i++) {
+        if (attempt()) {
+            return true;
+        }
+        console_printf("# disturbed: %s\n", current.name);
+    }
+    return false;
 }
 
 static void planted(void)
@@ -58,6 +70,7 @@ static void ktest_run_all(const char *point)
     console_printf("1..%u\n", count);
     for (unsigned i = 0; i < count; i++) {
         current.failed = false;
+        current.name = tests[i].name;
         tests[i].function();
         console_printf("%sok %u - %s\n", current.failed ? "not " : "", i + 1, tests[i].name);
         if (current.failed) {

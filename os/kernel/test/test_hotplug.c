@@ -92,6 +92,20 @@ void ktest_a_failing_step_undoes_the_others(void)
 
 /* ---- real CPUs ---- */
 
+static unsigned coming;
+
+static bool it_comes(void)
+{
+    return cpu_up(coming) == STATUS_OK;
+}
+
+/* The kernel gives a CPU up that takes longer than 100 ms to start. */
+static bool bring_up(unsigned cpu)
+{
+    coming = cpu;
+    return ktest_undisturbed(it_comes);
+}
+
 /* covers: SM-06 (refusals) */
 void ktest_some_cpus_do_not_go(void)
 {
@@ -105,7 +119,7 @@ void ktest_some_cpus_do_not_go(void)
     KEXPECT(cpu_down(1) == STATUS_OK);
     KEXPECT(cpu_down(1) == STATUS_ERR_STATE);
     KEXPECT((cpu_online_mask() & 2) == 0 && cpu_count_online() == cpu_count_present() - 1);
-    KEXPECT(cpu_up(1) == STATUS_OK);
+    KEXPECT(bring_up(1));
     KEXPECT((cpu_online_mask() & 2) != 0 && cpu_count_online() == cpu_count_present());
 }
 
@@ -137,7 +151,7 @@ static void sleep_a_while(void *argument)
 
 static bool wait_for(const uint32_t *word, uint32_t value)
 {
-    uint64_t end = clock_cycles() + clock_cycles_from_ns(1000000000ull);
+    uint64_t end = clock_cycles() + clock_cycles_from_ns(60000000000ull);
     while (__atomic_load_n(word, __ATOMIC_ACQUIRE) != value && clock_cycles() < end) {
         sched_sleep_until(clock_cycles() + clock_cycles_from_ns(100000));
     }
@@ -172,7 +186,7 @@ void ktest_no_thread_is_lost_with_its_cpu(void)
     KEXPECT(threads[0]->cpu != last && threads[1]->cpu != last);
     KEXPECT(!asleep || threads[2]->cpu != last);
     KEXPECT(cpu_table[last]->switches == switches); /* nothing has touched it */
-    KEXPECT(cpu_up(last) == STATUS_OK);
+    KEXPECT(bring_up(last));
     told = true;
     KEXPECT(wait_for(&running, 0));
 }
@@ -196,7 +210,7 @@ void ktest_a_promised_deadline_keeps_its_cpu(void)
     KEXPECT(cpu_down(1) == STATUS_ERR_BUSY);
     KEXPECT(!cpu_table[1]->draining && (cpu_online_mask() & 2) != 0 && thread->cpu == 1);
     KEXPECT(sched_set_params(thread, &sched_normal) == STATUS_OK);
-    KEXPECT(cpu_down(1) == STATUS_OK && cpu_up(1) == STATUS_OK);
+    KEXPECT(cpu_down(1) == STATUS_OK && bring_up(1));
     told = true;
     KEXPECT(wait_for(&running, 0));
 }
@@ -217,10 +231,28 @@ static uint64_t frames_at_rest(void)
     return frame_free_count();
 }
 
+/* Each CPU but the first goes and comes in turn; one that was given up on is started first. */
+static bool cycles_keep_every_frame(void)
+{
+    unsigned cpus = cpu_count_present();
+    for (unsigned cpu = 1; cpu < cpus; cpu++) {
+        if ((cpu_online_mask() & 1ull << cpu) == 0 && !bring_up(cpu)) {
+            return false;
+        }
+    }
+    uint64_t before = frames_at_rest();
+    for (unsigned cycle = 0; cycle < CYCLES && cpus > 1; cycle++) {
+        unsigned cpu = 1 + cycle % (cpus - 1);
+        if (cpu_down(cpu) != STATUS_OK || cpu_up(cpu) != STATUS_OK) {
+            return false;
+        }
+    }
+    return frames_at_rest() == before;
+}
+
 /* While a thread spins everywhere: tasks move, nothing is kept. covers: SM-03 SM-05 SC-13 */
 void ktest_a_hundred_cycles_of_hotplug_keep_every_frame(void)
 {
-    unsigned cpus = cpu_count_present();
     struct thread *thread;
     told = false;
     running = 0;
@@ -228,13 +260,7 @@ void ktest_a_hundred_cycles_of_hotplug_keep_every_frame(void)
     KEXPECT(thread_create(&thread, &sched_background, spin_until_told, NULL) == STATUS_OK);
     sched_start(thread);
     KEXPECT(wait_for(&running, 1));
-    uint64_t before = frames_at_rest();
-    for (unsigned cycle = 0; cycle < CYCLES && cpus > 1; cycle++) {
-        unsigned cpu = 1 + cycle % (cpus - 1);
-        KEXPECT(cpu_down(cpu) == STATUS_OK);
-        KEXPECT(cpu_up(cpu) == STATUS_OK);
-    }
-    KEXPECT(frames_at_rest() == before);
+    KEXPECT(ktest_undisturbed(cycles_keep_every_frame));
     told = true;
     KEXPECT(wait_for(&running, 0));
 }

@@ -71,14 +71,22 @@ static bool give_until(uint64_t free_frames)
     return good;
 }
 
+static enum pressure_level wanted_level;
+
 /* Busy, so that ticks come and wake the balancer, for three ticks; it is of the same level as this thread. */
-static bool level_becomes(enum pressure_level level)
+static bool level_is_there(void)
 {
     uint64_t end = clock_cycles() + clock_cycles_from_ns(3 * SCHED_TICK_NS);
     while (clock_cycles() < end) {
         sched_yield();
     }
-    return pressure_level() == level;
+    return pressure_level() == wanted_level;
+}
+
+static bool level_becomes(enum pressure_level level)
+{
+    wanted_level = level;
+    return ktest_undisturbed(level_is_there);
 }
 
 /* Marks: low below 1/16 of the frames, critical below 1/64, left 1/64 above. covers: HP-21, MM-09 (the thread) */
