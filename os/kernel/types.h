@@ -7,6 +7,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* A body that belongs to its callers: the compiler would rather share it. For paths that are counted in cycles. */
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+
 #define PAGE_SHIFT           12u
 #define PAGE_SIZE            (1ull << PAGE_SHIFT)
 #define PAGE_MASK            (PAGE_SIZE - 1)

@@ -16,4 +16,7 @@ done
 expect_status "messages keep their promises in QEMU" 33 qemu-system-x86_64 -accel tcg -M pc -cpu max -smp 4 -m 256 -kernel "$kernel" \
     -initrd "$initrd" -display none -serial stdio -no-reboot -device isa-debug-exit,iobase=0xf4,iosize=4 -append '-- ipctest'
 
+expect_status "messages survive what is provoked on 4 cpus" 0 "$orrery" run tests/e2e/kernel_ipc.lua --cpus 4
+expect_status "messages survive what is provoked on 8 cpus" 0 "$orrery" run tests/e2e/kernel_ipc.lua --cpus 8 --seed 8
+
 finish

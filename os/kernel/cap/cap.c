@@ -1,5 +1,5 @@
 /* Lookups, and the locks of what is looked up. */
-#include "cap/cap_internal.h"
+#include "cap/cap_recall.h"
 
 #include "panic.h"
 
@@ -76,22 +76,17 @@ static inline void view_fill(uint64_t identity, uint64_t word, struct cap_view *
                              .flags = (uint32_t)(word & WORD_FLAGS)};
 }
 
-static inline bool remembered(const struct cap_cache_entry *entry, uint64_t stamp, cap_handle_t handle)
-{
-    return entry->stamp == stamp && entry->handle == handle.word;
-}
-
 /* What the cache does not know, or what does not pass. Apart, so that the way of a hit saves no registers. */
 static __attribute__((noinline)) status_t lookup_record(struct cap_space *space, cap_handle_t handle,
                                                         enum cap_type type, uint32_t rights,
                                                         struct cap_view *out)
 {
     struct cap_cpu *cpu = cap_cpu_this();
-    struct cap_cache_entry *entry = &cpu->cache[handle.word % CAP_CACHE_ENTRIES];
-    uint64_t stamp = __atomic_load_n(&space->stamp, __ATOMIC_ACQUIRE); /* before the record is read */
+    uint64_t stamp = cap_space_stamp(space); /* before the record is read */
+    struct cap_cache_entry *entry = cap_cache_place(cpu, stamp, handle);
     uint64_t identity = 0;
     uint64_t word = 0;
-    cpu->counters[CAP_COUNT_MISS] += !remembered(entry, stamp, handle);
+    cpu->counters[CAP_COUNT_MISS] += entry->stamp != stamp || entry->handle != handle.word;
     status_t status = record_read(space, handle, &identity, &word);
     if (status == STATUS_OK) {
         *entry = (struct cap_cache_entry){stamp, handle.word, identity, word};
@@ -109,11 +104,8 @@ static __attribute__((noinline)) status_t lookup_record(struct cap_space *space,
 status_t cap_lookup(struct cap_space *space, cap_handle_t handle, enum cap_type type, uint32_t rights,
                     struct cap_view *out)
 {
-    struct cap_cpu *cpu = cap_cpu_this();
-    const struct cap_cache_entry *entry = &cpu->cache[handle.word % CAP_CACHE_ENTRIES];
-    if (__builtin_expect(remembered(entry, __atomic_load_n(&space->stamp, __ATOMIC_ACQUIRE), handle), 1) &&
-        __builtin_expect(check(entry->word, type, rights) == STATUS_OK, 1)) {
-        cpu->counters[CAP_COUNT_HIT]++;
+    const struct cap_cache_entry *entry = cap_recall(cap_cpu_this(), space, handle, type, rights);
+    if (__builtin_expect(entry != NULL, 1)) {
         view_fill(entry->identity, entry->word, out);
         return STATUS_OK;
     }

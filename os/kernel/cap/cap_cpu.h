@@ -5,7 +5,7 @@
 
 #include <stdint.h>
 
-#define CAP_CACHE_ENTRIES 32u
+#define CAP_CACHE_ENTRIES 64u
 
 /* A lookup and its result. It is valid while the space has the stamp; no two states of any two spaces share one. */
 struct cap_cache_entry {

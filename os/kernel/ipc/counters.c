@@ -21,13 +21,26 @@ static uint64_t sum(enum ipc_counter counter)
     return total;
 }
 
+/* What a CPU counts by itself, with interrupts off. */
+static void add_cpu(struct ipc_stats *out, const struct cpu *cpu)
+{
+    uint64_t calls = __atomic_load_n(&cpu->short_calls, __ATOMIC_RELAXED);
+    uint64_t replies = __atomic_load_n(&cpu->short_replies, __ATOMIC_RELAXED);
+    out->called += calls;
+    out->answered += replies;
+    out->short_way += calls + replies;
+    out->offered += calls + replies;
+    out->handed_over += __atomic_load_n(&cpu->handoffs, __ATOMIC_RELAXED);
+}
+
 void ipc_counters_read(struct ipc_stats *out)
 {
 #define IPC_COUNTER(id, name, text) out->name = sum(IPC_COUNTER_##id);
 #include "abi/ipc_counters.def"
 #undef IPC_COUNTER
-    for (unsigned id = 0; id < cpu_count_present(); id++) { /* the scheduler's own count */
-        out->handed_over +=
-            cpu_table[id] != NULL ? __atomic_load_n(&cpu_table[id]->handoffs, __ATOMIC_RELAXED) : 0;
+    for (unsigned id = 0; id < cpu_count_present(); id++) {
+        if (cpu_table[id] != NULL) {
+            add_cpu(out, cpu_table[id]);
+        }
     }
 }

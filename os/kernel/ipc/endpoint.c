@@ -20,6 +20,7 @@ void ipc_party_init(struct ipc_party *party)
     party->right = (struct reply_right){NULL, NULL, false};
     party->state = IPC_IDLE;
     party->result = STATUS_OK;
+    party->bare = false;
 }
 
 static struct ipc_step done(status_t status, struct ipc_party *partner)
@@ -27,38 +28,11 @@ static struct ipc_step done(status_t status, struct ipc_party *partner)
     return (struct ipc_step){.status = status, .partner = partner};
 }
 
-static void end(struct ipc_party *party, status_t result)
-{
-    list_remove(&party->node);
-    party->endpoint = NULL;
-    party->answers = NULL;
-    party->result = result;
-    __atomic_store_n(&party->state, IPC_IDLE, __ATOMIC_RELEASE);
-}
-
 static struct ipc_step wait_in(struct endpoint *endpoint, struct list *queue, struct ipc_party *party,
                                enum ipc_state state)
 {
-    party->endpoint = endpoint;
-    party->state = state;
-    list_push_back(queue, &party->node);
+    endpoint_wait_in(endpoint, queue, party, state);
     return (struct ipc_step){.blocked = true};
-}
-
-static struct ipc_party *first_of(struct list *queue)
-{
-    return list_empty(queue) ? NULL : list_entry(queue->next, struct ipc_party, node);
-}
-
-/* The caller waits for its answer; the right to give it lies with the receiver. */
-static void hand_right(struct endpoint *endpoint, struct ipc_party *caller, struct ipc_party *receiver)
-{
-    list_remove(&caller->node);
-    list_push_back(&endpoint->callers, &caller->node);
-    caller->endpoint = endpoint;
-    caller->state = IPC_ANSWER;
-    caller->answers = &receiver->right;
-    receiver->right = (struct reply_right){endpoint, caller, false};
 }
 
 struct ipc_step endpoint_send_locked(struct endpoint *endpoint, struct ipc_party *party, bool block)
@@ -66,13 +40,13 @@ struct ipc_step endpoint_send_locked(struct endpoint *endpoint, struct ipc_party
     if (endpoint->closed != STATUS_OK) {
         return done(endpoint->closed, NULL);
     }
-    struct ipc_party *receiver = first_of(&endpoint->receivers);
+    struct ipc_party *receiver = endpoint_first_of(&endpoint->receivers);
     if (receiver == NULL) {
         return block ? wait_in(endpoint, &endpoint->senders, party, IPC_SENDING)
                      : done(STATUS_ERR_AGAIN, NULL);
     }
     ipc_message_pass(&receiver->message, &party->message);
-    end(receiver, STATUS_OK);
+    endpoint_end(receiver, STATUS_OK);
     return done(STATUS_OK, receiver);
 }
 
@@ -81,14 +55,14 @@ struct ipc_step endpoint_call_locked(struct endpoint *endpoint, struct ipc_party
     if (endpoint->closed != STATUS_OK) {
         return done(endpoint->closed, NULL);
     }
-    struct ipc_party *receiver = first_of(&endpoint->receivers);
+    struct ipc_party *receiver = endpoint_first_of(&endpoint->receivers);
     if (receiver == NULL) {
         return block ? wait_in(endpoint, &endpoint->senders, party, IPC_CALLING)
                      : done(STATUS_ERR_AGAIN, NULL);
     }
     ipc_message_pass(&receiver->message, &party->message);
-    end(receiver, STATUS_OK);
-    hand_right(endpoint, party, receiver);
+    endpoint_end(receiver, STATUS_OK);
+    endpoint_hand_right(endpoint, party, receiver);
     return (struct ipc_step){.blocked = true, .partner = receiver};
 }
 
@@ -100,17 +74,18 @@ struct ipc_step endpoint_receive_locked(struct endpoint *endpoint, struct ipc_pa
     if (endpoint->closed != STATUS_OK) {
         return done(endpoint->closed, NULL);
     }
-    struct ipc_party *sender = first_of(&endpoint->senders);
+    struct ipc_party *sender = endpoint_first_of(&endpoint->senders);
     if (sender == NULL) {
         return block ? wait_in(endpoint, &endpoint->receivers, party, IPC_RECEIVING)
                      : done(STATUS_ERR_AGAIN, NULL);
     }
     ipc_message_pass(&party->message, &sender->message);
     if (sender->state == IPC_CALLING) {
-        hand_right(endpoint, sender, party);
+        list_remove(&sender->node);
+        endpoint_hand_right(endpoint, sender, party);
         return done(STATUS_OK, NULL);
     }
-    end(sender, STATUS_OK);
+    endpoint_end(sender, STATUS_OK);
     return done(STATUS_OK, sender);
 }
 
@@ -123,7 +98,7 @@ struct ipc_step endpoint_reply_locked(struct reply_right *right, struct ipc_mess
         return done(gone ? STATUS_ERR_PEER : STATUS_ERR_STATE, NULL);
     }
     ipc_message_pass(&caller->message, message);
-    end(caller, STATUS_OK);
+    endpoint_end(caller, STATUS_OK);
     return done(STATUS_OK, caller);
 }
 
@@ -132,7 +107,7 @@ struct ipc_party *endpoint_abandon_locked(struct reply_right *right, status_t wh
     struct ipc_party *caller = right->caller;
     *right = (struct reply_right){NULL, NULL, false};
     if (caller != NULL) {
-        end(caller, why);
+        endpoint_end(caller, why);
     }
     return caller;
 }
@@ -154,7 +129,7 @@ bool endpoint_cancel_locked(struct ipc_party *party, status_t why)
     if (party->answers != NULL) {
         *party->answers = (struct reply_right){NULL, NULL, true};
     }
-    end(party, why);
+    endpoint_end(party, why);
     return true;
 }
 

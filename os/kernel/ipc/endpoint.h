@@ -46,6 +46,8 @@ struct ipc_party {
     struct reply_right right;    /* that this party holds */
     enum ipc_state state;
     status_t result; /* of the operation that ended last; set before state */
+    bool
+        bare; /* its thread waits with nothing on its kernel stack but the registers of the call (ipc/fast.h) */
 };
 
 struct endpoint {
@@ -83,6 +85,41 @@ struct ipc_step endpoint_call_locked(struct endpoint *endpoint, struct ipc_party
  * STATUS_ERR_STATE while the party still holds an older one.
  */
 struct ipc_step endpoint_receive_locked(struct endpoint *endpoint, struct ipc_party *party, bool block);
+
+/* ---- the steps that operations are made of; also for ipc/fast.c. Locked, as all of the above. ---- */
+
+/* The operation of a party has ended. */
+static inline void endpoint_end(struct ipc_party *party, status_t result)
+{
+    list_remove(&party->node);
+    party->endpoint = NULL;
+    party->answers = NULL;
+    party->result = result;
+    __atomic_store_n(&party->state, IPC_IDLE, __ATOMIC_RELEASE);
+}
+
+/* A party that is in no list waits in one of the endpoint's. */
+static inline void endpoint_wait_in(struct endpoint *endpoint, struct list *queue, struct ipc_party *party,
+                                    enum ipc_state state)
+{
+    party->endpoint = endpoint;
+    party->state = state;
+    list_push_back(queue, &party->node);
+}
+
+/* A caller that is in no list waits for its answer; the right to give it lies with the receiver. */
+static inline void endpoint_hand_right(struct endpoint *endpoint, struct ipc_party *caller,
+                                       struct ipc_party *receiver)
+{
+    endpoint_wait_in(endpoint, &endpoint->callers, caller, IPC_ANSWER);
+    caller->answers = &receiver->right;
+    receiver->right = (struct reply_right){endpoint, caller, false};
+}
+
+static inline struct ipc_party *endpoint_first_of(const struct list *queue)
+{
+    return list_empty(queue) ? NULL : list_entry(queue->next, struct ipc_party, node);
+}
 
 /* A right that lets its holder answer, or tells that the caller has gone. */
 static inline bool reply_right_held(const struct reply_right *right)

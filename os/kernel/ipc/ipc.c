@@ -18,13 +18,6 @@
 #include "sched/sched.h"
 #include "sched/wait.h"
 
-struct endpoint_object {
-    struct object object;
-    struct endpoint endpoint;
-    int32_t senders; /* capabilities that can; under the endpoint's lock */
-    int32_t receivers;
-};
-
 struct reply_object {
     struct object object;
     struct reply_right right;
@@ -279,6 +272,17 @@ status_t ipc_receive(cap_handle_t handle, uint64_t deadline)
 {
     thread_current()->ipc.message.tag = 0;
     status_t status = meet(handle, VERB_RECEIVE, deadline);
+    if (status == STATUS_OK) {
+        take_handles();
+    }
+    return status;
+}
+
+status_t ipc_continue(void)
+{
+    struct ipc_party *party = &thread_current()->ipc;
+    party->bare = false;
+    status_t status = wait_for_end(party, WAIT_FOREVER, true);
     if (status == STATUS_OK) {
         take_handles();
     }

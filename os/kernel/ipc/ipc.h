@@ -19,6 +19,13 @@
 
 struct thread;
 
+struct endpoint_object {
+    struct object object;
+    struct endpoint endpoint;
+    int32_t senders; /* capabilities that can; under the endpoint's lock */
+    int32_t receivers;
+};
+
 /* Makes the caches of endpoints, channels and notifications. */
 MUST_CHECK status_t ipc_init(void);
 
@@ -38,6 +45,9 @@ MUST_CHECK status_t ipc_reply(cap_handle_t handle);
 
 /* Answers the call that was received last, then receives. A caller that has gone is passed over in silence. */
 MUST_CHECK status_t ipc_reply_receive(cap_handle_t handle, uint64_t deadline);
+
+/* The rest of a call, or of an answer with receive, that the short way (ipc/fast.h) began. Fails with what ended the wait. */
+MUST_CHECK status_t ipc_continue(void);
 
 /* Puts the right to answer the last call aside, as a capability. STATUS_ERR_STATE: there is none; as cap_insert. */
 MUST_CHECK status_t ipc_reply_save(struct cap_space *space, cap_handle_t *out);

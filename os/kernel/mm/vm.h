@@ -96,6 +96,7 @@ struct address_space {
     struct pid pid;            /* whose it is: the owner id of its frames */
     uint64_t cpu_mask;         /* CPUs that have it loaded; kept by the context switch, read by shootdown */
     uint64_t tlb_context;      /* number of this space for the TLB, never given twice, not 0 */
+    uint32_t tlb_slot_hint;    /* where a CPU kept its translations last; below TLB_SLOTS */
     uint64_t tlb_generation;   /* flushes so far; raised before cpu_mask is read */
     uint64_t frame_limit;      /* resident pages + table frames allowed, 0: no limit */
     uint32_t pins;             /* of those that will enter the gate though they do not own the space */

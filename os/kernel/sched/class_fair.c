@@ -5,10 +5,9 @@
  * SCHED_LATENCY_NS, so it shrinks as others come, down to a floor. Who wakes is placed at most SCHED_SLEEPER_NS before
  * the queue's base, who is new one slice behind it: nobody can save up time by sleeping, nor gain by being born.
  */
-#include "sched/class.h"
+#include "sched/fair.h"
 
-#define NICE_COUNT    40
-#define INVERSE_SHIFT 22 /* 2^32 / weight * 1024 = virtual time << 22 */
+#define NICE_COUNT 40
 
 static const uint32_t weights[NICE_COUNT] = {
     88761, 71755, 56483, 46273, 36291, 29154, 23254, 18705, 14949, 11916, 9548, 7620, 6100, 4904,
@@ -26,19 +25,6 @@ static struct sched_entity *entity_of(struct tree_node *node)
     return node != NULL ? tree_entry(node, struct sched_entity, node) : NULL;
 }
 
-static uint64_t virtual_cycles(const struct sched_entity *entity, uint64_t cycles)
-{
-    __extension__ typedef unsigned __int128 wide;
-    return entity->weight == SCHED_WEIGHT_UNIT
-               ? cycles
-               : (uint64_t)(((wide)cycles * entity->inverse) >> INVERSE_SHIFT);
-}
-
-static uint64_t later(uint64_t a, uint64_t b)
-{
-    return tree_key_before(a, b) ? b : a;
-}
-
 /* The share of the latency when `entity` runs beside those in the queue; floor and longest slice hold. */
 static uint64_t slice_of(const struct run_queue *queue, const struct sched_entity *entity)
 {
@@ -50,21 +36,16 @@ static uint64_t slice_of(const struct run_queue *queue, const struct sched_entit
     return slice < entity->slice_cycles ? slice : entity->slice_cycles;
 }
 
-static void fair_place(const struct run_queue *queue, struct sched_entity *entity)
-{
-    entity->virtual_run = later(entity->virtual_run, queue->fair_base - sched_tunables.sleeper);
-}
-
 static bool fair_add(struct run_queue *queue, struct sched_entity *entity, enum run_reason reason,
                      uint64_t now)
 {
     (void)now;
     if (reason == RUN_NEW) {
-        entity->virtual_run = queue->fair_base + virtual_cycles(entity, slice_of(queue, entity));
+        entity->virtual_run = queue->fair_base + fair_virtual_cycles(entity, slice_of(queue, entity));
     } else if (reason == RUN_WOKEN) {
         fair_place(queue, entity);
     } else if (reason == RUN_YIELDED && !tree_empty(&queue->fair_ready)) {
-        entity->virtual_run = later(entity->virtual_run, tree_first(&queue->fair_ready)->key);
+        entity->virtual_run = fair_later(entity->virtual_run, tree_first(&queue->fair_ready)->key);
     }
     tree_insert(&queue->fair_ready, &entity->node, entity->virtual_run);
     queue->fair_weight += entity->weight;
@@ -89,13 +70,13 @@ static void fair_start(const struct run_queue *queue, struct sched_entity *entit
 
 static void fair_charge(struct run_queue *queue, struct sched_entity *running, uint64_t cycles)
 {
-    running->virtual_run += virtual_cycles(running, cycles);
+    running->virtual_run += fair_virtual_cycles(running, cycles);
     spend(&running->slice_left, cycles);
     uint64_t smallest = running->virtual_run;
     if (!tree_empty(&queue->fair_ready) && tree_key_before(tree_first(&queue->fair_ready)->key, smallest)) {
         smallest = tree_first(&queue->fair_ready)->key;
     }
-    queue->fair_base = later(queue->fair_base, smallest);
+    queue->fair_base = fair_later(queue->fair_base, smallest);
 }
 
 static bool fair_gives_way(const struct sched_entity *running, const struct sched_entity *first)
@@ -127,10 +108,15 @@ static bool fair_check(const struct run_queue *queue, uint32_t *ready)
     return good && sum == queue->fair_weight;
 }
 
+static void fair_put(const struct run_queue *queue, struct sched_entity *entity)
+{
+    fair_place(queue, entity);
+}
+
 const struct sched_class class_fair = {
     .add = fair_add,
     .remove = fair_remove,
-    .place = fair_place,
+    .place = fair_put,
     .first = fair_first,
     .start = fair_start,
     .charge = fair_charge,

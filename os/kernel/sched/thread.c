@@ -29,11 +29,6 @@ status_t thread_system_init(void)
     return slab_cache_init(&thread_cache, "thread", sizeof(struct thread), 64, SLAB_HOT_LINES);
 }
 
-struct frame *thread_user_frame(struct thread *thread)
-{
-    return (struct frame *)(uintptr_t)(thread->stack_top - sizeof(struct frame));
-}
-
 const struct sched_params sched_kernel = {.policy = SCHED_FIFO, .level = SCHED_LEVEL_KERNEL};
 const struct sched_params sched_normal = {.policy = SCHED_FAIR};
 const struct sched_params sched_background = {.policy = SCHED_IDLE};

@@ -83,7 +83,10 @@ MUST_CHECK status_t thread_create(struct thread **out, const struct sched_params
                                   void (*function)(void *), void *argument);
 
 /* The register frame at the top of the kernel stack of a user thread. */
-struct frame *thread_user_frame(struct thread *thread);
+static inline struct frame *thread_user_frame(const struct thread *thread)
+{
+    return (struct frame *)(uintptr_t)(thread->stack_top - sizeof(struct frame));
+}
 
 /* Frees control block and stack of a thread that was never started. */
 void thread_destroy_new(struct thread *thread);

@@ -156,6 +156,11 @@ int64_t invoke_ipc_reply_receive(struct call *call)
                  ipc_reply_receive(cap_handle(call->arguments[0]), deadline_of(call->frame->rbx)));
 }
 
+int64_t continue_ipc(struct frame *frame)
+{
+    return store(frame, ipc_continue());
+}
+
 int64_t invoke_ipc_reply_save(struct call *call)
 {
     cap_handle_t handle = {0};

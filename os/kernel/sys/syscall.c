@@ -10,9 +10,6 @@
 #include "sched/reaper.h"
 #include "sched/sched.h"
 
-#define RFLAGS_USER_FORCED  0x200u
-#define RFLAGS_USER_ALLOWED 0x240dd5u /* status flags, TF, IF, DF, AC, ID */
-
 enum cap_place { WHERE_NOWHERE, WHERE_SLOT, WHERE_HANDLE, WHERE_DIRECT };
 
 static const struct row {
@@ -75,21 +72,34 @@ static int64_t serve(struct frame *frame)
     return result;
 }
 
-void syscall_dispatch(struct frame *frame)
+/* The way out of every call. Interrupts on before, off after. */
+static void leave(struct frame *frame)
 {
-    arch_irq_enable();
-    uint64_t number = frame->rax;
-    int64_t result = serve(frame);
-    if (number != SYS_EXEC || result != STATUS_OK) { /* a new program starts with clear registers */
-        frame->rax = (uint64_t)result;
-    }
     arch_irq_disable();
     if (thread_current()->need_resched) {
         sched_preempt_from_interrupt();
     }
     oom_check();
-    frame->rflags = (frame->rflags & RFLAGS_USER_ALLOWED) | RFLAGS_USER_FORCED;
+    syscall_flags_set(frame);
     if (frame->rip >= USER_END) { /* the instruction after a SYSCALL at the very end of the user half */
         process_fault(frame, frame->rip, STATUS_ERR_BAD_ADDRESS);
     }
+}
+
+void syscall_dispatch(struct frame *frame)
+{
+    uint64_t number = frame->rax;
+    arch_irq_enable();
+    int64_t result = serve(frame);
+    if (number != SYS_EXEC || result != STATUS_OK) { /* a new program starts with clear registers */
+        frame->rax = (uint64_t)result;
+    }
+    leave(frame);
+}
+
+void syscall_continue(struct frame *frame)
+{
+    arch_irq_enable();
+    frame->rax = (uint64_t)continue_ipc(frame);
+    leave(frame);
 }

@@ -39,6 +39,21 @@ struct call {
 #include "abi/syscalls.def"
 #undef SYSCALL
 
+#define RFLAGS_USER_FORCED  0x200u
+#define RFLAGS_USER_ALLOWED 0x240dd5u /* status flags, TF, IF, DF, AC, ID */
+
+/* The flags with which a call returns. */
+static inline void syscall_flags_set(struct frame *frame)
+{
+    frame->rflags = (frame->rflags & RFLAGS_USER_ALLOWED) | RFLAGS_USER_FORCED;
+}
+
+/* Ends a call or an answer that waited on a bare stack (call_ipc.c). */
+int64_t continue_ipc(struct frame *frame);
+
+/* From entry.S, for a thread that waited on a bare stack: the rest of its call. Interrupts off before and after. */
+void syscall_continue(struct frame *frame);
+
 /* From entry.S: interrupts off on entry and on return; the result goes to the frame's RAX. */
 void syscall_dispatch(struct frame *frame);
 

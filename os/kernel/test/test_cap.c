@@ -337,7 +337,7 @@ static uint64_t median_cycles(struct cap_space *space, cap_handle_t a, cap_handl
     return samples[SAMPLES / 2];
 }
 
-/* Lookups of the first and of the last of `count` capabilities; handles in slots a multiple of 32 apart share a cache entry. */
+/* Lookups of the first and of the last of `count` capabilities; handles in slots a multiple of CAP_CACHE_ENTRIES apart share an entry. */
 static bool measure(uint32_t count, uint64_t *hit, uint64_t *miss, uint64_t *cold)
 {
     cap_handle_t first = {0};
@@ -350,7 +350,8 @@ static bool measure(uint32_t count, uint64_t *hit, uint64_t *miss, uint64_t *col
             return false;
         }
         first = i == 0 ? last : first;
-        twin = (uint32_t)last.word % 32 == (uint32_t)first.word % 32 ? last : twin;
+        twin =
+            (uint32_t)last.word % CAP_CACHE_ENTRIES == (uint32_t)first.word % CAP_CACHE_ENTRIES ? last : twin;
     }
     if (space == NULL) {
         return false;
@@ -370,7 +371,7 @@ static bool measure(uint32_t count, uint64_t *hit, uint64_t *miss, uint64_t *col
 /* tests/e2e/kernel_tests.sh reads the figures. covers: CP-05 */
 void ktest_a_lookup_costs_the_same_in_a_space_of_any_size(void)
 {
-    static const uint32_t sizes[] = {33, 1000, CAP_MAX_SLOTS - CAP_WELL_KNOWN_SLOTS};
+    static const uint32_t sizes[] = {CAP_CACHE_ENTRIES + 1, 1000, CAP_MAX_SLOTS - CAP_WELL_KNOWN_SLOTS};
     for (unsigned i = 0; i < 3; i++) {
         uint64_t hit;
         uint64_t miss;

@@ -21,6 +21,18 @@ uint64_t own_id(handle_t handle);
 /* Once all who have ended are gone. */
 uint64_t free_frames(void);
 
+/* The kernel's counters of messages. */
+struct ipc_stats counts(void);
+
+/* For a child: answers every call with its first word + 1, until label 99. */
+int echo(void);
+
+extern const struct tap_test short_tests[];
+extern const unsigned short_test_count;
+
+extern const struct tap_test storm_tests[];
+extern const unsigned storm_test_count;
+
 extern const struct tap_test region_tests[];
 extern const unsigned region_test_count;
 

@@ -5,7 +5,7 @@
  */
 #include "fake/fake_arch.h"
 
-#include "sched/runqueue.h"
+#include "sched/fair.h"
 
 #define MS     1000000ull
 #define SECOND (1000 * MS)
@@ -469,6 +469,56 @@ static void the_queue_equals_a_sorted_list_under_random_changes(void **state)
     }
 }
 
+static bool equal(const struct sched_entity *a, const struct sched_entity *b)
+{
+    return a->run_cycles == b->run_cycles && a->virtual_run == b->virtual_run &&
+           a->slice_left == b->slice_left;
+}
+
+/* covers: SC-32 (U), IP-13 (U: the hand-over inline does what charge and hand-over do) */
+static void the_inline_hand_over_is_charge_and_hand_over_in_one(void **state)
+{
+    (void)state;
+    uint64_t random = 88172645463325252ull;
+    unsigned taken = 0;
+    for (unsigned i = 0; i < 20000; i++) {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        struct sched_params one = {.policy = i % 7 == 0 ? SCHED_RR : SCHED_FAIR,
+                                   .nice = (int32_t)(random % 40) - 20};
+        struct sched_params two = {.policy = i % 11 == 0 ? SCHED_IDLE : SCHED_FAIR};
+        one.nice = one.policy == SCHED_FAIR ? one.nice : 0;
+        struct sched_entity from[2];
+        struct sched_entity to[2];
+        make(&from[0], &one);
+        make(&to[0], &two);
+        from[0].slice_left = random >> 8 & 0xffff;
+        from[0].virtual_run = queue.fair_base + (random >> 24 & 0xfffff);
+        to[0].virtual_run = queue.fair_base - (random >> 40) % (30 * MS);
+        from[1] = from[0];
+        to[1] = to[0];
+        struct run_queue other = queue;
+        uint64_t cycles = random >> 48;
+        bool due = !tree_key_before(now + cycles, queue.realtime_period_end);
+        bool done = fair_hand_on(&other, &from[1], &to[1], cycles, now + cycles);
+        now += cycles;
+        run_queue_charge(&queue, &from[0], cycles, now);
+        if (!done) {
+            assert_true(one.policy != SCHED_FAIR || two.policy != SCHED_FAIR || due ||
+                        from[0].slice_left == 0);
+            assert_true(equal(&from[1], &to[1]) || from[1].run_cycles == 0);
+            continue;
+        }
+        taken++;
+        uint64_t event = run_queue_next_event(&other, &from[1], now);
+        assert_true(run_queue_hand_over(&queue, &from[0], &to[0], now));
+        assert_true(equal(&from[0], &from[1]) && equal(&to[0], &to[1]) && queue.fair_base == other.fair_base);
+        assert_true(run_queue_next_event(&queue, &to[0], now) == event); /* so the timer stays as it is */
+    }
+    assert_true(taken > 5000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -484,6 +534,7 @@ int main(void)
         cmocka_unit_test_setup(a_change_of_priority_while_queued_counts_at_once, start),
         cmocka_unit_test_setup(parameters_out_of_range_are_refused, start),
         cmocka_unit_test_setup(the_queue_equals_a_sorted_list_under_random_changes, start),
+        cmocka_unit_test_setup(the_inline_hand_over_is_charge_and_hand_over_in_one, start),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

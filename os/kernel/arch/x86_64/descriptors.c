@@ -134,10 +134,3 @@ void descriptors_set_ist(struct cpu *cpu)
         cpu->tss.ist_low_high[2 * i + 1] = (uint32_t)(top >> 32);
     }
 }
-
-void descriptors_set_kernel_stack(struct cpu *cpu, unsigned long top)
-{
-    cpu->kernel_stack = top;
-    cpu->tss.rsp_low_high[0] = (uint32_t)top;
-    cpu->tss.rsp_low_high[1] = (uint32_t)(top >> 32);
-}

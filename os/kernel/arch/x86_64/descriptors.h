@@ -16,7 +16,4 @@ void descriptors_load(struct cpu *cpu);
 /* Writes the IST stacks of cpu->ist_top into the TSS, and the area's address at their tops. */
 void descriptors_set_ist(struct cpu *cpu);
 
-/* Stack that the next entry from user mode uses. */
-void descriptors_set_kernel_stack(struct cpu *cpu, unsigned long top);
-
 #endif

@@ -171,11 +171,23 @@ syscall_entry:
     pushq $0
     pushq $FRAME_VECTOR_SYSCALL
     push_registers
-    clear_registers
+    cmpq $FRAME_SYS_IPC_CALL, %rax
+    je 2f
+    cmpq $FRAME_SYS_IPC_REPLY_RECEIVE, %rax
+    je 3f
+1:  clear_registers
     movq %rsp, %rdi
     xorl %ebp, %ebp
     call syscall_dispatch
     jmp trap_return
+2:  movq %rsp, %rdi             /* a message that goes the short way leaves the kernel as its partner; others go on */
+    xorl %ebp, %ebp
+    call ipc_fast_call
+    jmp 1b
+3:  movq %rsp, %rdi
+    xorl %ebp, %ebp
+    call ipc_fast_reply
+    jmp 1b
 
 /*
  * SYSRET with the frame of a system call. RIP was checked to lie below the user end (a non-canonical RIP would fault
@@ -212,6 +224,41 @@ switch_context:
     popq %rbx
     popq %rbp
     ret
+
+/* void arch_stack_resume(uint64_t saved_stack): the second half of switch_context. */
+    .balign 16
+    .globl arch_stack_resume
+arch_stack_resume:
+    movq %rdi, %rsp
+    popq %r15
+    popq %r14
+    popq %r13
+    popq %r12
+    popq %rbx
+    popq %rbp
+    ret
+
+/*
+ * void arch_frame_resume(struct frame *frame, struct spinlock *held): releases a lock when its stack is left, then to user
+ * mode by the frame of a system call.
+ */
+    .balign 16
+    .globl arch_frame_resume
+arch_frame_resume:
+    movq %rdi, %rsp
+    movl $-1, 4(%rsi)           /* holder: none */
+    incw (%rsi)                 /* serving: only who holds the lock writes it */
+    jmp syscall_return
+
+/* Where a thread goes on that waited with nothing on its stack but the frame of a system call. */
+    .balign 16
+    .globl thread_bare
+thread_bare:
+    xorl %ebp, %ebp
+    call thread_started
+    movq %rsp, %rdi
+    call syscall_continue
+    jmp trap_return
 
 /* First instruction of every new thread: R12 = function or 0, R13 = its argument; a frame lies above for user threads. */
     .balign 16

@@ -27,12 +27,7 @@ struct smap_site {
     uint64_t third_byte;
 };
 
-static struct cpu_features detected;
-
-const struct cpu_features *features(void)
-{
-    return &detected;
-}
+struct cpu_features features_detected;
 
 static void detect_standard(void)
 {
@@ -40,48 +35,48 @@ static void detect_standard(void)
     if ((one.edx & CPUID_1_EDX_REQUIRED) != CPUID_1_EDX_REQUIRED) {
         panic("the processor lacks a required feature (CPUID 1 EDX %08x)", one.edx);
     }
-    detected.pcid = (one.ecx & CPUID_1_ECX_PCID) != 0;
-    detected.x2apic = (one.ecx & CPUID_1_ECX_X2APIC) != 0;
-    detected.tsc_deadline = (one.ecx & CPUID_1_ECX_TSC_DEADLINE) != 0;
-    detected.xsave = (one.ecx & CPUID_1_ECX_XSAVE) != 0;
+    features_detected.pcid = (one.ecx & CPUID_1_ECX_PCID) != 0;
+    features_detected.x2apic = (one.ecx & CPUID_1_ECX_X2APIC) != 0;
+    features_detected.tsc_deadline = (one.ecx & CPUID_1_ECX_TSC_DEADLINE) != 0;
+    features_detected.xsave = (one.ecx & CPUID_1_ECX_XSAVE) != 0;
     if (one.ecx & CPUID_1_ECX_HYPERVISOR) {
-        detected.max_hypervisor_leaf = cpuid_read(0x40000000, 0).eax;
+        features_detected.max_hypervisor_leaf = cpuid_read(0x40000000, 0).eax;
     }
 }
 
 void features_detect(void)
 {
-    detected.max_leaf = cpuid_read(0, 0).eax;
+    features_detected.max_leaf = cpuid_read(0, 0).eax;
     detect_standard();
-    if (detected.max_leaf >= 7) {
+    if (features_detected.max_leaf >= 7) {
         struct cpuid seven = cpuid_read(7, 0);
-        detected.fsgsbase = (seven.ebx & CPUID_7_EBX_FSGSBASE) != 0;
-        detected.smep = (seven.ebx & CPUID_7_EBX_SMEP) != 0;
-        detected.invpcid = (seven.ebx & CPUID_7_EBX_INVPCID) != 0;
-        detected.smap = (seven.ebx & CPUID_7_EBX_SMAP) != 0;
-        detected.umip = (seven.ecx & CPUID_7_ECX_UMIP) != 0;
+        features_detected.fsgsbase = (seven.ebx & CPUID_7_EBX_FSGSBASE) != 0;
+        features_detected.smep = (seven.ebx & CPUID_7_EBX_SMEP) != 0;
+        features_detected.invpcid = (seven.ebx & CPUID_7_EBX_INVPCID) != 0;
+        features_detected.smap = (seven.ebx & CPUID_7_EBX_SMAP) != 0;
+        features_detected.umip = (seven.ecx & CPUID_7_ECX_UMIP) != 0;
     }
-    if (detected.xsave && detected.max_leaf >= 13) {
-        detected.xsaveopt = (cpuid_read(13, 1).eax & 1) != 0;
+    if (features_detected.xsave && features_detected.max_leaf >= 13) {
+        features_detected.xsaveopt = (cpuid_read(13, 1).eax & 1) != 0;
     }
-    detected.physical_bits = 36;
+    features_detected.physical_bits = 36;
     if (cpuid_read(0x80000000, 0).eax >= 0x80000008) {
-        detected.physical_bits = cpuid_read(0x80000008, 0).eax & 0xff;
+        features_detected.physical_bits = cpuid_read(0x80000008, 0).eax & 0xff;
     }
 }
 
 void features_enable_on_this_cpu(void)
 {
     uint64_t cr4 = cr4_read() | CR4_PGE | CR4_OSFXSR | CR4_OSXMMEXCPT;
-    cr4 |= detected.smep ? CR4_SMEP : 0;
-    cr4 |= detected.smap ? CR4_SMAP : 0;
-    cr4 |= detected.umip ? CR4_UMIP : 0;
-    cr4 |= detected.fsgsbase ? CR4_FSGSBASE : 0;
-    cr4 |= detected.xsave ? CR4_OSXSAVE : 0;
-    cr4 |= detected.pcid ? CR4_PCIDE : 0; /* the tables in CR3 have PCID 0, and stay */
+    cr4 |= features_detected.smep ? CR4_SMEP : 0;
+    cr4 |= features_detected.smap ? CR4_SMAP : 0;
+    cr4 |= features_detected.umip ? CR4_UMIP : 0;
+    cr4 |= features_detected.fsgsbase ? CR4_FSGSBASE : 0;
+    cr4 |= features_detected.xsave ? CR4_OSXSAVE : 0;
+    cr4 |= features_detected.pcid ? CR4_PCIDE : 0; /* the tables in CR3 have PCID 0, and stay */
     cr4_write(cr4);
     cr0_write((cr0_read() | CR0_WP | CR0_MP | CR0_NE) & ~(CR0_EM | CR0_TS));
-    if (detected.xsave) {
+    if (features_detected.xsave) {
         __asm__ volatile("xsetbv" : : "c"(0), "a"(XCR0_X87_SSE), "d"(0));
     }
     msr_write(MSR_EFER, msr_read(MSR_EFER) | EFER_SCE | EFER_NXE);
@@ -91,7 +86,7 @@ void features_patch_smap(uint64_t writable_alias)
 {
     extern const struct smap_site smap_sites_start[];
     extern const struct smap_site smap_sites_end[];
-    if (!detected.smap) {
+    if (!features_detected.smap) {
         return;
     }
     for (const struct smap_site *site = smap_sites_start; site < smap_sites_end; site++) {

@@ -56,7 +56,12 @@ struct cpu_features {
 /* Reads CPUID. Call once, on the boot processor, before anything that asks. */
 void features_detect(void);
 
-const struct cpu_features *features(void);
+extern struct cpu_features features_detected;
+
+static inline const struct cpu_features *features(void)
+{
+    return &features_detected;
+}
 
 /* Sets the control registers and EFER of this CPU to what the kernel uses. */
 void features_enable_on_this_cpu(void);

@@ -4,14 +4,12 @@
  */
 #include "arch/x86_64/fpu.h"
 
-#include "arch/x86_64/features.h"
 #include "lib/string.h"
 
 #define FCW_DEFAULT      0x037f
 #define MXCSR_DEFAULT    0x1f80
 #define MXCSR_OFFSET     24
 #define XSTATE_BV_OFFSET 512
-#define XSTATE_X87_SSE   3u
 
 void fpu_state_init(struct fpu_state *state)
 {
@@ -20,25 +18,5 @@ void fpu_state_init(struct fpu_state *state)
     state->bytes[1] = FCW_DEFAULT >> 8;
     state->bytes[MXCSR_OFFSET] = MXCSR_DEFAULT & 0xff;
     state->bytes[MXCSR_OFFSET + 1] = MXCSR_DEFAULT >> 8;
-    state->bytes[XSTATE_BV_OFFSET] = XSTATE_X87_SSE;
-}
-
-void fpu_save(struct fpu_state *state)
-{
-    if (features()->xsaveopt) {
-        __asm__ volatile("xsaveopt64 %0" : "=m"(*state) : "a"(XSTATE_X87_SSE), "d"(0) : "memory");
-    } else if (features()->xsave) {
-        __asm__ volatile("xsave64 %0" : "=m"(*state) : "a"(XSTATE_X87_SSE), "d"(0) : "memory");
-    } else {
-        __asm__ volatile("fxsave64 %0" : "=m"(*state) : : "memory");
-    }
-}
-
-void fpu_restore(const struct fpu_state *state)
-{
-    if (features()->xsave) {
-        __asm__ volatile("xrstor64 %0" : : "m"(*state), "a"(XSTATE_X87_SSE), "d"(0));
-    } else {
-        __asm__ volatile("fxrstor64 %0" : : "m"(*state));
-    }
+    state->bytes[XSTATE_BV_OFFSET] = FPU_XSTATE_X87_SSE;
 }

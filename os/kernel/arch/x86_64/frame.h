@@ -22,6 +22,10 @@
 #define FRAME_CS     144
 #define FRAME_SIZE   176
 
+/* System calls that have a short way (abi/syscalls.def, asserted in ipc/fast.c). */
+#define FRAME_SYS_IPC_CALL          43
+#define FRAME_SYS_IPC_REPLY_RECEIVE 46
+
 /* Value of the vector field of a frame that SYSCALL built. */
 #define FRAME_VECTOR_SYSCALL 0x100
 

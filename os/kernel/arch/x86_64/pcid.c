@@ -21,8 +21,7 @@
 #include "mm/tlb.h"
 #include "mm/vm.h"
 
-#define CR3_KEEP             (1ull << 63) /* keep what the TLB holds of the PCID that is loaded */
-#define INVPCID_ALL_CONTEXTS 2ull         /* and global translations */
+#define INVPCID_ALL_CONTEXTS 2ull /* and global translations */
 
 void arch_tlb_flush_all(void)
 {
@@ -41,7 +40,7 @@ void arch_tlb_flush_all(void)
 }
 
 /* The slot of a space; when it has none, the one that was taken longest ago, emptied for it. */
-static unsigned slot_for(struct cpu *cpu, uint64_t context)
+static __attribute__((noinline)) unsigned find_slot(struct cpu *cpu, uint64_t context)
 {
     for (unsigned i = 0; i < TLB_SLOTS; i++) {
         if (cpu->tlb_slots[i].context == context) {
@@ -54,13 +53,24 @@ static unsigned slot_for(struct cpu *cpu, uint64_t context)
     return taken;
 }
 
+/* A space often has the same slot on each CPU, and mostly the one of last time. */
+static unsigned slot_for(struct cpu *cpu, struct address_space *space)
+{
+    unsigned number = __atomic_load_n(&space->tlb_slot_hint, __ATOMIC_RELAXED);
+    if (__builtin_expect(cpu->tlb_slots[number].context != space->tlb_context, 0)) {
+        number = find_slot(cpu, space->tlb_context);
+        __atomic_store_n(&space->tlb_slot_hint, number, __ATOMIC_RELAXED);
+    }
+    return number;
+}
+
 static void load_with_pcid(struct cpu *cpu, struct address_space *space)
 {
     if (space == NULL) {
         cr3_write(paddr_number(kmap_table()->root) | CR3_KEEP);
         return;
     }
-    unsigned number = slot_for(cpu, space->tlb_context);
+    unsigned number = slot_for(cpu, space);
     struct tlb_slot *slot = &cpu->tlb_slots[number];
     uint64_t generation = __atomic_load_n(&space->tlb_generation, __ATOMIC_SEQ_CST);
     bool keep = slot->generation == generation;

@@ -15,6 +15,8 @@ struct tlb_gather;
  * tables have PCID 0. */
 #define TLB_SLOTS 8u
 
+#define CR3_KEEP (1ull << 63) /* keep what the TLB holds of the PCID that is loaded */
+
 struct tlb_slot {
     uint64_t context;    /* address_space.tlb_context, 0: empty */
     uint64_t generation; /* flushes of that space that this CPU has done or needs not do */

@@ -78,7 +78,9 @@ struct cpu {
 
     /* Counters (read by other CPUs for statistics, never written by them). */
     uint64_t switches;
-    uint64_t handoffs; /* by sched_handoff, straight to the other thread */
+    uint64_t handoffs;    /* straight to the other thread, by sched_handoff or sched/direct.c */
+    uint64_t short_calls; /* messages from registers to registers (ipc/fast.h) */
+    uint64_t short_replies;
     uint64_t ticks;
     uint64_t interrupts;
     uint64_t shootdowns_sent;

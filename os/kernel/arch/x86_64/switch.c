@@ -1,37 +1,14 @@
 /* Thread switch. Source: AMD64 APM volume 2, "FS and GS Registers in 64-Bit Mode". */
 #include "arch/x86_64/switch.h"
 
-#include "arch/arch.h"
-#include "arch/x86_64/descriptors.h"
-#include "arch/x86_64/features.h"
-#include "arch/x86_64/fpu.h"
-#include "arch/x86_64/pcid.h"
-#include "arch/x86_64/percpu.h"
-#include "sched/thread.h"
+#include "arch/x86_64/change.h"
 
 extern void switch_context(uint64_t *save_stack, uint64_t load_stack);
 
-static void segment_bases_save(struct thread *thread)
+/* One of the two has no user registers; from null: nothing of it is kept. */
+static void change_one_sided(struct cpu *cpu, struct thread *from, struct thread *to)
 {
-    if (features()->fsgsbase) { /* else only the kernel can change them */
-        __asm__ volatile("rdfsbase %0" : "=r"(thread->user_fs_base));
-        thread->user_gs_base = msr_read(MSR_KERNEL_GS_BASE);
-    }
-}
-
-static void segment_bases_load(const struct thread *thread)
-{
-    if (features()->fsgsbase) {
-        __asm__ volatile("wrfsbase %0" : : "r"(thread->user_fs_base));
-    } else {
-        msr_write(MSR_FS_BASE, thread->user_fs_base);
-    }
-    msr_write(MSR_KERNEL_GS_BASE, thread->user_gs_base);
-}
-
-void arch_thread_switch(struct cpu *cpu, struct thread *from, struct thread *to)
-{
-    if (from->process != NULL && from->state != THREAD_DEAD) {
+    if (from != NULL) {
         fpu_save(&from->fpu);
         segment_bases_save(from);
     }
@@ -40,8 +17,18 @@ void arch_thread_switch(struct cpu *cpu, struct thread *from, struct thread *to)
         fpu_restore(&to->fpu);
         segment_bases_load(to);
     }
-    descriptors_set_kernel_stack(cpu, to->stack_top);
+    kernel_stack_set(cpu, to->stack_top);
     cpu->current = to;
+}
+
+void arch_thread_switch(struct cpu *cpu, struct thread *from, struct thread *to)
+{
+    bool saved = from->process != NULL && from->state != THREAD_DEAD;
+    if (saved && to->process != NULL) {
+        arch_user_change(cpu, from, to);
+    } else {
+        change_one_sided(cpu, saved ? from : NULL, to);
+    }
     switch_context(&from->saved_stack, to->saved_stack);
 }
 

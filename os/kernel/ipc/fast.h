@@ -1,0 +1,29 @@
+#ifndef OS_KERNEL_IPC_FAST_H
+#define OS_KERNEL_IPC_FAST_H
+
+/*
+ * The short way of a call and of an answer with receive: from the sender's registers to those of the partner that waits for
+ * it, and on in the partner, without a queue, a second copy or a look at the scheduler's policy. The conditions:
+ *
+ *   - the message carries no capabilities, the own wait has no limit, and no rate limit holds for the sender;
+ *   - this CPU remembers the capability of the endpoint (cap/cap_recall.h);
+ *   - call: a receiver waits; answer: the caller still waits at this endpoint and nobody is queued to send;
+ *   - the partner waits on this CPU without a limit of its own, and nothing else is ready (sched_direct_begin).
+ *
+ * In every other case the long way (ipc/ipc.h) is gone, with the same result; each reason is counted.
+ *
+ * Who waits after the short way has nothing on its kernel stack but the registers of its call ("bare"). If its partner
+ * comes the short way, too, these registers are filled in and the thread is in user mode at once. If anything else ends its
+ * wait, the thread wakes up as usual and ends its call by ipc_continue.
+ */
+
+#include "arch/x86_64/frame.h"
+
+/*
+ * From entry.S: a call, an answer with receive. Return only if the long way must be gone; nothing is done then. Interrupts
+ * off before and after. Bound: O(1).
+ */
+void ipc_fast_call(struct frame *frame);
+void ipc_fast_reply(struct frame *frame);
+
+#endif

@@ -1,0 +1,71 @@
+#ifndef OS_KERNEL_SCHED_DIRECT_H
+#define OS_KERNEL_SCHED_DIRECT_H
+
+/*
+ * Straight from one thread to another, for ipc/fast.c: what sched_handoff does when nothing stands in its way, without its
+ * generality, and inline. Three steps, interrupts off throughout:
+ *
+ *     begin    refuses when `to` is not WAITING on this CPU without a deadline, when something else is ready or due here, or
+ *              when one of the two is not of the fair class; locks the run queue
+ *     switch   the current thread waits; its stack is not used any more
+ *     leave    the stack of the other thread, or its frame; there the queue is released
+ *
+ * Until then nobody can wake the thread that was left: its stack is still in use.
+ */
+
+#include "arch/x86_64/change.h"
+#include "arch/x86_64/switch.h"
+#include "sched/fair.h"
+#include "sched/internal.h"
+
+/* May run here at once, and has nothing to do first. Locked. */
+ALWAYS_INLINE bool sched_direct_free(const struct cpu *cpu, const struct thread *thread)
+{
+    return thread->cpu == cpu->id && thread->state == THREAD_WAITING && !thread->on_sleepers &&
+           (thread->affinity & 1ull << cpu->id) != 0 && !__atomic_load_n(&cpu->draining, __ATOMIC_RELAXED);
+}
+
+/*
+ * Time of the decision, 0 when the general way must be gone. Else the run queue stays locked, the current thread is
+ * accounted for, and the other steps follow.
+ */
+MUST_CHECK ALWAYS_INLINE uint64_t sched_direct_begin(struct cpu *cpu, struct thread *to)
+{
+    spin_lock(&cpu->queue.lock);
+    uint64_t now = arch_cycles();
+    uint64_t cycles = now - cpu->accounted;
+    struct thread *from = cpu->current;
+    if ((int64_t)cycles < 0 || !sched_direct_free(cpu, to) || from->need_resched ||
+        !fair_hand_on(&cpu->queue, &from->sched, &to->sched, cycles, now)) {
+        spin_unlock(&cpu->queue.lock);
+        return 0;
+    }
+    __atomic_store_n(&cpu->account_sequence, cpu->account_sequence + 1, __ATOMIC_RELEASE);
+    __atomic_thread_fence(__ATOMIC_RELEASE);
+    cpu->busy_cycles += cycles;
+    cpu->accounted = now;
+    __atomic_store_n(&cpu->account_sequence, cpu->account_sequence + 1, __ATOMIC_RELEASE);
+    return now;
+}
+
+/* The current thread waits, with this saved stack; `to` runs. The caller leaves its stack next. */
+ALWAYS_INLINE void sched_direct_switch(struct cpu *cpu, struct thread *to, uint64_t saved_stack)
+{
+    struct thread *from = cpu->current;
+    from->saved_stack = saved_stack;
+    __atomic_store_n(&from->state, THREAD_WAITING, __ATOMIC_RELAXED);
+    __atomic_store_n(&to->state, THREAD_RUNNING, __ATOMIC_RELAXED);
+    to->switches++;
+    cpu->switches++;
+    cpu->handoffs++;
+    arch_user_change(cpu, from, to);
+}
+
+/* To user mode by the frame that the new current thread left bare. */
+ALWAYS_INLINE _Noreturn void sched_direct_leave(struct cpu *cpu, struct frame *frame)
+{
+    spin_unlock_announce(&cpu->queue.lock);
+    arch_frame_resume(frame, &cpu->queue.lock);
+}
+
+#endif
