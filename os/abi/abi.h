@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "abi/sched.h"
+#include "abi/thread.h"
 
 enum syscall_number {
 #define SYSCALL(number, id, name, where, type, rights, result, arguments, returns, text) SYS_##id = (number),

@@ -16,9 +16,11 @@
 #include "console.h"
 #include "ipc/ipc.h"
 #include "lib/rcu.h"
+#include "lib/string.h"
 #include "mm/frame.h"
 #include "must.h"
 #include "probe.h"
+#include "proc/futex.h"
 #include "proc/initrd.h"
 #include "proc/process.h"
 #include "sched/reaper.h"
@@ -111,6 +113,8 @@ static void print_banner(void)
 static void start_init(void)
 {
     char chosen[PATH_MAX_BYTES];
+    thread_log_set(boot_argument("log", chosen, sizeof(chosen)) && strcmp(chosen, "threads") == 0);
+    futex_init();
     const char *path = boot_argument("init", chosen, sizeof(chosen)) ? chosen : "init";
     if (boot_memory.initrd.size_bytes != 0) {
         initrd_set(arch_phys_to_virt(paddr_make(boot_memory.initrd.base)), boot_memory.initrd.size_bytes);

@@ -1,10 +1,11 @@
 /*
  * A small allocator: one list of blocks in address order inside chunks of at least 64 KiB from the kernel,
- * first fit, neighbours joined on free. Deviation: chunks are never given back before the program ends.
+ * first fit, neighbours joined on free, all under one lock. Deviation: chunks are never given back before the program ends.
  */
 #include <stdbool.h>
 
 #include "lib/orrery.h"
+#include "lib/sync.h"
 
 #define CHUNK_BYTES 65536u
 
@@ -16,6 +17,7 @@ struct block {
 };
 
 static struct block *first;
+static struct mutex lock;
 
 static bool touches(const struct block *block, const struct block *next)
 {
@@ -57,22 +59,33 @@ static void split(struct block *block, size_t bytes)
     block->next = rest;
 }
 
+/* A free block of at least that size, null when there is none. Locked. */
+static struct block *find(size_t bytes)
+{
+    struct block *block = first;
+    while (block != NULL && (block->used || block->bytes < bytes)) {
+        block = block->next;
+    }
+    return block;
+}
+
 void *malloc(size_t bytes)
 {
     if (bytes == 0 || bytes > SIZE_MAX / 2) {
         return NULL;
     }
     bytes = (bytes + 15) & ~(size_t)15;
-    do {
-        for (struct block *block = first; block != NULL; block = block->next) {
-            if (!block->used && block->bytes >= bytes) {
-                split(block, bytes);
-                block->used = true;
-                return block + 1;
-            }
-        }
-    } while (grow(bytes));
-    return NULL;
+    mutex_lock(&lock);
+    struct block *block = find(bytes);
+    if (block == NULL && grow(bytes)) {
+        block = find(bytes);
+    }
+    if (block != NULL) {
+        split(block, bytes);
+        block->used = true;
+    }
+    mutex_unlock(&lock);
+    return block != NULL ? block + 1 : NULL;
 }
 
 void free(void *pointer)
@@ -80,6 +93,7 @@ void free(void *pointer)
     if (pointer == NULL) {
         return;
     }
+    mutex_lock(&lock);
     ((struct block *)pointer - 1)->used = false;
     for (struct block *block = first; block != NULL; block = block->next) {
         while (!block->used && block->next != NULL && !block->next->used && touches(block, block->next)) {
@@ -87,4 +101,5 @@ void free(void *pointer)
             block->next = block->next->next;
         }
     }
+    mutex_unlock(&lock);
 }

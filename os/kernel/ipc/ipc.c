@@ -15,6 +15,7 @@
 #include "ipc/transit.h"
 #include "mm/slab.h"
 #include "proc/process.h"
+#include "proc/threads.h"
 #include "sched/sched.h"
 #include "sched/wait.h"
 
@@ -89,8 +90,11 @@ static status_t wait_for_end(struct ipc_party *party, uint64_t deadline, bool in
             ipc_count(IPC_COUNTER_TIMED_OUT);
             return STATUS_ERR_TIMEOUT;
         }
+        if (thread_must_end() && cancel(party, STATUS_ERR_INTERRUPTED)) {
+            return STATUS_ERR_INTERRUPTED;
+        }
         sched_prepare_wait();
-        if (has_ended(party)) {
+        if (has_ended(party) || thread_must_end()) {
             sched_cancel_wait();
         } else {
             in_time = sched_block(deadline);
@@ -166,9 +170,10 @@ static bool still_held(cap_handle_t handle, uint64_t id, status_t *why)
 static status_t block(struct ipc_party *party, const struct ipc_step *step, cap_handle_t handle,
                       uint64_t deadline, uint64_t flags)
 {
-    status_t why;
+    status_t why = STATUS_ERR_INTERRUPTED;
     bool queued = party->state != IPC_ANSWER;
-    if (queued && !still_held(handle, party->message.badge, &why) && cancel(party, why)) {
+    bool gives_up = (queued && !still_held(handle, party->message.badge, &why)) || thread_must_end();
+    if (gives_up && cancel(party, why != STATUS_OK ? why : STATUS_ERR_INTERRUPTED)) {
         wake_locked(step->partner);
         rcu_read_unlock();
         arch_irq_restore(flags);
@@ -235,6 +240,7 @@ static status_t convey(cap_handle_t handle, enum verb verb, uint64_t deadline)
         return status;
     }
     status = meet(handle, verb, deadline);
+    thread_current()->messages += status == STATUS_OK;
     if (status != STATUS_OK && ipc_tag_handles(message->tag) != 0) {
         transit_return(process->caps, message);
     }

@@ -4,6 +4,7 @@
 #include "ipc/counters.h"
 #include "ipc/ipc.h"
 #include "proc/process.h"
+#include "proc/threads.h"
 
 status_t ipc_claim_check(const struct ipc_claim *claim)
 {
@@ -25,7 +26,9 @@ status_t ipc_wait(struct wait_queue *queue, const struct ipc_claim *claim, uint6
         status = attempt(context);
         if (status == STATUS_ERR_AGAIN) {
             status_t held = ipc_claim_check(claim);
-            if (held == STATUS_OK) {
+            if (thread_must_end()) {
+                status = STATUS_ERR_INTERRUPTED;
+            } else if (held == STATUS_OK) {
                 in_time = wait_queue_sleep(&waiter, deadline);
             } else {
                 status = held;

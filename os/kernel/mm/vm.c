@@ -33,23 +33,15 @@ void vm_relax(void)
 
 void vm_gate_enter(struct address_space *space)
 {
-    for (;;) {
-        uint64_t flags = spin_lock_irqsave(&space->lock);
-        bool mine = !space->busy;
-        space->busy = true;
-        spin_unlock_irqrestore(&space->lock, flags);
-        if (mine) {
-            return;
-        }
+    while (__atomic_load_n(&space->busy, __ATOMIC_RELAXED) ||
+           __atomic_exchange_n(&space->busy, true, __ATOMIC_ACQUIRE)) {
         vm_relax();
     }
 }
 
 void vm_gate_leave(struct address_space *space)
 {
-    uint64_t flags = spin_lock_irqsave(&space->lock);
-    space->busy = false;
-    spin_unlock_irqrestore(&space->lock, flags);
+    __atomic_store_n(&space->busy, false, __ATOMIC_RELEASE);
 }
 
 static status_t leave(struct address_space *space, status_t status)
@@ -64,7 +56,6 @@ static status_t leave(struct address_space *space, status_t status)
 status_t vm_space_init(struct address_space *space, struct pid pid)
 {
     memset(space, 0, sizeof *space);
-    spinlock_init(&space->lock, "address space", LOCK_CLASS_VM_SPACE);
     list_init(&space->areas);
     space->pid = pid;
     space->tlb_context = __atomic_add_fetch(&contexts_given, 1, __ATOMIC_RELAXED);
@@ -177,6 +168,22 @@ status_t vm_map(struct address_space *space, vaddr_t hint, uint64_t bytes, uint3
     return leave(space, status);
 }
 
+/* Guard page and stack. Gated. */
+static status_t add_stack(struct address_space *space, uint64_t base, uint64_t top)
+{
+    struct vm_area stack = {.start = base, .end = top, .protection = VM_READ | VM_WRITE, .kind = VM_STACK};
+    struct vm_area guard = {.start = base - PAGE_SIZE, .end = base, .kind = VM_GUARD};
+    uint64_t at;
+    status_t status = vm_area_add(space, &guard, true, &at);
+    if (status == STATUS_OK) {
+        status = vm_area_add(space, &stack, true, &at);
+        if (status != STATUS_OK) {
+            vm_area_drop(space, vm_area_find(space, guard.start));
+        }
+    }
+    return status;
+}
+
 status_t vm_map_stack(struct address_space *space, vaddr_t top, uint64_t bytes)
 {
     if (!vaddr_aligned(top, PAGE_SIZE) || bytes % PAGE_SIZE != 0) {
@@ -186,19 +193,23 @@ status_t vm_map_stack(struct address_space *space, vaddr_t top, uint64_t bytes)
         top.number < 3 * PAGE_SIZE) {
         return STATUS_ERR_RANGE;
     }
-    uint64_t base = top.number - bytes;
-    struct vm_area stack = {
-        .start = base, .end = top.number, .protection = VM_READ | VM_WRITE, .kind = VM_STACK};
-    struct vm_area guard = {.start = base - PAGE_SIZE, .end = base, .kind = VM_GUARD};
-    uint64_t at;
     vm_gate_enter(space);
-    status_t status = vm_area_add(space, &guard, true, &at);
-    if (status == STATUS_OK) {
-        status = vm_area_add(space, &stack, true, &at);
-        if (status != STATUS_OK) {
-            vm_area_drop(space, vm_area_find(space, guard.start));
-        }
+    status_t status = add_stack(space, top.number - bytes, top.number);
+    return leave(space, status);
+}
+
+status_t vm_map_stack_near(struct address_space *space, vaddr_t hint, uint64_t bytes, uint64_t *top)
+{
+    if (!vaddr_aligned(hint, PAGE_SIZE) || bytes % PAGE_SIZE != 0) {
+        return STATUS_ERR_UNALIGNED;
     }
+    if (bytes == 0 || bytes > USER_END - PAGE_SIZE || hint.number > USER_END) {
+        return STATUS_ERR_RANGE;
+    }
+    vm_gate_enter(space);
+    uint64_t gap = vm_area_gap(space, hint.number, bytes + PAGE_SIZE);
+    *top = gap + PAGE_SIZE + bytes;
+    status_t status = gap != 0 ? add_stack(space, gap + PAGE_SIZE, *top) : STATUS_ERR_NO_MEMORY;
     return leave(space, status);
 }
 
@@ -317,6 +328,29 @@ static void all_pages_out(struct address_space *space)
         range_out(space, area->start, area->end, &gather);
     }
     tlb_gather_finish(&gather);
+}
+
+void vm_drop_stacks(struct address_space *space, uint64_t a, uint64_t b)
+{
+    vm_gate_enter(space);
+    struct vm_area *below = NULL;
+    list_for_each_safe(it, after, &space->areas)
+    {
+        struct vm_area *area = list_entry(it, struct vm_area, link);
+        bool kept = (a >= area->start && a < area->end) || (b >= area->start && b < area->end);
+        if (area->kind != VM_STACK || kept) {
+            below = area;
+            continue;
+        }
+        vm_pages_out(space, area->start, area->end);
+        if (below != NULL && below->kind == VM_GUARD && below->end == area->start) {
+            vm_area_drop(space, below);
+        }
+        vm_area_drop(space, area);
+        below = NULL;
+    }
+    space->stats.table_frames = space->table.tables;
+    vm_gate_leave(space);
 }
 
 status_t vm_unmap(struct address_space *space, vaddr_t start, uint64_t bytes)

@@ -91,7 +91,6 @@ struct vm_stats {
 
 struct address_space {
     struct page_table table;
-    struct spinlock lock;      /* covers busy and holder only */
     bool busy;                 /* the gate */
     struct pid pid;            /* whose it is: the owner id of its frames */
     uint64_t cpu_mask;         /* CPUs that have it loaded; kept by the context switch, read by shootdown */
@@ -132,6 +131,13 @@ MUST_CHECK status_t vm_map(struct address_space *space, vaddr_t hint, uint64_t b
 /* A stack of bytes that ends at top, with one guard page below it: [top-bytes-4096, top-bytes). As vm_map,
  * fixed. */
 MUST_CHECK status_t vm_map_stack(struct address_space *space, vaddr_t top, uint64_t bytes);
+
+/* The same at the first gap at or above hint; *top is its first byte after. */
+MUST_CHECK status_t vm_map_stack_near(struct address_space *space, vaddr_t hint, uint64_t bytes,
+                                      uint64_t *top);
+
+/* Unmaps every stack with its guard page, but for those that hold the address a or b. */
+void vm_drop_stacks(struct address_space *space, uint64_t a, uint64_t b);
 
 /* Device memory, mapped at once with a cache policy; rolled back whole on failure. Never executable. */
 MUST_CHECK status_t vm_map_device(struct address_space *space, vaddr_t hint, paddr_t physical, uint64_t bytes,

@@ -16,6 +16,7 @@
 #define PT_LOAD    1u
 #define PT_DYNAMIC 2u
 #define PT_INTERP  3u
+#define PT_TLS     7u
 #define PF_X       1u
 #define PF_W       2u
 #define PF_R       4u
@@ -102,6 +103,26 @@ static status_t add_segment(struct elf_layout *out, const struct program_header 
     return STATUS_OK;
 }
 
+static status_t set_tls(struct elf_layout *out, const struct program_header *header, uint64_t bytes)
+{
+    uint64_t alignment = header->alignment != 0 ? header->alignment : 1;
+    if (header->memory_bytes == 0) {
+        return STATUS_OK;
+    }
+    if (out->tls.memory_bytes != 0 || header->file_bytes > header->memory_bytes || header->offset > bytes ||
+        header->file_bytes > bytes - header->offset || (alignment & (alignment - 1)) != 0) {
+        return STATUS_ERR_BAD_IMAGE;
+    }
+    if (header->memory_bytes > ELF_TLS_MAX_BYTES || alignment > ELF_TLS_MAX_ALIGNMENT) {
+        return STATUS_ERR_LIMIT;
+    }
+    out->tls = (struct elf_tls){.file_offset = header->offset,
+                                .file_bytes = header->file_bytes,
+                                .memory_bytes = header->memory_bytes,
+                                .alignment = alignment};
+    return STATUS_OK;
+}
+
 static bool entry_is_code(const struct elf_layout *layout)
 {
     for (uint32_t i = 0; i < layout->count; i++) {
@@ -131,6 +152,8 @@ status_t elf_parse(const void *image, uint64_t bytes, struct elf_layout *out)
             status = STATUS_ERR_UNSUPPORTED;
         } else if (program.type == PT_LOAD) {
             status = add_segment(out, &program, bytes);
+        } else if (program.type == PT_TLS) {
+            status = set_tls(out, &program, bytes);
         }
     }
     out->entry = header.entry;

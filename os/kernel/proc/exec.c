@@ -2,7 +2,8 @@
  * exec: path, argv and envp are copied from the old program, the new address space is built whole, and only
  * then the process changes over. Until that point every failure leaves the old program as it was.
  *
- * Initial stack of a program, from its stack pointer up: argc, argv pointers, 0, envp pointers, 0, strings.
+ * Initial stack of a program, from its stack pointer up: argc, argv pointers, 0, envp pointers, 0, strings, thread-local
+ * storage, thread block. Other threads of the process end once nothing else can fail.
  */
 #include "proc/process.h"
 
@@ -12,11 +13,19 @@
 #include "mm/layout.h"
 #include "proc/elf.h"
 #include "proc/initrd.h"
+#include "proc/threads.h"
+#include "proc/user_stack.h"
 #include "proc/usercopy.h"
 #include "sched/sched.h"
 
-#define STACK_TOP   (USER_END - 16 * PAGE_SIZE)
-#define USER_RFLAGS 0x202u
+/* What load() makes for a program. */
+struct program {
+    struct address_space *space;
+    uint64_t entry;
+    uint64_t stack;
+    uint64_t fs_base;
+    struct tls_image tls;
+};
 
 struct exec_strings {
     uint32_t argc;
@@ -71,12 +80,12 @@ static status_t load_segment(struct address_space *space, const void *image,
     return status;
 }
 
-/* Writes strings and vectors to the top of the stack; *pointer is the initial stack pointer. */
-static status_t build_stack(struct address_space *space, const struct exec_strings *strings,
-                            uint64_t *pointer)
+/* Writes strings and vectors below `bottom`; *pointer is the initial stack pointer. */
+static status_t build_vectors(struct address_space *space, const struct exec_strings *strings,
+                              uint64_t bottom, uint64_t *pointer)
 {
     uint64_t vector[EXEC_MAX_STRINGS + 3];
-    uint64_t text = STACK_TOP - align_up(strings->bytes, 16);
+    uint64_t text = bottom - align_up(strings->bytes, 16);
     uint32_t words = 0;
     vector[words++] = strings->argc;
     for (uint32_t i = 0; i < strings->count; i++) {
@@ -90,19 +99,41 @@ static status_t build_stack(struct address_space *space, const struct exec_strin
     }
     vector[words++] = 0;
     *pointer = align_down(text - words * sizeof(uint64_t), 16);
-    status_t status = vm_map_stack(space, vaddr_make(STACK_TOP), USER_STACK_BYTES);
-    if (status == STATUS_OK) {
-        status = vm_copy_out(space, vaddr_make(text), strings->text, strings->bytes, NULL);
-    }
+    status_t status = vm_copy_out(space, vaddr_make(text), strings->text, strings->bytes, NULL);
     if (status == STATUS_OK) {
         status = vm_copy_out(space, vaddr_make(*pointer), vector, words * sizeof(uint64_t), NULL);
     }
     return status;
 }
 
+static status_t build_stack(struct program *program, const struct exec_strings *strings)
+{
+    const uint64_t top = USER_MAIN_STACK_TOP;
+    uint64_t bytes = USER_STACK_BYTES + align_up(tls_room(&program->tls), PAGE_SIZE);
+    struct tls_place tls;
+    status_t status = vm_map_stack(program->space, vaddr_make(top), bytes);
+    if (status == STATUS_OK) {
+        status = tls_build(program->space, &program->tls, top - bytes, top, &tls);
+    }
+    if (status == STATUS_OK) {
+        program->fs_base = tls.pointer;
+        status = build_vectors(program->space, strings, tls.bottom, &program->stack);
+    }
+    return status;
+}
+
+static status_t load_segments(struct program *program, const struct initrd_file *file,
+                              const struct elf_layout *layout)
+{
+    status_t status = STATUS_OK;
+    for (uint32_t i = 0; status == STATUS_OK && i < layout->count; i++) {
+        status = load_segment(program->space, file->data, &layout->segments[i]);
+    }
+    return status;
+}
+
 /* A new space with the program in it. */
-static status_t load(const char *path, const struct exec_strings *strings, pid_t pid,
-                     struct address_space **out, uint64_t *entry, uint64_t *stack)
+static status_t load(const char *path, const struct exec_strings *strings, pid_t pid, struct program *out)
 {
     struct initrd_file file;
     struct elf_layout layout;
@@ -113,29 +144,31 @@ static status_t load(const char *path, const struct exec_strings *strings, pid_t
     if (status != STATUS_OK) {
         return status;
     }
-    struct address_space *space = space_make(pid, &status);
-    for (uint32_t i = 0; status == STATUS_OK && i < layout.count; i++) {
-        status = load_segment(space, file.data, &layout.segments[i]);
+    *out = (struct program){.entry = layout.entry,
+                            .space = space_make(pid, &status),
+                            .tls = {.data = (const char *)file.data + layout.tls.file_offset,
+                                    .file_bytes = (uint32_t)layout.tls.file_bytes,
+                                    .memory_bytes = (uint32_t)layout.tls.memory_bytes,
+                                    .alignment = (uint32_t)layout.tls.alignment}};
+    if (status == STATUS_OK) {
+        status = load_segments(out, &file, &layout);
     }
     if (status == STATUS_OK) {
-        status = build_stack(space, strings, stack);
+        status = build_stack(out, strings);
     }
-    if (status != STATUS_OK && space != NULL) {
-        space_destroy(space);
-        return status;
+    if (status != STATUS_OK && out->space != NULL) {
+        space_destroy(out->space);
     }
-    *out = space;
-    *entry = layout.entry;
     return status;
 }
 
-static void frame_fill(struct frame *frame, uint64_t entry, uint64_t stack)
+static void frame_fill(struct frame *frame, const struct program *program)
 {
     *frame = (struct frame){.vector = FRAME_VECTOR_SYSCALL,
-                            .rip = entry,
+                            .rip = program->entry,
                             .cs = SELECTOR_USER_CODE,
-                            .rflags = USER_RFLAGS,
-                            .rsp = stack,
+                            .rflags = FRAME_USER_RFLAGS,
+                            .rsp = program->stack,
                             .ss = SELECTOR_USER_DATA};
 }
 
@@ -159,22 +192,27 @@ static status_t exec_with(struct frame *frame, const char *path, vaddr_t argv, v
         status = strings_read(strings, envp);
     }
     struct process *process = process_current();
-    struct address_space *space;
-    uint64_t entry;
-    uint64_t stack;
+    struct program program;
     if (status == STATUS_OK) {
-        status = load(path, strings, process->pid, &space, &entry, &stack);
+        status = load(path, strings, process->pid, &program);
     }
     if (status != STATUS_OK) {
         return status;
     }
-    struct address_space *old = process_swap_space(process, space);
-    sched_adopt_space(space);
+    status = process_end_others();
+    if (status != STATUS_OK) {
+        space_destroy(program.space);
+        return status;
+    }
+    process_become_single();
+    struct address_space *old = process_swap_space(process, program.space);
+    sched_adopt_space(program.space);
     space_destroy(old);
     cap_space_exec(process->caps);
     name_set(process, path);
-    arch_thread_reset_user_state(thread_current());
-    frame_fill(frame, entry, stack);
+    process->tls = program.tls;
+    arch_thread_reset_user_state(thread_current(), program.fs_base);
+    frame_fill(frame, &program);
     return STATUS_OK;
 }
 
@@ -213,17 +251,19 @@ static status_t init_build(struct process *process, const char *path, const char
         strings->bytes += (uint32_t)length + 1;
     }
     strings->argc = strings->count;
-    uint64_t entry;
-    uint64_t stack;
-    status_t status = load(path, strings, process->pid, &process->space, &entry, &stack);
+    struct program program;
+    status_t status = load(path, strings, process->pid, &program);
     kfree(strings);
     if (status != STATUS_OK) {
         return status;
     }
+    process->space = program.space;
+    process->tls = program.tls;
     status = thread_create(thread, &sched_normal, NULL, NULL);
     if (status == STATUS_OK) {
-        frame_fill(thread_user_frame(*thread), entry, stack);
+        frame_fill(thread_user_frame(*thread), &program);
         fpu_state_init(&(*thread)->fpu);
+        (*thread)->user_fs_base = program.fs_base;
     }
     return status;
 }
@@ -251,10 +291,10 @@ status_t process_start_init(const char *path, const char *argument)
     name_set(process, path);
     thread->process = process;
     thread->space = process->space;
-    list_push_back(&process->threads, &thread->process_node);
-    process->thread_count = 1;
+    process->main_thread = thread;
     uint64_t flags = spin_lock_irqsave(&process_tree_lock);
     process_link_locked(process, NULL);
+    process_add_thread_locked(process, thread);
     spin_unlock_irqrestore(&process_tree_lock, flags);
     sched_start(thread);
     return STATUS_OK;

@@ -1,23 +1,19 @@
 /*
- * exit and wait. Order of an exit: memory and capabilities first, so that whoever sees the exit status finds
+ * exit and wait. Order of an exit, on the last thread: memory and capabilities first, so that whoever sees the exit status finds
  * the frames back; then children to init, then the zombie, then the parent is woken. Stack and control block
  * of the thread follow by the reaper.
  */
-#include "proc/oom.h"
 #include "proc/process.h"
+#include "proc/threads.h"
 
 #include "arch/x86_64/trap.h"
 #include "console.h"
-#include "ipc/ipc.h"
 #include "panic.h"
 #include "sched/sched.h"
 
 static void give_back_resources(struct process *process)
 {
-    struct address_space *space = process_swap_space(process, NULL);
-    sched_adopt_space(NULL);
-    space_destroy(space);
-    ipc_thread_end(thread_current());
+    space_destroy(process_swap_space(process, NULL));
     uint64_t flags =
         spin_lock_irqsave(&process_tree_lock); /* the parent may be about to put something into it */
     struct cap_space *caps = process->caps;
@@ -42,23 +38,19 @@ static void reparent_children_locked(struct process *process)
     }
 }
 
-void process_exit(int32_t status)
+void process_finish(struct process *process)
 {
-    struct process *process = process_current();
-    arch_irq_enable();
+    struct thread *thread = thread_current();
     if (process == process_init_get()) {
-        panic("init ended with status %d", status);
+        panic("init ended with status %d", process->exit_status);
     }
     process_set_state(process, PROCESS_EXITING);
     give_back_resources(process);
-
-    struct thread *thread = thread_current();
+    process_drop_records(process);
     sched_announce_end(); /* before the zombie, so that who has seen it can wait for stack and control block */
     uint64_t flags = spin_lock_irqsave(&process_tree_lock);
-    list_remove(&thread->process_node);
-    process->thread_count--;
+    process_remove_thread_locked(process, thread);
     reparent_children_locked(process);
-    process->exit_status = status;
     process_set_state(process, PROCESS_ZOMBIE);
     process_count_exit();
     struct process *parent = process->parent;
@@ -67,6 +59,13 @@ void process_exit(int32_t status)
     wait_queue_wake_all(&parent->child_ended);
     process_put(parent);
     sched_exit(); /* the process may be freed from here on: the thread does not look at it again */
+}
+
+void process_exit(int32_t status)
+{
+    arch_irq_enable();
+    process_end_begin(process_current(), status);
+    process_thread_exit(0);
 }
 
 /* First zombie among the wanted children; *any tells whether there is such a child at all. */
@@ -120,7 +119,7 @@ status_t process_wait(pid_t wanted, bool block, pid_t *ended, int32_t *exit_stat
         struct waiter waiter;
         wait_queue_join(&parent->child_ended, &waiter);
         status = wait_once(parent, wanted, &zombie);
-        if (status == STATUS_ERR_AGAIN && block && oom_chosen(parent)) {
+        if (status == STATUS_ERR_AGAIN && block && thread_must_end()) {
             block = false;
         } else if (status == STATUS_ERR_AGAIN && block) {
             wait_queue_sleep(&waiter, WAIT_FOREVER);

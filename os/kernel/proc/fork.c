@@ -1,8 +1,14 @@
-/* fork: everything that can fail is built before the child can be seen by anybody. */
+/*
+ * fork: everything that can fail is built before the child can be seen by anybody. Of several threads only the caller is
+ * cloned, as in POSIX: it is the child's main thread, and nobody can join it. Stacks and thread-local storage of the others
+ * are not in the child, but for the stack of the main thread, where arguments and environment lie. What others had locked
+ * stays locked.
+ */
 #include "proc/process.h"
 
 #include "arch/x86_64/switch.h"
 #include "lib/string.h"
+#include "mm/layout.h"
 #include "sched/sched.h"
 
 static status_t clone_space(struct process *parent, struct process *child)
@@ -17,6 +23,7 @@ static status_t clone_space(struct process *parent, struct process *child)
         return status;
     }
     child->space = space;
+    vm_drop_stacks(space, USER_MAIN_STACK_TOP - 1, thread_current()->user_stack);
     return STATUS_OK;
 }
 
@@ -45,9 +52,10 @@ status_t process_fork(const struct frame *frame, pid_t *out)
         return STATUS_ERR_NO_MEMORY;
     }
     struct thread *thread;
+    struct process_quota *quota = __atomic_load_n(&parent->quota, __ATOMIC_ACQUIRE);
     status_t status = clone_resources(parent, child, &thread);
     if (status == STATUS_OK) {
-        status = quota_charge(parent->quota);
+        status = quota_charge(quota);
         if (status != STATUS_OK) {
             thread_destroy_new(thread);
         }
@@ -56,7 +64,7 @@ status_t process_fork(const struct frame *frame, pid_t *out)
         process_unmake(child);
         return status;
     }
-    child->quota = parent->quota;
+    child->quota = quota;
     rate_gate_inherit(&child->rate, &parent->rate);
     memcpy(child->name, parent->name, sizeof(child->name));
     struct frame *child_frame = thread_user_frame(thread);
@@ -65,11 +73,14 @@ status_t process_fork(const struct frame *frame, pid_t *out)
     arch_thread_clone_user_state(thread_current(), thread);
     thread->process = child;
     thread->space = child->space;
-    list_push_back(&child->threads, &thread->process_node);
-    child->thread_count = 1;
+    thread->user_stack = thread_current()->user_stack;
+    thread->user_stack_bytes = thread_current()->user_stack_bytes;
+    child->main_thread = thread;
+    child->tls = parent->tls;
     *out = child->pid;
     uint64_t flags = spin_lock_irqsave(&process_tree_lock);
     process_link_locked(child, parent);
+    process_add_thread_locked(child, thread);
     spin_unlock_irqrestore(&process_tree_lock, flags);
     sched_start(thread);
     return STATUS_OK;

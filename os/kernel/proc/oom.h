@@ -16,12 +16,4 @@
  */
 bool oom_make_room(bool for_fault);
 
-struct process;
-
-/* Was it chosen? Then its thread is woken, and whatever it waits for in a call is to be given up. */
-bool oom_chosen(const struct process *process);
-
-/* Ends the current process when it was chosen. At the way out to user mode. */
-void oom_check(void);
-
 #endif

@@ -41,6 +41,8 @@ struct process *process_make(void)
     list_init(&process->sibling_node);
     list_init(&process->table_node);
     list_init(&process->threads);
+    list_init(&process->thread_records);
+    wait_queue_init(&process->threads_changed, "proc.threads");
     wait_queue_init(&process->child_ended, "proc.child");
     rate_gate_init(&process->rate);
     return process;
@@ -104,7 +106,7 @@ bool process_is_empty(struct process *process)
 static uint64_t frames_locked(const struct process *process)
 {
     bool candidate = process != init_process && process->state == PROCESS_LIVE && process->space != NULL &&
-                     !process->doomed;
+                     !process->ending;
     return candidate ? process->space->stats.resident_pages + process->space->table.tables : 0;
 }
 
@@ -159,6 +161,23 @@ void process_link_locked(struct process *process, struct process *parent)
     }
     list_push_back(&buckets[process->pid.number % PROCESS_TABLE_BUCKETS], &process->table_node);
     totals.processes++;
+}
+
+void process_add_thread_locked(struct process *process, struct thread *thread)
+{
+    list_push_back(&process->threads, &thread->process_node);
+    __atomic_store_n(&process->thread_count, process->thread_count + 1, __ATOMIC_RELAXED);
+    totals.threads++;
+}
+
+void process_remove_thread_locked(struct process *process, struct thread *thread)
+{
+    list_remove(&thread->process_node);
+    __atomic_store_n(&process->thread_count, process->thread_count - 1, __ATOMIC_RELAXED);
+    process->main_thread = process->main_thread == thread ? NULL : process->main_thread;
+    process->syscalls += thread->syscalls;
+    process->messages += thread->messages;
+    totals.threads--;
 }
 
 /* Takes a zombie out of tree and table; the caller drops the table's reference with process_put. */
@@ -282,16 +301,24 @@ status_t process_quota_set(uint32_t limit)
         return STATUS_ERR_RANGE;
     }
     struct process *process = process_current();
-    uint32_t depth = process->quota->depth + 1;
-    if (depth == PROCESS_QUOTA_DEPTH) {
-        return STATUS_ERR_LIMIT;
-    }
     struct process_quota *quota = kzalloc(sizeof(*quota));
     if (quota == NULL) {
         return STATUS_ERR_NO_MEMORY;
     }
-    *quota = (struct process_quota){
-        .outer = process->quota, .references = 1, .limit = limit, .used = 1, .depth = depth};
-    process->quota = quota;
+    uint64_t flags = spin_lock_irqsave(&process_tree_lock); /* another thread may do the same */
+    *quota = (struct process_quota){.outer = process->quota,
+                                    .references = 1,
+                                    .limit = limit,
+                                    .used = 1,
+                                    .depth = process->quota->depth + 1};
+    bool fits = quota->depth != PROCESS_QUOTA_DEPTH;
+    if (fits) {
+        __atomic_store_n(&process->quota, quota, __ATOMIC_RELEASE);
+    }
+    spin_unlock_irqrestore(&process_tree_lock, flags);
+    if (!fits) {
+        kfree(quota);
+        return STATUS_ERR_LIMIT;
+    }
     return STATUS_OK;
 }

@@ -16,6 +16,7 @@
 #include "ipc/rate_gate.h"
 #include "lib/list.h"
 #include "mm/vm.h"
+#include "proc/user_stack.h"
 #include "sched/thread.h"
 #include "sched/wait.h"
 
@@ -49,21 +50,27 @@ struct process {
     struct list children;
     struct list sibling_node;
     struct list table_node;
-    struct list threads;
-    uint32_t thread_count;
+    struct list threads;        /* that have not ended; from thread_create, fork or exec to thread end */
+    uint32_t thread_count;      /* length of that list; changes under proc.tree, read anywhere */
+    struct thread *main_thread; /* null when it has ended */
+    struct list thread_records; /* of threads that can be joined */
+    struct wait_queue threads_changed; /* one has ended */
+    struct tls_image tls;
     struct wait_queue child_ended;
     int32_t exit_status;
     struct address_space *space; /* null once given back */
     struct cap_space *caps;
     struct process_quota *quota;
     struct rate_gate rate; /* of messages */
-    uint64_t syscalls;
-    bool doomed; /* ends on its way out to user mode (proc/oom.h) */
+    uint64_t syscalls;     /* of threads that have ended */
+    uint64_t messages;     /* of the same */
+    bool ending;           /* all its threads are to end, and exit_status says why */
     char name[PROCESS_NAME_BYTES];
 };
 
 struct process_totals {
     uint32_t processes; /* all but dead ones */
+    uint32_t threads;   /* of processes */
     uint64_t forks;
     uint64_t exits;
 };
@@ -95,13 +102,13 @@ MUST_CHECK status_t process_fork(const struct frame *frame, pid_t *child);
 /* Replaces the program of the current process; on success the frame leads to the new one. */
 MUST_CHECK status_t process_exec(struct frame *frame, vaddr_t path, vaddr_t argv, vaddr_t envp);
 
-/* Ends the current process. */
+/* Ends the current process: its other threads too. */
 _Noreturn void process_exit(int32_t status);
 
 /* pid 0: any child. STATUS_ERR_NO_CHILD; STATUS_ERR_AGAIN when none has ended and block is false. */
 MUST_CHECK status_t process_wait(pid_t wanted, bool block, pid_t *ended, int32_t *status);
 
-/* The live process that holds most frames, the younger of two, with a reference; not init, and none that is doomed already.
+/* The live process that holds most frames, the younger of two, with a reference; not init, and none that is ending already.
  * Null when there is none. */
 struct process *process_get_largest(uint64_t *frames);
 
@@ -110,6 +117,12 @@ bool process_is_empty(struct process *process);
 
 /* Gives a process another space (null: none) and returns the old one, which nobody looks at any more. */
 struct address_space *process_swap_space(struct process *process, struct address_space *space);
+
+/* Is it the current process or a descendant? The tree is locked. */
+bool process_is_own_locked(const struct process *process);
+
+/* Figures of the current process (pid 0) or a descendant. STATUS_ERR_NO_PROCESS, STATUS_ERR_PERMISSION. */
+MUST_CHECK status_t process_info_read(pid_t pid, struct process_info *out);
 
 /* A child of the current process has ended and is not yet waited for. */
 bool process_has_zombie(void);
@@ -128,6 +141,9 @@ struct process *process_make(void);
 void process_unmake(struct process *process);
 void process_set_state(struct process *process, enum process_state to);
 void process_link_locked(struct process *process, struct process *parent);
+void process_add_thread_locked(struct process *process, struct thread *thread);
+void process_remove_thread_locked(struct process *process, struct thread *thread);
+_Noreturn void process_finish(struct process *process);
 void process_reap_locked(struct process *process);
 void process_count_exit(void);
 struct process *process_init_get(void);

@@ -4,6 +4,7 @@
 #include "mm/layout.h"
 
 extern size_t user_copy_raw(void *to, const void *from, size_t bytes);
+extern int user_load_raw(uint32_t *to, const uint32_t *from);
 
 static bool in_user_half(vaddr_t address, uint64_t bytes)
 {
@@ -30,6 +31,14 @@ status_t user_write(vaddr_t to, const void *from, uint64_t bytes)
         return STATUS_ERR_BAD_ADDRESS;
     }
     return user_copy_raw(vaddr_pointer(to), from, bytes) == 0 ? STATUS_OK : STATUS_ERR_BAD_ADDRESS;
+}
+
+status_t user_load_now(uint32_t *to, vaddr_t from)
+{
+    if (!in_user_half(from, sizeof(*to)) || !vaddr_aligned(from, sizeof(*to))) {
+        return STATUS_ERR_BAD_ADDRESS;
+    }
+    return user_load_raw(to, vaddr_pointer(from)) == 0 ? STATUS_OK : STATUS_ERR_BAD_ADDRESS;
 }
 
 /* Reads up to the next page boundary at a time, so that memory behind the string is never touched. */

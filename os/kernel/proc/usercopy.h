@@ -13,6 +13,9 @@
 MUST_CHECK status_t user_read(void *to, vaddr_t from, uint64_t bytes);
 MUST_CHECK status_t user_write(vaddr_t to, const void *from, uint64_t bytes);
 
+/* Reads a 4-aligned word in one access, which fails where a page would have to be brought in. Interrupts off. */
+MUST_CHECK status_t user_load_now(uint32_t *to, vaddr_t from);
+
 /* Checks that a range lies in the user half; whether it is mapped only the copy tells. STATUS_ERR_BAD_ADDRESS. */
 MUST_CHECK status_t user_range(vaddr_t address, uint64_t bytes);
 

@@ -3,6 +3,7 @@
 
 #include "arch/x86_64/clock.h"
 #include "arch/x86_64/kmap.h"
+#include "console.h"
 #include "lib/rcu.h"
 #include "lib/spinlock.h"
 #include "sched/sched.h"
@@ -102,6 +103,11 @@ static void free_batch(struct thread **batch, unsigned count)
     uint64_t tops[BATCH];
     for (unsigned i = 0; i < count; i++) {
         tops[i] = batch[i]->stack_top;
+        if (thread_log()) {
+            console_printf("thread %u: kernel stack, %llu bytes at 0x%llx: freed\n", batch[i]->tid.number,
+                           (unsigned long long)KERNEL_STACK_BYTES,
+                           (unsigned long long)(batch[i]->stack_top - KERNEL_STACK_BYTES));
+        }
     }
     rcu_synchronize(); /* who wakes a thread in a read section may still look at it (ipc/ipc.c) */
     kmap_stacks_free(tops, count);

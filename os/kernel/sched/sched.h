@@ -70,6 +70,10 @@ bool sched_block(uint64_t deadline_cycles);
 void sched_cancel_wait(void);
 void sched_wake(struct thread *thread);
 
+/* Sees that a thread looks at what was changed about it: wakes it where it waits, interrupts it where it runs. The caller
+ * sees to it that the thread exists. */
+void sched_poke(struct thread *thread);
+
 /*
  * For IPC: in place of sched_block by a thread that has called sched_prepare_wait and now waits for the doing of `to`, a
  * thread that is blocked. `to` runs on this CPU at once, for the rest of the caller's slice, without a queue in between:

@@ -23,6 +23,17 @@ extern char thread_first[];
 
 static struct slab_cache thread_cache;
 static tid_t last_tid;
+static bool log_frees;
+
+bool thread_log(void)
+{
+    return log_frees;
+}
+
+void thread_log_set(bool on)
+{
+    log_frees = on;
+}
 
 status_t thread_system_init(void)
 {

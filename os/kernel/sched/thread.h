@@ -29,6 +29,7 @@ enum thread_state {
 #define AFFINITY_ALL UINT64_MAX
 
 struct process;
+struct thread_record;
 
 struct thread {
     struct fpu_state fpu;
@@ -62,6 +63,12 @@ struct thread {
     uint64_t switches;    /* times it was put on a CPU */
     uint64_t dead_since;
     struct ipc_party ipc; /* its messages (ipc/ipc.h) */
+    bool ending;          /* is to end on its way out to user mode (proc/threads.h); set under proc.tree */
+    struct thread_record *record; /* for who joins it, null: nobody can */
+    uint64_t user_stack;          /* lowest byte of the stack that ends with the thread, 0: none */
+    uint64_t user_stack_bytes;    /* with its thread-local storage */
+    uint64_t syscalls;            /* not yet added to its process's, like: */
+    uint64_t messages;            /* sent and called */
 };
 
 /* Usual parameters: kernel threads that nothing may hold up; programs; what may wait for ever. */
@@ -71,6 +78,10 @@ extern const struct sched_params sched_background;
 
 /* What a thread made by this one starts with: the same, but a deadline is not inherited. */
 const struct sched_params *sched_params_of_child(const struct thread *thread);
+
+/* Whether what ended threads give back is told on the console (log=threads on the command line). */
+bool thread_log(void);
+void thread_log_set(bool on);
 
 /* Makes the cache of thread control blocks. */
 MUST_CHECK status_t thread_system_init(void);

@@ -107,6 +107,19 @@ void sched_wake(struct thread *thread)
     arch_irq_restore(flags);
 }
 
+void sched_poke(struct thread *thread)
+{
+    sched_wake(thread);
+    uint64_t flags = arch_irq_save();
+    struct cpu *cpu = sched_lock_owner(thread);
+    bool elsewhere = cpu->current == thread && cpu != cpu_this();
+    spin_unlock(&cpu->queue.lock);
+    if (elsewhere) {
+        ipi_reschedule(cpu->id);
+    }
+    arch_irq_restore(flags);
+}
+
 void sched_start_on(struct thread *thread, unsigned cpu)
 {
     uint64_t flags = arch_irq_save();

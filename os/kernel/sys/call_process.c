@@ -2,8 +2,8 @@
 #include "sys/syscall.h"
 
 #include "arch/x86_64/clock.h"
-#include "proc/oom.h"
 #include "proc/process.h"
+#include "proc/threads.h"
 #include "proc/usercopy.h"
 #include "sched/sched.h"
 
@@ -97,7 +97,7 @@ int64_t invoke_sleep(struct call *call)
     uint64_t deadline = clock_cycles() + clock_cycles_from_ns(call->arguments[0]);
     while (clock_cycles() < deadline) {
         sched_prepare_wait();
-        if (oom_chosen(call->process)) {
+        if (thread_must_end()) {
             sched_cancel_wait();
             break;
         }

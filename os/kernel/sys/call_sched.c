@@ -15,15 +15,6 @@ static status_t decode_target(const struct call *call)
                                                                                    : STATUS_ERR_ARGUMENT;
 }
 
-/* The process is the caller's or descends from it. The tree is locked. */
-static bool is_own(const struct process *process)
-{
-    while (process != NULL && process != process_current()) {
-        process = process->parent;
-    }
-    return process != NULL;
-}
-
 /* All threads of a process, or the one of a number (0: all); the tree is locked. */
 static status_t for_threads(struct process *process, tid_t tid, thread_action action, void *context)
 {
@@ -55,7 +46,7 @@ static status_t for_target(const struct call *call, thread_action action, void *
     struct process *about = process != NULL ? process : process_current();
     uint64_t flags = spin_lock_irqsave(&process_tree_lock);
     status_t status = STATUS_ERR_PERMISSION;
-    if (is_own(about)) {
+    if (process_is_own_locked(about)) {
         status = for_threads(about, (tid_t){of_process ? 0 : number}, action, context);
     }
     spin_unlock_irqrestore(&process_tree_lock, flags);

@@ -43,7 +43,7 @@ void stats_snapshot(struct system_stats *out)
     out->processes = processes.processes;
     out->forks = processes.forks;
     out->exits = processes.exits;
-    out->threads = processes.processes;
+    out->threads = processes.threads;
     out->threads_dead = reaper_pending();
     out->cpus_online = cpu_count_online();
     out->cpus_present = cpu_count_present();

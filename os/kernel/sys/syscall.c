@@ -7,6 +7,7 @@
 #include "mm/layout.h"
 #include "proc/oom.h"
 #include "proc/process.h"
+#include "proc/threads.h"
 #include "sched/reaper.h"
 #include "sched/sched.h"
 
@@ -59,7 +60,7 @@ static int64_t serve(struct frame *frame)
     struct call call = {.frame = frame,
                         .process = process_current(),
                         .arguments = {frame->rdi, frame->rsi, frame->rdx, frame->r10, frame->r8, frame->r9}};
-    call.process->syscalls++;
+    thread_current()->syscalls++;
     if (row->where == WHERE_NOWHERE || row->where == WHERE_DIRECT) {
         return act(row, &call);
     }
@@ -79,7 +80,7 @@ static void leave(struct frame *frame)
     if (thread_current()->need_resched) {
         sched_preempt_from_interrupt();
     }
-    oom_check();
+    process_check_end();
     syscall_flags_set(frame);
     if (frame->rip >= USER_END) { /* the instruction after a SYSCALL at the very end of the user half */
         process_fault(frame, frame->rip, STATUS_ERR_BAD_ADDRESS);

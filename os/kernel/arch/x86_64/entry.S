@@ -306,6 +306,23 @@ user_copy_raw:
     .quad 11b, 12b
     .popsection
 
+/* int user_load_raw(uint32_t *to, const uint32_t *from): one aligned access to user memory; 1 when it faults. */
+    .balign 16
+    .globl user_load_raw
+user_load_raw:
+    smap_set
+20: movl (%rsi), %eax
+    smap_clear
+    movl %eax, (%rdi)
+    xorl %eax, %eax
+    ret
+21: smap_clear
+    movl $1, %eax
+    ret
+    .pushsection .exception_table, "a", @progbits
+    .quad 20b, 21b
+    .popsection
+
 /*
  * void panic(const char *format, ...): builds a frame of the registers as they are at the call, for panic_captured(frame,
  * arguments on the stack). RIP is the return address, RBP and RSP are the caller's.

@@ -29,6 +29,12 @@
 /* Value of the vector field of a frame that SYSCALL built. */
 #define FRAME_VECTOR_SYSCALL 0x100
 
+/* Flags of a user thread that starts: interrupts on. */
+#define FRAME_USER_RFLAGS 0x202
+
+/* Of a frame that a user thread starts with: left by IRETQ, so that every register is what the frame says. */
+#define FRAME_VECTOR_START 0x102
+
 /* And of a frame that panic() built. */
 #define FRAME_VECTOR_PANIC 0x101
 

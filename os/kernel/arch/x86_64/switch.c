@@ -43,11 +43,11 @@ void arch_stack_run(unsigned long stack_top, void (*function)(void))
     __builtin_unreachable();
 }
 
-void arch_thread_reset_user_state(struct thread *thread)
+void arch_thread_reset_user_state(struct thread *thread, uint64_t fs_base)
 {
     uint64_t flags = arch_irq_save();
     fpu_state_init(&thread->fpu);
-    thread->user_fs_base = 0;
+    thread->user_fs_base = fs_base;
     thread->user_gs_base = 0;
     fpu_restore(&thread->fpu);
     segment_bases_load(thread);

@@ -30,8 +30,8 @@ _Noreturn void arch_frame_resume(struct frame *frame, struct spinlock *held);
 /* Continues on another stack and never comes back. */
 _Noreturn void arch_stack_run(unsigned long stack_top, void (*function)(void));
 
-/* Return to user mode with fresh segment bases, as exec wants it. */
-void arch_thread_reset_user_state(struct thread *thread);
+/* The current thread returns to user mode with a fresh FPU and this FS base, as exec wants it. */
+void arch_thread_reset_user_state(struct thread *thread, uint64_t fs_base);
 
 /* Copies the live user state of the current thread that lies in registers to a clone. */
 void arch_thread_clone_user_state(struct thread *from, struct thread *to);

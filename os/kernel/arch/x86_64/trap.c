@@ -19,6 +19,7 @@
 #include "probe.h"
 #include "proc/oom.h"
 #include "proc/process.h"
+#include "proc/threads.h"
 #include "sched/reaper.h"
 #include "sched/sched.h"
 #include "smp/ipi.h"
@@ -180,7 +181,7 @@ void trap_dispatch(struct frame *frame)
         sched_preempt_from_interrupt();
     }
     if (frame_from_user(frame)) {
-        oom_check();
+        process_check_end();
     }
 }
 

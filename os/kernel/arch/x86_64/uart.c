@@ -7,6 +7,7 @@
 
 #include "arch/arch.h"
 #include "lib/spinlock.h"
+#include "proc/threads.h"
 #include "sched/wait.h"
 
 #define UART_DATA 0u
@@ -225,6 +226,7 @@ size_t uart_read(enum uart_id id, char *buffer, size_t limit, struct wait_queue 
         }
         count = receive_take(uart, buffer, limit);
         stopped = count == 0 && also != NULL && stop();
+        stopped |= count == 0 && thread_must_end();
         if (count == 0 && !stopped) {
             wait_queue_sleep(&waiter, WAIT_FOREVER);
         }
