@@ -120,7 +120,7 @@ ALWAYS_INLINE _Noreturn void go_on_as(const struct passage *passage, struct thre
 {
     struct cpu *cpu = passage->cpu;
     syscall_flags_set(passage->frame);
-    if (__builtin_expect(to->ipc.bare && !to->process->doomed, 1)) {
+    if (__builtin_expect(to->ipc.bare && !to->ending, 1)) {
         struct frame *frame = thread_user_frame(to);
         to->ipc.bare = false;
         fill_frame(frame, passage->frame, badge, stamp);

@@ -5,8 +5,9 @@
  * Straight from one thread to another, for ipc/fast.c: what sched_handoff does when nothing stands in its way, without its
  * generality, and inline. Three steps, interrupts off throughout:
  *
- *     begin    refuses when `to` is not WAITING on this CPU without a deadline, when something else is ready or due here, or
- *              when one of the two is not of the fair class; locks the run queue
+ *     begin    refuses when `to` is not WAITING on this CPU without a deadline, when something else is ready or due here, when
+ *              the current thread is to end (who tells it pokes it afterwards, under the lock), or when one of the two is
+ *              not of the fair class; locks the run queue
  *     switch   the current thread waits; its stack is not used any more
  *     leave    the stack of the other thread, or its frame; there the queue is released
  *
@@ -35,7 +36,7 @@ MUST_CHECK ALWAYS_INLINE uint64_t sched_direct_begin(struct cpu *cpu, struct thr
     uint64_t now = arch_cycles();
     uint64_t cycles = now - cpu->accounted;
     struct thread *from = cpu->current;
-    if ((int64_t)cycles < 0 || !sched_direct_free(cpu, to) || from->need_resched ||
+    if ((int64_t)cycles < 0 || !sched_direct_free(cpu, to) || from->need_resched || from->ending ||
         !fair_hand_on(&cpu->queue, &from->sched, &to->sched, cycles, now)) {
         spin_unlock(&cpu->queue.lock);
         return 0;
