@@ -35,6 +35,8 @@
 #define IPC_MOVE          (1ull << 63)
 #define IPC_FOREVER       UINT64_MAX
 
+#define NAME_LENGTH_MAX 31u /* characters of the name of a service */
+
 static inline unsigned ipc_tag_words(uint64_t tag)
 {
     return tag & 0xf;

@@ -8,7 +8,8 @@
  *   - the message carries no capabilities, the own wait has no limit, and no rate limit holds for the sender;
  *   - this CPU remembers the capability of the endpoint (cap/cap_recall.h);
  *   - call: a receiver waits; answer: the caller still waits at this endpoint and nobody is queued to send;
- *   - the partner waits on this CPU without a limit of its own, and nothing else is ready (sched_direct_begin).
+ *   - the partner waits on this CPU without a limit of its own, both are of the fair class and nothing better is ready
+ *     (sched_direct_begin).
  *
  * In every other case the long way (ipc/ipc.h) is gone, with the same result; each reason is counted.
  *

@@ -9,6 +9,7 @@
 #include "ipc/channel.h"
 #include "ipc/counters.h"
 #include "ipc/hardware.h"
+#include "ipc/names.h"
 #include "ipc/notification.h"
 #include "ipc/rate_gate.h"
 #include "ipc/region.h"
@@ -46,6 +47,9 @@ status_t ipc_init(void)
     }
     if (status == STATUS_OK) {
         status = hardware_init();
+    }
+    if (status == STATUS_OK) {
+        status = names_init();
     }
     return status == STATUS_OK ? transit_init() : status;
 }

@@ -8,12 +8,14 @@
 
 #include "arch/x86_64/trap.h"
 #include "console.h"
+#include "ipc/names.h"
 #include "panic.h"
 #include "sched/sched.h"
 
 static void give_back_resources(struct process *process)
 {
     space_destroy(process_swap_space(process, NULL));
+    names_process_end(process->pid);
     uint64_t flags =
         spin_lock_irqsave(&process_tree_lock); /* the parent may be about to put something into it */
     struct cap_space *caps = process->caps;

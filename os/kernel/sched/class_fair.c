@@ -72,11 +72,7 @@ static void fair_charge(struct run_queue *queue, struct sched_entity *running, u
 {
     running->virtual_run += fair_virtual_cycles(running, cycles);
     spend(&running->slice_left, cycles);
-    uint64_t smallest = running->virtual_run;
-    if (!tree_empty(&queue->fair_ready) && tree_key_before(tree_first(&queue->fair_ready)->key, smallest)) {
-        smallest = tree_first(&queue->fair_ready)->key;
-    }
-    queue->fair_base = fair_later(queue->fair_base, smallest);
+    queue->fair_base = fair_later(queue->fair_base, fair_smallest(queue, running));
 }
 
 static bool fair_gives_way(const struct sched_entity *running, const struct sched_entity *first)

@@ -5,7 +5,7 @@
  * Straight from one thread to another, for ipc/fast.c: what sched_handoff does when nothing stands in its way, without its
  * generality, and inline. Three steps, interrupts off throughout:
  *
- *     begin    refuses when `to` is not WAITING on this CPU without a deadline, when something else is ready or due here, when
+ *     begin    refuses when `to` is not WAITING on this CPU without a deadline, when something better is ready here, or something due, when
  *              the current thread is to end (who tells it pokes it afterwards, under the lock), or when one of the two is
  *              not of the fair class; locks the run queue
  *     switch   the current thread waits; its stack is not used any more

@@ -121,7 +121,7 @@ static void a_well_known_slot_is_named_by_its_number_alone(void **state)
             assert_ptr_equal(view.object, object_singleton(type));
         }
     }
-    assert_int_equal(kinds, 8);
+    assert_int_equal(kinds, 9);
     cap_handle_t low = cap_well_known(CAP_POWER);
     assert_ok(cap_derive(space, low, space, RIGHT_EXECUTE, 0, &handle));
     assert_ok(cap_delete(space, low));

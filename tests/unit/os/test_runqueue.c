@@ -498,6 +498,10 @@ static void the_inline_hand_over_is_charge_and_hand_over_in_one(void **state)
         to[0].virtual_run = queue.fair_base - (random >> 40) % (30 * MS);
         from[1] = from[0];
         to[1] = to[0];
+        struct sched_entity waits;
+        if (i % 3 == 0) { /* a third one is ready: that changes where virtual time stands */
+            make_ready(&waits, (struct sched_params){.policy = SCHED_FAIR});
+        }
         struct run_queue other = queue;
         uint64_t cycles = random >> 48;
         bool due = !tree_key_before(now + cycles, queue.realtime_period_end);
@@ -505,6 +509,9 @@ static void the_inline_hand_over_is_charge_and_hand_over_in_one(void **state)
         now += cycles;
         run_queue_charge(&queue, &from[0], cycles, now);
         if (!done) {
+            if (i % 3 == 0) {
+                run_queue_remove(&queue, &waits);
+            }
             assert_true(one.policy != SCHED_FAIR || two.policy != SCHED_FAIR || due ||
                         from[0].slice_left == 0);
             assert_true(equal(&from[1], &to[1]) || from[1].run_cycles == 0);
@@ -515,6 +522,9 @@ static void the_inline_hand_over_is_charge_and_hand_over_in_one(void **state)
         assert_true(run_queue_hand_over(&queue, &from[0], &to[0], now));
         assert_true(equal(&from[0], &from[1]) && equal(&to[0], &to[1]) && queue.fair_base == other.fair_base);
         assert_true(run_queue_next_event(&queue, &to[0], now) == event); /* so the timer stays as it is */
+        if (i % 3 == 0) {
+            run_queue_remove(&queue, &waits);
+        }
     }
     assert_true(taken > 5000);
 }
