@@ -49,7 +49,7 @@ SIM_OBJ  := $(SIM_SRC:%.c=$(O)/%.o)
 SIM_LIB  := $(O)/libsim.a
 ORRERY   := $(O)/orrery
 
-.PHONY: all sim os tools test test-unit test-diff test-e2e check lint bench clean install format
+.PHONY: all sim os tools test test-unit test-diff test-e2e check lint bench soak clean install format
 all: sim os tools
 sim: $(ORRERY) $(if $(filter rel,$(MODE)),$(BUILD)/orrery)
 
@@ -188,6 +188,9 @@ lint:
 
 bench: all
 	scripts/bench
+
+soak: all
+	scripts/soak
 
 PREFIX ?= /usr/local
 install: all

@@ -6,6 +6,8 @@ for cpus in 1 2 4 8; do
     expect_status "the fork storm passes on $cpus cpus" 0 "$orrery" run scenarios/fork-storm.lua --cpus $cpus
 done
 
+expect_status "all load programs at once leave 8 CPUs as they were, twice the same" 0 "$orrery" run scenarios/load-mix.lua
+
 expect_status "every fault that is injected is survived" 0 "$orrery" run scenarios/fault-injection.lua
 
 # scenario NAME: standard input becomes a scenario far from the program's own; it finds the adapter of the kernel all the same

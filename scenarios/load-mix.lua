@@ -1,0 +1,69 @@
+-- Purpose: all load programs at once while CPUs go and come, round after round; nothing is lost, nothing is kept.
+-- Expects: every program passes in every round; after each, the frames, the kernel's objects of every kind and the CPUs are
+-- what they were after the first; a second machine ends in the same state.
+-- Options: --cpus N; --set seconds=N of simulated time; --set machines=1 for one run only.
+-- covers: SM-05, SM-07, SC-13
+
+local seconds = orrery.args.seconds or 2
+local cpus = orrery.args.cpus or 8
+local round_cycles <const> = orrery.ms(250)
+
+local loads = {
+    "hotplug --cycles 30 --pause-us 1500",
+    "forkstorm --processes 60 --depth 3",
+    "memhog 24",
+    "ipctest calls_are_answered_word_for_word sends_wait_for_who_receives a_server_that_ends_wakes_who_is_queued "
+        .. "a_channel_keeps_order_while_it_wraps a_revocation_wakes_who_waits regions_are_shared",
+    "threadtest threads_start_and_are_joined a_mutex_lets_one_in conditions_pass_everything_on "
+        .. "a_barrier_holds_all_until_the_last_comes threads_share_the_heap",
+    "selftest registers_survive_a_call exec_replaces_the_program",
+}
+
+-- What a system at rest has: a table of numbers by name.
+local function figures(m)
+    m:ask("quiesce")
+    local found = { frames = m.kernel.frames.free, cpus = m.sym.cpus_online, tasks = #m.kernel.tasks() }
+    for name, cache in pairs(m.kernel.slabs()) do found["objects of " .. name] = cache.live end
+    for name, objects in pairs(m.kernel.ipc()) do found[name] = #objects end
+    return found
+end
+
+local function run_round(m)
+    local begin, commands = m:cycles(), {}
+    for i, line in ipairs(loads) do commands[i] = m:command(line) end
+    for _, command in ipairs(commands) do
+        expect(command:wait { within = orrery.seconds(10) }.status, command.line):to_be(0)
+    end
+    m:run(math.max(round_cycles - (m:cycles() - begin), 1))
+end
+
+local function run(m)
+    m:boot()
+    run_round(m)
+    local first = figures(m)
+    local finish, rounds = m:cycles() + orrery.seconds(seconds), 1
+    while m:cycles() < finish do
+        run_round(m)
+        rounds = rounds + 1
+        local now = figures(m)
+        for name, value in pairs(first) do expect(now[name], name .. " after round " .. rounds):to_be(value) end
+    end
+    return rounds
+end
+
+describe("all loads at once", function()
+    local hashes = {}
+    for i = 1, orrery.args.machines or 2 do
+        it("leave a system of " .. cpus .. " CPUs as it was, run " .. i, function()
+            local m = orrery.machine { kernel = "orrery", cpus = cpus, memory = "256M" }
+            local rounds = run(m)
+            hashes[i] = m:state_hash()
+            orrery.note(string.format("%d rounds in %s", rounds, orrery.duration(m:cycles())))
+        end)
+    end
+    if #hashes > 1 then
+        it("end in the same state", function()
+            for i = 2, #hashes do expect(hashes[i], "digest of run " .. i):to_be(hashes[1]) end
+        end)
+    end
+end)
