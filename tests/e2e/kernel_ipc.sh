@@ -28,5 +28,7 @@ for machine in "--cpus 1" "--cpus 4" "--cpus 2 --engine timed"; do
 done
 expect_status "messages survive what is provoked on 4 cpus" 0 "$orrery" run tests/e2e/kernel_ipc.lua --cpus 4
 expect_status "messages survive what is provoked on 8 cpus" 0 "$orrery" run tests/e2e/kernel_ipc.lua --cpus 8 --seed 8
+# the waits that a revocation overtakes
+expect_status "a revocation that overtakes a wait ends it" 0 "$orrery" run tests/e2e/ipc_race.lua
 
 finish
