@@ -2,7 +2,7 @@
 -- that fail, interrupts between any two instructions, CPUs that stand still, messages that come late.
 -- Expects: no panic, and every frame back; where nothing was made to fail, every exit status right.
 -- Options: --cpus N, --set processes=N.
--- covers: BT-10 (X), SC-24 (X: memory, in a storm of forks), VM-03 (late messages, CPUs that stand still), IR-07 (NMI at the entries)
+-- covers: BT-10 (X), SC-24 (X: memory, in a storm of forks), VM-03 (late messages, CPUs that stand still), IR-07 (NMI at the entries), TS-10
 
 local cpus, processes = orrery.args.cpus or 4, orrery.args.processes or 60
 
@@ -132,7 +132,7 @@ describe("hunt", function()
 
     -- Where stack, GS base or address space are not yet, or no longer, the kernel's.
     for _, range in ipairs { { "syscall_entry", "user_copy_raw" }, { "trap_common", "trap_dispatch_return" },
-        { "trap_return", "trap_iret" } } do
+        { "trap_return", "trap_iret" }, { "user_copy_raw", "panic" } } do
         it("a stray NMI at every instruction from " .. range[1] .. " to " .. range[2] .. " is harmless", function()
             local m = booted()
             local before, taken = free_frames(m), 0

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Messages from the user's side: ipctest on several machines and in QEMU.
+# covers: TS-03
 source "$(dirname "$0")/lib.sh"
 
 for machine in "--cpus 1" "--cpus 4" "--cpus 4 --engine timed --memory-model tso" "--cpus 2 --engine timed --memory-model sc --numa 2" \

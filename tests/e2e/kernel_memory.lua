@@ -2,6 +2,7 @@
 -- shared pages count, maps that fail at each allocation, and processes that want more than there is.
 -- Expects: frames of the own node; accounts equal to walks of the page tables; nothing left behind; only the hog ends.
 -- covers: MM-04 (S), MM-12, MM-14, MM-18, MM-21, VM-15, VM-18, VM-19 (X), HP-07 (X: a handler that switches threads), HP-20, HP-22
+-- covers: TS-03, TS-04 (pages that move between nodes, out of memory)
 
 local USER <const>, PRESENT <const>, ADDRESS <const>, PHYSMAP <const> = 4, 1, 0x000ffffffffff000, -0x800000000000
 

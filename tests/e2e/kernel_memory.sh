@@ -6,4 +6,6 @@ expect_status "memory is local, charged, shared, rolled back and given back" 0 "
 
 expect_status "statistics are true while everything moves" 0 "$orrery" run tests/e2e/kernel_stats.lua
 
+expect_status "programs take memory in rounds, in pieces, and with little left" 0 "$orrery" run tests/e2e/kernel_system.lua
+
 finish

@@ -74,6 +74,7 @@ for machine in "--cpus 1" "--cpus 4" "--cpus 4 --engine timed --memory-model tso
     expect_status "capabilities keep their promises $machine, $forgeries forged" 33 "$orrery" boot --kernel "$kernel" \
         --initrd "$initrd" --max-cycles 100000000000 $machine --append "-- captest --forgeries $forgeries"
     sed -i 's/\r$//' "$work/out"
+    record_tap os/programs/captest
     passed=$(grep -cE '^ok [0-9]+ - ' "$work/out")
     [ "1..$passed" = "$(grep '^1[.][.]' "$work/out")" ] || fail "all of captest ran $machine" "$passed passed"
 done

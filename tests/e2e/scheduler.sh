@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # What the scheduler promises, seen by a program (os/programs/schedmix): shares, order, latency, balance, masks, ticks.
+# covers: TS-03
 source "$(dirname "$0")/lib.sh"
 
 order="shares_follow_weights real_time_runs_in_strict_order round_robin_shares_a_level deadlines_get_their_budget"

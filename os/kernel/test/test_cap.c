@@ -38,7 +38,7 @@ static status_t check(struct cap_space *space, cap_handle_t handle, enum cap_typ
     return status;
 }
 
-/* covers: CP-04 (type and rights), CP-18 (clone) */
+/* covers: CP-04 (type and rights), CP-18 (clone), TS-02 */
 void ktest_capability_checks_tell_what_is_wrong(void)
 {
     struct cap_space *space = cap_space_create((struct pid){0});
@@ -238,7 +238,7 @@ static bool revoke_rounds(cap_handle_t root)
     return true;
 }
 
-/* covers: CP-06 CP-09 CP-20 */
+/* covers: CP-06 CP-09 CP-20 TS-02 */
 void ktest_a_revocation_is_over_on_every_cpu_when_it_returns(void)
 {
     cap_handle_t root;
@@ -286,7 +286,7 @@ static bool revoke_in_storm(void)
     return status == STATUS_OK && turns <= STORM_TURNS * cpu_count_online();
 }
 
-/* covers: CP-07 CP-27 (revocation storms) */
+/* covers: CP-07 CP-27 (revocation storms), TS-02 */
 void ktest_revocation_keeps_up_with_a_storm_of_derivations(void)
 {
     uint64_t count;

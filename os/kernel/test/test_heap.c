@@ -11,8 +11,9 @@
 
 /* ---- caches ---- */
 
-static const char *const wanted_caches[] = {"kmalloc-16", "kmalloc-2048", "thread",
-                                            "process",    "space",        "vm-area"};
+static const char *const wanted_caches[] = {"kmalloc-16", "kmalloc-2048", "thread", "process", "space",
+                                            "vm-area",    "endpoint",     "reply",  "channel", "notification",
+                                            "region",     "region-map",   "ports",  "irq"};
 
 static void find_cache(void *found, struct slab_cache *cache)
 {
@@ -26,7 +27,7 @@ static void find_cache(void *found, struct slab_cache *cache)
     }
 }
 
-/* covers: HP-08 (threads, processes, spaces, areas) */
+/* covers: HP-08 */
 void ktest_caches_are_listed_by_name(void)
 {
     uint32_t found = 0;

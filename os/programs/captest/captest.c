@@ -76,7 +76,7 @@ static handle_t forge(const struct own *own, uint64_t *seed)
     }
 }
 
-/* covers: CP-02 CP-24 */
+/* covers: CP-02 CP-24 TS-05 (forgery) */
 static bool test_forged_handles_are_refused(void)
 {
     struct own own = {.count = 0};
@@ -102,7 +102,7 @@ static bool test_forged_handles_are_refused(void)
     return true;
 }
 
-/* covers: CP-03 CP-04 CP-22 ER-07 */
+/* covers: CP-03 CP-04 CP-22 ER-07 TS-05 (escalation) */
 static bool test_each_misuse_has_its_own_error(void)
 {
     int64_t reader = sys_cap_derive(CAP_CONSOLE, RIGHT_READ, 0);
@@ -217,7 +217,7 @@ static void call_everything_without_rights(void)
     }
 }
 
-/* covers: CP-29 CP-15 CP-24 */
+/* covers: CP-29 CP-15 CP-24 TS-03 TS-05 */
 static bool test_no_call_works_without_its_capability(void)
 {
     EXPECT(in_child(call_everything_with_nothing) == 0);
