@@ -142,7 +142,7 @@ $(SIM_TESTS): $(O)/%: %.c $(TEST_SUPPORT) $(SIM_LIB)
 # what is the CPU's.
 OS_HOST_SRC := $(sort $(filter-out %/rcu.c %_thread.c %/uefi/cpu.c,$(wildcard $(addprefix os/,kernel/mm/*.c kernel/lib/*.c \
                  kernel/cap/*.c kernel/object/object.c kernel/sched/runqueue.c kernel/sched/class_*.c uefi/*.c boot/block.c \
-                 kernel/arch/x86_64/acpi.c)) $(wildcard tests/unit/os/fake/*.c)))
+                 kernel/arch/x86_64/acpi.c lib/sync.c)) $(wildcard tests/unit/os/fake/*.c)))
 OS_HOST_OBJ := $(OS_HOST_SRC:%.c=$(O)/host/%.o)
 OS_HOST_FLAGS := -std=c17 $(WARN) -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -Itests/unit/os/fake \
                  -Ios -Ios/kernel

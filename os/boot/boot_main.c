@@ -29,6 +29,7 @@
 #include "must.h"
 #include "panic.h"
 #include "proc/process.h"
+#include "sched/gate.h"
 #include "sched/sched.h"
 #include "smp/ap_start.h"
 #include "smp/ipi.h"
@@ -243,8 +244,9 @@ static void relax(void)
 
 static void start_machine(void)
 {
-    static const struct vm_hooks hooks = {.relax = relax};
+    static const struct vm_hooks hooks = {.relax = relax, .wait = gate_wait, .wake = gate_wake};
     tlb_set_flush(shootdown_flush);
+    gate_init();
     must(vm_init(kmap_table(), &hooks), "address spaces");
     must(thread_system_init(), "threads");
     must(process_system_init(), "processes");

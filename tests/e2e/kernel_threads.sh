@@ -30,7 +30,9 @@ expect_status "a run without it ends well" 33 "$orrery" boot --kernel "$kernel" 
     --max-cycles 100000000000 --append '-- threadtest threads_start_and_are_joined'
 expect_same "without log=threads nothing is told" 0 "$(grep -c '^thread ' "$work/out")"
 
-expect_status "threads keep their promises in QEMU" 33 qemu-system-x86_64 -accel tcg -M pc -cpu max -smp 2 -m 256 -kernel "$kernel" \
+expect_status "lists of threads and interrupts at every instruction of their lives" 0 "$orrery" run tests/e2e/kernel_threads.lua
+
+expect_status "threads keep their promises in QEMU" 33 qemu-system-x86_64 -accel tcg -M pc -cpu max -smp 4 -m 256 -kernel "$kernel" \
     -initrd "$initrd" -display none -serial stdio -no-reboot -device isa-debug-exit,iobase=0xf4,iosize=4 -append '-- threadtest'
 
 finish

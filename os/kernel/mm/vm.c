@@ -16,7 +16,7 @@ static uint64_t contexts_given;
 status_t vm_init(const struct page_table *kernel, const struct vm_hooks *hooks)
 {
     kernel_table = kernel;
-    vm_hooks = hooks ? *hooks : (struct vm_hooks){NULL};
+    vm_hooks = hooks ? *hooks : (struct vm_hooks){.relax = NULL};
     return vm_area_start();
 }
 
@@ -31,17 +31,32 @@ void vm_relax(void)
     }
 }
 
+static void wait_at(const uint32_t *gate)
+{
+    if (vm_hooks.wait) {
+        vm_hooks.wait(gate);
+    } else {
+        arch_pause();
+    }
+}
+
+/* 0 open, 1 shut, 2 shut and perhaps somebody sleeps there. */
 void vm_gate_enter(struct address_space *space)
 {
-    while (__atomic_load_n(&space->busy, __ATOMIC_RELAXED) ||
-           __atomic_exchange_n(&space->busy, true, __ATOMIC_ACQUIRE)) {
-        vm_relax();
+    uint32_t open = 0;
+    if (__atomic_compare_exchange_n(&space->gate, &open, 1, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
+        return;
+    }
+    while (__atomic_exchange_n(&space->gate, 2, __ATOMIC_ACQUIRE) != 0) {
+        wait_at(&space->gate);
     }
 }
 
 void vm_gate_leave(struct address_space *space)
 {
-    __atomic_store_n(&space->busy, false, __ATOMIC_RELEASE);
+    if (__atomic_exchange_n(&space->gate, 0, __ATOMIC_RELEASE) == 2 && vm_hooks.wake) {
+        vm_hooks.wake(&space->gate);
+    }
 }
 
 static status_t leave(struct address_space *space, status_t status)

@@ -5,8 +5,7 @@
  * Address spaces of processes: a page table and the sorted areas that say what may be where.
  *
  * Serialisation: every operation holds the space's gate from start to end, TLB flushes included. The gate is
- * not a spinlock: a waiter holds nothing and calls hooks.relax in a loop, which must let pending TLB
- * shootdowns be answered (and may yield the CPU). So nothing here may be called in interrupt handlers or with
+ * not a spinlock: a waiter holds nothing and sleeps, or at least answers TLB shootdowns. So nothing here may be called in interrupt handlers or with
  * a spinlock held; page faults are fine (they come from user code or from user accesses of system calls that
  * hold no gate).
  */
@@ -91,7 +90,7 @@ struct vm_stats {
 
 struct address_space {
     struct page_table table;
-    bool busy;                 /* the gate */
+    uint32_t gate;             /* one operation at a time */
     struct pid pid;            /* whose it is: the owner id of its frames */
     uint64_t cpu_mask;         /* CPUs that have it loaded; kept by the context switch, read by shootdown */
     uint64_t tlb_context;      /* number of this space for the TLB, never given twice, not 0 */
@@ -106,7 +105,9 @@ struct address_space {
 };
 
 struct vm_hooks {
-    void (*relax)(void); /* while waiting for a gate; null: arch_pause */
+    void (*relax)(void);                /* while waiting for another CPU; null: arch_pause */
+    void (*wait)(const uint32_t *gate); /* for a gate (sched/gate.h); null: arch_pause */
+    void (*wake)(const uint32_t *gate); /* the gate was left, and somebody may wait; null: nobody sleeps */
 };
 
 /* Makes the area cache. kernel: its upper half is shared into every space (null: none). Both must live for

@@ -661,27 +661,41 @@ static void image_is_written_into_pages_the_program_cannot_write(void **state)
     finish();
 }
 
-static unsigned relaxed;
+static unsigned waited;
+static unsigned woken;
 
-static void open_gate(void)
+static void open_gate(const uint32_t *gate)
 {
-    relaxed++;
-    space.busy = false; /* what the holder does at last */
+    assert_ptr_equal(gate, &space.gate);
+    assert_int_equal(*gate, 2); /* so that the holder wakes */
+    waited++;
+    space.gate = 0; /* what the holder does at last */
 }
 
-static void waiter_relaxes_until_the_gate_opens(void **state)
+static void count_wake(const uint32_t *gate)
+{
+    assert_ptr_equal(gate, &space.gate);
+    woken++;
+}
+
+/* Who has waited wakes the next one: others may have come meanwhile. */
+static void who_finds_the_gate_shut_waits_for_it(void **state)
 {
     (void)state;
-    static const struct vm_hooks hooks = {open_gate};
+    static const struct vm_hooks hooks = {.relax = NULL, .wait = open_gate, .wake = count_wake};
     fake_machine(64, 2);
     assert_ok(kheap_init(&(struct kheap_config){.debug = HEAP_DEBUG_OFF}));
     assert_ok(vm_init(NULL, &hooks));
     frames_before = user_frames();
     assert_ok(vm_space_init(&space, (struct pid){7}));
-    relaxed = 0;
-    space.busy = true;
+    waited = 0;
+    woken = 0;
     assert_ok(map(&space, BASE, PAGE_SIZE, RW));
-    assert_int_equal(relaxed, 1);
+    assert_int_equal(waited + woken, 0);
+    space.gate = 1;
+    assert_ok(map(&space, BASE + 2 * PAGE_SIZE, PAGE_SIZE, RW));
+    assert_int_equal(waited, 1);
+    assert_int_equal(woken, 1);
     vm_space_deinit(&space);
     assert_int_equal(user_frames(), frames_before);
 }
@@ -704,7 +718,7 @@ int main(void)
         cmocka_unit_test(user_copies_stop_at_the_first_bad_byte),
         cmocka_unit_test(string_copy_honours_limit_and_page_edges),
         cmocka_unit_test(image_is_written_into_pages_the_program_cannot_write),
-        cmocka_unit_test(waiter_relaxes_until_the_gate_opens),
+        cmocka_unit_test(who_finds_the_gate_shut_waits_for_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

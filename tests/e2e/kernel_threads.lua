@@ -1,0 +1,74 @@
+-- Purpose: threads of programs while interrupts come at every instruction of what starts, ends, wakes and joins them, and under
+-- several schedules with late messages; their lists looked at from outside at every change.
+-- Expects: every test of threadtest passes; no count of threads ever differs from the length of its list; all frames back.
+-- Options: --cpus N.
+-- covers: TH-06 (X), TH-11 (X), TH-12 (X)
+
+local cpus = orrery.args.cpus or 4
+
+local function booted(seed)
+    return orrery.machine { kernel = "orrery", cpus = cpus, memory = "64M", engine = "timed", memory_model = "tso", seed = seed }:boot()
+end
+
+local function list_length(m, at)
+    local length, node = 0, m.sym("list", at).next:value()
+    while node ~= at do
+        length = length + 1
+        node = m.sym("list", node).next:value()
+    end
+    return length
+end
+
+-- Compares count and list of a process at the end of every change.
+local function watch(m)
+    local found = { changes = 0, wrong = 0 }
+    local about = {}
+    for _, name in ipairs { "process_add_thread_locked", "process_remove_thread_locked" } do
+        m:on_entry(name, function(cpu) about[cpu] = m:register(cpu, "rdi") end)
+        m:on_return(name, function(cpu)
+            local process = m.sym("process", about[cpu])
+            found.changes = found.changes + 1
+            if process.thread_count ~= list_length(m, process.threads:address()) then found.wrong = found.wrong + 1 end
+        end)
+    end
+    return found
+end
+
+local tests = "threads_start_and_are_joined the_number_of_threads_is_that_of_the_list exit_ends_all_threads_wherever_they_are " ..
+    "fork_clones_the_calling_thread_alone of_several_execs_one_wins racing_exits_end_the_process_once " ..
+    "processes_meet_at_a_word_of_a_shared_region conditions_pass_everything_on"
+
+describe("threads", function()
+    it("counts are the lengths of lists after every change", function()
+        local m = orrery.machine { kernel = "orrery", cpus = cpus, memory = "64M", memory_model = "sc" }:boot()
+        local found = watch(m)
+        expect(m:command("threadtest " .. tests):wait({ within = orrery.seconds(60) }).status):to_be(0)
+        expect(found.changes, "changes of lists"):to_be_at_least(300)
+        expect(found.wrong, "wrong counts"):to_be(0)
+    end)
+
+    for seed = 1, 2 do
+        it("interrupts at every instruction of beginnings, waits and ends, seed " .. seed, function()
+            local m = booted(seed)
+            local handled = 0
+            m:on_entry("sched_timer_interrupt", function() handled = handled + 1 end)
+            for _, name in ipairs { "process_thread_create", "process_thread_exit", "process_thread_join", "process_end_begin",
+                "process_end_others", "futex_wait", "futex_wake", "process_finish" } do
+                local first, size = assert(m:symbol(name))
+                for cpu = 0, cpus - 1 do m:interrupt_range(cpu, first, first + size - 1, m.sym.VECTOR_TIMER) end
+            end
+            expect(m:command("threadtest " .. tests):wait({ within = orrery.seconds(60) }).status):to_be(0)
+            expect(handled, "interrupts"):to_be_at_least(400)
+        end)
+    end
+
+    it("patterns in all registers survive an interrupt and perhaps a switch at every instruction", function()
+        local m = booted(3)
+        local first, size = assert(m:symbol("trap_return"))
+        for cpu = 0, cpus - 1 do m:interrupt_range(cpu, first, first + size - 1, m.sym.VECTOR_TIMER) end
+        for seed = 1, 3 do
+            expect(m:command("threadtest all_registers_survive_preemption_and_migration"):wait({ within = orrery.seconds(60) }).status,
+                "round " .. seed):to_be(0)
+        end
+    end)
+end)
