@@ -531,12 +531,12 @@ static bool test_fork_clones_the_calling_thread_alone(void)
     return free_frames() == frames;
 }
 
+/* argument: not null when all four threads are there before and nobody else ends them. */
 static uint64_t exec_here(void *argument)
 {
     const char *const arguments[] = {"threadtest", "--alone", NULL};
-    (void)argument;
     sys_exec("nothing", arguments, NULL); /* a failure ends nobody */
-    if (info_of(0).threads != 4) {
+    if (argument != NULL && info_of(0).threads != 4) {
         sys_exit(97);
     }
     sys_exec("threadtest", arguments, NULL);
@@ -547,7 +547,7 @@ static int exec_in_a_thread(void)
 {
     (void)thread_start(spin, NULL, 0);
     (void)thread_start(wait_for_ever, NULL, 0);
-    (void)thread_start(exec_here, NULL, 0);
+    (void)thread_start(exec_here, &gate, 0);
     (void)spin(NULL);
     return 99;
 }
