@@ -24,6 +24,8 @@ OS_TEST_OBJECTS := $(call OS_OBJECT,$(OS_TEST_SOURCES))
 
 # Each folder below programs/ is a program of that name.
 OS_PROGRAMS := $(notdir $(patsubst %/,%,$(sort $(dir $(wildcard $(OS_ROOT)programs/*/*.c)))))
+# Text files of the boot image
+OS_TEXTS := $(OS_ROOT)initrd/motd
 OS_LIB_SOURCES := $(sort $(wildcard $(OS_ROOT)lib/*.c $(OS_ROOT)lib/*.S)) $(OS_ROOT)kernel/lib/format.c \
     $(OS_ROOT)kernel/lib/status.c $(OS_ROOT)kernel/lib/builtins/string.c
 # The dimension store, of programs that need it
@@ -96,8 +98,8 @@ $(foreach p,$(OS_PROGRAMS),$(eval $(call OS_LINK_PROGRAM,$(p))))
 $(OS_OUT)/user/programs/dimtest/catalog.S.o: $(OS_ROOT)dimension/dimensions.json
 
 # newc archive without dates, owners or paths: the same bytes on every build.
-$(OS_OUT)/initrd.cpio: $(addprefix $(OS_OUT)/programs/,$(OS_PROGRAMS)) $(OS_ROOT)tools/mkcpio.sh
-	$(Q)sh $(OS_ROOT)tools/mkcpio.sh $(OS_OUT)/programs $(sort $(OS_PROGRAMS)) > $@.tmp
+$(OS_OUT)/initrd.cpio: $(addprefix $(OS_OUT)/programs/,$(OS_PROGRAMS)) $(OS_TEXTS) $(OS_ROOT)tools/mkcpio.sh
+	$(Q)sh $(OS_ROOT)tools/mkcpio.sh $(OS_OUT)/programs $(sort $(OS_PROGRAMS)) -- $(OS_TEXTS) > $@.tmp
 	$(Q)mv $@.tmp $@
 
 # The UEFI loader: a PE image without a time stamp, so that it is the same bytes on every build.

@@ -31,8 +31,18 @@
 
 struct boot_memory boot_memory;
 
+/* "serial2=user": the second port is for a program that drives it, and so nothing of it is touched here. */
+static bool is_for_programs(enum uart_id id)
+{
+    char word[8];
+    return id == UART_DRIVER && boot_argument("serial2", word, sizeof(word)) && strcmp(word, "user") == 0;
+}
+
 static void start_serial(enum uart_id id)
 {
+    if (is_for_programs(id)) {
+        return;
+    }
     if (id != UART_CONSOLE && !uart_init(id)) {
         return;
     }

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Writes a cpio archive ("newc") of stripped programs to standard output: mkcpio.sh DIRECTORY NAME...
+# Writes a cpio archive ("newc") of stripped programs and text files to standard output: mkcpio.sh DIRECTORY PROGRAM... -- TEXTFILE...
 # Inode numbers count from 1; owner, dates and devices are 0.
 set -eu
 directory=$1
@@ -23,7 +23,12 @@ member() { # name, mode (octal), file or empty
     [ -z "$3" ] || { cat "$3"; pad "$size"; }
 }
 
-for name in "$@"; do
-    member "$name" 100755 "$directory/$name.stripped"
+while [ $# -ne 0 ] && [ "$1" != -- ]; do
+    member "$1" 100755 "$directory/$1.stripped"
+    shift
+done
+[ $# -eq 0 ] || shift
+for file in "$@"; do
+    member "${file##*/}" 100644 "$file"
 done
 member 'TRAILER!!!' 0 ''

@@ -168,9 +168,8 @@ static void tell_locked(struct thread *thread)
     }
 }
 
-void process_end_begin(struct process *process, int32_t status)
+static void end_begin_locked(struct process *process, int32_t status)
 {
-    uint64_t flags = spin_lock_irqsave(&process_tree_lock);
     if (!process->ending) {
         process->exit_status = status;
         __atomic_store_n(&process->ending, true, __ATOMIC_RELEASE);
@@ -179,7 +178,35 @@ void process_end_begin(struct process *process, int32_t status)
             tell_locked(list_entry(node, struct thread, process_node));
         }
     }
+}
+
+void process_end_begin(struct process *process, int32_t status)
+{
+    uint64_t flags = spin_lock_irqsave(&process_tree_lock);
+    end_begin_locked(process, status);
     spin_unlock_irqrestore(&process_tree_lock, flags);
+}
+
+status_t process_kill(pid_t pid, int32_t status)
+{
+    struct process *process = process_get(pid);
+    if (process == NULL) {
+        return STATUS_ERR_NO_PROCESS;
+    }
+    uint64_t flags = spin_lock_irqsave(&process_tree_lock);
+    status_t result = process_is_own_locked(process) ? STATUS_OK : STATUS_ERR_PERMISSION;
+    if (result == STATUS_OK && process->state != PROCESS_LIVE) {
+        result = STATUS_ERR_NO_PROCESS;
+    }
+    if (result == STATUS_OK && process == process_init_get()) {
+        result = STATUS_ERR_PERMISSION;
+    }
+    if (result == STATUS_OK) {
+        end_begin_locked(process, status);
+    }
+    spin_unlock_irqrestore(&process_tree_lock, flags);
+    process_put(process);
+    return result;
 }
 
 void process_check_end(void)

@@ -52,6 +52,12 @@ MUST_CHECK status_t process_thread_join(tid_t tid, uint64_t deadline, uint64_t *
 /* Tells all threads of a process to end; the first status given is its exit status. Any thread context, or under no lock. */
 void process_end_begin(struct process *process, int32_t status);
 
+/*
+ * The same of the current process or a descendant of it. STATUS_ERR_NO_PROCESS: there is none of that number that lives;
+ * STATUS_ERR_PERMISSION: it is another's, or init.
+ */
+MUST_CHECK status_t process_kill(pid_t pid, int32_t status);
+
 /* Ends all other threads of the current process and returns when they have ended; STATUS_ERR_INTERRUPTED: the caller was
  * told to end first. */
 MUST_CHECK status_t process_end_others(void);

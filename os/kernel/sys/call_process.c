@@ -2,10 +2,13 @@
 #include "sys/syscall.h"
 
 #include "arch/x86_64/clock.h"
+#include "proc/initrd.h"
 #include "proc/process.h"
 #include "proc/threads.h"
 #include "proc/usercopy.h"
 #include "sched/sched.h"
+
+#define FILE_READ_MAX 65536u
 
 status_t decode_exit(struct call *call)
 {
@@ -120,4 +123,42 @@ status_t decode_quota(struct call *call)
 int64_t invoke_quota(struct call *call)
 {
     return process_quota_set((uint32_t)call->arguments[0]);
+}
+
+status_t decode_process_kill(struct call *call)
+{
+    return call->arguments[0] != 0 && call->arguments[0] <= UINT32_MAX && call->arguments[1] <= 0xff
+               ? STATUS_OK
+               : STATUS_ERR_ARGUMENT;
+}
+
+int64_t invoke_process_kill(struct call *call)
+{
+    return process_kill((pid_t){(uint32_t)call->arguments[0]}, (int32_t)call->arguments[1]);
+}
+
+status_t decode_file_read(struct call *call)
+{
+    return call->arguments[3] <= FILE_READ_MAX
+               ? user_range(vaddr_make(call->arguments[2]), call->arguments[3])
+               : STATUS_ERR_RANGE;
+}
+
+int64_t invoke_file_read(struct call *call)
+{
+    char path[PATH_MAX_BYTES];
+    uint64_t length;
+    struct initrd_file file;
+    uint64_t offset = call->arguments[1];
+    status_t status = user_read_string(path, vaddr_make(call->arguments[0]), sizeof(path), &length);
+    if (status == STATUS_OK) {
+        status = initrd_find(path, &file);
+    }
+    if (status != STATUS_OK || offset >= file.bytes) {
+        return status;
+    }
+    uint64_t left = file.bytes - offset;
+    uint64_t count = call->arguments[3] < left ? call->arguments[3] : left;
+    status = user_write(vaddr_make(call->arguments[2]), (const char *)file.data + offset, count);
+    return status != STATUS_OK ? status : (int64_t)count;
 }

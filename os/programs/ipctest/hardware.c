@@ -71,7 +71,7 @@ static bool test_ports_are_only_what_was_given(void)
     return tap_status(tap_child(has_no_hardware)) == 0;
 }
 
-/* covers: IR-12, NX-03, NX-02 (partial: driver of a timer, not of a UART) */
+/* covers: IR-12, NX-03, NX-02 (a timer) */
 static bool test_interrupts_reach_a_program_and_wait_for_it(void)
 {
     handle_t notification = (handle_t)sys_notification_create();

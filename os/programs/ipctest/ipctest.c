@@ -725,10 +725,13 @@ static const struct tap_test tests[] = {
 
 int main(int argc, char **argv)
 {
-    const struct tap_group groups[] = {
-        {tests, sizeof(tests) / sizeof(tests[0])}, {handoff_tests, handoff_test_count},
-        {short_tests, short_test_count},           {name_tests, name_test_count},
-        {storm_tests, storm_test_count},           {region_tests, region_test_count},
-        {hardware_tests, hardware_test_count}};
+    const struct tap_group groups[] = {{tests, sizeof(tests) / sizeof(tests[0])},
+                                       {handoff_tests, handoff_test_count},
+                                       {short_tests, short_test_count},
+                                       {name_tests, name_test_count},
+                                       {life_tests, life_test_count},
+                                       {storm_tests, storm_test_count},
+                                       {region_tests, region_test_count},
+                                       {hardware_tests, hardware_test_count}};
     return tap_run(groups, sizeof(groups) / sizeof(groups[0]), argc, argv);
 }

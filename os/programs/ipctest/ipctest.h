@@ -36,6 +36,9 @@ extern const unsigned storm_test_count;
 extern const struct tap_test name_tests[];
 extern const unsigned name_test_count;
 
+extern const struct tap_test life_tests[];
+extern const unsigned life_test_count;
+
 extern const struct tap_test region_tests[];
 extern const unsigned region_test_count;
 

@@ -149,7 +149,7 @@ static void interrupt(const struct frame *frame)
         ipi_handle_shootdown();
         break;
     case VECTOR_ISA_BASE + 3:
-        uart_interrupt(UART_DRIVER);
+        uart_present(UART_DRIVER) ? uart_interrupt(UART_DRIVER) : hardware_interrupt(3);
         break;
     case VECTOR_ISA_BASE + 4:
         uart_interrupt(UART_CONSOLE);
