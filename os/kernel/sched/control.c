@@ -1,4 +1,5 @@
 /* Changing and reading how a thread is scheduled. */
+#include "lib/irq_scope.h"
 #include "sched/internal.h"
 
 /* A CPU of the thread's mask that admits the entity, by preference `first`; cpu_count_present() when there is none. */
@@ -43,11 +44,11 @@ static void settle(struct cpu *cpu, struct thread *thread)
     }
 }
 
-status_t sched_set_params(struct thread *thread, const struct sched_params *params)
+static status_t change_params(struct thread *thread, const struct sched_params *params)
 {
     struct sched_entity wanted = {.run_cycles = 0};
     sched_entity_set(&wanted, params);
-    uint64_t flags = arch_irq_save();
+    IRQS_OFF_IN_BLOCK();
     struct cpu *cpu = sched_lock_owner(thread);
     unsigned before = thread->deadline_cpu;
     run_queue_release(&cpu_table[before]->queue, &thread->sched);
@@ -56,7 +57,6 @@ status_t sched_set_params(struct thread *thread, const struct sched_params *para
         __atomic_add_fetch(&cpu_table[before]->queue.deadline_bandwidth, thread->sched.bandwidth,
                            __ATOMIC_RELAXED);
         spin_unlock(&cpu->queue.lock);
-        arch_irq_restore(flags);
         return STATUS_ERR_LIMIT;
     }
     uint64_t now = clock_cycles();
@@ -64,8 +64,26 @@ status_t sched_set_params(struct thread *thread, const struct sched_params *para
     thread->deadline_cpu = home;
     run_queue_change(&cpu->queue, &thread->sched, params, cpu->current == thread, now);
     settle(cpu, thread);
-    arch_irq_restore(flags);
+    return STATUS_OK;
+}
+
+status_t sched_set_params(struct thread *thread, const struct sched_params *params)
+{
+    status_t status = change_params(thread, params);
     sched_switch_if_needed();
+    return status;
+}
+
+static status_t change_affinity(struct thread *thread, uint64_t mask)
+{
+    IRQS_OFF_IN_BLOCK();
+    struct cpu *cpu = sched_lock_owner(thread);
+    if (thread->sched.class_id == CLASS_DEADLINE && (mask & 1ull << thread->deadline_cpu) == 0) {
+        spin_unlock(&cpu->queue.lock);
+        return STATUS_ERR_STATE;
+    }
+    thread->affinity = mask;
+    settle(cpu, thread);
     return STATUS_OK;
 }
 
@@ -74,18 +92,9 @@ status_t sched_set_affinity(struct thread *thread, uint64_t mask)
     if ((mask & cpu_online_mask()) == 0) {
         return STATUS_ERR_RANGE;
     }
-    uint64_t flags = arch_irq_save();
-    struct cpu *cpu = sched_lock_owner(thread);
-    if (thread->sched.class_id == CLASS_DEADLINE && (mask & 1ull << thread->deadline_cpu) == 0) {
-        spin_unlock(&cpu->queue.lock);
-        arch_irq_restore(flags);
-        return STATUS_ERR_STATE;
-    }
-    thread->affinity = mask;
-    settle(cpu, thread);
-    arch_irq_restore(flags);
+    status_t status = change_affinity(thread, mask);
     sched_switch_if_needed();
-    return STATUS_OK;
+    return status;
 }
 
 void sched_info_read(struct thread *thread, struct sched_info *out)

@@ -2,6 +2,7 @@
 #include "arch/x86_64/clock.h"
 #include "arch/x86_64/kmap.h"
 #include "arch/x86_64/percpu.h"
+#include "lib/irq_scope.h"
 #include "mm/frame.h"
 #include "mm/layout.h"
 #include "mm/pagetable.h"
@@ -32,6 +33,56 @@ void ktest_spinlock_restores_the_interrupt_flag(void)
     KEXPECT(!arch_irq_enabled());
     spin_unlock_irqrestore(&lock_b, outer);
     KEXPECT(arch_irq_enabled() && (inner & 0x200) == 0);
+}
+
+static unsigned scopes_left;
+
+/* Leaves its scopes by every way there is; `way` chooses. True when interrupts were off in all of them. */
+static bool leave_scope(unsigned way)
+{
+    for (unsigned round = 0; round < 2; round++) {
+        IRQS_OFF_IN_BLOCK();
+        if (arch_irq_enabled()) {
+            return false;
+        }
+        if (way == 0) {
+            return true;
+        }
+        if (way == 1) {
+            goto out;
+        }
+        if (way == 2) {
+            break;
+        }
+        {
+            IRQS_OFF_IN_BLOCK();
+            scopes_left++;
+            if (way == 3) {
+                continue;
+            }
+        }
+        if (arch_irq_enabled()) {
+            return false; /* the inner one gives back what it found: off */
+        }
+    }
+    return arch_irq_enabled();
+out:
+    return arch_irq_enabled();
+}
+
+/* covers: IR-02 */
+void ktest_a_scope_without_interrupts_ends_however_it_is_left(void)
+{
+    scopes_left = 0;
+    for (unsigned way = 0; way < 5; way++) {
+        KEXPECT(leave_scope(way));
+        KEXPECT(arch_irq_enabled());
+    }
+    KEXPECT(scopes_left == 4);
+    uint64_t flags = arch_irq_save();
+    bool kept = leave_scope(0) && !arch_irq_enabled();
+    arch_irq_restore(flags);
+    KEXPECT(kept);
 }
 
 /* covers: PR-04 (nesting) */
@@ -177,6 +228,41 @@ void ktest_higher_priority_runs_first(void)
         sched_sleep_until(clock_cycles() + clock_cycles_from_ns(100000));
     }
     KEXPECT(order[0] == 2 && order[1] == 1);
+}
+
+static uint32_t ran_before_enable;
+static uint32_t ran_after_enable;
+static uint32_t starter_done;
+
+/* Makes a better thread ready on this CPU while it may not switch, then lets it. */
+static void start_better(void *better)
+{
+    preempt_disable();
+    preempt_disable();
+    sched_start_on(better, arch_cpu_id());
+    clock_delay_ns(100000);
+    preempt_enable();
+    ran_before_enable = __atomic_load_n(&order_done, __ATOMIC_ACQUIRE);
+    preempt_enable();
+    ran_after_enable = __atomic_load_n(&order_done, __ATOMIC_ACQUIRE);
+    __atomic_store_n(&starter_done, 1, __ATOMIC_RELEASE);
+}
+
+/* covers: PR-04 (deferred switch) */
+void ktest_a_switch_that_is_due_happens_at_the_last_enable(void)
+{
+    struct thread *better;
+    struct thread *starter;
+    order_count = 0;
+    order_done = 0;
+    starter_done = 0;
+    KEXPECT(thread_create(&better, &sched_kernel, note_order, (void *)1) == STATUS_OK);
+    KEXPECT(thread_create(&starter, &sched_normal, start_better, better) == STATUS_OK);
+    sched_start_on(starter, (arch_cpu_id() + 1) % cpu_count_online());
+    while (__atomic_load_n(&starter_done, __ATOMIC_ACQUIRE) == 0) {
+        sched_sleep_until(clock_cycles() + clock_cycles_from_ns(100000));
+    }
+    KEXPECT(ran_before_enable == 0 && ran_after_enable == 1);
 }
 
 static void end_at_once(void *argument)
