@@ -20,4 +20,5 @@ for run in "--cpus 1|$order" "--cpus 2 --engine timed|figures_of_a_thread_agree 
     record_tap os/programs/schedmix
     grep -q '^not ok' "$work/out" && fail "all of schedmix $machine" "$(grep '^not ok' "$work/out")"
 done
+expect_status "the scheduler and its CPUs, looked at from outside" 0 "$orrery" run tests/e2e/kernel_sched.lua
 finish
