@@ -103,4 +103,6 @@ else
     fail "a panic at the first stage has registers and a back-trace" "status $status" "$(tail -20 "$work/out")"
 fi
 
+expect_status "the kernel dies in order wherever it is" 0 "$orrery" run tests/e2e/kernel_panic_points.lua
+
 finish
