@@ -23,7 +23,7 @@ notices() {
 }
 
 notices "a call gets another number" syscalls.def 's/^SYSCALL(6, YIELD/SYSCALL(99, YIELD/' 'no longer so: call 6 yield'
-notices "a number is left out" syscalls.def 's/^SYSCALL(6, YIELD/SYSCALL(99, YIELD/' 'without a gap'
+notices "a number is used twice" syscalls.def 's/^SYSCALL(6, YIELD/SYSCALL(5, YIELD/' 'each number has one row'
 notices "a call needs another right" syscalls.def '/^SYSCALL(8, /s/NOWHERE, NONE/SLOT, STATISTICS/' 'no longer so: call 8 clock'
 notices "an argument changes its type" syscalls.def '/^SYSCALL(7, /s/uint64_t/uint32_t/' 'no longer so: call 7 sleep'
 notices "a status changes its value" status.def 's/STATUS_ERR_NO_MEMORY, -16/STATUS_ERR_NO_MEMORY, -30/' 'STATUS_ERR_NO_MEMORY = -16'
