@@ -33,6 +33,16 @@ struct thread_block {
 
 #define FUTEX_PRIVATE 0x1u /* the word is not in a region that several processes share */
 
+#define SPAWN_CAPS_MAX 64u
+
+/* A capability that a spawned process gets: a child of the caller's. */
+struct spawn_cap {
+    uint64_t handle; /* of the caller's */
+    uint32_t rights;
+    uint32_t flags; /* CAP_FLAG_* */
+    uint64_t given; /* out: its handle in the child */
+};
+
 /* Figures of a process. */
 struct process_info {
     uint64_t resident_pages;

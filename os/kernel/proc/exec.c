@@ -5,7 +5,7 @@
  * Initial stack of a program, from its stack pointer up: argc, argv pointers, 0, envp pointers, 0, strings, thread-local
  * storage, thread block. Other threads of the process end once nothing else can fail.
  */
-#include "proc/process.h"
+#include "proc/program.h"
 
 #include "arch/x86_64/switch.h"
 #include "lib/string.h"
@@ -14,28 +14,10 @@
 #include "proc/elf.h"
 #include "proc/initrd.h"
 #include "proc/threads.h"
-#include "proc/user_stack.h"
 #include "proc/usercopy.h"
 #include "sched/sched.h"
 
-/* What load() makes for a program. */
-struct program {
-    struct address_space *space;
-    uint64_t entry;
-    uint64_t stack;
-    uint64_t fs_base;
-    struct tls_image tls;
-};
-
-struct exec_strings {
-    uint32_t argc;
-    uint32_t count; /* argv and envp together */
-    uint32_t bytes;
-    uint32_t offsets[EXEC_MAX_STRINGS]; /* of each string in text */
-    char text[EXEC_MAX_BYTES];
-};
-
-static status_t strings_add_user(struct exec_strings *strings, vaddr_t from)
+static status_t strings_add_user(struct program_strings *strings, vaddr_t from)
 {
     if (strings->count == EXEC_MAX_STRINGS) {
         return STATUS_ERR_LIMIT;
@@ -50,7 +32,7 @@ static status_t strings_add_user(struct exec_strings *strings, vaddr_t from)
     return status;
 }
 
-static status_t strings_read(struct exec_strings *strings, vaddr_t array)
+static status_t strings_read(struct program_strings *strings, vaddr_t array)
 {
     for (uint64_t i = 0; vaddr_number(array) != 0; i++) {
         uint64_t pointer;
@@ -81,7 +63,7 @@ static status_t load_segment(struct address_space *space, const void *image,
 }
 
 /* Writes strings and vectors below `bottom`; *pointer is the initial stack pointer. */
-static status_t build_vectors(struct address_space *space, const struct exec_strings *strings,
+static status_t build_vectors(struct address_space *space, const struct program_strings *strings,
                               uint64_t bottom, uint64_t *pointer)
 {
     uint64_t vector[EXEC_MAX_STRINGS + 3];
@@ -106,7 +88,7 @@ static status_t build_vectors(struct address_space *space, const struct exec_str
     return status;
 }
 
-static status_t build_stack(struct program *program, const struct exec_strings *strings)
+static status_t build_stack(struct program *program, const struct program_strings *strings)
 {
     const uint64_t top = USER_MAIN_STACK_TOP;
     uint64_t bytes = USER_STACK_BYTES + align_up(tls_room(&program->tls), PAGE_SIZE);
@@ -132,8 +114,7 @@ static status_t load_segments(struct program *program, const struct initrd_file 
     return status;
 }
 
-/* A new space with the program in it. */
-static status_t load(const char *path, const struct exec_strings *strings, pid_t pid, struct program *out)
+status_t program_load(const char *path, const struct program_strings *strings, pid_t pid, struct program *out)
 {
     struct initrd_file file;
     struct elf_layout layout;
@@ -162,7 +143,7 @@ static status_t load(const char *path, const struct exec_strings *strings, pid_t
     return status;
 }
 
-static void frame_fill(struct frame *frame, const struct program *program)
+void program_frame(struct frame *frame, const struct program *program)
 {
     *frame = (struct frame){.vector = FRAME_VECTOR_SYSCALL,
                             .rip = program->entry,
@@ -172,7 +153,7 @@ static void frame_fill(struct frame *frame, const struct program *program)
                             .ss = SELECTOR_USER_DATA};
 }
 
-static void name_set(struct process *process, const char *path)
+void process_name_set(struct process *process, const char *path)
 {
     const char *name = path;
     for (const char *at = path; *at != '\0'; at++) {
@@ -183,19 +164,33 @@ static void name_set(struct process *process, const char *path)
     process->name[length] = '\0';
 }
 
-static status_t exec_with(struct frame *frame, const char *path, vaddr_t argv, vaddr_t envp,
-                          struct exec_strings *strings)
+status_t program_strings_read(vaddr_t argv, vaddr_t envp, struct program_strings **out)
 {
+    struct program_strings *strings = kmalloc(sizeof(*strings));
+    if (strings == NULL) {
+        return STATUS_ERR_NO_MEMORY;
+    }
+    strings->argc = 0;
+    strings->count = 0;
+    strings->bytes = 0;
     status_t status = strings_read(strings, argv);
     strings->argc = strings->count;
     if (status == STATUS_OK) {
         status = strings_read(strings, envp);
     }
+    if (status != STATUS_OK) {
+        kfree(strings);
+        return status;
+    }
+    *out = strings;
+    return STATUS_OK;
+}
+
+static status_t exec_with(struct frame *frame, const char *path, const struct program_strings *strings)
+{
     struct process *process = process_current();
     struct program program;
-    if (status == STATUS_OK) {
-        status = load(path, strings, process->pid, &program);
-    }
+    status_t status = program_load(path, strings, process->pid, &program);
     if (status != STATUS_OK) {
         return status;
     }
@@ -209,10 +204,10 @@ static status_t exec_with(struct frame *frame, const char *path, vaddr_t argv, v
     sched_adopt_space(program.space);
     space_destroy(old);
     cap_space_exec(process->caps);
-    name_set(process, path);
+    process_name_set(process, path);
     process->tls = program.tls;
     arch_thread_reset_user_state(thread_current(), program.fs_base);
-    frame_fill(frame, &program);
+    program_frame(frame, &program);
     return STATUS_OK;
 }
 
@@ -224,22 +219,19 @@ status_t process_exec(struct frame *frame, vaddr_t path, vaddr_t argv, vaddr_t e
     if (status != STATUS_OK) {
         return status;
     }
-    struct exec_strings *strings = kmalloc(sizeof(*strings));
-    if (strings == NULL) {
-        return STATUS_ERR_NO_MEMORY;
+    struct program_strings *strings;
+    status = program_strings_read(argv, envp, &strings);
+    if (status == STATUS_OK) {
+        status = exec_with(frame, name, strings);
+        kfree(strings);
     }
-    strings->argc = 0;
-    strings->count = 0;
-    strings->bytes = 0;
-    status = exec_with(frame, name, argv, envp, strings);
-    kfree(strings);
     return status;
 }
 
 static status_t init_build(struct process *process, const char *path, const char *argument,
                            struct thread **thread)
 {
-    struct exec_strings *strings = kzalloc(sizeof(*strings));
+    struct program_strings *strings = kzalloc(sizeof(*strings));
     if (strings == NULL) {
         return STATUS_ERR_NO_MEMORY;
     }
@@ -252,7 +244,7 @@ static status_t init_build(struct process *process, const char *path, const char
     }
     strings->argc = strings->count;
     struct program program;
-    status_t status = load(path, strings, process->pid, &program);
+    status_t status = program_load(path, strings, process->pid, &program);
     kfree(strings);
     if (status != STATUS_OK) {
         return status;
@@ -261,7 +253,7 @@ static status_t init_build(struct process *process, const char *path, const char
     process->tls = program.tls;
     status = thread_create(thread, &sched_normal, NULL, NULL);
     if (status == STATUS_OK) {
-        frame_fill(thread_user_frame(*thread), &program);
+        program_frame(thread_user_frame(*thread), &program);
         fpu_state_init(&(*thread)->fpu);
         (*thread)->user_fs_base = program.fs_base;
     }
@@ -288,7 +280,7 @@ status_t process_start_init(const char *path, const char *argument)
     if (status != STATUS_OK) {
         return status; /* the caller panics: there is no system without init */
     }
-    name_set(process, path);
+    process_name_set(process, path);
     thread->process = process;
     thread->space = process->space;
     process->main_thread = thread;

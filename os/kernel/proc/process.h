@@ -99,6 +99,15 @@ void process_totals_read(struct process_totals *out);
 /* The system calls. fork returns in the child with a frame of its own. */
 MUST_CHECK status_t process_fork(const struct frame *frame, pid_t *child);
 
+/*
+ * A child with a program of the boot image and nothing else: what it may do are the capabilities derived from those of the
+ * current process that caps names, whose handles in the child come back in `given`. A source in a well-known slot is
+ * derived into the same one. given_to: where the caller wants them, written before the child runs. Fails as exec and
+ * cap_derive, with STATUS_ERR_EXISTS for two of one well-known slot; then there is no child.
+ */
+MUST_CHECK status_t process_spawn(const char *path, vaddr_t argv, vaddr_t envp, struct spawn_cap *caps,
+                                  uint32_t count, vaddr_t given_to, pid_t *child);
+
 /* Replaces the program of the current process; on success the frame leads to the new one. */
 MUST_CHECK status_t process_exec(struct frame *frame, vaddr_t path, vaddr_t argv, vaddr_t envp);
 

@@ -41,6 +41,36 @@ int64_t invoke_exec(struct call *call)
                         vaddr_make(call->arguments[2]));
 }
 
+status_t decode_spawn(struct call *call)
+{
+    uint64_t count = call->arguments[4];
+    if (count == 0) {
+        return STATUS_OK;
+    }
+    return count <= SPAWN_CAPS_MAX
+               ? user_range(vaddr_make(call->arguments[3]), count * sizeof(struct spawn_cap))
+               : STATUS_ERR_LIMIT;
+}
+
+int64_t invoke_spawn(struct call *call)
+{
+    struct spawn_cap caps[SPAWN_CAPS_MAX];
+    char path[PATH_MAX_BYTES];
+    uint64_t length;
+    uint32_t count = (uint32_t)call->arguments[4];
+    vaddr_t given_to = vaddr_make(call->arguments[3]);
+    pid_t child;
+    status_t status = user_read_string(path, vaddr_make(call->arguments[0]), sizeof(path), &length);
+    if (status == STATUS_OK && count != 0) {
+        status = user_read(caps, given_to, count * sizeof(caps[0]));
+    }
+    if (status == STATUS_OK) {
+        status = process_spawn(path, vaddr_make(call->arguments[1]), vaddr_make(call->arguments[2]), caps,
+                               count, given_to, &child);
+    }
+    return status != STATUS_OK ? status : (int64_t)child.number;
+}
+
 /* A bad pointer is told before a child is lost for it. */
 status_t decode_wait(struct call *call)
 {

@@ -601,7 +601,7 @@ static bool test_racing_exits_end_the_process_once(void)
     return free_frames() == frames;
 }
 
-/* What the system calls of one process count. covers: PS-19 (S: memory, system calls, messages) */
+/* What the system calls of one process count. covers: PS-19 */
 static bool test_figures_of_a_process(void)
 {
     struct process_info before = info_of(0);
