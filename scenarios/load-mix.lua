@@ -2,14 +2,14 @@
 -- Expects: every program passes in every round; after each, the frames, the kernel's objects of every kind and the CPUs are
 -- what they were after the first; a second machine ends in the same state.
 -- Options: --cpus N; --set seconds=N of simulated time; --set machines=1 for one run only.
--- covers: SM-05, SM-07, SC-13
+-- covers: SM-03, SM-05, SC-13
 
 local seconds = orrery.args.seconds or 2
 local cpus = orrery.args.cpus or 8
 local round_cycles <const> = orrery.ms(250)
 
 local loads = {
-    "hotplug --cycles 30 --pause-us 1500",
+    "hotplug --cycles 60 --pause-us 700",
     "forkstorm --processes 60 --depth 3",
     "memhog 24",
     "ipctest calls_are_answered_word_for_word sends_wait_for_who_receives a_server_that_ends_wakes_who_is_queued "

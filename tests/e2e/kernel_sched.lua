@@ -239,3 +239,47 @@ it("a dead thread's memory is there for 100 ticks, then it goes", function()
     m:run_until(last.cycle + orrery.ms(1010))
     for _, one in ipairs(died) do expect(m:read(one.top - 8, 8), "stack after 101 ticks"):to_be(nil) end
 end)
+
+-- A program ends with all its threads, which run, wait in queues or are on their way into or out of one.
+-- covers: SC-23 (X), SC-28 (X)
+for _, name in ipairs { "sched_prepare_wait", "sched_block", "sched_poke", "wait_queue_leave", "sched_exit" } do
+    it("threads that end wherever they are, stopped at the instructions of " .. name, function()
+        local m, calls, on = booted { cpus = 3 }, 0, false
+        local line = "threadtest exit_ends_all_threads_wherever_they_are"
+        expect(m:command(line):wait().status):to_be(0)
+        local before = figures(m)
+        m:on_entry(name, function(cpu)
+            if not on then return end
+            calls = calls + 1
+            m:stall(cpu, m:register(cpu, "retired") + calls % 150, orrery.us(15))
+        end)
+        on = true
+        expect(m:command(line):wait().status):to_be(0)
+        on = false
+        expect(calls, "calls that were stopped"):to_be_above(5)
+        for what, value in pairs(figures(m)) do expect(value, what):to_be(before[what]) end
+    end)
+end
+
+-- covers: SM-06 (X)
+for seed = 1, 3 do
+    it("CPUs go and come while messages between them are late and CPUs stand still, seed " .. seed, function()
+        local m = booted { cpus = 4, seed = seed }
+        expect(m:command("hotplug --cycles 4"):wait().status):to_be(0)
+        expect(m:command("forkstorm --processes 60 --depth 3"):wait().status):to_be(0)
+        local before = figures(m)
+        local loads = { m:command("hotplug --cycles 40 --pause-us 300"), m:command("forkstorm --processes 150 --depth 3") }
+        for n = 0, 60 do
+            if math.random(2) == 1 then m:delay_ipi(n * 5, orrery.us(math.random(50))) end
+        end
+        for cpu = 0, 3 do
+            local at = m:register(cpu, "retired")
+            for _ = 1, 12 do
+                at = at + math.random(30000)
+                m:stall(cpu, at, orrery.us(math.random(100)))
+            end
+        end
+        for _, load in ipairs(loads) do expect(load:wait().status, load.line):to_be(0) end
+        for what, value in pairs(figures(m)) do expect(value, what):to_be(before[what]) end
+    end)
+end

@@ -582,7 +582,7 @@ static unsigned next_random(void)
 }
 
 /* Spinners, yielders, sleepers and forkers everywhere, one of each pinned; CPUs go and come at random. All of them end,
- * those too whose CPU has gone, and nobody ever runs on a CPU that is off. covers: SM-07 SM-09 (moved by force) */
+ * those too whose CPU has gone, and nobody ever runs on a CPU that is off. covers: SM-04 SM-07 SM-09 (moved by force) */
 static bool test_cpus_go_and_come_under_load(void)
 {
     static void (*const works[])(void) = {spin, yield_often, sleep_often, fork_often};
