@@ -92,6 +92,13 @@ struct cap_stats {
     uint64_t bytes; /* of all capability records */
 };
 
+#define ERROR_STATUSES 256u
+
+/* How often calls have failed since the start: failures[n] with status -n. */
+struct error_stats {
+    uint64_t failures[ERROR_STATUSES];
+};
+
 #define WAIT_NO_BLOCK        1u
 #define DRIVER_READ_OR_CHILD 1u
 

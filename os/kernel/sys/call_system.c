@@ -9,6 +9,7 @@
 #include "proc/usercopy.h"
 #include "sched/sched.h"
 #include "sys/boot_arguments.h"
+#include "sys/errors.h"
 #include "sys/quiesce.h"
 #include "sys/stats.h"
 
@@ -25,6 +26,16 @@ status_t decode_stats(struct call *call)
 int64_t invoke_stats(struct call *call)
 {
     return stats_copy_out(vaddr_make(call->arguments[0]), call->arguments[1]);
+}
+
+status_t decode_error_stats(struct call *call)
+{
+    return user_range(vaddr_make(call->arguments[0]), sizeof(struct error_stats));
+}
+
+int64_t invoke_error_stats(struct call *call)
+{
+    return errors_copy_out(vaddr_make(call->arguments[0]));
 }
 
 static void print_line(void *context, const char *text)

@@ -10,6 +10,7 @@
 #include "proc/threads.h"
 #include "sched/reaper.h"
 #include "sched/sched.h"
+#include "sys/errors.h"
 
 enum cap_place { WHERE_NOWHERE, WHERE_SLOT, WHERE_HANDLE, WHERE_DIRECT };
 
@@ -92,6 +93,7 @@ void syscall_dispatch(struct frame *frame)
     uint64_t number = frame->rax;
     arch_irq_enable();
     int64_t result = serve(frame);
+    errors_note(result);
     if (number != SYS_EXEC || result != STATUS_OK) { /* a new program starts with clear registers */
         frame->rax = (uint64_t)result;
     }
@@ -101,6 +103,8 @@ void syscall_dispatch(struct frame *frame)
 void syscall_continue(struct frame *frame)
 {
     arch_irq_enable();
-    frame->rax = (uint64_t)continue_ipc(frame);
+    int64_t result = continue_ipc(frame);
+    errors_note(result);
+    frame->rax = (uint64_t)result;
     leave(frame);
 }

@@ -124,6 +124,29 @@ static bool test_each_misuse_has_its_own_error(void)
     return true;
 }
 
+/* covers: ER-03 */
+static bool test_failures_are_counted_by_status(void)
+{
+    static struct error_stats before;
+    static struct error_stats after;
+    EXPECT(sys_error_stats(&before) == 0);
+    for (unsigned i = 0; i < 5; i++) {
+        EXPECT(sys_cap_revoke(1ull << 20) == STATUS_ERR_CAP_INVALID);
+        EXPECT(i >= 3 || sys_cap_derive(CAP_CONSOLE, RIGHTS_ALL + 1, 0) == STATUS_ERR_UNKNOWN_BITS);
+        EXPECT(i >= 2 || syscall3(SYS_COUNT, 0, 0, 0) == STATUS_ERR_NO_SYSCALL);
+    }
+    EXPECT(sys_error_stats((struct error_stats *)8) == STATUS_ERR_BAD_ADDRESS);
+    EXPECT(sys_getpid() > 0 && sys_error_stats(&after) == 0);
+    static const int expected[][2] = {{STATUS_ERR_CAP_INVALID, 5}, {STATUS_ERR_UNKNOWN_BITS, 3},
+                                      {STATUS_ERR_NO_SYSCALL, 2},  {STATUS_ERR_BAD_ADDRESS, 1},
+                                      {STATUS_ERR_CAP_RIGHTS, 0},  {STATUS_OK, 0}};
+    for (unsigned i = 0; i < sizeof(expected) / sizeof(expected[0]); i++) {
+        int status = -expected[i][0];
+        EXPECT(after.failures[status] - before.failures[status] == (uint64_t)expected[i][1]);
+    }
+    return true;
+}
+
 /* covers: CP-19 */
 static bool test_iteration_lists_the_space(void)
 {
@@ -300,6 +323,7 @@ static const struct {
 } tests[] = {
     {"forged_handles_are_refused", test_forged_handles_are_refused},
     {"each_misuse_has_its_own_error", test_each_misuse_has_its_own_error},
+    {"failures_are_counted_by_status", test_failures_are_counted_by_status},
     {"iteration_lists_the_space", test_iteration_lists_the_space},
     {"no_call_works_without_its_capability", test_no_call_works_without_its_capability},
     {"nasty_arguments_hurt_nobody_else", test_nasty_arguments_hurt_nobody_else},
