@@ -61,4 +61,42 @@ describe("messages", function()
             end)
         end)
     end
+
+    -- Free frames of each node: in its zones, and in the caches of its CPUs.
+    local function free_by_node(m)
+        local manager, free = m.sym.frame_manager, {}
+        for node = 0, manager.node_count - 1 do
+            local zones = manager.nodes[node].zones
+            free[node] = 0
+            for zone = 0, #zones - 1 do free[node] = free[node] + zones[zone].free_frames end
+        end
+        for cpu = 0, manager.cpu_count - 1 do
+            local cache = manager.cpus[cpu]
+            free[cache.node] = free[cache.node] + cache.count
+        end
+        return free
+    end
+
+    -- covers: IP-09
+    it("have their buffers on the node that was asked for", function()
+        local m = orrery.machine { kernel = "orrery", cpus = 2, numa = 2, memory = "128M" }:boot()
+        local asked, seen = {}, { [0] = 0, [1] = 0 }
+        local function watch(name, register, frames)
+            m:on_entry(name, function(cpu)
+                asked[cpu] = { node = m:register(cpu, register) & 0xffffffff, free = free_by_node(m) }
+            end)
+            m:on_return(name, function(cpu, _, rax)
+                local a, free = asked[cpu], free_by_node(m)
+                if rax & 0xffffffff ~= 0 or a.node > 1 then return end
+                expect(a.free[a.node] - free[a.node], "frames of node " .. a.node):to_be_at_least(frames)
+                expect(a.free[1 - a.node] - free[1 - a.node], "frames of the other node"):to_be_below(8)
+                seen[a.node] = seen[a.node] + 1
+            end)
+        end
+        watch("region_create", "rdx", 64)
+        watch("channel_create", "rcx", 16)
+        expect(m:command("ipctest buffers_lie_on_the_node_of_who_receives"):wait().status):to_be(0)
+        expect(seen[0], "buffers on node 0"):to_be(2)
+        expect(seen[1], "buffers on node 1"):to_be(3)
+    end)
 end)

@@ -4,7 +4,7 @@
 source "$(dirname "$0")/lib.sh"
 
 compile() {
-    printf '#include "types.h"\n#include "mm/pagetable.h"\n#include "sched/thread.h"\n#include "cap/cap.h"\n#include "mm/vm.h"\n%s\n' "$1" >"$work/case.c"
+    printf '#include "types.h"\n#include "mm/pagetable.h"\n#include "sched/thread.h"\n#include "cap/cap.h"\n#include "mm/vm.h"\n#include "ipc/ipc.h"\n%s\n' "$1" >"$work/case.c"
     "${CC:-gcc}" -std=c17 -Wall -Wextra -Werror -ffreestanding -mgeneral-regs-only -Ios -Ios/kernel -fsyntax-only \
         "$work/case.c" 2>"$work/err"
 }
@@ -48,6 +48,17 @@ refused "a thread's number owns no capability space" \
 refused "an integer owns no address space" \
     'status_t f(struct address_space *s); status_t f(struct address_space *s) { return vm_space_init(s, (pid_t){1}); }' \
     'status_t f(struct address_space *s); status_t f(struct address_space *s) { return vm_space_init(s, 1); }'
+
+# covers: IP-17
+refused "an integer names no endpoint" 'status_t f(cap_handle_t h); status_t f(cap_handle_t h) { return ipc_send(h, 0); }' \
+    'status_t f(uint64_t h); status_t f(uint64_t h) { return ipc_send(h, 0); }'
+# covers: IP-17
+refused "a handle is no integer" 'uint64_t f(cap_handle_t h); uint64_t f(cap_handle_t h) { return h.word; }' \
+    'uint64_t f(cap_handle_t h); uint64_t f(cap_handle_t h) { return h; }'
+# covers: IP-17
+refused "a process's number names no capability" \
+    'bool f(cap_handle_t h); bool f(cap_handle_t h) { return ipc_reply(h) == STATUS_OK; }' \
+    'bool f(pid_t p); bool f(pid_t p) { return ipc_reply(p) == STATUS_OK; }'
 
 # Numbers of processes and threads are kept and passed in their own types everywhere: no plain integer has such a name.
 plain=$(grep -rnE '\b(unsigned|int|u?int(32|64)_t) \**([a-z_]+_)?(pid|tid)\b' os/kernel os/boot --include=*.h --include=*.c)

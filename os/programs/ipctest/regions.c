@@ -296,6 +296,52 @@ static bool test_an_end_gives_regions_back(void)
     return true;
 }
 
+/* A receiver: makes a region on its node, hands it to the sender, and finds there what that one has written. */
+static int receives_on_its_node(void)
+{
+    static struct system_stats stats;
+    int64_t node = sys_stats(&stats, sizeof(stats)) > 0 ? (int64_t)stats.nodes - 1 : 0;
+    int64_t buffer = sys_region_create(64 * PAGE, node);
+    volatile uint64_t *words = map_region((handle_t)buffer, 64, PROTECT_READ | PROTECT_WRITE);
+    struct ipc_registers m = message(1, 1, 1, IPC_FOREVER);
+    m.words[0] = (uint64_t)buffer;
+    if (words == NULL || sys_ipc_call(endpoint, &m) != STATUS_OK) {
+        return 1;
+    }
+    for (uint64_t i = 0; i < 64; i++) {
+        if (words[i * PAGE / 8] != i + 1) {
+            return 2;
+        }
+    }
+    return 0;
+}
+
+/* tests/e2e/kernel_ipc.lua looks where the frames come from. covers: IP-09 */
+static bool test_buffers_lie_on_the_node_of_who_receives(void)
+{
+    static struct system_stats stats;
+    EXPECT(make_endpoint() && sys_stats(&stats, sizeof(stats)) > 0);
+    EXPECT(sys_region_create(PAGE, (int64_t)stats.nodes) < 0 &&
+           sys_region_create(PAGE, -2) < 0); /* no such node */
+    int64_t pid = tap_child(receives_on_its_node);
+    struct ipc_registers m = message(0, 0, 0, IPC_FOREVER);
+    EXPECT(sys_ipc_receive(endpoint, &m) == STATUS_OK && (int64_t)m.words[0] > 0);
+    volatile uint64_t *words = map_region(m.words[0], 64, PROTECT_READ | PROTECT_WRITE);
+    EXPECT(words != NULL);
+    for (uint64_t i = 0; i < 64; i++) {
+        words[i * PAGE / 8] = i + 1;
+    }
+    m = message(0, 0, 0, 0);
+    EXPECT(sys_ipc_reply(0, &m) == STATUS_OK && tap_status(pid) == 0);
+    for (int64_t node = 0; node < (int64_t)stats.nodes; node++) {
+        int64_t made = sys_region_create(64 * PAGE, node);
+        int64_t channel = sys_channel_create(CHANNEL_MAX, 0, node);
+        EXPECT(made > 0 && channel > 0);
+        EXPECT(sys_cap_delete((handle_t)made) == STATUS_OK && sys_cap_delete((handle_t)channel) == STATUS_OK);
+    }
+    return true;
+}
+
 const struct tap_test region_tests[] = {
     {"regions_are_shared", test_regions_are_shared},
     {"requests_are_checked_against_the_region", test_requests_are_checked_against_the_region},
@@ -305,6 +351,7 @@ const struct tap_test region_tests[] = {
     {"a_fault_in_a_revoked_region_is_denied_and_on_record",
      test_a_fault_in_a_revoked_region_is_denied_and_on_record},
     {"an_end_gives_regions_back", test_an_end_gives_regions_back},
+    {"buffers_lie_on_the_node_of_who_receives", test_buffers_lie_on_the_node_of_who_receives},
 };
 
 const unsigned region_test_count = sizeof(region_tests) / sizeof(region_tests[0]);
