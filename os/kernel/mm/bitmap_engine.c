@@ -62,6 +62,43 @@ bool bitmap_engine_take(struct frame_zone *zone, unsigned n, unsigned align, pfn
     return true;
 }
 
+/* Up to n free frames of the first partial block, lowest first. */
+static unsigned take_singles(struct frame_zone *zone, unsigned n, uint32_t *out)
+{
+    uint32_t number = zone->partial_head;
+    struct frame_block *block = &block_table[number];
+    unsigned got = 0;
+    for (unsigned word = 0; word < FRAMES_PER_BLOCK / 64 && got < n; word++) {
+        uint64_t left = block->free_map[word];
+        for (; left != 0 && got < n; left &= left - 1) {
+            out[got++] = number << BLOCK_SHIFT | word * 64u | (uint32_t)__builtin_ctzll(left);
+        }
+        block->free_map[word] = left;
+    }
+    block->free_count = (uint16_t)(block->free_count - got);
+    block->run_hint = block->run_hint > block->free_count ? block->free_count : block->run_hint;
+    if (block->free_count == 0) {
+        block_list_remove(&zone->partial_head, number);
+    }
+    return got;
+}
+
+unsigned bitmap_engine_take_batch(struct frame_zone *zone, unsigned n, uint32_t *out)
+{
+    unsigned got = 0;
+    pfn_t pfn;
+    while (got < n) {
+        if (zone->partial_head != BLOCK_NONE) {
+            got += take_singles(zone, n - got, out + got);
+        } else if (bitmap_engine_take(zone, 1, 1, &pfn)) {
+            out[got++] = (uint32_t)pfn;
+        } else {
+            break;
+        }
+    }
+    return got;
+}
+
 void bitmap_engine_adopt(struct frame_zone *zone, uint32_t number)
 {
     struct frame_block *block = &block_table[number];

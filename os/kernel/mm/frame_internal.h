@@ -34,6 +34,9 @@ bool buddy_take_block(struct frame_zone *zone, uint32_t number);
 /* n (1..511) frames inside one block, first aligned to align. False: no block has such a run. Locked. */
 bool bitmap_engine_take(struct frame_zone *zone, unsigned n, unsigned align, pfn_t *pfn);
 
+/* Up to n single frames, as n calls for one would take them; how many. Locked. */
+unsigned bitmap_engine_take_batch(struct frame_zone *zone, unsigned n, uint32_t *out);
+
 /* Takes one given free frame, from whichever engine holds it. False when it is not free. Locked. */
 bool bitmap_engine_take_frame(struct frame_zone *zone, pfn_t pfn);
 

@@ -105,13 +105,10 @@ bool zone_take(struct frame_zone *zone, uint64_t n, uint64_t align, uint64_t flo
 
 unsigned zone_take_batch(struct frame_zone *zone, unsigned n, uint64_t floor, uint32_t *out)
 {
-    unsigned got = 0;
     uint64_t flags = spin_lock_irqsave(&zone->lock);
-    pfn_t pfn;
-    while (got < n && zone->free_frames > floor && bitmap_engine_take(zone, 1, 1, &pfn)) {
-        zone->free_frames--;
-        out[got++] = (uint32_t)pfn;
-    }
+    uint64_t room = zone->free_frames > floor ? zone->free_frames - floor : 0;
+    unsigned got = bitmap_engine_take_batch(zone, n < room ? n : (unsigned)room, out);
+    zone->free_frames -= got;
     bool wake = crossed_low(zone);
     spin_unlock_irqrestore(&zone->lock, flags);
     wake_balancer(wake);

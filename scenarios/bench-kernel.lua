@@ -1,0 +1,417 @@
+-- Purpose: what the kernel's operations cost, in cycles of the timed engine, from user instruction to user instruction; what
+-- cannot be seen from user mode is timed from entry to return of a kernel function, which costs the guest nothing.
+-- Expects: every measurement ends well. Prints `samples ROW cold|warm VALUES`, which scripts/bench-kernel makes a page of.
+-- Options: --cpus N; --set instructions=1 (not cycles: one of the fast engine is an instruction); --set rounds=N (processes a
+-- measurement; the first sample of each is cold); --set only=GROUP,GROUP; --set
+-- profile=MEASUREMENT (instead: where the cycles between its marks go, function by function; "marked-calls 100").
+-- covers: TS-06 (B) IP-24 (B)
+
+local cpus = orrery.args.cpus or 1
+local rounds = orrery.args.rounds or 2
+local engine = orrery.args.instructions and "fast" or "timed"
+local only = orrery.args.only or ""
+local WARM_UP = 8 -- samples behind the first that count as neither cold nor warm
+local FRONT_CAPACITY = 32
+
+local function machine(options)
+    options = options or {}
+    options.cpus, options.memory, options.kernel, options.engine = cpus, "512M", "orrery", engine
+    return orrery.machine(options):boot()
+end
+
+-- ---- rows ----
+
+local names, rows = {}, {}
+
+local function row(name)
+    if not rows[name] then
+        rows[name] = { cold = orrery.histogram(name), warm = orrery.histogram(name), text = { cold = {}, warm = {} } }
+        names[#names + 1] = name
+    end
+    return rows[name]
+end
+
+local function add(name, kind, value)
+    local at = row(name)
+    at[kind]:add(value)
+    table.insert(at.text[kind], tostring(value))
+end
+
+-- One process's samples, in their order.
+local function add_series(name, series)
+    local warm_up = #series > 2 * WARM_UP and WARM_UP or 0
+    for i, value in ipairs(series) do
+        if i == 1 and #series > 1 then
+            add(name, "cold", value)
+        elseif i == 1 or i > 1 + warm_up then
+            add(name, "warm", value)
+        end
+    end
+end
+
+local function print_rows()
+    for _, name in ipairs(names) do
+        local at = rows[name]
+        orrery.note(at.warm:row())
+        for _, kind in ipairs { "cold", "warm" } do
+            if #at.text[kind] > 0 then print("samples " .. name .. " " .. kind .. " " .. table.concat(at.text[kind], " ")) end
+        end
+    end
+end
+
+-- ---- what is watched between the marks of a measurement ----
+
+local watching = false
+local watchers = {} -- set their probes and return the ids of them
+
+local function watch_marks(m)
+    local ids = {}
+    watchers, watching = {}, false
+    m:on_entry("invoke_getpid", function()
+        watching = not watching
+        for _, id in ipairs(ids) do m:unprobe(id) end
+        ids = {}
+        for _, set in ipairs(watching and watchers or {}) do
+            for _, id in ipairs { set() } do ids[#ids + 1] = id end
+        end
+    end)
+end
+
+local function watch_entry(m, symbol, fn)
+    watchers[#watchers + 1] = function() return m:on_entry(symbol, fn) end
+end
+
+-- Times every call of a function on a CPU (any when that is nil) from its entry to its return. prepare(cpu) gives what done
+-- gets besides the cycles.
+local function time_calls(m, symbol, on_cpu, prepare, done)
+    watchers[#watchers + 1] = function()
+        local begun = {}
+        local entry = m:on_entry(symbol, function(cpu, cycle)
+            if not on_cpu or cpu == on_cpu then begun[cpu] = { cycle, prepare and prepare(cpu) } end
+        end)
+        return entry, m:on_return(symbol, function(cpu, cycle)
+            local from = begun[cpu]
+            begun[cpu] = nil
+            if from and watching then done(cycle - from[1], from[2], cpu) end
+        end)
+    end
+end
+
+-- ---- running ----
+
+-- Runs a measurement and gives the rows it printed: name -> series.
+local function run(m, line)
+    watching = false
+    local from = #m:console(0)
+    expect(m:command("kbench " .. line):wait { within = orrery.seconds(20) }.status, line):to_be(0)
+    local series, last = {}, nil
+    for text in m:console(0, from):gmatch("[^\r\n]+") do
+        local name = text:match("^kbench: row (%S+)$")
+        if name then
+            last = {}
+            series[#series + 1] = { name, last }
+        elseif text:match("^kbench:[ %d]+$") then
+            for value in text:gmatch("%d+") do last[#last + 1] = math.tointeger(tonumber(value)) end
+        end
+    end
+    return series
+end
+
+-- rename: rows by their printed names; false leaves a row out
+local function measure(m, line, rename)
+    for _ = 1, rounds do
+        for _, one in ipairs(run(m, line)) do
+            local name = rename and rename[one[1]]
+            if name == nil then name = one[1] end
+            if name then add_series(name, one[2]) end
+        end
+    end
+end
+
+-- A measurement with rows that probes see: they gather into the series of a table. Of what it prints, rename names the rest.
+local function measure_watched(m, line, gathered, times, rename)
+    for _ = 1, times or rounds do
+        for _, series in pairs(gathered) do
+            for i = #series, 1, -1 do series[i] = nil end
+        end
+        local printed = run(m, line)
+        for name, series in pairs(gathered) do add_series(name, series) end
+        for _, one in ipairs(printed) do
+            if rename and rename[one[1]] then add_series(rename[one[1]], one[2]) end
+        end
+    end
+end
+
+-- ---- the measurements, in the order of the table ----
+
+local groups = {}
+
+local function group(name, body) groups[#groups + 1] = { name, body } end
+
+-- IP-11 IP-24 IP-13
+group("ipc", function()
+    local m = machine()
+    measure(m, "calls 0")
+    if cpus > 1 then
+        measure(m, "calls 1",
+            { ["ipc-call"] = "ipc-call-remote", ["ipc-one-way"] = "ipc-one-way-remote", ["ipc-answer"] = "ipc-answer-remote" })
+    end
+end)
+
+-- IP-12
+group("regions", function() measure(machine(), "regions") end)
+
+-- SC-08
+group("yield", function()
+    local m = machine()
+    measure(m, "yield 0", { ["yield-switch"] = "yield-switch-fair", ["yield-alone"] = "yield-alone" })
+    measure(m, "thread-yield 0", { ["yield-thread"] = "yield-thread-fair" })
+    measure(m, "thread-yield 1", { ["yield-thread"] = "yield-thread-fifo" })
+    measure(m, "yield 1", { ["yield-switch"] = "yield-switch-fifo", ["yield-alone"] = false })
+end)
+
+-- SC-07
+group("pick", function()
+    local m = machine()
+    watch_marks(m)
+    local gathered, ready = {}, 0
+    time_calls(m, "run_queue_take", 0, nil, function(cycles) table.insert(gathered["pick-" .. ready], cycles) end)
+    for _, others in ipairs { 0, 9, 99, 999 } do
+        ready = others + 1
+        gathered = { ["pick-" .. ready] = {} }
+        if others > 0 then measure_watched(m, "runnable " .. others, gathered) end
+    end
+end)
+
+-- MM-17
+group("frames", function()
+    local m = machine()
+    watch_marks(m)
+    local gathered = { ["frame-cpu"] = {}, ["frame-refill"] = {}, ["frame-zone"] = {} }
+    local from_zone, refilled, zeroing = false, false, 0
+    watch_entry(m, "take_slow", function() from_zone = true end)
+    watch_entry(m, "zone_take_batch", function() refilled = true end)
+    time_calls(m, "memset", 0, nil, function(cycles) zeroing = zeroing + cycles end)
+    time_calls(m, "frame_alloc", 0, function()
+        from_zone, refilled, zeroing = false, false, 0
+    end, function(cycles)
+        local name = from_zone and "frame-zone" or refilled and "frame-refill" or "frame-cpu"
+        table.insert(gathered[name], cycles - zeroing)
+    end)
+    measure_watched(m, "faults", gathered)
+    measure_watched(m, "zone-frames", gathered)
+end)
+
+-- A front that has an object, or room for one: the fast way.
+local function watch_objects(m, gathered, suffix)
+    local wanted = {}
+    local function prepare(cpu)
+        local cache = m:register(cpu, "rdi")
+        if wanted[cache] == nil then wanted[cache] = m.sym("slab_cache", cache).name:string() == "notification" end
+        return wanted[cache] and m.sym("slab_cache", cache).fronts[cpu].count or -1
+    end
+    time_calls(m, "slab_alloc_sized", 0, prepare, function(cycles, count)
+        if count > 0 then table.insert(gathered["slab-alloc-" .. suffix()], cycles) end
+    end)
+    time_calls(m, "slab_free_site", nil, prepare, function(cycles, count)
+        if count >= 0 and count < FRONT_CAPACITY - 1 then table.insert(gathered["slab-free-" .. suffix()], cycles) end
+    end)
+end
+
+-- HP-10 HP-19
+group("slab", function()
+    local m = machine()
+    watch_marks(m)
+    local gathered, live = {}, 0
+    -- the same table for all: what is watched is what runs
+    watch_objects(m, setmetatable({}, { __index = function(_, name) return gathered[name] end }), function() return live end)
+    for _, others in ipairs(cpus == 1 and { 1, 100, 10000, 100000 } or { 1, 100 }) do
+        live = others
+        gathered = { ["slab-alloc-" .. live] = {}, ["slab-free-" .. live] = {} }
+        measure_watched(m, "objects " .. others, gathered, others > 1000 and 1 or rounds)
+    end
+end)
+
+-- VM-07
+group("map", function()
+    local m = machine()
+    measure(m, "map")
+    measure(m, "faults")
+end)
+
+-- VM-04
+group("shootdown", function()
+    if cpus == 1 then return end
+    local m = machine()
+    watch_marks(m)
+    local gathered, targets = { ["shootdown-kernel-per-cpu"] = {} }, 0
+    watch_entry(m, "lapic_send", function() targets = targets + 1 end)
+    time_calls(m, "shootdown_flush", nil, function() targets = 0 end, function(cycles)
+        local _, series = next(gathered)
+        if targets > 0 then table.insert(series, cycles // targets) end
+    end)
+    measure_watched(m, "deaths 160", gathered)
+    gathered = { ["shootdown-user-per-cpu"] = {} }
+    measure_watched(m, "shared-unmap " .. cpus - 1, gathered, nil, { ["unmap-shared"] = "unmap-shared" })
+end)
+
+-- CP-05
+group("capabilities", function()
+    local m = machine()
+    watch_marks(m)
+    local gathered, among, missed = {}, 0, false
+    watch_entry(m, "lookup_record", function() missed = true end)
+    time_calls(m, "cap_lookup", 0, function() missed = false end, function(cycles)
+        table.insert(gathered[(missed and "cap-miss-" or "cap-hit-") .. among], cycles)
+    end)
+    for _, count in ipairs { 1, 1000, 65000 } do
+        among = count
+        gathered = { ["cap-hit-" .. among] = {}, ["cap-miss-" .. among] = {} }
+        measure_watched(m, "lookups " .. count, gathered, nil, { ["lookup-call-same"] = "cap-call-same-" .. count,
+            ["lookup-call-others"] = "cap-call-others-" .. count })
+    end
+end)
+
+-- PS-16
+group("births", function()
+    local m = machine()
+    measure(m, "fork")
+    measure(m, "spawn")
+end)
+
+-- IP-23 IP-27
+group("throughput", function()
+    local m = machine()
+    measure(m, "flood 64", { flood = "flood-64" })
+    measure(m, "flood 1", { flood = "flood-1" })
+    measure(m, "batches")
+end)
+
+-- IP-28
+group("sizes", function()
+    local m = machine()
+    for _, bytes in ipairs { 0, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096 } do
+        measure(m, "size " .. bytes, { size = "size-" .. bytes })
+    end
+end)
+
+-- SM-08
+group("pairs", function()
+    local m = machine()
+    local pairs_now = 1
+    while pairs_now <= cpus do
+        for _, one in ipairs(run(m, "pairs " .. pairs_now)) do
+            local sum = 0
+            for _, count in ipairs(one[2]) do sum = sum + count end
+            add("pairs-" .. pairs_now, "warm", sum)
+        end
+        pairs_now = pairs_now * 2
+    end
+end)
+
+-- What each device of the fast path saves: the same calls without it. TS-13
+group("ablation", function()
+    local CALLS = 100
+    local rename = { ["ipc-one-way"] = false }
+    local function variant(name, options, prepare)
+        local m = machine(options)
+        if prepare then prepare(m) end
+        rename["ipc-call"] = "ablation-" .. name
+        measure(m, "marked-calls " .. CALLS, rename)
+    end
+    local function without_short_way(m)
+        for _, symbol in ipairs { "ipc_fast_call", "ipc_fast_reply" } do m:fail_call(symbol, 0, { always = true }) end
+    end
+    variant("none")
+    variant("no-short-way", nil, without_short_way)
+    variant("no-handoff", nil, function(m) -- wakes the partner and blocks, as when the hand-over is impossible
+        local wake, block = assert(m:symbol("sched_wake")), assert(m:symbol("sched_block"))
+        local deadlines = {}
+        without_short_way(m)
+        m:on_entry("sched_handoff", function(cpu)
+            deadlines[cpu] = m:register(cpu, "rsi")
+            m:set_register(cpu, "rip", wake)
+        end)
+        m:on_return("sched_wake", function(cpu)
+            if not deadlines[cpu] then return end
+            m:set_register(cpu, "rdi", deadlines[cpu])
+            m:set_register(cpu, "rsp", m:register(cpu, "rsp") - 8) -- where the return address still is
+            m:set_register(cpu, "rip", block)
+            deadlines[cpu] = nil
+        end)
+    end)
+    variant("no-cap-cache", nil, function(m) -- without it there is no short way
+        local slow = assert(m:symbol("lookup_record"))
+        without_short_way(m)
+        m:on_entry("cap_lookup", function(cpu) m:set_register(cpu, "rip", slow) end)
+    end)
+    variant("no-pcid", { cpu = "orrery,-pcid" })
+end)
+
+-- Cycles that a call and its answer spend in the code of the capability system, wherever the compiler put it: instruction by
+-- instruction. CP-28
+group("checks", function()
+    local CALLS = 20
+    local m = machine()
+    watch_marks(m)
+    local command = m:command("kbench marked-calls " .. CALLS)
+    m:wait_for { when = function() return watching end, every = 20, within = orrery.seconds(5) }
+    local sum, before = 0, m:register(0, "clock")
+    while watching do
+        local checks = m:describe(m:register(0, "rip")):find("kernel/cap/", 1, true)
+        m:run(1)
+        local now = m:register(0, "clock")
+        if checks then sum = sum + now - before end
+        before = now
+    end
+    expect(command:wait().status):to_be(0)
+    add("ipc-call-checks", "warm", sum // CALLS)
+end)
+
+-- ---- where the cycles go ----
+
+local STEP = 23 -- cycles between two looks
+
+-- The function that a CPU is in; user mode as one.
+local function place(m)
+    if m:register(0, "cpl") == 3 then return "user mode" end
+    return (m:describe(m:register(0, "rip")):match("^[^+ ]+"))
+end
+
+local function profile(line)
+    local m = machine()
+    watch_marks(m)
+    local counts, order, total = {}, {}, 0
+    watching = false
+    local command = m:command("kbench " .. line)
+    m:wait_for { when = function() return watching end, every = STEP, within = orrery.seconds(5) }
+    while watching do
+        m:run(STEP)
+        local at = place(m)
+        if not counts[at] then
+            counts[at] = 0
+            order[#order + 1] = at
+        end
+        counts[at] = counts[at] + STEP
+        total = total + STEP
+    end
+    expect(command:wait().status):to_be(0)
+    table.sort(order, function(a, b) return counts[a] > counts[b] or counts[a] == counts[b] and a < b end)
+    for _, at in ipairs(order) do print(string.format("profile %s %d %.1f", at, counts[at], 100 * counts[at] / total)) end
+end
+
+if orrery.args.profile then
+    it("profile of " .. orrery.args.profile, function() profile(orrery.args.profile) end)
+else
+    describe("the kernel's operations on " .. cpus .. " CPUs", function()
+        for _, one in ipairs(groups) do
+            if only == "" or ("," .. only .. ","):find("," .. one[1] .. ",", 1, true) then
+                it(one[1], function()
+                    names, rows = {}, {}
+                    one[2]()
+                    print_rows()
+                end)
+            end
+        end
+    end)
+end
