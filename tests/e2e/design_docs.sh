@@ -34,7 +34,7 @@ done
 # `NAME` = VALUE: the value of a macro, from the header or the source that defines it
 cat "${pages[@]}" | tr '\n' ' ' | grep -oE '`[A-Z][A-Z0-9_]+` = [0-9]+' | tr -d '`' | LC_ALL=C sort -u >"$work/said"
 [ "$(wc -l <"$work/said")" -gt 20 ] || fail "the pages say values of constants" "$(cat "$work/said")"
-while read -r name _ value; do
+while read -r name _; do
     definition=$(grep -rhoE "^#define $name +\(?[0-9a-fA-FxulUL<]+( << [0-9u]+)?\)?" os | head -1 | sed -E "s/#define $name +//; s/[uUlL]+\b//g")
     [ -n "$definition" ] && echo "$name = $((definition))" || echo "$name = ?"
 done <"$work/said" >"$work/true"
