@@ -40,8 +40,8 @@ below "a process is born below the ceiling" PS-16
 # covers: IP-11 (B)
 below "a message is on its way at most as long as its ceiling" IP-11 "one way"
 # covers: IP-12 (B)
-below "64 KiB change hands below the ceiling" IP-12 "that is mapped"
-below "4 KiB are mapped and handed over below the ceiling" IP-12 "4 KiB"
+below "64 KiB change hands below the ceiling" IP-12 "region that is mapped"
+below "4 KiB are mapped and handed over below the ceiling" IP-12 " 4 KiB"
 # covers: IP-23 (B)
 met "100,000 messages a second pass on one CPU" "IP-23 .* at least 100,000"
 # covers: CP-05 (B)
