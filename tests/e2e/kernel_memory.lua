@@ -86,7 +86,7 @@ describe("memory", function()
             for process in pairs(processes) do
                 local p = m.sym("process", process)
                 if p.space:value() ~= 0 then
-                    if p.space.busy ~= 0 and p.space.busy ~= false then return end -- in the middle of a change
+                    if p.space.gate ~= 0 then return end -- in the middle of a change
                     local leaves = 0
                     local tables = walk(m, p.space.table.root.number, function(frame)
                         leaves = leaves + 1
