@@ -25,13 +25,18 @@ void ktest_fail(const char *file, int line, const char *what)
     }
 }
 
+void ktest_disturbed(void)
+{
+    console_printf("# disturbed: %s\n", current.name);
+}
+
 bool ktest_undisturbed(bool (*attempt)(void))
 {
     for (unsigned i = 0; i < KTEST_ATTEMPTS; i++) {
         if (attempt()) {
             return true;
         }
-        console_printf("# disturbed: %s\n", current.name);
+        ktest_disturbed();
     }
     return false;
 }

@@ -28,6 +28,9 @@ void ktest_fail(const char *file, int line, const char *what);
 #define KTEST_ATTEMPTS 20u
 bool ktest_undisturbed(bool (*attempt)(void));
 
+/* Tells of such an attempt, where no other would do better: on a busy host the next one stands still as well. */
+void ktest_disturbed(void);
+
 #define KTEST(name) void ktest_##name(void);
 #include "test/ktests.def"
 #undef KTEST
