@@ -143,7 +143,8 @@ $(SIM_TESTS): $(O)/%: %.c $(TEST_SUPPORT) $(SIM_LIB)
 # what is the CPU's.
 OS_HOST_SRC := $(sort $(filter-out %/rcu.c %_thread.c %/uefi/cpu.c,$(wildcard $(addprefix os/,kernel/mm/*.c kernel/lib/*.c \
                  kernel/cap/*.c kernel/object/object.c kernel/sched/runqueue.c kernel/sched/class_*.c uefi/*.c boot/block.c \
-                 kernel/arch/x86_64/acpi.c lib/sync.c)) $(wildcard tests/unit/os/fake/*.c)))
+                 kernel/arch/x86_64/acpi.c kernel/proc/elf.c kernel/proc/initrd.c kernel/proc/usercopy.c \
+                 dimension/system/archive.c programs/virtblk/queue.c programs/virtblk/window.c lib/sync.c)) $(wildcard tests/unit/os/fake/*.c)))
 OS_HOST_OBJ := $(OS_HOST_SRC:%.c=$(O)/host/%.o)
 OS_HOST_FLAGS := -std=c17 $(WARN) -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -Itests/unit/os/fake \
                  -Ios -Ios/kernel
@@ -190,8 +191,12 @@ lint:
 bench: all
 	scripts/bench
 
+SOAK_SECONDS ?= 600
+SOAK_CALLS ?= 1000000
 soak: all
-	scripts/soak
+	scripts/soak hostile 1 $(SOAK_CALLS)
+	scripts/soak heap $(SOAK_SECONDS)
+	scripts/soak $(SOAK_SECONDS)
 
 bench-kernel: all
 	scripts/bench-kernel

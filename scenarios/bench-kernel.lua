@@ -4,7 +4,6 @@
 -- Options: --cpus N; --set instructions=1 (not cycles: one of the fast engine is an instruction); --set rounds=N (processes a
 -- measurement; the first sample of each is cold); --set only=GROUP,GROUP; --set
 -- profile=MEASUREMENT (instead: where the cycles between its marks go, function by function; "marked-calls 100").
--- covers: TS-06 (B) IP-24 (B)
 
 local cpus = orrery.args.cpus or 1
 local rounds = orrery.args.rounds or 2
@@ -146,9 +145,30 @@ end
 
 local groups = {}
 
+-- Takes the longest samples out of a series.
+local function drop_longest(name, series, count)
+    for _ = 1, count do
+        local at = 1
+        for i, value in ipairs(series) do if value > series[at] then at = i end end
+        orrery.note(string.format("%s: %d cycles with a timer interrupt", name, table.remove(series, at)))
+    end
+end
+
 local function group(name, body) groups[#groups + 1] = { name, body } end
 
--- IP-11 IP-24 IP-13
+-- IP-24: calls at any time, on a CPU that has been busy or idle, before and after interrupts
+group("latency", function()
+    local m = machine()
+    for server = 0, math.min(cpus - 1, 1) do
+        local names = {}
+        for _, what in ipairs { "call", "one-way", "answer" } do
+            names["ipc-" .. what] = "latency-" .. what .. (server == 0 and "" or "-remote")
+        end
+        measure(m, "varied-calls " .. server, names)
+    end
+end)
+
+-- IP-11 IP-13
 group("ipc", function()
     local m = machine()
     measure(m, "calls 0")
@@ -235,7 +255,21 @@ end)
 -- VM-07
 group("map", function()
     local m = machine()
-    measure(m, "map")
+    -- Calls into which the timer came are the longest ones: so many of them are told apart.
+    local inside, interrupted = false, 0
+    local ids = {
+        m:on_entry("invoke_map", function() inside = true end),
+        m:on_return("invoke_map", function() inside = false end),
+        m:on_entry("sched_timer_interrupt", function(cpu) if inside and cpu == 0 then interrupted = interrupted + 1 end end),
+    }
+    for _ = 1, rounds do
+        interrupted = 0
+        for _, one in ipairs(run(m, "map")) do
+            if one[1] == "map-1" then drop_longest(one[1], one[2], interrupted) end
+            add_series(one[1], one[2])
+        end
+    end
+    for _, id in ipairs(ids) do m:unprobe(id) end
     measure(m, "faults")
 end)
 
@@ -277,6 +311,7 @@ group("births", function()
     local m = machine()
     measure(m, "fork")
     measure(m, "spawn")
+    measure(m, "sys-spawn")
 end)
 
 -- IP-23 IP-27
@@ -309,6 +344,114 @@ group("pairs", function()
     end
 end)
 
+-- HP-18
+group("heap", function()
+    local m = machine()
+    watch_marks(m)
+    local gathered, size = {}, 0
+    local given = {} -- what is in use of that size
+    time_calls(m, "kheap_alloc", 0, function(cpu) return m:register(cpu, "rdi") end, function(cycles, bytes, cpu)
+        if bytes == size then
+            table.insert(gathered["heap-alloc-" .. size], cycles)
+            given[m:register(cpu, "rax")] = true
+        end
+    end)
+    time_calls(m, "kheap_free", nil, function(cpu)
+        local pointer = m:register(cpu, "rdi")
+        local known = given[pointer]
+        given[pointer] = nil
+        return known
+    end, function(cycles, known)
+        if known then table.insert(gathered["heap-free-" .. size], cycles) end
+    end)
+    for words = 1, 7 do
+        size = 8 << words
+        gathered = { ["heap-alloc-" .. size] = {}, ["heap-free-" .. size] = {} }
+        measure_watched(m, "heap " .. (1 << words), gathered)
+    end
+end)
+
+-- IP-19
+group("endpoints", function()
+    local m = machine()
+    for _, count in ipairs(cpus == 1 and { 1, 1000, 65536 } or { 1, 1000 }) do
+        for _, one in ipairs(run(m, "calls-among " .. count)) do
+            if one[1] == "ipc-call" then add_series("ipc-call-among-" .. count, one[2]) end
+        end
+    end
+end)
+
+-- SC-29
+group("processes", function()
+    local m = machine()
+    watch_marks(m)
+    local gathered, own = { ["process-get-own"] = {}, ["process-get-child"] = {} }, false
+    time_calls(m, "process_get", 0, function(cpu)
+        return m.kernel.current_process(cpu).pid.number == m:register(cpu, "rdi") & 0xffffffff
+    end, function(cycles, is_own)
+        table.insert(gathered[is_own and "process-get-own" or "process-get-child"], cycles)
+    end)
+    measure_watched(m, "processes", gathered, nil, { ["info-own"] = "process-info-own", ["info-child"] = "process-info-child" })
+end)
+
+-- CP-26 CP-20
+group("capability-system", function()
+    local m = machine()
+    measure(m, "hits", { ["ipc-call"] = false, ["ipc-one-way"] = false, ["ipc-answer"] = false })
+    measure(m, "derive")
+    for _, count in ipairs { 1, 16, 256, 1024 } do measure(m, "revoke " .. count, { revoke = "cap-revoke-" .. count }) end
+    local now = 1
+    while now <= cpus do
+        for _, one in ipairs(run(m, "parallel " .. now)) do
+            local sum = 0
+            for _, count in ipairs(one[2]) do sum = sum + count end
+            add("parallel-" .. one[1] .. "-" .. now, "warm", sum)
+        end
+        now = now * 2
+    end
+end)
+
+-- CP-18
+group("inherit", function()
+    local m = machine()
+    watch_marks(m)
+    local gathered, count = {}, 0
+    time_calls(m, "cap_space_clone", 0, nil, function(cycles) table.insert(gathered["cap-clone-" .. count], cycles) end)
+    for _, copies in ipairs { 0, 64, 1024 } do
+        count = copies
+        gathered = { ["cap-clone-" .. count] = {} }
+        measure_watched(m, "inherit " .. count, gathered)
+    end
+end)
+
+-- From the command to the interrupt controller until the other CPU's handler. SM-01
+group("interrupts", function()
+    if cpus == 1 then return end
+    local m = machine()
+    local handlers = { [m.sym.VECTOR_RESCHEDULE] = "sched_reschedule_interrupt", [m.sym.VECTOR_CALL] = "ipi_handle_call",
+        [m.sym.VECTOR_SHOOTDOWN] = "ipi_handle_shootdown" }
+    local names_of = { sched_reschedule_interrupt = "ipi-reschedule", ipi_handle_call = "ipi-call",
+        ipi_handle_shootdown = "ipi-shootdown" }
+    local series, sent, by_apic = {}, {}, {}
+    for cpu = 0, cpus - 1 do by_apic[m.sym.cpu_table[cpu].apic_id] = cpu end
+    for _, handler in pairs(handlers) do
+        local name = names_of[handler]
+        series[name], sent[handler] = {}, {}
+        m:on_entry(handler, function(cpu, cycle)
+            if sent[handler][cpu] then table.insert(series[name], cycle - sent[handler][cpu]) end
+            sent[handler][cpu] = nil
+        end)
+    end
+    m:on_entry("lapic_send", function(cpu, cycle)
+        local handler, to = handlers[m:register(cpu, "rsi") & 0xff], by_apic[m:register(cpu, "rdi") & 0xffffffff]
+        if handler and to then sent[handler][to] = sent[handler][to] or cycle end
+    end)
+    run(m, "calls 1")
+    run(m, "shared-unmap " .. cpus - 1)
+    run(m, "deaths 40")
+    for _, name in ipairs { "ipi-reschedule", "ipi-call", "ipi-shootdown" } do add_series(name, series[name]) end
+end)
+
 -- What each device of the fast path saves: the same calls without it. TS-13
 group("ablation", function()
     local CALLS = 100
@@ -320,7 +463,7 @@ group("ablation", function()
         measure(m, "marked-calls " .. CALLS, rename)
     end
     local function without_short_way(m)
-        for _, symbol in ipairs { "ipc_fast_call", "ipc_fast_reply" } do m:fail_call(symbol, 0, { always = true }) end
+        for _, symbol in ipairs { "ipc_fast_call", "ipc_fast_reply" } do m:fail_call(symbol, m.sym.IPC_COUNTER_LONG_PARTNER, { always = true }) end
     end
     variant("none")
     variant("no-short-way", nil, without_short_way)

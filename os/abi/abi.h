@@ -99,6 +99,26 @@ struct error_stats {
     uint64_t failures[ERROR_STATUSES];
 };
 
+/* How far a call came that failed. */
+enum error_stage {
+    ERROR_STAGE_ACTION,     /* all checks were passed */
+    ERROR_STAGE_NUMBER,     /* there is no such call */
+    ERROR_STAGE_CAPABILITY, /* the capability that its row asks for */
+    ERROR_STAGE_CHECK,      /* its arguments */
+};
+
+#define ERROR_FILE_BYTES 60u
+
+/* The last call of a thread that failed. All zero: none has. */
+struct error_report {
+    uint64_t call;
+    int32_t status;
+    uint32_t stage;     /* enum error_stage */
+    uint64_t detail[2]; /* of the place: the value that was refused, and what it should have kept to */
+    uint32_t line;      /* 0: the place where it arose is not noted */
+    char file[ERROR_FILE_BYTES]; /* of the kernel's source */
+};
+
 #define WAIT_NO_BLOCK        1u
 #define DRIVER_READ_OR_CHILD 1u
 
@@ -116,7 +136,11 @@ struct error_stats {
 #define MAP_CACHE_SHIFT 8u
 #define MAP_CACHE_MASK  0x700u /* of a region: 0 write-back, 1 write-through, 3 uncached, 4 write-combining */
 
-#define REGION_MAX_BYTES 0x10000000ull
+#define REGION_MAX_BYTES 0x10000000ull /* of device memory too */
+#define DMA_MAX_BYTES    0x100000ull
+
+#define GSI_LEVEL      1u
+#define GSI_ACTIVE_LOW 2u
 
 struct region_info {
     uint64_t bytes;
@@ -166,6 +190,11 @@ struct system_stats {
     uint64_t heap_bytes;   /* kernel heap: slabs and large blocks */
     uint64_t heap_objects; /* live objects of all caches */
     struct cpu_stats cpus[STATS_MAX_CPUS];
+    uint64_t frames_dma; /* that serve nothing but dma_create ever after, whether somebody has them or not */
+    uint32_t threads_running;  /* the kernel's own among them, idle ones not */
+    uint32_t threads_ready;    /* that wait for a CPU */
+    uint32_t threads_sleeping; /* that wait for something else */
+    uint32_t reserved;
 };
 
 #endif

@@ -14,22 +14,23 @@ enum sched_policy {
     SCHED_DEADLINE = 6, /* a budget every period, earliest deadline first */
 };
 
-#define SCHED_LEVEL_KERNEL 31u /* real-time level of kernel threads */
-#define SCHED_LEVEL_MAX    30u /* best one of user threads */
-#define SCHED_NICE_MIN     (-20)
-#define SCHED_NICE_MAX     19
-#define SCHED_WEIGHT_UNIT  1024u /* of nice 0 */
-#define SCHED_WEIGHT_MIN   2u
-#define SCHED_WEIGHT_MAX   88761u
-#define SCHED_SLICE_MIN_NS 100000ull
-#define SCHED_SLICE_MAX_NS 1000000000ull
+#define SCHED_LEVEL_KERNEL     31u /* real-time level of kernel threads */
+#define SCHED_LEVEL_MAX        30u /* best one of user threads */
+#define SCHED_NICE_MIN         (-20)
+#define SCHED_NICE_MAX         19
+#define SCHED_WEIGHT_UNIT      1024u /* of nice 0 */
+#define SCHED_WEIGHT_MIN       2u
+#define SCHED_WEIGHT_MAX       88761u
+#define SCHED_SLICE_MIN_NS     100000ull
+#define SCHED_SLICE_DEFAULT_NS 10000000ull /* where nothing else is said */
+#define SCHED_SLICE_MAX_NS     1000000000ull
 
 struct sched_params {
     uint32_t policy;      /* enum sched_policy */
     uint32_t level;       /* FIFO, RR: 0..SCHED_LEVEL_MAX, higher runs first */
     int32_t nice;         /* FAIR */
     uint32_t weight;      /* FAIR: SCHED_WEIGHT_MIN..MAX instead of what nice says, 0: as nice says */
-    uint64_t slice_ns;    /* FAIR, RR: longest time in one go, SCHED_SLICE_MIN_NS..MAX; 0: 10 ms */
+    uint64_t slice_ns;    /* FAIR, RR: longest time in one go, SCHED_SLICE_MIN_NS..MAX; 0: the default */
     uint64_t runtime_ns;  /* DEADLINE: processor time every period */
     uint64_t deadline_ns; /* DEADLINE: from the start of the period, at most the period */
     uint64_t period_ns;   /* DEADLINE: 100 us .. 4 s */

@@ -34,6 +34,7 @@
 #include "smp/ap_start.h"
 #include "smp/ipi.h"
 #include "sys/boot_arguments.h"
+#include "sys/stats.h"
 
 #define BOOT_ALLOC_FROM  (1ull << 20) /* served from the top: below 16 MiB only where there is nothing above */
 #define BOOT_ALLOC_LIMIT (1ull << 32)
@@ -91,7 +92,7 @@ static const struct handoff *find_block(uint64_t argument, enum boot_protocol pr
 /* What only this machine can say of a block: where the kernel really is, who runs it, how far an address reaches. */
 static status_t check_block_is_of_this_machine(const struct handoff *block)
 {
-    uint64_t limit = 1ull << (cpuid_read(0x80000008, 0).eax & 0xff);
+    uint64_t limit = 1ull << features()->physical_bits;
     uint32_t boot_apic_id = cpuid_read(1, 0).ebx >> 24;
     if (block->kernel_image.base != image_physical(image_start) ||
         block->kernel_image.size_bytes < image_physical(image_end) - image_physical(image_start)) {
@@ -110,6 +111,25 @@ static status_t check_block_is_of_this_machine(const struct handoff *block)
         }
     }
     return STATUS_OK;
+}
+
+/* Frames in which any byte is the kernel's, by the list itself: what the frame manager must account for. */
+static uint64_t frames_of_map(void)
+{
+    uint64_t frames = 0;
+    uint64_t counted = 0;
+    for (uint32_t i = 0; i < regions.count; i++) {
+        const struct region *region = &regions.regions[i];
+        uint64_t first = region->base >> PAGE_SHIFT;
+        uint64_t end = align_up(region->end, PAGE_SIZE) >> PAGE_SHIFT;
+        first = first > counted ? first : counted;
+        end = end < FRAME_PFN_LIMIT ? end : FRAME_PFN_LIMIT;
+        if (region_type_class(region->type) != REGION_CLASS_OUTSIDE && first < end) {
+            frames += end - first;
+            counted = end;
+        }
+    }
+    return frames;
 }
 
 static const struct handoff *take_inventory(uint64_t argument, enum boot_protocol protocol)
@@ -134,6 +154,7 @@ static const struct handoff *take_inventory(uint64_t argument, enum boot_protoco
         boot_arguments_set(boot_reach(block->command_line.base, block->command_line.size_bytes),
                            block->command_line.size_bytes);
     }
+    stats_precompute(frames_of_map(), acpi_info()->cpu_count);
     console_stage("inventory");
     return block;
 }
@@ -176,35 +197,17 @@ static enum heap_debug heap_debug_wanted(void)
                                      : (strcmp(word, "track") == 0 ? HEAP_DEBUG_TRACK : HEAP_DEBUG_OFF);
 }
 
-/* Frames in which any byte is the kernel's, by the list itself: what the frame manager must account for. */
-static uint64_t frames_of_map(void)
-{
-    uint64_t frames = 0;
-    uint64_t counted = 0;
-    for (uint32_t i = 0; i < regions.count; i++) {
-        const struct region *region = &regions.regions[i];
-        uint64_t first = region->base >> PAGE_SHIFT;
-        uint64_t end = align_up(region->end, PAGE_SIZE) >> PAGE_SHIFT;
-        first = first > counted ? first : counted;
-        end = end < FRAME_PFN_LIMIT ? end : FRAME_PFN_LIMIT;
-        if (region_type_class(region->type) != REGION_CLASS_OUTSIDE && first < end) {
-            frames += end - first;
-            counted = end;
-        }
-    }
-    return frames;
-}
-
 /* Every frame of the map is free, allocated or reserved. */
 static void check_accounts(void)
 {
     struct frame_stats stats;
     frame_stats_read(&stats);
     uint64_t accounted = stats.allocated_frames + stats.free_frames + stats.reserved_frames;
+    uint64_t frames = frames_of_map();
     console_printf("memory: frames in the map %llu: allocated %llu, free %llu, reserved %llu\n",
-                   (unsigned long long)frames_of_map(), (unsigned long long)stats.allocated_frames,
+                   (unsigned long long)frames, (unsigned long long)stats.allocated_frames,
                    (unsigned long long)stats.free_frames, (unsigned long long)stats.reserved_frames);
-    if (accounted != frames_of_map()) {
+    if (accounted != frames) {
         panic("frame manager: %llu frames accounted for", (unsigned long long)accounted);
     }
 }
@@ -244,7 +247,7 @@ static void relax(void)
 
 static void start_machine(void)
 {
-    static const struct vm_hooks hooks = {.relax = relax, .wait = gate_wait, .wake = gate_wake};
+    static const struct vm_hooks hooks = {.relax = relax, .wait = gate_wait, .leave = gate_leave};
     tlb_set_flush(shootdown_flush);
     gate_init();
     must(vm_init(kmap_table(), &hooks), "address spaces");

@@ -181,9 +181,29 @@ status_t boot_tables_drop_temporary_heap(uint64_t bytes)
     return status;
 }
 
+/* ---- where the tables come from before there is a frame manager ---- */
+
+static status_t boot_table_alloc(void *context, paddr_t *table)
+{
+    (void)context;
+    status_t status = boot_alloc_frames(1, 1, REGION_BOOT_PAGE_TABLE, table);
+    if (status == STATUS_OK) {
+        memset(arch_phys_to_virt(*table), 0, PAGE_SIZE);
+    }
+    return status;
+}
+
+static void boot_table_free(void *context, paddr_t table)
+{
+    (void)context;
+    panic("boot page table 0x%llx freed", (unsigned long long)table.number);
+}
+
+static const struct pt_allocator boot_table_allocator = {boot_table_alloc, boot_table_free, NULL, NULL, NULL};
+
 status_t boot_tables_build(const struct region_list *regions, const struct handoff *block)
 {
-    status_t status = pt_init_kernel(kmap_table(), &pt_boot_allocator);
+    status_t status = pt_init_kernel(kmap_table(), &boot_table_allocator);
     if (status == STATUS_OK) {
         status = map_image();
     }

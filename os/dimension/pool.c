@@ -22,13 +22,11 @@ static uint64_t class_bytes(uint32_t size_class)
     return (uint64_t)BLOCK_POOL_LEAST << (2 * size_class);
 }
 
+/* bytes is at least 1 and at most BLOCK_POOL_GREATEST: two bits a size above the twelve of the least. */
 static uint32_t class_of(uint64_t bytes)
 {
-    uint32_t size_class = 0;
-    while (class_bytes(size_class) < bytes) {
-        size_class++;
-    }
-    return size_class;
+    uint32_t bits = 64 - (uint32_t)__builtin_clzll((bytes - 1) | (BLOCK_POOL_LEAST - 1));
+    return (bits - 11) / 2;
 }
 
 static uint64_t chunk_bytes(const struct block_pool *pool, uint32_t index)
@@ -156,7 +154,7 @@ static status_t grow(struct block_pool *pool, uint32_t size_class, uint32_t *ind
 }
 
 /* The chunk has a free block. */
-static void *take_block(struct block_pool *pool, uint32_t index)
+static inline void *take_block(struct block_pool *pool, uint32_t index)
 {
     struct block_pool_chunk *chunk = &pool->chunks[index];
     uint32_t word = 0;
@@ -167,24 +165,20 @@ static void *take_block(struct block_pool *pool, uint32_t index)
     uint64_t bytes = class_bytes(chunk->size_class);
     chunk->used[word] |= UINT64_C(1) << bit;
     chunk->used_blocks++;
-    add(&pool->allocated_bytes, bytes);
-    if (pool->allocated_bytes > pool->peak_bytes) {
-        __atomic_store_n(&pool->peak_bytes, pool->allocated_bytes, __ATOMIC_RELAXED);
+    uint64_t allocated = pool->allocated_bytes + bytes;
+    __atomic_store_n(&pool->allocated_bytes, allocated, __ATOMIC_RELAXED);
+    if (allocated > pool->peak_bytes) {
+        __atomic_store_n(&pool->peak_bytes, allocated, __ATOMIC_RELAXED);
     }
     return (void *)(uintptr_t)(chunk_address(pool, index) + (word * 64 + bit) * bytes);
 }
 
-status_t block_pool_alloc(struct block_pool *pool, uint64_t bytes, void **block)
+/* When the ticket must wait for its turn, or the likely chunk has no free block. */
+static __attribute__((noinline)) status_t alloc_slowly(struct block_pool *pool, uint32_t size_class,
+                                                       uint32_t ticket, void **block)
 {
-    if (bytes == 0 || pool->chunk_count == 0) {
-        return STATUS_ERR_ARGUMENT;
-    }
-    if (bytes > BLOCK_POOL_GREATEST) {
-        return STATUS_ERR_RANGE;
-    }
-    uint32_t size_class = class_of(bytes);
     status_t status = STATUS_OK;
-    dim_lock_take(&pool->lock, pool->platform);
+    dim_lock_wait(&pool->lock, ticket, pool->platform);
     uint32_t index = find_free(pool, size_class);
     if (index == NO_CHUNK) {
         status = grow(pool, size_class, &index);
@@ -195,6 +189,27 @@ status_t block_pool_alloc(struct block_pool *pool, uint64_t bytes, void **block)
     }
     dim_lock_drop(&pool->lock);
     return status;
+}
+
+/* The usual way calls nothing, so that no register has to be saved. */
+status_t block_pool_alloc(struct block_pool *pool, uint64_t bytes, void **block)
+{
+    if (bytes == 0 || pool->chunk_count == 0) {
+        return STATUS_ERR_ARGUMENT;
+    }
+    if (bytes > BLOCK_POOL_GREATEST) {
+        return STATUS_ERR_RANGE;
+    }
+    uint32_t size_class = class_of(bytes), ticket = dim_lock_draw(&pool->lock);
+    if (dim_lock_is_served(&pool->lock, ticket)) {
+        uint32_t index = pool->likely[size_class];
+        if (has_free(&pool->chunks[index], size_class)) {
+            *block = take_block(pool, index);
+            dim_lock_drop(&pool->lock);
+            return STATUS_OK;
+        }
+    }
+    return alloc_slowly(pool, size_class, ticket, block);
 }
 
 static status_t free_locked(struct block_pool *pool, uint64_t offset)

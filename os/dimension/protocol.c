@@ -122,8 +122,12 @@ static status_t answer_change(struct dim_store *store, enum dim_operation operat
         status = dim_store_load(store, id, NULL, &error);
     } else if (operation == DIM_OP_SWITCH) {
         status = dim_store_switch(store, id, NULL, &error);
+    } else if (operation == DIM_OP_SIMULATE) {
+        status = dim_store_simulate(store, id, &error);
     } else if (operation == DIM_OP_UNLOAD) {
         status = dim_store_unload(store, id, &error);
+    } else if (operation == DIM_OP_CLOSE) {
+        status = dim_store_close(store, &error);
     } else {
         status = dim_store_validate(store, &error);
     }
@@ -150,10 +154,16 @@ static status_t act(struct dim_store *store, const struct dim_message *request, 
         return answer_statistics(store, request->words[0], answer);
     case DIM_OP_LIST:
         return answer_list(store, answer);
+    case DIM_OP_BOARD:
+        answer->words[1] = store->config.dimensions;
+        answer->count = 2;
+        return STATUS_OK;
     case DIM_OP_LOAD:
     case DIM_OP_SWITCH:
     case DIM_OP_UNLOAD:
     case DIM_OP_VALIDATE:
+    case DIM_OP_SIMULATE:
+    case DIM_OP_CLOSE:
         return answer_change(store, operation, id, answer);
     }
     return STATUS_ERR_UNSUPPORTED;
@@ -168,5 +178,5 @@ bool dim_serve(struct dim_store *store, bool may_change, const struct dim_messag
         status = act(store, request, answer);
     }
     answer->words[0] = (uint64_t)(int64_t)status;
-    return status == STATUS_OK && request->label == DIM_OP_OPEN;
+    return status == STATUS_OK && (request->label == DIM_OP_OPEN || request->label == DIM_OP_BOARD);
 }

@@ -13,6 +13,7 @@
  *     OPEN        1: bytes of the file   2: generation   and a capability of the region, which the server adds
  *     LAYER       1: offset in the region   2: bytes   3: generation
  *     STATISTICS  1..: figures of struct dim_stats in their order, from the one asked for
+ *     BOARD       1: dimensions of the store   and a capability of the page, which the server adds
  *     LIST        1: loaded dimensions   2: those of them that are simulated; bit N is dimension N
  *     changes     1: dimension that the failure is about, 2: bytes asked, 3: bytes used, 4: limit, of STATUS_ERR_LIMIT
  */
@@ -26,6 +27,13 @@ enum dim_operation {
 };
 
 #define DIM_WORDS 8u
+
+/* Names of the endpoints: for all that changes nothing, and for everything. */
+#define DIM_SERVICE         "dimstore"
+#define DIM_SERVICE_CHANGES "dimstore-changes"
+
+/* The page of BOARD: word N is the generation of dimension N, 0 while it is not loaded. Written before the change is answered. */
+#define DIM_BOARD_BYTES 4096u
 
 #define DIM_INFO_SIMULATED (UINT64_C(1) << 32)
 #define DIM_INFO_FILE      (UINT64_C(1) << 33)
@@ -41,7 +49,8 @@ struct dim_message {
  * Answers a request; whatever it holds, there is an answer: STATUS_ERR_UNSUPPORTED for an unknown label,
  * STATUS_ERR_ARGUMENT for a wrong number of words, STATUS_ERR_RANGE for a number above 65535 or a figure that there is
  * not, STATUS_ERR_PERMISSION for a change that did not come by the endpoint for changes, else the store's statuses.
- * Returns true when a capability of the region of dimension request->words[0] is to go with the answer.
+ * Returns true when a capability is to go with the answer: to OPEN that of the region of dimension request->words[0],
+ * to BOARD that of the page of generations.
  */
 bool dim_serve(struct dim_store *store, bool may_change, const struct dim_message *request,
                struct dim_message *answer);

@@ -228,6 +228,7 @@ void dim_reader_leave(struct dim_reader *reader);
 /* Begins a read section; sections nest. */
 void dim_read_begin(struct dim_reader *reader);
 
+/* Ends the innermost section: slices that were got in it may become invalid when it was the outermost. */
 void dim_read_end(struct dim_reader *reader);
 
 /*

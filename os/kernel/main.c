@@ -3,7 +3,6 @@
 
 #include "arch/arch.h"
 #include "arch/x86_64/acpi.h"
-#include "arch/x86_64/clock.h"
 #include "arch/x86_64/features.h"
 #include "arch/x86_64/ioapic.h"
 #include "arch/x86_64/kmap.h"
@@ -15,19 +14,20 @@
 #include "cap/cap.h"
 #include "console.h"
 #include "ipc/ipc.h"
-#include "lib/rcu.h"
 #include "lib/string.h"
+#include "mm/device_range.h"
 #include "mm/frame.h"
 #include "must.h"
 #include "probe.h"
 #include "proc/futex.h"
 #include "proc/initrd.h"
 #include "proc/process.h"
+#include "sched/rcu.h"
 #include "sched/reaper.h"
 #include "smp/ap_start.h"
 #include "sys/balancer.h"
+#include "sys/banner.h"
 #include "sys/boot_arguments.h"
-#include "sys/stats.h"
 
 struct boot_memory boot_memory;
 
@@ -75,10 +75,35 @@ static uint64_t release_type(enum region_type type)
     return frames;
 }
 
+/* Writes there are interrupts, whoever makes them; the local APICs' page is the first. */
+#define MSI_BASE 0xfee00000ull
+#define MSI_END  0xfef00000ull
+
+/* What of the physical addresses programs may have as memory of devices: noted before the region list goes. */
+static void note_device_ranges(void)
+{
+    const struct acpi_info *acpi = acpi_info();
+    struct device_span own[4 + ACPI_MAX_IO_APICS] = {
+        {MSI_BASE, MSI_END}, {acpi->local_apic_address, acpi->local_apic_address + PAGE_SIZE}};
+    uint32_t count = 2;
+    for (uint32_t i = 0; i < acpi->io_apic_count; i++) {
+        own[count++] = (struct device_span){acpi->io_apics[i].address, acpi->io_apics[i].address + PAGE_SIZE};
+    }
+    if (acpi->hpet_address != 0) {
+        own[count++] = (struct device_span){acpi->hpet_address, acpi->hpet_address + PAGE_SIZE};
+    }
+    if (acpi->sleep_control != 0 && !acpi->sleep_control_is_port) {
+        own[count++] = (struct device_span){acpi->sleep_control, acpi->sleep_control + 1};
+    }
+    must(device_ranges_init(boot_memory.regions, own, count, 1ull << features()->physical_bits),
+         "device memory");
+}
+
 /* Before the other CPUs start, so that only this CPU's translations matter. */
 void boot_memory_release(void)
 {
     uint64_t acpi = 0;
+    note_device_ranges();
     must(boot_tables_drop_temporary_heap(boot_memory.temporary_heap.size_bytes), "temporary heap");
     uint64_t heap = release_type(REGION_TEMPORARY_HEAP);
     uint64_t handoff = release_type(REGION_HANDOFF);
@@ -91,33 +116,6 @@ void boot_memory_release(void)
     console_printf("memory: boot tables and stack gave back %llu frames\n", (unsigned long long)image);
     console_printf("memory: firmware and loader gave back %llu frames\n",
                    (unsigned long long)(services + acpi));
-}
-
-static void print_features(void)
-{
-    const struct cpu_features *f = features();
-    console_printf("cpu: features%s%s%s%s%s%s%s%s%s\n", f->smep ? " smep" : "", f->smap ? " smap" : "",
-                   f->umip ? " umip" : "", f->fsgsbase ? " fsgsbase" : "", f->pcid ? " pcid" : "",
-                   f->invpcid ? " invpcid" : "", f->x2apic ? " x2apic" : "",
-                   f->tsc_deadline ? " tsc-deadline" : "", f->xsave ? " xsave" : "");
-}
-
-/* Live figures, interrupts on. */
-static void print_banner(void)
-{
-    static struct system_stats stats;
-    stats_snapshot(&stats);
-    print_features();
-    console_printf("cpu: %u of %u online\n", stats.cpus_online, acpi_info()->cpu_count);
-    console_printf("memory: %u nodes\n", acpi_info()->node_count);
-    console_printf("memory: %llu MiB managed\n", (unsigned long long)(stats.frames_managed >> 8));
-    console_printf("memory: %llu frames free\n", (unsigned long long)stats.frames_free);
-    if (boot_memory.screen.span.size_bytes != 0) {
-        console_printf("screen: %u x %u at 0x%llx\n", boot_memory.screen.width, boot_memory.screen.height,
-                       (unsigned long long)boot_memory.screen.span.base);
-    }
-    console_printf("clock: %s, %llu MHz\n", clock_source(), (unsigned long long)(stats.clock_hz / 1000000));
-    console_printf("threads: %u\n", stats.threads);
 }
 
 static void start_init(void)
@@ -148,7 +146,7 @@ void main_start(void *argument)
     start_serial(UART_DRIVER);
     console_stage("serial");
     must(balancer_start(), "balancer");
-    print_banner();
+    banner_print();
     probe_point("start");
     console_stage("init");
     start_init();

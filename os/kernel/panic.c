@@ -11,6 +11,7 @@
 #include "arch/x86_64/lapic.h"
 #include "arch/x86_64/percpu.h"
 #include "arch/x86_64/power.h"
+#include "arch/x86_64/switch.h"
 #include "arch/x86_64/trap.h"
 #include "console.h"
 #include "lib/format.h"
@@ -33,17 +34,10 @@ static uint32_t nested_panics;                        /* of the owner */
 static uint32_t stopped_cpus;                         /* CPUs that panic_stop_this_cpu has halted */
 static const struct frame *noted_frame[APIC_NUMBERS]; /* exception that this CPU panics about */
 
-static _Noreturn void halt_for_ever(void)
-{
-    for (;;) {
-        __asm__ volatile("cli\n\thlt");
-    }
-}
-
 static _Noreturn void end_machine(void)
 {
     power_debug_exit(DEBUG_EXIT_FAIL);
-    halt_for_ever();
+    arch_stop_for_ever();
 }
 
 static uint32_t apic_number(void)
@@ -71,7 +65,7 @@ bool panic_in_progress(void)
 void panic_stop_this_cpu(void)
 {
     __atomic_add_fetch(&stopped_cpus, 1, __ATOMIC_SEQ_CST);
-    halt_for_ever();
+    arch_stop_for_ever();
 }
 
 void panic_set_frame(const struct frame *frame)

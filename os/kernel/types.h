@@ -9,6 +9,8 @@
 
 /* A body that belongs to its callers: the compiler would rather share it. For paths that are counted in cycles. */
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
+/* Of a function that may be called where every register is in use (arch/x86_64/message.h). */
+#define KEEPS_REGISTERS __attribute__((no_caller_saved_registers))
 
 #define PAGE_SHIFT           12u
 #define PAGE_SIZE            (1ull << PAGE_SHIFT)
@@ -37,8 +39,6 @@ struct tid {
 
 /* Number of a 4 KiB physical frame: physical address >> 12. */
 typedef uint64_t pfn_t;
-
-#define PFN_NONE (~(pfn_t)0)
 
 static inline paddr_t paddr_make(uint64_t number)
 {

@@ -2,19 +2,36 @@
 #include "lib/tap.h"
 
 static int failed_line;
+static const char *skip_reason;
+static void (*after_failure)(void);
 
 void tap_fail(int line)
 {
     failed_line = failed_line == 0 ? line : failed_line;
 }
 
+bool tap_skip(const char *reason)
+{
+    skip_reason = reason;
+    return true;
+}
+
+void tap_after_failure(void (*function)(void))
+{
+    after_failure = function;
+}
+
 static bool wanted(const char *name, int argc, char **argv)
 {
-    bool any = argc < 2;
+    bool all = true; /* but those left out */
     for (int i = 1; i < argc; i++) {
-        any |= strcmp(argv[i], name) == 0;
+        bool left_out = argv[i][0] == '-';
+        if (strcmp(argv[i] + left_out, name) == 0) {
+            return !left_out;
+        }
+        all &= left_out;
     }
-    return any;
+    return all;
 }
 
 static unsigned plan(const struct tap_group *group, int argc, char **argv)
@@ -29,10 +46,15 @@ static unsigned plan(const struct tap_group *group, int argc, char **argv)
 static bool run(const struct tap_test *test, unsigned number)
 {
     failed_line = 0;
+    skip_reason = NULL;
     bool good = test->function();
-    print("%sok %u - %s\n", good ? "" : "not ", number, test->name);
+    print("%sok %u - %s%s%s\n", good ? "" : "not ", number, test->name, skip_reason != NULL ? " # SKIP " : "",
+          skip_reason != NULL ? skip_reason : "");
     if (!good) {
         print("# line %d\n", failed_line);
+    }
+    if (!good && after_failure != NULL) {
+        after_failure();
     }
     return good;
 }
@@ -69,4 +91,22 @@ int32_t tap_status(int64_t pid)
 {
     int32_t status = -1;
     return pid > 0 && sys_wait((unsigned)pid, &status, 0) == pid ? status : -1;
+}
+
+int32_t tap_in_child(void (*function)(void))
+{
+    int64_t pid = sys_fork();
+    if (pid == 0) {
+        function();
+        sys_exit(0);
+    }
+    return tap_status(pid);
+}
+
+uint64_t tap_free_frames(void)
+{
+    static struct system_stats stats;
+    (void)sys_stats(&stats, sizeof(stats)); /* so that its own pages are there before they are counted */
+    (void)sys_quiesce();
+    return sys_stats(&stats, sizeof(stats)) > 0 ? stats.frames_free : 0;
 }

@@ -21,6 +21,9 @@ void tap_fail(int line);
         }                       \
     } while (0)
 
+/* The running test cannot show on this machine what it is for: "ok N - NAME # SKIP REASON". Returns true, for the test to return. */
+bool tap_skip(const char *reason);
+
 struct tap_test {
     const char *name;
     bool (*function)(void);
@@ -31,7 +34,13 @@ struct tap_group {
     unsigned count;
 };
 
-/* Runs the tests of all groups, or those whose names are given. The program's status: 0 when all have passed. */
+/* What is called after a test that has failed and may have left things behind; null: nothing. */
+void tap_after_failure(void (*function)(void));
+
+/*
+ * Runs the tests of all groups, or those whose names are given; "-NAME" leaves one out. The program's status: 0 when all have
+ * passed.
+ */
 int tap_run(const struct tap_group *groups, unsigned count, int argc, char **argv);
 
 /* Starts a function in a child, which ends with what it returns. The child's pid. */
@@ -39,5 +48,11 @@ int64_t tap_child(int (*function)(void));
 
 /* Status of a child, -1 when there is none. */
 int32_t tap_status(int64_t pid);
+
+/* Free frames of a system at rest: asks for a quiescence first. 0 when the figures may not be read. */
+uint64_t tap_free_frames(void);
+
+/* Status of a child that runs a function and ends with 0 when that returns; -1 when there is none. */
+int32_t tap_in_child(void (*function)(void));
 
 #endif

@@ -7,7 +7,7 @@ BEGIN {
     print "Made from `os/abi/syscalls.def` by `make os-docs`; do not edit."
     print ""
     print "`syscall` with the number in RAX, arguments in RDI, RSI, RDX, R10, R8, R9; the result comes back in RAX. RCX and R11 are lost,"
-    print "every other register is kept. A negative result is a status of `os/abi/status.def`. A call needs a capability of a type"
+    print "every other register is kept, but by calls of messages, whose registers are those of `os/abi/ipc.h`. A negative result is a status of `os/abi/status.def`. A call needs a capability of a type"
     print "(*any* will do where it says so) with rights: in the caller's well-known slot of that type, or the one that the handle"
     print "names. Without it the call fails before it does anything."
     print ""

@@ -97,6 +97,16 @@ function Loader:patch(offset, bytes, map)
     return self
 end
 
+-- So many nodes: an equal part of the memory (all of it below the devices, so at most 2 GiB) for each, every processor on the next.
+function Loader:split(nodes)
+    local stop = 0
+    for _, d in ipairs(self.map) do stop = d[2] < 2 << 30 and math.max(stop, d[2] + d[3] * PAGE) or stop end
+    local part = (stop + (1 << 20) - 1 >> 20 << 20) // nodes
+    for node = 0, nodes - 1 do self.affinities[node + 1] = { node * part, part, node } end
+    for i, cpu in ipairs(self.cpus) do cpu[2] = (i - 1) % nodes end
+    return self
+end
+
 local function patched(bytes, patches, map)
     for _, p in ipairs(patches) do
         if p[3] == map then bytes = bytes:sub(1, p[1]) .. p[2] .. bytes:sub(p[1] + #p[2] + 1) end
@@ -188,8 +198,8 @@ function Loader:enter()
     return m
 end
 
--- A loader for a machine that has been made and has not run. What it hands over is what the machine's firmware says; area is
--- where it keeps its tables, the temporary heap and the block.
+-- A loader for a machine that has been made and has not run. What it hands over is what the machine's firmware says, on one node
+-- (split says otherwise); area is where it keeps its tables, the temporary heap and the block.
 function handoff.loader(m, area)
     local firmware, kinds, sym = read_firmware(m), efi_types(m), m.sym
     local link = assert(m:symbol("boot_entry")) - m:register(0, "rip") -- virtual minus physical

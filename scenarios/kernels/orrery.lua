@@ -1,5 +1,5 @@
 -- Adapter of the kernel in os/: maps its symbols and types to what scenarios ask for.
--- Everything is read from the kernel's own structures through DWARF; nothing is asked of the kernel.
+-- Everything is read from the kernel's own structures through DWARF; nothing is asked of the kernel but what figures() says.
 local state = require "kernels.orrery_state"
 
 local function frames_view(m)
@@ -12,7 +12,7 @@ local function frames_view(m)
             local zones = manager.nodes[node].zones
             for zone = 0, #zones - 1 do sum = sum + zones[zone].free_frames end
         end
-        for cpu = 0, manager.cpu_count - 1 do sum = sum + manager.cpus[cpu].count end
+        for cpu = 0, manager.cpu_count - 1 do sum = sum + manager.cpus[cpu].count + manager.cpus[cpu].zeroed_count end
         return sum
     end
 
@@ -25,6 +25,9 @@ local function frames_view(m)
         return sum
     end
 
+    -- Frames that serve nothing but DMA ever after.
+    function frames.dma() return m.sym.frames_made end
+
     return setmetatable({}, { __index = function(_, key)
         local f = frames[key]
         if not f then error("kernel.frames has no field '" .. tostring(key) .. "'", 2) end
@@ -35,6 +38,16 @@ end
 -- The process that a CPU runs, while it is in the kernel (GS then points at its struct cpu): a pointer to struct process.
 local function current_process(m, cpu)
     return m.sym("cpu", m:register(cpu, "gs_base")).current.process
+end
+
+-- What a system at rest has, by name: free frames, CPUs, threads, objects of every slab cache, endpoints and their like. Asks
+-- for a quiescence first, which takes up to a simulated second. Two that are equal: nothing was lost and nothing kept.
+local function figures(m)
+    m:ask("quiesce")
+    local found = { frames = m.kernel.frames.free, cpus = m.sym.cpus_online, threads = #m.kernel.tasks() }
+    for name, cache in pairs(m.kernel.slabs()) do found["objects of " .. name] = cache.live end
+    for name, objects in pairs(m.kernel.ipc()) do found[name] = #objects end
+    return found
 end
 
 -- Feeds m.counters.fork_to_exit with cycles from the entry of fork to the zombie, for every process.
@@ -75,6 +88,7 @@ return {
             objects = function(cache, type) return state.objects(m, cache, type) end,
             locks = function() return state.locks(m) end,
             ipc = function() return state.ipc(m) end,
+            figures = function() return figures(m) end,
             atomic_helpers = state.atomic_helpers,
         }
     end,

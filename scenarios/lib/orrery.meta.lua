@@ -219,6 +219,11 @@ function Machine:wait_for(options) end
 ---@return integer id for m:unprobe
 function Machine:on_entry(symbol, fn) end
 
+---The addresses of the instructions of a symbol, ascending, as they lie in memory now.
+---@param symbol string
+---@return integer[]
+function Machine:code_of(symbol) end
+
 ---Calls a function when a call of a symbol returns; it may set rax. m:unprobe of the id ends it for calls to come.
 ---@param symbol string
 ---@param fn fun(cpu: integer, cycle: integer, rax: integer)
@@ -364,6 +369,12 @@ function Machine:cpus() end
 ---@return integer
 function Machine:register(cpu, name) end
 
+---the 16 bytes of a vector register, the lowest one first; the guest need not be able to use it at the moment
+---@param cpu integer
+---@param number integer
+---@return string
+function Machine:xmm(cpu, number) end
+
 ---writes a general register, rip or rflags (an effect)
 ---@param cpu integer
 ---@param name string
@@ -377,6 +388,14 @@ function Machine:set_register(cpu, name, value) end
 ---@return string|nil
 ---@return string?
 function Machine:read(address, size, cpu) end
+
+---pages and tables that the vCPU has cached and could use now, and that the tables in memory do not have or grant less; 4-level paging
+---@param cpu integer
+---@return { linear: integer
+---@return physical: integer
+---@return size: integer
+---@return table: boolean }[]
+function Machine:stale(cpu) end
 
 ---bytes of a disk as the guest has left it; disks and offsets count from 0
 ---@param disk integer
@@ -407,6 +426,13 @@ function Machine:inlined(name) end
 ---@param address integer
 ---@return string
 function Machine:describe(address) end
+
+---the instruction at a linear address, as text in the mode of a vCPU (0 unless cpu says another), and its length in bytes, 0 where there is none
+---@param address integer
+---@param cpu? integer
+---@return string
+---@return integer
+function Machine:disassemble(address, cpu) end
 
 ---calls fn before the instruction at a linear address executes; returns an id
 ---@param address integer

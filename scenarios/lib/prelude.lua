@@ -365,6 +365,22 @@ function Machine:on_entry(symbol, fn)
     return (self:probe(address, need(fn, "function", "on_entry: fn")))
 end
 
+---The addresses of the instructions of a symbol, ascending, as they lie in memory now.
+---@param symbol string
+---@return integer[]
+function Machine:code_of(symbol)
+    check_self(self, Machine, "m:code_of(...)")
+    local at = address_of(self, "code_of", symbol)
+    local _, size = self:symbol(symbol)
+    local found, last = {}, at + size
+    while at < last do
+        local _, length = self:disassemble(at)
+        if length == 0 then misuse(format("code_of: %s: at 0x%x is no instruction", symbol, at)) end
+        found[#found + 1], at = at, at + length
+    end
+    return found
+end
+
 -- The address that a call which was just made returns to.
 local function return_address(self, cpu)
     local bytes = self:read(self:register(cpu, "rsp"), 8, cpu)

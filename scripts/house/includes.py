@@ -1,4 +1,4 @@
-"""Who may include whom: folders of sim/ by layer, sim/ and os/ never each other, and of the host only what is listed."""
+"""Who may include whom: folders of sim/ and of os/kernel/ by layer, sim/ and os/ never each other, of the host only what is listed."""
 import functools
 import os
 import re
@@ -13,6 +13,18 @@ LAYERS = {
 MACHINE = 4
 # Above the machine only sim.h and base/ are seen.
 MACHINE_FACE = "sim/machine/sim.h"
+
+# The kernel's folders (docs/architecture.md); "." is what lies in os/kernel itself. A layer sees its own folder and the layers
+# below; what it must know of one above is an exception with its reason, a row "layer FILE:FOLDER".
+KERNEL = "os/kernel"
+KERNEL_LAYERS = {
+    "abi": 0, "lib": 1, "mm": 2, "arch": 3, "sched": 4, "smp": 5, "object": 6, "cap": 7, "proc": 8, "ipc": 9, "sys": 10, ".": 11,
+    "test": 12,
+}
+# Seen by every layer: what mm/ and lib/ ask of a processor, and what every part may call.
+KERNEL_FACES = {f"{KERNEL}/{name}" for name in ("arch/arch.h", "arch/arch_pt.h", "arch/x86_64/inline.h", "boot_memory.h",
+                                                "console.h", "must.h", "panic.h", "probe.h", "symbols.h", "types.h")}
+KERNEL_TOP = KERNEL_LAYERS["."]
 
 # Headers of the host that sim/ may use everywhere, and those that a folder may use besides. Absent on purpose: <time.h>,
 # <sys/time.h>, <setjmp.h>, <threads.h>, <pthread.h>, <signal.h>, <locale.h>, <math.h>, <float.h>, <immintrin.h>.
@@ -80,6 +92,28 @@ def check_layer(path, number, target):
         breach(path, number, f"layers above the machine include only {MACHINE_FACE} of it, not {target}")
 
 
+def kernel_folder(path):
+    """The layer's name: abi for the binary interface, None for what is not of the kernel."""
+    part = path.split("/")
+    if path.startswith(KERNEL + "/"):
+        return part[2] if len(part) > 3 else "."
+    return "abi" if path.startswith("os/abi/") else None
+
+
+def check_kernel_layer(path, number, target):
+    folder, other = kernel_folder(path), kernel_folder(target)
+    layer = KERNEL_LAYERS.get(folder)
+    if layer is None:
+        breach(path, number, f"folder without a layer: {folder}")
+        return
+    if layer >= KERNEL_TOP and (other is None or other in KERNEL_LAYERS):
+        return  # the top puts boot and kernel together
+    if other == folder or target in KERNEL_FACES or KERNEL_LAYERS.get(other, KERNEL_TOP) < layer:
+        return
+    if not exceptions.excuse("layer", f"{path}:{other or target}"):
+        breach(path, number, f"layer: {folder} must not include {other or 'this'} ({target})")
+
+
 def check_one(path, number, name, target):
     top = path.split("/")[0]
     other = target.split("/")[0] if target else None
@@ -96,6 +130,8 @@ def check_one(path, number, name, target):
             breach(path, number, f'include by another way than "{target[4:]}"')
     elif top == "sim" and target is None and not name.endswith(".inc"):
         check_host(path, number, name)
+    elif target and path.startswith(KERNEL + "/"):
+        check_kernel_layer(path, number, target)
     elif path.startswith("os/tools/"):
         pass  # programs of the host
     elif top == "os" and target is None and name not in ("stdarg.h", "stdbool.h", "stddef.h", "stdint.h", "stdnoreturn.h"):

@@ -62,7 +62,7 @@ def rows():
 
 C_COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*", re.S)
 NAMED = re.compile(r'\{\s*"(\w+)"\s*,\s*(\w+)\s*\}')
-CHECK = re.compile(r'\b(?:ok|expect_\w+)\s+"([^"]*)')
+CHECK = re.compile(r'\b(?:ok|met|below|refused|expect_\w+|run_program\w*)\s+"([^"]*)')
 WHERE = [("tests/e2e/", "S"), ("tests/", "U"), ("os/kernel/test/", "K"), ("os/programs/", "S"), ("scenarios/", "S"),
          ("scripts/bench", "B"), ("scripts/", "D")]
 
@@ -167,6 +167,44 @@ def result_of(test, found):
     seen = [ok for name, ok in found.items() if name.startswith(test[:-1])] if test.endswith("*") else \
         [found[test]] if test in found else []
     return "not run" if not seen else "pass" if all(seen) else "FAIL"
+
+
+# ---- ways into the kernel -----------------------------------------------------------------------------------------
+
+WAYS = ("pvh", "uefi", "handoff")
+WAYS_PAGE = "docs/boot.md"
+REASON = re.compile(r"\| ([A-Z]{2}-\d\d(?:, [A-Z]{2}-\d\d)*) \| ([KSX]) \| ((?:pvh|uefi|handoff)(?:, (?:pvh|uefi|handoff))*) \| (\S.*\S) \|$")
+
+
+def reasons():
+    """{(ID, kind, way): (line, reason)}: why a test of a kind does not run on a way, from the page of the boot."""
+    found = {}
+    for number, line in enumerate(lines(WAYS_PAGE), 1):
+        match = REASON.match(line)
+        for name in match.group(1).split(", ") if match else ():
+            for way in match.group(3).split(", "):
+                found[name, match.group(2), way] = number, match.group(4)
+    return found
+
+
+def way_result(test, way, found):
+    """"pass", "FAIL" or "not run" of a test on a way."""
+    if test.endswith("*"):
+        seen = [ok for name, ok in found.items() if name.startswith(test[:-1]) and name.endswith("@" + way)]
+        return "not run" if not seen else "pass" if all(seen) else "FAIL"
+    return result_of(f"{test}@{way}", found)
+
+
+def ways(row, found):
+    """{kind: the ways on which a test of the row passed}, for its kinds that boot the kernel; a kind that a unit test may
+    stand for counts when a test has it."""
+    out = {}
+    for wanted in row.wanted:
+        for kind in sorted(wanted & set("KSX")):
+            tests = [cover.test for cover in row.covers if kind in cover.kinds]
+            if tests or len(wanted) == 1:
+                out[kind] = [way for way in WAYS if any(way_result(test, way, found) == "pass" for test in tests)]
+    return out
 
 
 def missing(row):

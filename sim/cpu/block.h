@@ -24,7 +24,7 @@
 #define BLOCK_INSNS_MAX   48u
 #define BLOCK_STEP        63u /* as max_insns: a step block */
 #define BLOCK_CPUS_MAX    256u
-#define BLOCK_PROBES_MAX  256u
+#define BLOCK_PROBES_MAX  2048u
 #define BLOCK_MEMOS       256u
 #define BLOCK_ARENA_BYTES (UINT64_C(48) << 20)
 

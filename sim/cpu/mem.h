@@ -103,6 +103,21 @@ void mem_visit(struct cpu *cpu, struct visitor *v);
 /* Debugger's view: translates without side effects for a supervisor read; false: not mapped. */
 bool mem_peek_translate(const struct cpu *cpu, lin_t a, phys_t *out);
 
+/* A translation that a vCPU has cached and memory does not have. */
+struct mem_stale {
+    lin_t linear;    /* first address of the page, or of what the table covers */
+    phys_t physical; /* of the page or the table */
+    unsigned page_shift;
+    bool table;
+};
+
+/*
+ * For observers: the next entry of the translation caches, from *index on (0 at first), that the vCPU could use as its registers
+ * are, and for which the tables in memory lead elsewhere, nowhere, or grant less. False: there are no more. Only of 4-level
+ * paging; accessed and dirty bits do not count. Moves *index on.
+ */
+bool mem_next_stale(const struct cpu *cpu, unsigned *index, struct mem_stale *out);
+
 /* MONITOR: arms the cache line of a (a read access); a store to it by anyone wakes MWAIT. */
 bool mem_monitor(struct cpu *cpu, lin_t a);
 

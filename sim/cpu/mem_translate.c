@@ -168,6 +168,60 @@ bool mem_peek_translate(const struct cpu *cpu, lin_t a, phys_t *out)
     return true;
 }
 
+/* ---- what the caches have and memory has not
+ * --------------------------------------------------------------------------------------------------------------- */
+
+/* The table of a level that memory leads to; false: none. */
+static bool table_in_memory(const struct cpu *cpu, lin_t a, unsigned level, uint64_t *table)
+{
+    uint64_t at = cpu->cr3 & TLB_ADDRESS;
+    for (unsigned l = 4; l > level; l--) {
+        uint64_t entry = peek_read((void *)(uintptr_t)cpu, phys(at + ((a.v >> (9 * l + 3)) & 511) * 8), 8);
+        if (!(entry & PTE_P) || (l < 4 && (entry & PTE_PS))) {
+            return false;
+        }
+        at = entry & TLB_ADDRESS;
+    }
+    *table = at;
+    return true;
+}
+
+static bool table_is_stale(const struct cpu *cpu, const struct tlb_view *e)
+{
+    uint64_t table;
+    unsigned level = 1 + (unsigned)(e->bank - TLB_BANK_PDE);
+    return !table_in_memory(cpu, e->linear, level, &table) || table != (e->data & TLB_ADDRESS);
+}
+
+static bool page_is_stale(const struct cpu *cpu, const struct paging *p, const struct tlb_view *e)
+{
+    struct walk_result r;
+    const struct walk_memory memory = {peek_read, NULL, (void *)(uintptr_t)cpu};
+    if (!walk(p, &memory, e->linear, 0, &r) || r.page_shift < e->page_shift) {
+        return true;
+    }
+    uint64_t more = (e->data & ~r.data & (TLB_W | TLB_U)) | (~e->data & r.data & TLB_XD);
+    return more || walk_physical(r.data, r.page_shift, e->linear).v != (e->data & TLB_ADDRESS);
+}
+
+bool mem_next_stale(const struct cpu *cpu, unsigned *index, struct mem_stale *out)
+{
+    struct paging p = mem_paging(cpu);
+    p.smap = false;
+    while (p.mode == PAGING_4LEVEL && *index < TLB_ENTRIES) {
+        struct tlb_view e;
+        if (!tlb_view_entry(&cpu->tlb, (*index)++, &e) || !(e.global || e.pcid == mem_pcid(cpu))) {
+            continue;
+        }
+        bool table = e.bank >= TLB_BANK_PDE;
+        if (table ? table_is_stale(cpu, &e) : page_is_stale(cpu, &p, &e)) {
+            *out = (struct mem_stale){e.linear, phys(e.data & TLB_ADDRESS), e.page_shift, table};
+            return true;
+        }
+    }
+    return false;
+}
+
 /* ---- fetch latch
  * ------------------------------------------------------------------------------------------------- */
 

@@ -15,7 +15,7 @@
 #include "machine/memory_map.h"
 #include "machine/sim.h"
 
-#define PROBES_MAX 256u
+#define PROBES_MAX 2048u
 #define STALLS_MAX 64u
 
 struct probe {
@@ -87,6 +87,7 @@ struct sim {
     sim_output_fn *on_output;
     void *on_output_arg;
     struct probe probes[PROBES_MAX];
+    unsigned probe_end; /* no probe from here on was ever used */
     struct stall stalls[STALLS_MAX];
     unsigned stall_count;
     struct interrupt_range ranges[SIM_CPUS_MAX];

@@ -143,7 +143,7 @@ static void fire_probes(struct sim *s, struct cpu *cpu)
     uint64_t address = cpu_linear_rip(cpu);
     stand_at(s, POSITION_BEFORE_STEP, cpu->number, cpu_now(cpu));
     progress_hide(s);
-    for (unsigned i = 0; i < PROBES_MAX; i++) {
+    for (unsigned i = 0; i < s->probe_end; i++) {
         if (s->probes[i].used && s->probes[i].address.v == address) {
             s->probes[i].fn(s->probes[i].arg, cpu->number, cpu_now(cpu));
         }

@@ -256,6 +256,11 @@ void sim_get_regs(const struct sim *s, unsigned cpu, struct sim_regs *r)
     }
 }
 
+void sim_get_xmm(const struct sim *s, unsigned cpu, unsigned number, uint8_t bytes[SIM_XMM_BYTES])
+{
+    memcpy(bytes, s->cpus[cpu].xmm[number].u8, SIM_XMM_BYTES);
+}
+
 bool sim_read_physical(const struct sim *s, phys_t a, void *bytes, size_t size)
 {
     return bus_peek(&s->bus, a, bytes, size);
@@ -295,6 +300,16 @@ bool sim_read_linear(const struct sim *s, unsigned cpu, lin_t a, void *bytes, si
     return true;
 }
 
+bool sim_next_stale(const struct sim *s, unsigned cpu, unsigned *index, struct sim_stale *out)
+{
+    struct mem_stale found;
+    if (!mem_next_stale(&s->cpus[cpu], index, &found)) {
+        return false;
+    }
+    *out = (struct sim_stale){found.linear, found.physical, BIT(found.page_shift), found.table};
+    return true;
+}
+
 unsigned sim_disassemble(const struct sim *s, unsigned cpu, lin_t a, char *text, size_t size)
 {
     uint8_t bytes[15];
@@ -329,6 +344,7 @@ int sim_probe_add(struct sim *s, lin_t a, sim_probe_fn *fn, void *arg)
                 return -1;
             }
             s->probes[i] = (struct probe){true, a, fn, arg};
+            s->probe_end = i < s->probe_end ? s->probe_end : i + 1;
             return (int)i;
         }
     }

@@ -154,6 +154,12 @@ struct sim_regs {
 
 void sim_get_regs(const struct sim *s, unsigned cpu, struct sim_regs *r);
 
+#define SIM_XMM_COUNT 16u
+#define SIM_XMM_BYTES 16u
+
+/* A vector register as it is, whoever the guest means it to belong to; the lowest byte first. */
+void sim_get_xmm(const struct sim *s, unsigned cpu, unsigned number, uint8_t bytes[SIM_XMM_BYTES]);
+
 /* Memory without side effects. Physical: what all agree on. Linear: as cpu sees it, through its page tables as a
  * supervisor read and with its own pending stores. False: not (all) there. */
 bool sim_read_physical(const struct sim *s, phys_t a, void *bytes, size_t size);
@@ -161,6 +167,18 @@ bool sim_read_linear(const struct sim *s, unsigned cpu, lin_t a, void *bytes, si
 /* A disk as the guest has left it. False: there is no such disk, or not so much of it. */
 bool sim_read_disk(const struct sim *s, unsigned disk, uint64_t offset, void *bytes, size_t size);
 bool sim_translate(const struct sim *s, unsigned cpu, lin_t a, phys_t *out);
+
+/* A page or table that a vCPU's translation caches have, and the tables in memory have not. */
+struct sim_stale {
+    lin_t linear;
+    phys_t physical;
+    uint64_t size_bytes; /* that it covers */
+    bool table;
+};
+
+/* The next one, from *index on (0 at first), that cpu could use as its registers are: memory leads elsewhere, nowhere, or grants
+ * less. False: no more. Only 4-level paging is looked at. */
+bool sim_next_stale(const struct sim *s, unsigned cpu, unsigned *index, struct sim_stale *out);
 
 /* Disassembles the instruction at a linear address into text; returns its length, 0 when unreadable. */
 unsigned sim_disassemble(const struct sim *s, unsigned cpu, lin_t a, char *text, size_t size);
@@ -200,7 +218,7 @@ void sim_on_output(struct sim *s, sim_output_fn *fn, void *arg);
 /* A probe calls fn before the instruction at a linear address executes, on any vCPU; the machine is at a boundary
  * and fn may look, ask to stop, and apply effects (a register write redirects the call). Returns an id >= 0. */
 typedef void sim_probe_fn(void *arg, unsigned cpu, uint64_t now_cycles);
-/* -1: no more than 256 probes. */
+/* -1: no more than 2048 probes. */
 int sim_probe_add(struct sim *s, lin_t a, sim_probe_fn *fn, void *arg);
 void sim_probe_remove(struct sim *s, int id);
 

@@ -20,6 +20,7 @@
 #define SEND_MAX     4096u
 #define PANIC_BYTES  160u
 #define READ_MAX     ((lua_Integer)16 << 20)
+#define STALE_STEPS  1000u /* of the sandbox, for a look at all translation caches */
 #define PROBE_ID_MAX ((lua_Integer)LUA_PROBES_MAX - 1)
 
 /* The machine at index: its handle, or the scenario's table around it. NULL: none. */
@@ -360,6 +361,16 @@ static int machine_register(lua_State *lua)
     return 1;
 }
 
+static int machine_xmm(lua_State *lua)
+{
+    struct lua_machine *m = machine_of(lua);
+    uint8_t bytes[SIM_XMM_BYTES];
+    unsigned cpu = check_cpu(lua, m, 2);
+    sim_get_xmm(m->sim, cpu, (unsigned)binding_natural(lua, 3, SIM_XMM_COUNT - 1), bytes);
+    lua_pushlstring(lua, (const char *)bytes, sizeof bytes);
+    return 1;
+}
+
 static int machine_read(lua_State *lua)
 {
     struct lua_machine *m = machine_of(lua);
@@ -374,6 +385,29 @@ static int machine_read(lua_State *lua)
         return 2;
     }
     luaL_pushresultsize(&b, (size_t)size);
+    return 1;
+}
+
+static int machine_stale(lua_State *lua)
+{
+    struct lua_machine *m = machine_of(lua);
+    unsigned cpu = check_cpu(lua, m, 2), index = 0;
+    struct sim_stale found;
+    sandbox_charge(lua, STALE_STEPS);
+    lua_newtable(lua);
+    for (lua_Integer n = 1; sim_next_stale(m->sim, cpu, &index, &found); n++) {
+        sandbox_charge(lua, 1);
+        lua_createtable(lua, 0, 4);
+        lua_pushinteger(lua, (lua_Integer)found.linear.v);
+        lua_setfield(lua, -2, "linear");
+        lua_pushinteger(lua, (lua_Integer)found.physical.v);
+        lua_setfield(lua, -2, "physical");
+        lua_pushinteger(lua, (lua_Integer)found.size_bytes);
+        lua_setfield(lua, -2, "size");
+        lua_pushboolean(lua, found.table);
+        lua_setfield(lua, -2, "table");
+        lua_rawseti(lua, -2, n);
+    }
     return 1;
 }
 
@@ -438,6 +472,17 @@ static int machine_describe(lua_State *lua)
     symbols_describe(m->symbols, (uint64_t)lua_tointeger(lua, 2), text, sizeof text);
     lua_pushstring(lua, text);
     return 1;
+}
+
+static int machine_disassemble(lua_State *lua)
+{
+    struct lua_machine *m = machine_of(lua);
+    char text[256] = "";
+    unsigned cpu = lua_isnoneornil(lua, 3) ? 0 : check_cpu(lua, m, 3);
+    unsigned length = sim_disassemble(m->sim, cpu, lin((uint64_t)lua_tointeger(lua, 2)), text, sizeof text);
+    lua_pushstring(lua, text);
+    lua_pushinteger(lua, (lua_Integer)length);
+    return 2;
 }
 
 /* ---- probes ---- */

@@ -25,7 +25,7 @@ struct lua_probe {
     struct lua_machine *owner;
 };
 
-#define LUA_PROBES_MAX 256u
+#define LUA_PROBES_MAX 2048u
 
 struct lua_machine {
     struct sim *sim;

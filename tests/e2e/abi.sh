@@ -31,6 +31,12 @@ notices "a right changes its bit" abi.h 's/RIGHT_GRANT   0x10u/RIGHT_GRANT 0x20u
 notices "a member moves" abi.h '/^struct cap_info/,/^}/s/    uint64_t id;/    uint64_t more;\n    uint64_t id;/' 'offset of cap_info.id = 0'
 notices "a structure without a length grows" abi.h '/^struct cap_info/,/^}/s/    uint32_t flags;/    uint32_t flags;\n    uint64_t more;/' \
     'bytes of struct cap_info'
+notices "a retired number is given to another call" syscalls.def 's/^SYSCALL(72, PROCESS_KILL/SYSCALL(71, PROCESS_KILL/' \
+    'this is retired: call 71 process_kill'
+notices "a retired call comes back under another number" syscalls.def 's/^SYSCALL(75, ERROR_STATS, error_stats/SYSCALL(79, NAME_FIND, name_find/' \
+    'this is retired: call 79 name_find'
+notices "a retired number is given to another type of capability" capabilities.def 's/^CAP_TYPE(7, AUDIT/CAP_TYPE(8, AUDIT/' \
+    'this is retired: number CAP_AUDIT = 8'
 notices "a type of capability is taken away" capabilities.def '/PORTS/d' 'CAP_PORTS = 22'
 
 finish

@@ -2,10 +2,20 @@
 # What the kernel's operations cost, on small machines: nothing has become slower, and a second run counts the same cycles.
 source "$(dirname "$0")/lib.sh"
 
-# covers: TS-06 (B), IP-24 (B), IP-28 (B), TS-13 (B)
-expect_status "no median on one CPU is more than 2 % above its golden figure" 0 scripts/bench-kernel --cpus 1
+# two runs, each of half the scenario's groups
+mapfile -t groups < <(sed -n 's/^group("\([a-z-]*\)".*/\1/p' scenarios/bench-kernel.lua)
+half=$((${#groups[@]} / 2))
+first=$(IFS=, && echo "${groups[*]:0:half}")
+second=$(IFS=, && echo "${groups[*]:half}")
+# covers: TS-06 (B), IP-28 (B), TS-13 (B)
+expect_status "no median on one CPU is more than 2 % above its golden figure: $first" 0 scripts/bench-kernel --cpus 1 --only "$first"
 cp "$work/out" "$work/one"
-expect_status "nor on two" 0 scripts/bench-kernel --cpus 2 --only ipc,births,shootdown,throughput
+# covers: TS-06 (B), IP-28 (B), TS-13 (B)
+expect_status "no median on one CPU is more than 2 % above its golden figure: $second" 0 scripts/bench-kernel --cpus 1 --only "$second"
+cat "$work/out" >>"$work/one"
+expect_status "nor on two" 0 scripts/bench-kernel --cpus 2 --only ipc,latency,births,shootdown,throughput,capability-system,interrupts,processes
+cat "$work/out" >>"$work/one"
+expect_status "nor do pairs on two, four and eight" 0 scripts/bench-kernel --cpus 2,4,8 --only pairs
 cat "$work/one" >>"$work/out"
 
 # met NAME ROW: there are lines of a requirement, and all of them say that it is met
@@ -13,6 +23,9 @@ met() {
     grep "^| $2 |" "$work/out" >"$work/lines"
     [ -s "$work/lines" ] && ! grep -v '| met |$' "$work/lines" && ok "$1" || fail "$1" "$(cat "$work/lines")"
 }
+# covers: SM-08 (B)
+met "pairs on two, four and eight CPUs pass nearly as many messages each as one alone" "SM-08 | [248] pairs on .*"
+expect_same "on each of these machines" "3" "$(wc -l <"$work/lines")"
 # covers: CP-28 (B)
 met "the checks of a call cost at most a tenth of the rest" CP-28
 # covers: IP-27 (B)
@@ -22,13 +35,31 @@ met "a shootdown is below its ceiling and its goal" VM-04
 # covers: HP-10 (B)
 met "taking and giving an object cost the same among any number" HP-10
 
+# covers: HP-18 (B)
+met "kernel memory of 16 to 1,024 bytes is taken and given back within the ceiling" HP-18
+# covers: IP-19 (B)
+met "a call costs the same among any number of endpoints" IP-19
+# covers: SC-29 (B)
+met "a process finds itself sooner than another" "SC-29 | finding.*"
+# covers: CP-20 (B), CP-26 (B)
+met "a CPU remembers what calls look up" CP-20
+# covers: CP-26 (B)
+met "a revocation costs the less for each the more go at once" "CP-26 | revocation: .*falls.*"
+met "lookups and derivations on two CPUs do not keep each other up" "CP-26 | .* on 2 CPUs at once.*"
+# covers: CP-18 (B)
+met "inheriting a capability costs at most its bound" "CP-18 | clone of a space: .*"
+# covers: IP-13 (B), SC-32 (B)
+met "a hand-over costs less than to wake the partner" IP-13
+# covers: SM-01 (B)
+met "a message to another CPU is with its handler within the ceiling" SM-01
+
 # below NAME ROW [WHAT]: there are lines of a requirement, and no maximum is above its ceiling
 below() {
     grep "^| $2 |.*${3-}" "$work/out" >"$work/lines"
     [ -s "$work/lines" ] && ! grep 'CEILING MISSED' "$work/lines" && ok "$1" || fail "$1" "$(cat "$work/lines")"
 }
 # covers: MM-17 (B)
-below "a frame costs at most its ceiling, also when 32 come from the zone" MM-17
+below "a frame costs at most its ceiling, also when 16 come from the zone" MM-17
 # covers: HP-19 (B)
 below "an object of the heap costs at most its ceiling" HP-19
 # covers: SC-07 (B)
@@ -38,14 +69,63 @@ below "a switch with its yield costs at most its ceiling" SC-08
 # covers: PS-16 (B)
 below "a process is born below the ceiling" PS-16
 # covers: IP-11 (B)
-below "a message is on its way at most as long as its ceiling" IP-11 "one way"
+below "a message, its answer and both together cost at most their ceiling" IP-11
 # covers: IP-12 (B)
-below "64 KiB change hands below the ceiling" IP-12 "region that is mapped"
+below "64 KiB change hands below the ceiling, also when they are mapped for it" IP-12
 below "4 KiB are mapped and handed over below the ceiling" IP-12 " 4 KiB"
+# covers: VM-07 (B)
+below "a page is mapped below the ceiling" VM-07 "map one zeroed page"
 # covers: IP-23 (B)
 met "100,000 messages a second pass on one CPU" "IP-23 .* at least 100,000"
+# Each is a message, the call and the answer. One at a time through a channel misses the goal.
+# covers: IP-23 (B: the goal for calls, answers and batches)
+met "two million messages a second pass as calls and answers" "IP-23 .* each of which is one | at least 2,000,000"
+met "and by channel, 64 at once" "IP-23 .* 64 at once | at least 2,000,000"
 # covers: CP-05 (B)
 met "a check costs the same among any number of capabilities" "CP-05 .*spread"
+
+# histograms: every sample of calls that come at any time is in one of the columns, and not all are in the same one
+histograms() {
+    python3 - "$work/out" <<'PY'
+import re
+import sys
+
+with open(sys.argv[1], encoding="utf-8") as file:
+    rows = re.findall(r"^\| `(latency-[a-z-]+)` \| (\d) \| ([\d,]+) \| ([\d,]+) \| ([\d,]+) \|(.*) \|$", file.read(), re.M)
+for name, cpus, *figures, counts in rows:
+    n, low, high = (int(figure.replace(",", "")) for figure in figures)
+    counts = [int(count) for count in counts.split("|")]
+    spread = name.startswith("latency-answer") or sum(count != 0 for count in counts) >= 2
+    if sum(counts) != n or n < 400 or not 0 < low < high or not spread:
+        print(name, cpus, n, low, high, counts)
+print(len(rows))
+PY
+}
+# covers: IP-24 (B)
+expect_same "latencies of calls at any time are told as histograms, on one CPU and from one to another" 9 "$(histograms)"
+
+# every line of the table: a row of the golden figures that became no worse, the change computed, the golden figure at most 2 % above
+tuning() {
+    python3 - "$1" <<'PY'
+import json
+import re
+import sys
+
+with open("tests/e2e/bench_kernel.json", encoding="utf-8") as file:
+    golden = json.load(file)
+with open(sys.argv[1], encoding="utf-8") as file:
+    table = re.findall(r"^\| [A-Z]+-\d+ \| `([a-z0-9-]+)` \| ([\d,]+) \| ([\d,]+) \| ([-+][\d.]+) % \|$", file.read(), re.M)
+for name, before, after, change in table:
+    before, after = int(before.replace(",", "")), int(after.replace(",", ""))
+    if golden[name]["1"] > after * 1.02 or f"{(after / before - 1) * 100:+.1f}" != change:
+        print(f"{name}: {before}, {after}, {change} %, golden {golden[name]['1']}")
+print(f"{len(table) >= 20}")
+PY
+}
+# covers: HP-24 (D)
+expect_same "the record of the tuning is what the golden figures say" "True" "$(tuning docs/perf.md)"
+sed -E '0,/^(\| IP-11 \| `ipc-one-way` \| [0-9,]+ \| )[0-9,]+/s//\11,000/' docs/perf.md >"$work/perf.md"
+expect_status "a figure that is not theirs is noticed" 1 expr "$(tuning "$work/perf.md")" = True
 
 # a golden figure that is 3 % too good is noticed
 cp tests/e2e/bench_kernel.json "$work/golden.json"

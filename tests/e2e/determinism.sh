@@ -7,7 +7,7 @@ storm() {
 }
 
 # A driver of a disk and of the entropy source.
-make -s guest-virtio >"$work/make" 2>&1 || fail "the guest builds" "$(tail -5 "$work/make")"
+make_shared -s guest-virtio >"$work/make" 2>&1 || fail "the guest builds" "$(tail -5 "$work/make")"
 make_disk "$work/disk" 0
 virtio() {
     "$1" boot --kernel build/guest/virtio.elf --disk "$work/disk" --entropy on --serial none --max-cycles 4000000000 --hash 2>&1 |
@@ -59,7 +59,7 @@ build O0 MODE=dbg
 same_hashes "built at -O0" "$work/O0/dbg/orrery"
 build O3 OPT=-O3
 same_hashes "built at -O3" "$work/O3/rel/orrery"
-make -j2 MODE=asan sim >"$work/asan.log" 2>&1 || tail -5 "$work/asan.log"
+make_shared -j2 MODE=asan sim >"$work/asan.log" 2>&1 || tail -5 "$work/asan.log"
 same_hashes "built with ASan and UBSan" "$PWD/build/asan/orrery"
 
 

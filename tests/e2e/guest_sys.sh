@@ -3,7 +3,7 @@
 # well, and, but for what the programs say TCG gets wrong, in QEMU.
 source "$(dirname "$0")/lib.sh"
 
-make -s guest-sys >"$work/make" 2>&1 || fail "the guests build" "$(tail -5 "$work/make")"
+make_shared -s guest-sys >"$work/make" 2>&1 || fail "the guests build" "$(tail -5 "$work/make")"
 for guest in build/guest/sys/*.elf; do
     name=$(basename "$guest" .elf)
     for options in "" "--blocks single" "--engine timed" "--board microvm"; do
@@ -13,8 +13,7 @@ for guest in build/guest/sys/*.elf; do
     done
     checks=$(grep -c '^ok' "$work/out")
     [ "$checks" -gt 20 ] && ok "guest $name makes more than 20 checks" || fail "guest $name makes more than 20 checks" "$checks"
-    expect_status "guest $name in QEMU" 33 qemu-system-x86_64 -accel tcg -cpu max -M pc -m 128 -kernel "$guest" -append qemu \
-        -display none -serial stdio -no-reboot -device isa-debug-exit,iobase=0xf4,iosize=4
+    expect_status "guest $name in QEMU" 33 scripts/qemu-run -m 128 -k "$guest" -i none -a qemu
 done
 
 finish

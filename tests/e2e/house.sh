@@ -22,6 +22,13 @@ breaks() {
 breaks "an include goes up by a path with dots" sim/dev/new_up.c 'layer: dev must not include cpu'
 printf '/* New. */\n#include "../cpu/cpu.h"\n' >sim/dev/new_up.c
 
+breaks "a folder of the kernel includes one above its own" os/kernel/mm/new_up.c 'layer: mm must not include sched'
+printf '/* New. */\n#include "sched/sched.h"\nenum { NEW_UP };\n' >os/kernel/mm/new_up.c
+
+breaks "a folder of the kernel has no layer" os/kernel/attic/new_room.c 'folder without a layer: attic'
+mkdir -p os/kernel/attic
+printf '/* New. */\n#include "lib/list.h"\nenum { NEW_ROOM };\n' >os/kernel/attic/new_room.c
+
 breaks "an include in angle brackets reaches below the machine" sim/script/new_angle.c 'layers above the machine include only'
 printf '/* New. */\n#include <core/bus.h>\n' >sim/script/new_angle.c
 

@@ -2,7 +2,7 @@
 # make install: the installed program runs the installed scenarios from anywhere, and has a manual page.
 source "$(dirname "$0")/lib.sh"
 
-expect_status "make install" 0 make install PREFIX="$work/usr"
+expect_status "make install" 0 flock build/make.lock make install PREFIX="$work/usr"
 cd / || exit 1
 expect_status "the installed fork storm passes" 0 "$work/usr/bin/orrery" run "$work/usr/share/orrery/scenarios/fork-storm.lua" \
     --set processes=20

@@ -72,7 +72,7 @@ describe("messages", function()
         end
         for cpu = 0, manager.cpu_count - 1 do
             local cache = manager.cpus[cpu]
-            free[cache.node] = free[cache.node] + cache.count
+            free[cache.node] = free[cache.node] + cache.count + cache.zeroed_count
         end
         return free
     end

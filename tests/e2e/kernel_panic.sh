@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Panics of the kernel at every age of a boot: message, registers, symbolised back-trace, and the end of the machine, in
 # Orrery and in QEMU. The test image dies on request (os/kernel/test/test_panic.c).
-# covers: ER-05 (at the probe points of a boot), HP-16 (K), MM-14 (the panic path), PR-09, BT-05 (K), BT-06 (K), BT-07 (K), BT-09 (K)
+# covers: ER-05 (at the probe points of a boot), HP-16 (K), MM-14 (the panic path), PR-09 (K), BT-05 (K), BT-06 (K), BT-07 (K), BT-09 (K)
 source "$(dirname "$0")/lib.sh"
 
 tests=$PWD/build/os/orrery-test.elf
@@ -15,8 +15,7 @@ in_orrery() {
 }
 
 in_qemu() {
-    timeout 60 qemu-system-x86_64 -accel tcg -M pc -cpu "max${3:-}" -smp 4 -m 128 -kernel "$1" -initrd "$initrd" -append "$2" \
-        -display none -serial stdio -no-reboot -device isa-debug-exit,iobase=0xf4,iosize=4 </dev/null >"$work/raw" 2>/dev/null
+    scripts/qemu-run -C "max${3:-}" -c 4 -m 128 -k "$1" -i "$initrd" -a "$2" </dev/null >"$work/raw" 2>/dev/null
     local status=$?
     sed 's/\r$//' "$work/raw" >"$work/out"
     return $status

@@ -1,8 +1,10 @@
--- Purpose: what the page tables in use allow, read out of the machine's own memory, not asked of the kernel.
+-- Purpose: what the page tables in use allow, read out of the machine's own memory, not asked of the kernel; what the kernel
+-- records of a fault.
 -- Expects: SMEP, SMAP and write protection on in every CPU; no leaf of any process's tables writable and executable, in
 -- neither half; user leaves in the user half only; an executable leaf of the kernel half only in the image; the kernel
 -- never runs with a program's direction, alignment-check, trap or nested-task flag.
--- covers: VM-13 (what the tables allow)
+-- Of each program that violates the protection the record is the one that the program has foretold, field by field.
+-- covers: VM-13
 
 local PRESENT, WRITABLE, USER, LARGE, NO_EXECUTE = 1, 2, 4, 1 << 7, 1 << 63
 local ADDRESS = 0x000ffffffffff000
@@ -79,5 +81,37 @@ describe("protection", function()
         expect(m:command("selftest flags_stay_the_program_s single_steps_run_on"):wait().status):to_be(0)
         expect(math.min(carried.syscall_dispatch, carried.trap_dispatch), "entries with the flags"):to_be_at_least(1)
         expect(wrong, "entries with the flags on in the kernel"):to_be(0)
+    end)
+
+    -- What the processor and the kernel's structures say when the record is made, as the text of the record.
+    local function record(m, cpu)
+        local frame, thread = m.sym("frame", m:register(cpu, "rdi")), m.sym.cpu_table[cpu].current
+        local address, reason = m:register(cpu, "rsi"), m:register(cpu, "rdx") << 32 >> 32
+        local page_fault = frame.vector == 14
+        local faults = page_fault and m:register(cpu, "cr2") or frame.rip
+        local kinds = { [0] = "divide error", [3] = "breakpoint", [6] = "invalid opcode", [13] = "general protection",
+            [14] = "page fault" }
+        local reasons = { [0] = "", [m.sym.STATUS_ERR_BAD_ADDRESS & 0xffffffff] = ", bad address",
+            [m.sym.STATUS_ERR_PROTECTION & 0xffffffff] = ", protection violation",
+            [m.sym.STATUS_ERR_GUARD & 0xffffffff] = ", guard page" }
+        if address ~= faults or frame.cs ~= 0x23 or frame.ss ~= 0x1b then return "not of this fault" end
+        return string.format("process %d %s: killed by %s%s at 0x%x, instruction 0x%x, error 0x%x, thread %d",
+            thread.process.pid.number, thread.process.name:string(), kinds[frame.vector], reasons[reason], address, frame.rip,
+            frame.error, thread.tid.number)
+    end
+
+    it("the record of a fault is what the program has done", function()
+        local from, seen = #m:console(0), {}
+        local probe = m:on_entry("process_fault", function(cpu) seen[#seen + 1] = record(m, cpu) end)
+        expect(m:command("selftest violations_leave_a_right_record"):wait().status):to_be(0)
+        m:unprobe(probe)
+        local console, n = m:console(0, from):gsub("\r", ""), 0
+        for due, line in console:gmatch("# due: ([^\n]*)\n([^\n]*)") do
+            n = n + 1
+            expect(line, "printed"):to_be(due)
+            expect(seen[n], "at the fault"):to_be(due)
+        end
+        expect(n, "records"):to_be(#seen)
+        expect(n, "records"):to_be_at_least(12)
     end)
 end)

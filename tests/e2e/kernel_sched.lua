@@ -33,7 +33,7 @@ describe("time", function()
         expect(late - early, "cycles between the earliest and the latest in their period"):to_be_below(orrery.us(1))
     end)
 
-    -- covers: SM-02
+    -- covers: SM-02, SC-21 (wake latency)
     it("a CPU that sleeps runs a thread within 5 us of its start elsewhere", function()
         local m, started, latency = kernel_tests(4), {}, orrery.histogram("wake_to_run")
         m:on_entry("sched_start_on", function(cpu, cycle)
@@ -123,14 +123,6 @@ for _, nodes in ipairs { 2, 4 } do
     end)
 end
 
--- What a system at rest has.
-local function figures(m)
-    m:ask("quiesce")
-    local found = { frames = m.kernel.frames.free, tasks = #m.kernel.tasks() }
-    for name, cache in pairs(m.kernel.slabs()) do found["objects of " .. name] = cache.live end
-    return found
-end
-
 local NULL <const> = 0
 local fork_steps = {
     { "process_make", NULL }, { "cap_space_clone", NULL }, { "thread_create", "STATUS_ERR_NO_MEMORY" },
@@ -143,10 +135,10 @@ for _, step in ipairs(fork_steps) do
     it("a fork whose " .. step[1] .. " fails leaves nothing behind", function()
         local m = booted { cpus = 2 }
         expect(m:command("forkstorm --processes 4"):wait().status):to_be(0)
-        local before = figures(m)
+        local before = m.kernel.figures()
         m:fail_call(step[1], step[2] == NULL and 0 or m.sym[step[2]])
         expect(m:ask("run forkstorm --processes 4")):to_match("^error ")
-        for name, value in pairs(figures(m)) do expect(value, name):to_be(before[name]) end
+        for name, value in pairs(m.kernel.figures()) do expect(value, name):to_be(before[name]) end
         expect(m:command("forkstorm --processes 4"):wait().status):to_be(0)
     end)
 end
@@ -157,7 +149,7 @@ for _, step in ipairs { { "thread_create", "STATUS_ERR_NO_MEMORY" }, { "kheap_al
     it("a thread whose " .. step[1] .. " fails leaves nothing behind", function()
         local m, making, failed = booted { cpus = 2 }, {}, 0
         expect(m:command("threadtest threads_start_and_are_joined"):wait().status):to_be(0)
-        local before = figures(m)
+        local before = m.kernel.figures()
         m:on_entry("process_thread_create", function(cpu) making[cpu] = true end)
         m:on_return("process_thread_create", function(cpu, _, rax)
             if rax ~= 0 then failed = failed + 1 end
@@ -166,7 +158,7 @@ for _, step in ipairs { { "thread_create", "STATUS_ERR_NO_MEMORY" }, { "kheap_al
         m:fail_call(step[1], step[2] == NULL and 0 or m.sym[step[2]], { when = function(cpu) return making[cpu] end })
         expect(m:command("threadtest threads_start_and_are_joined"):wait().status, "status of who made it"):to_be(1)
         expect(failed, "threads that could not be made"):to_be(1)
-        for name, value in pairs(figures(m)) do expect(value, name):to_be(before[name]) end
+        for name, value in pairs(m.kernel.figures()) do expect(value, name):to_be(before[name]) end
     end)
 end
 
@@ -224,6 +216,38 @@ it("no wake-up is lost, at whichever instruction it overtakes the wait", functio
     expect(blocks):to_be_above(150)
 end)
 
+-- covers: SC-12
+it("sleepers with one deadline, the same to the cycle, wake in the order of their calls, twice at the same cycles", function()
+    local function run()
+        local m, calls, wakes, told = booted { cpus = 2 }, {}, {}, {}
+        m:on_entry("sched_sleepers_add", function(cpu)
+            if cpu == 0 then calls[#calls + 1] = { thread = m:register(cpu, "rsi"), deadline = m:register(cpu, "rdx") } end
+        end)
+        m:on_entry("sched_make_ready", function(cpu, cycle)
+            wakes[#wakes + 1] = { thread = m:register(cpu, "rsi"), cycle = cycle }
+        end)
+        expect(m:command("schedmix equal_deadlines_end_in_the_order_of_the_calls"):wait().status):to_be(0)
+        local first = 1
+        for i = 8, #calls do
+            if calls[i].deadline == calls[i - 7].deadline then first = i - 7 end
+        end
+        for i = first, first + 7 do
+            expect(calls[i].deadline, "deadline"):to_be(calls[first].deadline)
+        end
+        local place, last = first, nil
+        for _, wake in ipairs(wakes) do
+            if wake.cycle >= calls[first].deadline and place < first + 8 and wake.thread == calls[place].thread then
+                expect(wake.cycle - calls[first].deadline, "late"):to_be_below(orrery.us(10))
+                told[#told + 1], place = wake.cycle, place + 1
+            end
+        end
+        expect(place - first, "woken in the order of the calls"):to_be(8)
+        return table.concat(told, " ")
+    end
+    local first = run()
+    expect(run(), "a second run"):to_be(first)
+end)
+
 -- covers: SC-26
 it("a dead thread's memory is there for 100 ticks, then it goes", function()
     local m, died = booted { cpus = 2 }, {}
@@ -247,7 +271,7 @@ for _, name in ipairs { "sched_prepare_wait", "sched_block", "sched_poke", "wait
         local m, calls, on = booted { cpus = 3 }, 0, false
         local line = "threadtest exit_ends_all_threads_wherever_they_are"
         expect(m:command(line):wait().status):to_be(0)
-        local before = figures(m)
+        local before = m.kernel.figures()
         m:on_entry(name, function(cpu)
             if not on then return end
             calls = calls + 1
@@ -257,7 +281,7 @@ for _, name in ipairs { "sched_prepare_wait", "sched_block", "sched_poke", "wait
         expect(m:command(line):wait().status):to_be(0)
         on = false
         expect(calls, "calls that were stopped"):to_be_above(5)
-        for what, value in pairs(figures(m)) do expect(value, what):to_be(before[what]) end
+        for what, value in pairs(m.kernel.figures()) do expect(value, what):to_be(before[what]) end
     end)
 end
 
@@ -267,7 +291,7 @@ for seed = 1, 3 do
         local m = booted { cpus = 4, seed = seed }
         expect(m:command("hotplug --cycles 4"):wait().status):to_be(0)
         expect(m:command("forkstorm --processes 60 --depth 3"):wait().status):to_be(0)
-        local before = figures(m)
+        local before = m.kernel.figures()
         local loads = { m:command("hotplug --cycles 40 --pause-us 300"), m:command("forkstorm --processes 150 --depth 3") }
         for n = 0, 60 do
             if math.random(2) == 1 then m:delay_ipi(n * 5, orrery.us(math.random(50))) end
@@ -280,6 +304,6 @@ for seed = 1, 3 do
             end
         end
         for _, load in ipairs(loads) do expect(load:wait().status, load.line):to_be(0) end
-        for what, value in pairs(figures(m)) do expect(value, what):to_be(before[what]) end
+        for what, value in pairs(m.kernel.figures()) do expect(value, what):to_be(before[what]) end
     end)
 end

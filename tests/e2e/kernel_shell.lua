@@ -3,13 +3,13 @@
 -- Expects: what is typed there is served, every interrupt of the port goes to the program, and the kernel touches no register
 -- of the port.
 -- Options: --cpus N.
--- covers: NX-02, NX-03, IP-20 (a service found by its name)
+-- covers: NX-02, NX-03, IP-20 (a service found by its name), PS-17
 
 local cpus = orrery.args.cpus or 2
 local PORT <const> = 1 -- the second one
 
-local function booted()
-    local m = orrery.machine { kernel = "orrery", cpus = cpus, memory = "64M", append = "serial2=user -- shell" }
+local function booted(memory)
+    local m = orrery.machine { kernel = "orrery", cpus = cpus, memory = memory or "64M", append = "serial2=user -- shell" }
     m:wait_for { text = "uartd: ready" }
     m:wait_for { text = "$ ", port = PORT }
     return m
@@ -17,6 +17,7 @@ end
 
 -- Types a line and returns what came until the next prompt.
 local function type_line(m, line)
+    m:run(orrery.ms(1)) -- the driver has done with the interrupts of the prompt
     local before = #m:console(PORT)
     m:send(PORT, line .. "\r")
     m:wait_for { text = "$ ", port = PORT, within = orrery.seconds(5) }
@@ -56,6 +57,22 @@ describe("a driver in user mode", function()
         expect(type_line(m, "ps"):find("\n" .. pid .. " ", 1, true)):to_be(nil)
         expect((type_line(m, "kill 1"):find("kill: ok", 1, true))):to_be(nil)
         expect((type_line(m, "kill 99999"):find("kill: ok", 1, true))):to_be(nil)
+    end)
+
+    it("answers while a fork bomb goes off", function()
+        local m = booted("128M")
+        local before = tonumber(type_line(m, "mem"):match("processes (%d+)"))
+        expect(type_line(m, "run proctest --bomb 80 &"):match("started (%d+)") ~= nil):to_be(true)
+        local most = 0
+        for _ = 1, 4 do
+            m:run(orrery.ms(10))
+            most = math.max(most, tonumber(type_line(m, "mem"):match("processes (%d+)"))) -- within 5 seconds, or it fails
+        end
+        expect(most - before, "processes of the bomb"):to_be(256)
+        expect((type_line(m, "run selftest pids"):find("ended with 0", 1, true) or 0)):to_be_at_least(1)
+        m:run(orrery.ms(150))
+        type_line(m, "") -- at a prompt the shell waits for what has ended
+        expect(tonumber(type_line(m, "mem"):match("processes (%d+)")), "processes when it is over"):to_be(before)
     end)
 
     it("takes what comes faster than it reads", function()

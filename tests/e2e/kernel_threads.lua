@@ -2,7 +2,7 @@
 -- several schedules with late messages; their lists looked at from outside at every change.
 -- Expects: every test of threadtest passes; no count of threads ever differs from the length of its list; all frames back.
 -- Options: --cpus N.
--- covers: TH-06 (X), TH-11 (X), TH-12 (X)
+-- covers: TH-06 (X), TH-11 (X), TH-12 (X), TH-12 (D)
 
 local cpus = orrery.args.cpus or 4
 
@@ -54,8 +54,8 @@ describe("threads", function()
             m:on_entry("sched_timer_interrupt", function() handled = handled + 1 end)
             for _, name in ipairs { "process_thread_create", "process_thread_exit", "process_thread_join", "process_end_begin",
                 "process_end_others", "futex_wait", "futex_wake", "process_finish" } do
-                local first, size = assert(m:symbol(name))
-                for cpu = 0, cpus - 1 do m:interrupt_range(cpu, first, first + size - 1, m.sym.VECTOR_TIMER) end
+                local first, size = assert(m:symbol(name)) -- a vCPU has one range: that of the function which it entered last
+                m:on_entry(name, function(cpu) m:interrupt_range(cpu, first, first + size - 1, m.sym.VECTOR_TIMER) end)
             end
             expect(m:command("threadtest " .. tests):wait({ within = orrery.seconds(60) }).status):to_be(0)
             expect(handled, "interrupts"):to_be_at_least(400)
@@ -69,6 +69,22 @@ describe("threads", function()
         for seed = 1, 3 do
             expect(m:command("threadtest all_registers_survive_preemption_and_migration"):wait({ within = orrery.seconds(60) }).status,
                 "round " .. seed):to_be(0)
+        end
+    end)
+
+    it("are switched by an assembly file and nothing that a compiler adds", function()
+        local m = orrery.machine { kernel = "orrery", cpus = 1, memory = "64M" }:boot()
+        local wanted = { "push rbp", "push rbx", "push r12", "push r13", "push r14", "push r15", "mov [rsi], rsp", "mov rsp, rdi",
+            "pop r15", "pop r14", "pop r13", "pop r12", "pop rbx", "pop rbp", "ret" }
+        for name, first in pairs { switch_context = 1, arch_stack_resume = 8 } do
+            local at = assert(m:symbol(name))
+            local function is(text)
+                local seen, length = m:disassemble(at)
+                expect(seen, name):to_be(text)
+                expect(m:describe(at)):to_contain("arch/x86_64/entry.S")
+                at = at + length
+            end
+            for i = first, #wanted do is(wanted[i]) end
         end
     end)
 end)

@@ -49,13 +49,13 @@ refused "an integer owns no address space" \
     'status_t f(struct address_space *s); status_t f(struct address_space *s) { return vm_space_init(s, (pid_t){1}); }' \
     'status_t f(struct address_space *s); status_t f(struct address_space *s) { return vm_space_init(s, 1); }'
 
-# covers: IP-17
+# covers: IP-17 (D)
 refused "an integer names no endpoint" 'status_t f(cap_handle_t h); status_t f(cap_handle_t h) { return ipc_send(h, 0); }' \
     'status_t f(uint64_t h); status_t f(uint64_t h) { return ipc_send(h, 0); }'
-# covers: IP-17
+# covers: IP-17 (D)
 refused "a handle is no integer" 'uint64_t f(cap_handle_t h); uint64_t f(cap_handle_t h) { return h.word; }' \
     'uint64_t f(cap_handle_t h); uint64_t f(cap_handle_t h) { return h; }'
-# covers: IP-17
+# covers: IP-17 (D)
 refused "a process's number names no capability" \
     'bool f(cap_handle_t h); bool f(cap_handle_t h) { return ipc_reply(h) == STATUS_OK; }' \
     'bool f(pid_t p); bool f(pid_t p) { return ipc_reply(p) == STATUS_OK; }'

@@ -5,16 +5,14 @@ source "$(dirname "$0")/lib.sh"
 
 # in_qemu MACHINE CPUS MEMORY APPEND -> $work/qemu and the status
 in_qemu() {
-    timeout 240 qemu-system-x86_64 -accel tcg -M "$1" -cpu max -smp "$2" -m "$3" -kernel "$kernel" -initrd "$initrd" \
-        -append "$4" -display none -serial stdio -no-reboot -device isa-debug-exit,iobase=0xf4,iosize=4 \
-        </dev/null >"$work/qemu" 2>&1
+    scripts/qemu-run -t 500 -M "$1" -c "$2" -m "$3" -k "$kernel" -i "$initrd" -a "$4" </dev/null >"$work/qemu" 2>&1
 }
 
 compare() {
     local machine=$1 cpus=$2 memory=$3 append=$4 q o
     in_qemu "$machine" "$cpus" "$memory" "$append"
     q=$?
-    timeout 240 "$orrery" boot --kernel "$kernel" --initrd "$initrd" --cpu tcg72 --cpus "$cpus" --memory "${memory}M" \
+    timeout 500 "$orrery" boot --kernel "$kernel" --initrd "$initrd" --cpu tcg72 --cpus "$cpus" --memory "${memory}M" \
         --append "$append" >"$work/orrery" 2>&1 </dev/null
     o=$?
     mask <"$work/qemu" >"$work/qemu.masked"
@@ -32,6 +30,7 @@ compare pc 2 16 '-- forkstorm --processes 60 --depth 2'
 compare pc 4 256 '-- forkstorm --processes 200 --depth 4'
 compare q35 2 256 '-- forkstorm --processes 100 --depth 2'
 compare q35 8 512 '-- forkstorm --processes 100 --depth 3'
-compare pc 2 256 '-- selftest'
+compare pc 4 256 '-- selftest'
+compare q35 4 256 '-- selftest'
 
 finish

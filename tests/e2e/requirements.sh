@@ -40,4 +40,27 @@ echo '# covers: YY-01' >>tests/e2e/t1.sh
 scripts/requirements >"$work/out"
 expect_same "an annotation of no row is a failure" 1 $?
 
+# A row of the boot, shown on one way into the kernel, excused on one.
+head -25 "$OLDPWD/$page" >"$page"
+printf '| BT-01 | The boot | S0 | S | |\n| BT-02 | A host test | S0 | U | |\n' >>"$page"
+printf '#!/usr/bin/env bash\n# covers: BT-01\nok "a"\n' >tests/e2e/t1.sh
+rm tests/e2e/t[2-9].sh
+echo '| BT-01 | S | uefi | no firmware here |' >docs/boot.md
+# on_ways NAME STATUS TEXT: scripts/requirements --ways --check ends with it and says this
+on_ways() {
+    scripts/requirements --ways --check >"$work/out"
+    expect_same "$1" "$2 1" "$? $(grep -cE "$3" "$work/out")"
+}
+printf 'pass\ttests/e2e/t1@pvh\n' >build/rel/results/all.tsv
+on_ways "a way without a test or a reason is a failure" 1 '^docs/boot.md: BT-01 S handoff: neither'
+printf 'fail\ttests/e2e/t1@handoff\n' >>build/rel/results/all.tsv
+on_ways "so is one on which the test failed" 1 '^docs/boot.md: BT-01 S handoff: neither'
+printf 'pass\ttests/e2e/t1@pvh\npass\ttests/e2e/t1@handoff\n' >build/rel/results/all.tsv
+on_ways "a reason is one" 0 '^BT-01  S +pass +reason +pass +no firmware here$'
+on_ways "what runs on the host alone depends on none" 0 '^BT-02  - +any +any +any$'
+printf 'pass\ttests/e2e/t1@uefi\n' >>build/rel/results/all.tsv
+on_ways "a reason is stale when the test passes" 1 '^docs/boot.md:1: BT-01 S uefi: .*stale'
+printf '| BT-01 | X | uefi | no such test |\n' >docs/boot.md
+on_ways "and one for nothing is a failure" 1 '^docs/boot.md:1: BT-01 X uefi: a reason for nothing'
+
 finish

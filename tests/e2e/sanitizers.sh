@@ -2,7 +2,7 @@
 # Every unit, differential and fuzz program again under the address and undefined-behaviour sanitisers.
 source "$(dirname "$0")/lib.sh"
 
-if make -j"$(nproc)" MODE=asan tests >"$work/log" 2>&1; then
+if make_shared -j"$(nproc)" MODE=asan tests >"$work/log" 2>&1; then
     ok "the tests build with the sanitisers"
 else
     fail "the tests build with the sanitisers" "$(grep -E 'error:|\*\*\*' "$work/log")"

@@ -4,6 +4,7 @@
 # covers: BT-01, BT-02, BT-04, BT-06, BT-07, BT-08, BT-10, BT-11, MM-11
 source "$(dirname "$0")/lib.sh"
 export BUILD=build
+ways=uefi
 
 # The kernel's part of a console that begins with the firmware's.
 kernel_part() {
@@ -14,9 +15,9 @@ kernel_part() {
 same() {
     local name=$1 pvh uefi
     shift
-    scripts/qemu-run -t 240 "$@" </dev/null >"$work/pvh" 2>&1
+    scripts/qemu-run -t 500 "$@" </dev/null >"$work/pvh" 2>&1
     pvh=$?
-    scripts/qemu-run -u -t 240 "$@" </dev/null >"$work/uefi" 2>&1
+    scripts/qemu-run -u -t 500 "$@" </dev/null >"$work/uefi" 2>&1
     uefi=$?
     mask <"$work/pvh" >"$work/pvh.masked"
     kernel_part <"$work/uefi" | mask >"$work/uefi.masked"
@@ -32,16 +33,24 @@ same "pc, 4 cpus" -M pc -c 4 -m 256 -a '-- forkstorm --processes 100 --depth 3'
 same "q35, 4 cpus" -M q35 -c 4 -m 256 -a '-- forkstorm --processes 100 --depth 3'
 same "q35, 2 nodes" -M q35 -c 4 -m 512 -n 2 -a '-- forkstorm --processes 60 --depth 2'
 same "memory above 4 GiB" -M pc -c 1 -m 5G -a '-- forkstorm --processes 20 --depth 2'
-stages_are_documented "through UEFI" "$work/uefi"
-same "pc, selftest" -M pc -c 2 -m 256 -a '-- selftest'
+# covers: BT-02
+expect_stages "the stages of the boot are those of docs/boot.md through UEFI" "$work/uefi"
+same "q35, 2 nodes, selftest" -M q35 -c 4 -m 256 -n 2 -a '-- selftest'
+kernel_part <"$work/uefi" | tr -d '\r' >"$work/out"
+ended_well selftest "through UEFI"
 
-for machine in pc q35; do
-    expect_status "in-kernel tests run through UEFI, $machine" 33 scripts/qemu-run -u -t 240 -M $machine -c 4 -k build/os/orrery-test.elf
-    sed -i 's/\r$//' "$work/out"
-    count_tap "through UEFI, $machine"
+for machine in "pc -n 1" "q35 -n 2"; do
+    # shellcheck disable=SC2086
+    expect_ktests "in-kernel tests through UEFI, $machine" 33 scripts/qemu-run -u -t 500 -M $machine -c 4 -k build/os/orrery-test.elf
 done
 
-expect_status "a screen is handed over" 33 scripts/qemu-run -u -t 240 -c 1 -a '-- forkstorm --processes 5' -- -device VGA
+dying() {
+    scripts/qemu-run -u -t 200 -c 2 -k build/os/orrery-test.elf -a "panic=$1" </dev/null 2>&1 | tr -d '\r' >"$work/out"
+}
+# covers: BT-05 (K), BT-06 (K), BT-07 (K), BT-09 (K)
+expect_panics "what may not be touched before or after its time panics through UEFI"
+
+expect_status "a screen is handed over" 33 scripts/qemu-run -u -t 500 -c 1 -a '-- forkstorm --processes 5' -- -device VGA
 grep -qE '^screen: [0-9]+ x [0-9]+ at 0x[0-9a-f]+' "$work/out" && ok "the kernel knows the screen" ||
     fail "the kernel knows the screen" "$(kernel_part <"$work/out")"
 

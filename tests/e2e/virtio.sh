@@ -4,7 +4,7 @@
 # another seed or no disk another.
 source "$(dirname "$0")/lib.sh"
 
-make -s guest-virtio >"$work/make" 2>&1 || fail "the guest builds" "$(tail -5 "$work/make")"
+make_shared -s guest-virtio >"$work/make" 2>&1 || fail "the guest builds" "$(tail -5 "$work/make")"
 guest=$PWD/build/guest/virtio.elf
 limit=4000000000
 

@@ -18,6 +18,9 @@ struct system_object {
     uint64_t size_bytes;
 };
 
+/* The standard dimensions.json, as it stands (catalog.S). */
+extern const char catalog_start[], catalog_end[];
+
 /* One open object; a handle is (serial << 32 | index), so that an old or invented one is recognised. */
 struct system_handle {
     const struct system_object *object; /* null: free */

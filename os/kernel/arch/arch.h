@@ -22,6 +22,13 @@ uint64_t arch_irq_save(void);
 /* Gives back the interrupt state that arch_irq_save returned. */
 void arch_irq_restore(uint64_t state);
 
+/*
+ * One more, of a number that only the caller may change at the moment; not atomic. Others see it after all that was stored
+ * before and before all that is stored afterwards.
+ */
+void arch_step16(uint16_t *number);
+void arch_step32(uint32_t *number);
+
 /* Hint inside a spin loop. */
 void arch_pause(void);
 

@@ -1,6 +1,7 @@
 /*
  * The audit ring: what was done to capabilities, and what was denied. The newest AUDIT_RECORDS are kept; what is
- * overwritten before anybody has read it is counted.
+ * overwritten before anybody has read it is counted. Nobody waits for a reader: a reader that stood still could otherwise stop
+ * every revocation.
  */
 #include "cap/cap_internal.h"
 

@@ -1,25 +1,43 @@
 /* Lookups, and the locks of what is looked up. */
 #include "cap/cap_recall.h"
 
+#include "lib/fail.h"
 #include "panic.h"
 
-#define SERIAL_LAST ((1ull << 48) - 1)
+#define SERIAL_BLOCK (1ull << 16)
+#define LAST_BLOCK   ((1ull << 48) / SERIAL_BLOCK - 1)
 
-static uint64_t last_serial;
+static uint64_t last_block; /* of serial numbers, that a CPU has taken */
 
 status_t cap_system_init(void)
 {
     cap_tree_init();
-    return audit_init();
+    status_t status = space_system_init();
+    if (status == STATUS_OK) {
+        status = leaf_system_init();
+    }
+    return status == STATUS_OK ? audit_init() : status;
+}
+
+/* Each CPU has numbers of its own, so that on one nobody sees how many were used on another (docs/design/security.md). */
+static __attribute__((noinline)) void take_serials(struct cap_cpu *cpu)
+{
+    uint64_t block = __atomic_add_fetch(&last_block, 1, __ATOMIC_RELAXED);
+    if (block > LAST_BLOCK) {
+        panic("capabilities: all serial numbers are used up");
+    }
+    cpu->serial = block * SERIAL_BLOCK;
+    cpu->serials_left = SERIAL_BLOCK;
 }
 
 uint64_t identity_new(void)
 {
-    uint64_t serial = __atomic_add_fetch(&last_serial, 1, __ATOMIC_RELAXED);
-    if (serial > SERIAL_LAST) {
-        panic("capabilities: all serial numbers are used up");
+    struct cap_cpu *cpu = cap_cpu_this();
+    if (__builtin_expect(cpu->serials_left == 0, 0)) {
+        take_serials(cpu);
     }
-    return serial << 16;
+    cpu->serials_left--;
+    return cpu->serial++ << 16;
 }
 
 /* Identity and word of one moment: an identity never comes back, so equal before and after means unchanged between. */
@@ -60,11 +78,12 @@ static status_t check(uint64_t word, enum cap_type type, uint32_t rights)
     return (word_rights(word) & rights) == rights ? STATUS_OK : STATUS_ERR_CAP_RIGHTS;
 }
 
-static void deny(const struct cap_space *space, cap_handle_t handle, uint64_t identity, uint64_t word,
-                 status_t status)
+static status_t deny(const struct cap_space *space, cap_handle_t handle, uint64_t identity, uint64_t word,
+                     status_t status)
 {
     cap_count(CAP_COUNT_DENIED, 1);
     audit_note(CAP_EVENT_DENY, space->pid, space->pid, handle, identity, 0, word, status);
+    return FAIL(status, handle.word, word_rights(word));
 }
 
 static inline void view_fill(uint64_t identity, uint64_t word, struct cap_view *out)
@@ -92,12 +111,11 @@ static __attribute__((noinline)) status_t lookup_record(struct cap_space *space,
         *entry = (struct cap_cache_entry){stamp, handle.word, identity, word};
         status = check(word, type, rights);
     }
-    if (status == STATUS_OK) {
-        view_fill(identity, word, out);
-    } else {
-        deny(space, handle, identity, word, status);
+    if (status != STATUS_OK) {
+        return deny(space, handle, identity, word, status);
     }
-    return status;
+    view_fill(identity, word, out);
+    return STATUS_OK;
 }
 
 /* Whoever empties a slot gives its space a new stamp, so nothing that a CPU remembers from before fits. */
@@ -115,12 +133,12 @@ status_t cap_lookup(struct cap_space *space, cap_handle_t handle, enum cap_type 
 status_t cap_get(struct cap_space *space, cap_handle_t handle, enum cap_type type, uint32_t rights,
                  struct cap_view *out)
 {
-    rcu_read_lock();
+    uint64_t irq = arch_irq_save(); /* as good as a read section, and shorter */
     status_t status = cap_lookup(space, handle, type, rights, out);
     if (status == STATUS_OK && !object_try_get(out->object)) {
-        status = STATUS_ERR_CAP_REVOKED; /* it went while we looked */
+        status = FAIL(STATUS_ERR_CAP_REVOKED, handle.word, 0); /* it went while we looked */
     }
-    rcu_read_unlock();
+    arch_irq_restore(irq);
     return status;
 }
 
@@ -152,15 +170,14 @@ static uint32_t next_used(const struct cap_space *space, uint32_t slot, uint64_t
 {
     while (slot < __atomic_load_n(&space->reach, __ATOMIC_ACQUIRE)) {
         const struct capability *record = slot_record(space, slot);
-        if (record == NULL) {
-            slot = (slot | (LEAF_SLOTS - 1)) + 1;
-            continue;
+        uint32_t end = (slot | (LEAF_SLOTS - 1)) + 1;
+        for (; record != NULL && slot < end; slot++, record++) {
+            *identity = identity_read(record);
+            if (identity_serial(*identity) != 0) {
+                return slot;
+            }
         }
-        *identity = identity_read(record);
-        if (identity_serial(*identity) != 0) {
-            return slot;
-        }
-        slot++;
+        slot = end;
     }
     return CAP_MAX_SLOTS;
 }
@@ -191,8 +208,7 @@ status_t record_lock(struct cap_space *space, cap_handle_t handle, uint32_t righ
             status = check(out->word, CAP_NONE, rights);
         }
         if (status != STATUS_OK) {
-            deny(space, handle, out->identity, out->word, status);
-            return status;
+            return deny(space, handle, out->identity, out->word, status);
         }
         out->object = word_object(out->word);
         out->irq = cap_tree_lock(out->object);

@@ -85,7 +85,7 @@ MUST_CHECK status_t cap_space_limit(struct cap_space *space, uint32_t capabiliti
 /*
  * Finds a capability and checks it, in this order: STATUS_ERR_CAP_INVALID (no such slot, empty, bits that no handle has),
  * _CAP_GENERATION (the slot holds another one now), _CAP_REVOKED, _CAP_TYPE (type is not CAP_NONE and another), _CAP_RIGHTS
- * (not all of `rights`). Only inside a read section (lib/rcu.h), until whose end the object stays; takes no reference and,
+ * (not all of `rights`). Only inside a read section (sched/rcu.h), until whose end the object stays; takes no reference and,
  * unless it fails, no lock. Bound: O(1).
  */
 MUST_CHECK status_t cap_lookup(struct cap_space *space, cap_handle_t handle, enum cap_type type,
@@ -143,6 +143,12 @@ MUST_CHECK status_t cap_delete(struct cap_space *space, cap_handle_t handle);
  * of them. Preemptible, CAP_REVOKE_STEP a step. *count: how many (may be null). Fails as cap_lookup.
  */
 MUST_CHECK status_t cap_revoke(struct cap_space *space, cap_handle_t handle, uint64_t *count);
+
+/*
+ * Gives back, after a grace period, the leaves that hold nothing; a space keeps some for later otherwise. Bound: all leaves there can
+ * be, interrupts off.
+ */
+void cap_space_trim(struct cap_space *space);
 
 /* Frees the slots of all revoked capabilities of all spaces now. */
 void cap_collect(void);

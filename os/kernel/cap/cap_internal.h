@@ -16,6 +16,7 @@
 #include "cap/cap_cpu.h"
 #include "lib/list.h"
 #include "lib/spinlock.h"
+#include "mm/slab.h"
 
 #define LEAF_SHIFT      7u
 #define LEAF_SLOTS      (1u << LEAF_SHIFT)
@@ -30,7 +31,9 @@ struct cap_link {
 
 /*
  * identity   63..16 serial number of the capability, unique for ever, 0: the slot is empty; 15..0 generation of the slot.
- *            (48 bits: a machine that makes one capability a microsecond runs nine years.)
+ *            (48 bits: a machine that makes one capability a microsecond runs nine years. The CPUs take them in blocks.
+ *            64 bits with the generation beside the links, in references of 24 bits, were tried: a derivation took 6.6 %
+ *            more, the clone of an empty space 33 %, fork, exit and wait 9 %.)
  * word       63..20 bits 47..4 of the object's address, 19..10 rights, 9..5 type, 4..0 flags
  * siblings   ring of the parent's children, closed by the parent's `children`; roots form a ring of their own
  * children   first and last child
@@ -143,6 +146,9 @@ static inline struct capability *slot_record(const struct cap_space *space, uint
 
 /* ---- leaf.c: frames of records and their numbers ---- */
 
+/* The slab cache of leaves. STATUS_ERR_EXISTS. */
+MUST_CHECK status_t leaf_system_init(void);
+
 /* A leaf with all slots at `generation`, not yet in its space. Null: no memory. */
 struct cap_leaf *leaf_create(struct cap_space *space, uint32_t index, uint32_t generation);
 
@@ -199,13 +205,18 @@ MUST_CHECK status_t slot_unbury(struct cap_space *space, uint32_t slot, uint64_t
 /* Frees at most `limit` of the oldest revoked slots; returns how many. */
 uint32_t space_collect(struct cap_space *space, uint32_t limit);
 
+/* ---- space.c ---- */
+
+/* The slab cache of spaces. STATUS_ERR_EXISTS. */
+MUST_CHECK status_t space_system_init(void);
+
 /* ---- collector.c ---- */
 
 /* The space has revoked slots. Space locked. */
 void collector_add(struct cap_space *space);
 void collector_remove(struct cap_space *space);
 
-/* ---- tree.c: derivation trees ---- */
+/* ---- cap_tree.c: derivation trees ---- */
 
 void cap_tree_init(void);
 uint64_t cap_tree_lock(const struct object *object);
@@ -227,7 +238,7 @@ uint32_t cap_tree_first_child(uint32_t reference);
 
 /* ---- cap.c ---- */
 
-/* A serial number for a new capability, as an identity with generation 0. */
+/* A serial number for a new capability, as an identity with generation 0. In a read section. */
 uint64_t identity_new(void);
 
 /*

@@ -6,8 +6,9 @@
 #include "cap/cap_internal.h"
 
 #include "lib/string.h"
-#include "mm/frame.h"
+#include "mm/frame_cache.h"
 #include "mm/kheap.h"
+#include "panic.h"
 
 #define CHUNK_LEAVES 512u
 #define CHUNKS       1024u /* 2 GiB of records */
@@ -26,6 +27,13 @@ static struct {
     uint32_t first_room; /* chunks below have no free entry */
     uint32_t leaves;
 } directory = {.lock = SPINLOCK_INIT("cap.leaves", CAP_LEAVES)};
+
+static struct slab_cache leaf_cache;
+
+status_t leaf_system_init(void)
+{
+    return slab_cache_init(&leaf_cache, "cap-leaf", sizeof(struct cap_leaf), 0, 0);
+}
 
 /* Of a number in use, whose chunk stays. */
 static struct cap_leaf **entry_of(uint32_t number)
@@ -134,7 +142,7 @@ static void number_give(uint32_t number)
 static bool frame_take(struct cap_leaf *leaf)
 {
     pfn_t pfn;
-    if (frame_alloc(FRAME_ZERO, FRAME_OWNER_CAP, leaf->number, &pfn) != STATUS_OK) {
+    if (frame_cache_alloc(FRAME_CACHE_CAP_RECORDS, 1, FRAME_ZERO, leaf->number, &pfn) != STATUS_OK) {
         return false;
     }
     leaf->records = arch_phys_to_virt(paddr_from_pfn(pfn));
@@ -143,23 +151,22 @@ static bool frame_take(struct cap_leaf *leaf)
 
 struct cap_leaf *leaf_create(struct cap_space *space, uint32_t index, uint32_t generation)
 {
-    struct cap_leaf *leaf = kzalloc(sizeof(*leaf));
+    struct cap_leaf *leaf = slab_alloc(&leaf_cache);
     if (leaf == NULL) {
         return NULL;
     }
+    *leaf = (struct cap_leaf){.space = space, .index = (uint16_t)index};
     while (!number_take(leaf)) {
         if (!directory_extend()) {
-            kfree(leaf);
+            slab_free(&leaf_cache, leaf);
             return NULL;
         }
     }
     if (!frame_take(leaf)) {
         number_give(leaf->number);
-        kfree(leaf);
+        slab_free(&leaf_cache, leaf);
         return NULL;
     }
-    leaf->space = space;
-    leaf->index = (uint16_t)index;
     for (uint32_t i = 0; generation != 0 && i < LEAF_SLOTS; i++) {
         leaf->records[i].identity = generation;
     }
@@ -169,9 +176,13 @@ struct cap_leaf *leaf_create(struct cap_space *space, uint32_t index, uint32_t g
 static void leaf_release(struct rcu_node *node)
 {
     struct cap_leaf *leaf = list_entry(node, struct cap_leaf, rcu);
-    (void)frame_put(paddr_pfn(arch_virt_to_phys(leaf->records)));
+    pfn_t pfn = paddr_pfn(arch_virt_to_phys(leaf->records));
+    if (frame_cache_free(FRAME_CACHE_CAP_RECORDS, 1, pfn) != STATUS_OK) {
+        panic("capabilities: the records of leaf %u at frame %llx are not its own", leaf->number,
+              (unsigned long long)pfn);
+    }
     number_give(leaf->number);
-    kfree(leaf);
+    slab_free(&leaf_cache, leaf);
 }
 
 void leaf_free(struct cap_leaf *leaf)

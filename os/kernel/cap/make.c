@@ -182,8 +182,7 @@ static status_t move_into(struct cap_space *from, cap_handle_t handle, struct ca
     if (from != to) {
         tell_added(source.object, word_rights(source.word));
     }
-    audit_note(CAP_EVENT_MOVE, from->pid, to->pid, *out, source.identity, handle.word, source.word,
-               STATUS_OK);
+    audit_note(CAP_EVENT_MOVE, from->pid, to->pid, *out, source.identity, 0, source.word, STATUS_OK);
     return STATUS_OK;
 }
 

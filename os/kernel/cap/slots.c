@@ -97,11 +97,11 @@ static uint32_t highest_generation(const struct cap_leaf *leaf)
     return highest;
 }
 
-/* Lets an empty leaf go if it is not needed. Space locked. */
-static void leaf_detach(struct cap_space *space, struct cap_leaf *leaf)
+/* Lets an empty leaf go when so many slots are free. Space locked. */
+static void leaf_detach(struct cap_space *space, struct cap_leaf *leaf, uint32_t enough)
 {
     uint32_t generation = highest_generation(leaf);
-    if (leaf->used != 0 || leaf->index == 0 || space->free_count < FREE_ENOUGH || generation >= TIRED) {
+    if (leaf->used != 0 || leaf->index == 0 || space->free_count < enough || generation >= TIRED) {
         return;
     }
     for (uint32_t i = 0; i < LEAF_SLOTS; i++) {
@@ -109,6 +109,18 @@ static void leaf_detach(struct cap_space *space, struct cap_leaf *leaf)
     }
     __atomic_store_n(&space->root[leaf->index], (root_word_t)generation << 1 | 1, __ATOMIC_RELEASE);
     leaf_free(leaf);
+}
+
+void cap_space_trim(struct cap_space *space)
+{
+    uint64_t irq = spin_lock_irqsave(&space->lock);
+    for (uint32_t index = 1; index < space->reach / LEAF_SLOTS; index++) {
+        root_word_t word = space->root[index];
+        if (word != 0 && (word & 1) == 0) {
+            leaf_detach(space, leaf_of(slot_reference(space, index * LEAF_SLOTS)), 0);
+        }
+    }
+    spin_unlock_irqrestore(&space->lock, irq);
 }
 
 status_t space_widen(struct cap_space *space)
@@ -187,7 +199,7 @@ static void give_locked(struct cap_space *space, uint32_t slot)
         free_push(space, slot);
     }
     if (leaf->used == 0) {
-        leaf_detach(space, leaf);
+        leaf_detach(space, leaf, FREE_ENOUGH);
     }
 }
 
@@ -259,14 +271,31 @@ void slot_make_free(struct cap_space *space, uint32_t slot)
     spin_unlock_irqrestore(&space->lock, irq);
 }
 
+/* One chain of all, put before the list at the end. */
 void slots_make_free(struct cap_space *space, struct cap_leaf *leaf, const uint64_t *except)
 {
+    uint32_t base = leaf->index * LEAF_SLOTS;
     uint64_t irq = spin_lock_irqsave(&space->lock);
+    uint32_t next = space->free_first;
+    struct capability *after = next != 0 ? slot_record(space, next) : NULL;
     for (uint32_t i = LEAF_SLOTS; i-- > 0;) {
-        if ((except[i / 64] >> i % 64 & 1) == 0) {
-            make_free_locked(space, leaf, leaf->index * LEAF_SLOTS + i);
+        struct capability *record = &leaf->records[i];
+        if ((except[i / 64] >> i % 64 & 1) != 0) {
+            continue;
+        }
+        if (record_retired(record)) {
+            leaf->used++;
+        } else if (base + i >= CAP_WELL_KNOWN_SLOTS) {
+            record->siblings = (struct cap_link){.next = next, .prev = 0};
+            if (after != NULL) {
+                after->siblings.prev = base + i;
+            }
+            after = record;
+            next = base + i;
+            space->free_count++;
         }
     }
+    space->free_first = next;
     spin_unlock_irqrestore(&space->lock, irq);
 }
 

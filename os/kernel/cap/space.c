@@ -3,20 +3,24 @@
 
 #include "mm/kheap.h"
 
+static struct slab_cache space_cache;
+
+status_t space_system_init(void)
+{
+    return slab_cache_init(&space_cache, "cap-space", sizeof(struct cap_space), 64, 0);
+}
+
 /* Without its first leaf. */
 static struct cap_space *space_bare(struct pid pid)
 {
-    struct cap_space *space = kzalloc(sizeof(*space));
+    struct cap_space *space = slab_alloc(&space_cache);
     if (space == NULL) {
         return NULL;
     }
+    *space = (struct cap_space){.pid = pid, .references = 1, .limit = CAP_MAX_SLOTS, .reach = LEAF_SLOTS};
     spinlock_init(&space->lock, "cap.space", LOCK_CLASS_CAP_SPACE);
     list_init(&space->collector_node);
-    space->pid = pid;
-    space->references = 1;
-    space->limit = CAP_MAX_SLOTS;
     space->root = &space->first_leaf;
-    space->reach = LEAF_SLOTS;
     space_restamp(space);
     return space;
 }
@@ -25,7 +29,7 @@ struct cap_space *cap_space_create(struct pid pid)
 {
     struct cap_space *space = space_bare(pid);
     if (space != NULL && space_add_leaf(space, 0, 0) != STATUS_OK) {
-        kfree(space);
+        slab_free(&space_cache, space);
         return NULL;
     }
     return space;
@@ -42,7 +46,7 @@ static void space_release(struct rcu_node *node)
     if (space->root != &space->first_leaf) {
         kfree(space->root);
     }
-    kfree(space);
+    slab_free(&space_cache, space);
 }
 
 void cap_space_put(struct cap_space *space)
@@ -173,6 +177,9 @@ static void copy_generations(const struct cap_space *parent, struct cap_leaf *le
     const struct capability *from = slot_record(parent, leaf->index * LEAF_SLOTS);
     for (uint32_t i = 0; from != NULL && i < LEAF_SLOTS; i++) {
         uint64_t identity = identity_read(&from[i]);
+        if (identity == 0) {
+            continue; /* never used, as the child's */
+        }
         bool take = is_wanted(&from[i], identity);
         leaf->records[i].identity = take ? identity_generation(identity) : empty_identity(identity);
         wanted[i / 64] |= (uint64_t)take << i % 64;

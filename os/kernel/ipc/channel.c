@@ -8,7 +8,7 @@
 #include "arch/arch.h"
 #include "ipc/fifo.h"
 #include "ipc/ring.h"
-#include "mm/frame.h"
+#include "mm/frame_cache.h"
 #include "mm/slab.h"
 #include "sched/sched.h"
 
@@ -57,12 +57,12 @@ static status_t memory_get(struct channel *channel, uint32_t capacity, int node)
     bytes += channel->lock_free ? (capacity + buffers) * sizeof(uint64_t) : 0;
     uint32_t flags = FRAME_ZERO | (node >= 0 ? FRAME_NODE((unsigned)node) | FRAME_STRICT : 0);
     channel->frames = (uint32_t)(align_up(bytes, PAGE_SIZE) / PAGE_SIZE);
-    return frame_alloc_contiguous(channel->frames, flags, FRAME_OWNER_IPC, 0, &channel->memory);
+    return frame_cache_alloc(FRAME_CACHE_MESSAGES, channel->frames, flags, 0, &channel->memory);
 }
 
 static void memory_put(const struct channel *channel)
 {
-    if (frame_free_run(channel->memory, channel->frames) != STATUS_OK) {
+    if (frame_cache_free(FRAME_CACHE_MESSAGES, channel->frames, channel->memory) != STATUS_OK) {
         panic("channel: its %u frames at %llx are not its own", channel->frames,
               (unsigned long long)channel->memory);
     }

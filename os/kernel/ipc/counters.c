@@ -30,7 +30,7 @@ static void add_cpu(struct ipc_stats *out, const struct cpu *cpu)
     out->answered += replies;
     out->short_way += calls + replies;
     out->offered += calls + replies;
-    out->handed_over += __atomic_load_n(&cpu->handoffs, __ATOMIC_RELAXED);
+    out->handed_over += calls + replies + __atomic_load_n(&cpu->handoffs, __ATOMIC_RELAXED);
 }
 
 void ipc_counters_read(struct ipc_stats *out)

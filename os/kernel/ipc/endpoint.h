@@ -46,8 +46,7 @@ struct ipc_party {
     struct reply_right right;    /* that this party holds */
     enum ipc_state state;
     status_t result; /* of the operation that ended last; set before state */
-    bool
-        bare; /* its thread waits with nothing on its kernel stack but the registers of the call (ipc/fast.h) */
+    bool bare; /* its thread waits with nothing on its kernel stack but the frame of its call (ipc/fast.h) */
 };
 
 struct endpoint {

@@ -1,16 +1,15 @@
 /* The short way of messages. Deviations: none. */
 #include "ipc/fast.h"
 
+#include "abi/abi.h"
+#include "arch/x86_64/message.h"
 #include "arch/x86_64/switch.h"
 #include "cap/cap_recall.h"
-#include "ipc/counters.h"
 #include "ipc/ipc.h"
 #include "mm/layout.h"
 #include "proc/process.h"
 #include "sched/direct.h"
-#include "sys/syscall.h"
-
-#define ENDLESS_NS (1ull << 60) /* as in sys/call_ipc.c */
+#include "sched/patience.h"
 
 _Static_assert(SYS_IPC_CALL == FRAME_SYS_IPC_CALL && SYS_IPC_REPLY_RECEIVE == FRAME_SYS_IPC_REPLY_RECEIVE,
                "entry.S");
@@ -37,7 +36,7 @@ ALWAYS_INLINE enum ipc_counter check_registers(const struct frame *frame, const 
         ipc_tag_words(frame->rsi) > IPC_WORDS || frame->rip >= USER_END) {
         return IPC_COUNTER_LONG_MESSAGE;
     }
-    if (frame->rbx <= ENDLESS_NS) {
+    if (frame->rbx <= PATIENCE_MAX_NS) {
         return IPC_COUNTER_LONG_PATIENCE;
     }
     return process->rate.limit.per_second != 0 ? IPC_COUNTER_LONG_RATE : IPC_COUNTER_SHORT;
@@ -56,53 +55,24 @@ ALWAYS_INLINE struct ipc_party *partner_of(const struct passage *passage, const 
     return self->right.endpoint == endpoint && list_empty(&endpoint->senders) ? self->right.caller : NULL;
 }
 
-/* The words beyond those that count arrive as 0. */
-static void clear_words(struct frame *frame, unsigned from)
+/* For a partner that has more to do before it is in user mode. The words are stored first: who is called may use registers. */
+static void fill_message(struct ipc_message *to, uint64_t tag, uint64_t badge, uint64_t stamp)
 {
-    uint64_t *const words[IPC_WORDS] = {&frame->rdx, &frame->r10, &frame->r8,  &frame->r9,
-                                        &frame->r12, &frame->r13, &frame->r14, &frame->r15};
-    for (unsigned i = from; i < IPC_WORDS; i++) {
-        *words[i] = 0;
+    message_store(to->words);
+    for (unsigned i = ipc_tag_words(tag); i < IPC_WORDS; i++) {
+        to->words[i] = 0;
     }
+    to->tag = tag;
+    to->badge = badge;
+    to->stamp = stamp;
 }
 
-/* The result of the partner's call, in its registers. */
-ALWAYS_INLINE void fill_frame(struct frame *to, const struct frame *from, uint64_t badge, uint64_t stamp)
+/* The states of both: the partner is IDLE, the sender waits. Returns the badge that the partner gets. Endpoint locked. */
+ALWAYS_INLINE uint64_t meet(const struct passage *passage, struct ipc_party *self, struct ipc_party *partner)
 {
-    to->rax = STATUS_OK;
-    to->rdi = badge;
-    to->rsi = from->rsi;
-    to->rbx = stamp;
-    to->rdx = from->rdx;
-    to->r10 = from->r10;
-    to->r8 = from->r8;
-    to->r9 = from->r9;
-    to->r12 = from->r12;
-    to->r13 = from->r13;
-    to->r14 = from->r14;
-    to->r15 = from->r15;
-    if (__builtin_expect(ipc_tag_words(from->rsi) != IPC_WORDS, 0)) {
-        clear_words(to, ipc_tag_words(from->rsi));
-    }
-}
-
-/* The message of a partner that has more to do before it is in user mode. */
-static void fill_message(struct ipc_message *to, const struct frame *from, uint64_t badge, uint64_t stamp)
-{
-    struct frame frame;
-    fill_frame(&frame, from, badge, stamp);
-    *to = (struct ipc_message){
-        .tag = frame.rsi,
-        .words = {frame.rdx, frame.r10, frame.r8, frame.r9, frame.r12, frame.r13, frame.r14, frame.r15},
-        .badge = badge,
-        .stamp = stamp};
-}
-
-/* The states of both: the partner is IDLE, the sender waits. Endpoint locked. */
-ALWAYS_INLINE void meet(const struct passage *passage, struct ipc_party *self, struct ipc_party *partner)
-{
+    uint64_t id = identity_serial(passage->capability->identity);
     endpoint_end(partner, STATUS_OK);
-    self->message.badge = identity_serial(passage->capability->identity);
+    self->message.badge = id;
     self->bare = true;
     if (passage->answers) {
         self->right = (struct reply_right){NULL, NULL, false};
@@ -112,6 +82,7 @@ ALWAYS_INLINE void meet(const struct passage *passage, struct ipc_party *self, s
         endpoint_hand_right(passage->endpoint, self, partner);
         passage->cpu->short_calls++;
     }
+    return passage->answers ? 0 : id;
 }
 
 /* The partner's thread goes on, this one waits. The run queue is locked. */
@@ -119,15 +90,14 @@ ALWAYS_INLINE _Noreturn void go_on_as(const struct passage *passage, struct thre
                                       uint64_t stamp)
 {
     struct cpu *cpu = passage->cpu;
-    syscall_flags_set(passage->frame);
+    uint64_t tag = passage->frame->rsi;
     if (__builtin_expect(to->ipc.bare && !to->ending, 1)) {
-        struct frame *frame = thread_user_frame(to);
         to->ipc.bare = false;
-        fill_frame(frame, passage->frame, badge, stamp);
         sched_direct_switch(cpu, to, arch_bare_stack(passage->frame));
-        sched_direct_leave(cpu, frame);
+        spin_unlock_announce(&cpu->queue.lock);
+        message_resume(thread_user_frame(to), &cpu->queue.lock, badge, tag, stamp);
     }
-    fill_message(&to->ipc.message, passage->frame, badge, stamp);
+    fill_message(&to->ipc.message, tag, badge, stamp);
     sched_direct_switch(cpu, to, arch_bare_stack(passage->frame));
     arch_stack_resume(to->saved_stack);
 }
@@ -143,39 +113,40 @@ ALWAYS_INLINE enum ipc_counter pass(const struct passage *passage, struct thread
         spin_unlock(&endpoint->lock);
         return partner != NULL ? IPC_COUNTER_LONG_SCHEDULER : IPC_COUNTER_LONG_PARTNER;
     }
-    meet(passage, &thread->ipc, partner);
+    uint64_t badge = meet(passage, &thread->ipc, partner);
     spin_unlock(&endpoint->lock);
-    thread->process->syscalls++;
-    go_on_as(passage, thread_of(partner), passage->answers ? 0 : thread->ipc.message.badge, now);
+    thread->syscalls++;
+    thread->messages += !passage->answers;
+    go_on_as(passage, thread_of(partner), badge, now);
 }
 
-ALWAYS_INLINE void try(struct frame *frame, bool answers)
+ALWAYS_INLINE enum ipc_counter try(struct frame *frame, bool answers)
 {
     struct cpu *cpu = cpu_this();
     struct thread *thread = cpu->current;
     const struct process *process = thread->process;
     enum ipc_counter reason = check_registers(frame, process);
     if (reason == IPC_COUNTER_SHORT) {
-        const struct cap_cache_entry *capability =
-            cap_recall(&cpu->caps, process->caps, cap_handle(frame->rdi), CAP_ENDPOINT,
-                       answers ? RIGHT_READ : RIGHT_WRITE);
+        const struct cap_space *space = process->caps;
+        const struct cap_cache_entry *capability = cap_recall(
+            &cpu->caps, space, cap_handle(frame->rdi), CAP_ENDPOINT, answers ? RIGHT_READ : RIGHT_WRITE);
         reason = IPC_COUNTER_LONG_CAPABILITY;
         if (capability != NULL) {
             struct object *object = word_object(capability->word);
             struct endpoint *endpoint = &list_entry(object, struct endpoint_object, object)->endpoint;
-            const struct passage passage = {cpu, frame, endpoint, capability, process->caps, answers};
+            const struct passage passage = {cpu, frame, endpoint, capability, space, answers};
             reason = pass(&passage, thread);
         }
     }
-    ipc_count(reason);
+    return reason;
 }
 
-void ipc_fast_call(struct frame *frame)
+enum ipc_counter ipc_fast_call(struct frame *frame)
 {
-    try(frame, false);
+    return try(frame, false);
 }
 
-void ipc_fast_reply(struct frame *frame)
+enum ipc_counter ipc_fast_reply(struct frame *frame)
 {
-    try(frame, true);
+    return try(frame, true);
 }

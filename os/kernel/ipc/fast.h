@@ -13,18 +13,21 @@
  *
  * In every other case the long way (ipc/ipc.h) is gone, with the same result; each reason is counted.
  *
- * Who waits after the short way has nothing on its kernel stack but the registers of its call ("bare"). If its partner
- * comes the short way, too, these registers are filled in and the thread is in user mode at once. If anything else ends its
- * wait, the thread wakes up as usual and ends its call by ipc_continue.
+ * Who waits after the short way has nothing on its kernel stack but the frame of its call, without the words ("bare"). If its
+ * partner comes the short way, too, the thread is in user mode at once, with the registers of its partner: the words of a
+ * message never lie in memory. If anything else ends its wait, the thread wakes up as usual and ends its call by ipc_continue;
+ * words that do not come from a message are then those of an earlier frame of the same thread.
  */
 
 #include "arch/x86_64/frame.h"
+#include "ipc/counters.h"
 
 /*
- * From entry.S: a call, an answer with receive. Return only if the long way must be gone; nothing is done then. Interrupts
- * off before and after. Bound: O(1).
+ * From entry.S: a call, an answer with receive, with a frame that lacks the words of the message (arch/x86_64/message.h).
+ * Return only if the long way must be gone, with the reason; nothing is done then. Interrupts off before and after. Bound:
+ * O(1).
  */
-void ipc_fast_call(struct frame *frame);
-void ipc_fast_reply(struct frame *frame);
+enum ipc_counter ipc_fast_call(struct frame *frame);
+enum ipc_counter ipc_fast_reply(struct frame *frame);
 
 #endif

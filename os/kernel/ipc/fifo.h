@@ -8,7 +8,6 @@
 #include "abi/status.h"
 
 #define FIFO_MESSAGE_WORDS 8u
-#define FIFO_MAX_MESSAGES  1024u
 
 struct fifo {
     uint64_t *words;   /* capacity x FIFO_MESSAGE_WORDS */

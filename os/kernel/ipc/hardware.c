@@ -1,16 +1,14 @@
 /*
- * Ports and interrupt lines as kernel objects. Deviations: ISA lines only, all delivered to the first CPU; no device
- * memory.
+ * Ports and interrupt lines as kernel objects. Deviations: all lines are delivered to the first CPU.
  */
 #include "ipc/hardware.h"
 
+#include "arch/x86_64/acpi.h"
 #include "arch/x86_64/ioapic.h"
 #include "arch/x86_64/percpu.h"
 #include "arch/x86_64/uart.h"
 #include "ipc/notification.h"
 #include "mm/slab.h"
-
-#define LINES 16u
 
 struct ports_object {
     struct object object;
@@ -21,7 +19,8 @@ struct ports_object {
 struct irq_object {
     struct object object;
     uint32_t line;
-    bool waits; /* masked after an interrupt, until the acknowledgement */
+    struct irq_trigger trigger; /* of lines that are no ISA lines */
+    bool waits;                 /* masked after an interrupt, until the acknowledgement */
     struct notification *bound;
     struct object *bound_object; /* the same, with a reference */
     uint64_t bound_by;           /* id of a capability */
@@ -31,7 +30,7 @@ struct irq_object {
 static struct slab_cache ports_cache;
 static struct slab_cache irq_cache;
 static struct spinlock lines_lock = SPINLOCK_INIT("ipc.irq", IPC_IRQ); /* lines, and what they are bound to */
-static struct irq_object *lines[LINES];
+static struct irq_object *lines[IRQ_LINES];
 
 status_t hardware_init(void)
 {
@@ -112,7 +111,9 @@ static status_t line_take(struct irq_object *irq)
     uint64_t flags = spin_lock_irqsave(&lines_lock);
     status_t status = lines[irq->line] != NULL || kernel_has(irq->line) ? STATUS_ERR_BUSY : STATUS_OK;
     if (status == STATUS_OK) {
-        status = ioapic_route_isa(irq->line, cpu_table[0]->apic_id, true);
+        status = irq->line < ISA_IRQS
+                     ? ioapic_route_isa(irq->line, cpu_table[0]->apic_id, true)
+                     : ioapic_route_gsi(irq->line, irq->trigger, cpu_table[0]->apic_id, true);
     }
     if (status == STATUS_OK) {
         lines[irq->line] = irq;
@@ -121,13 +122,13 @@ static status_t line_take(struct irq_object *irq)
     return status;
 }
 
-status_t irq_create(struct cap_space *space, uint32_t line, cap_handle_t *out)
+status_t irq_create(struct cap_space *space, uint32_t line, struct irq_trigger trigger, cap_handle_t *out)
 {
     struct irq_object *irq = slab_alloc(&irq_cache);
     if (irq == NULL) {
         return STATUS_ERR_NO_MEMORY;
     }
-    *irq = (struct irq_object){.line = line};
+    *irq = (struct irq_object){.line = line, .trigger = trigger};
     object_init(&irq->object, CAP_IRQ);
     status_t status = line_take(irq);
     if (status != STATUS_OK) {
@@ -145,7 +146,7 @@ static void unbind(struct irq_object *irq, uint64_t id)
     struct object *bound = NULL;
     uint64_t flags = spin_lock_irqsave(&lines_lock);
     if (irq->bound != NULL && (id == 0 || irq->bound_by == id)) {
-        ioapic_mask_isa(irq->line, true);
+        ioapic_mask(irq->line, true);
         bound = irq->bound_object;
         irq->bound = NULL;
         irq->waits = false;
@@ -173,7 +174,7 @@ status_t irq_bind(struct irq_object *irq, uint64_t id, struct cap_space *space, 
         irq->bound_by = id;
         irq->bits = bits;
         irq->waits = false;
-        ioapic_mask_isa(irq->line, false);
+        ioapic_mask(irq->line, false);
     }
     spin_unlock_irqrestore(&lines_lock, flags);
     if (raced) {
@@ -188,7 +189,7 @@ status_t irq_acknowledge(struct irq_object *irq)
     bool waits = irq->waits;
     if (waits) {
         irq->waits = false;
-        ioapic_mask_isa(irq->line, false);
+        ioapic_mask(irq->line, false);
     }
     spin_unlock_irqrestore(&lines_lock, flags);
     return waits ? STATUS_OK : STATUS_ERR_STATE;
@@ -198,7 +199,7 @@ void hardware_interrupt(uint32_t line)
 {
     spin_lock(&lines_lock);
     struct irq_object *irq = lines[line];
-    ioapic_mask_isa(line, true);
+    ioapic_mask(line, true);
     if (irq != NULL && irq->bound != NULL) {
         irq->waits = true;
         notification_signal(irq->bound, irq->bits);

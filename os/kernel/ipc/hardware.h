@@ -8,6 +8,7 @@
  */
 
 #include "abi/status.h"
+#include "arch/x86_64/ioapic.h"
 #include "cap/cap.h"
 
 struct irq_object;
@@ -26,10 +27,11 @@ uint32_t ports_read(const struct ports_object *ports, uint64_t offset, uint32_t 
 void ports_write(const struct ports_object *ports, uint64_t offset, uint32_t width, uint32_t value);
 
 /*
- * An ISA interrupt line, 0..15, masked. STATUS_ERR_BUSY: the kernel or another capability tree has it; STATUS_ERR_NOT_FOUND:
- * the machine has no such line; as cap_insert.
+ * An interrupt line below IRQ_LINES (arch/x86_64/ioapic.h), masked. STATUS_ERR_BUSY: the kernel or another capability tree
+ * has it; STATUS_ERR_NOT_FOUND: the machine has no such line; as cap_insert.
  */
-MUST_CHECK status_t irq_create(struct cap_space *space, uint32_t line, cap_handle_t *out);
+MUST_CHECK status_t irq_create(struct cap_space *space, uint32_t line, struct irq_trigger trigger,
+                               cap_handle_t *out);
 
 /*
  * Interrupts signal `bits` to a notification (named in `space`, RIGHT_WRITE) from now on; the line is unmasked. The binding

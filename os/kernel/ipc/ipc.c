@@ -1,6 +1,6 @@
 /*
  * Messages between threads, on top of the endpoint machine. A thread finds its endpoint by a lookup and joins a queue of it
- * in one read section (lib/rcu.h): a revocation waits for those, then evicts who waits, so nobody can come to wait by a
+ * in one read section (sched/rcu.h): a revocation waits for those, then evicts who waits, so nobody can come to wait by a
  * capability that is gone. A partner is woken under the endpoint's lock: it may not be seen afterwards.
  * Deviations: none.
  */
@@ -9,7 +9,6 @@
 #include "ipc/channel.h"
 #include "ipc/counters.h"
 #include "ipc/hardware.h"
-#include "ipc/names.h"
 #include "ipc/notification.h"
 #include "ipc/rate_gate.h"
 #include "ipc/region.h"
@@ -47,9 +46,6 @@ status_t ipc_init(void)
     }
     if (status == STATUS_OK) {
         status = hardware_init();
-    }
-    if (status == STATUS_OK) {
-        status = names_init();
     }
     return status == STATUS_OK ? transit_init() : status;
 }

@@ -1,4 +1,5 @@
-/* Rate limits of processes. Deviations: none. */
+/* Rate limits of processes. Each process has a bucket of its own, with its parent's limit: a crowd of children cannot use up what
+ * their parent may send, and how many there may be is the quota's affair. Deviations: none. */
 #include "ipc/rate_gate.h"
 
 #include "arch/x86_64/clock.h"

@@ -1,9 +1,11 @@
 /*
- * Shared regions. A region holds a reference to each of its frames, a mapping holds one to the region, a page table one to
- * the frame: the last of them frees it. Deviations: all frames are there from the start; none is ever paged out.
+ * Shared regions, and the memory of devices, which is one without frames. A region holds a reference to each of its
+ * frames, a mapping holds one to the region, a page table one to the frame: the last of them frees it. Deviations: all
+ * frames are there from the start; none is ever paged out.
  */
 #include "ipc/region.h"
 
+#include "ipc/dma.h"
 #include "ipc/waiting.h"
 #include "mm/frame.h"
 #include "mm/kheap.h"
@@ -15,10 +17,13 @@ struct region_object {
     struct spinlock lock; /* of mappings */
     struct list mappings;
     uint64_t pages;
-    pfn_t *frames;
+    pfn_t *frames;       /* null: of a device */
+    struct dma_run *run; /* that the frames are of; null: they are the region's own */
+    paddr_t physical;    /* of a device */
     bool sealed;
     uint32_t mapping_count;
-    uint64_t denied; /* faults by capabilities that have gone */
+    enum cache_policy cache; /* of all mappings, as long as there is one */
+    uint64_t denied;         /* faults by capabilities that have gone */
 };
 
 /* One call of region_map, and what forks and splits made of it. */
@@ -68,33 +73,89 @@ static status_t frames_get(struct region_object *region, int node)
     return STATUS_OK;
 }
 
-status_t region_create(struct cap_space *space, uint64_t pages, int node, cap_handle_t *out)
+static struct region_object *region_new(enum cap_type type, uint64_t pages)
 {
     struct region_object *region = slab_alloc(&region_cache);
+    if (region != NULL) {
+        *region = (struct region_object){.pages = pages};
+        object_init(&region->object, type);
+        spinlock_init(&region->lock, "ipc.region", LOCK_CLASS_IPC_REGION);
+        list_init(&region->mappings);
+    }
+    return region;
+}
+
+static void region_free(struct region_object *region)
+{
+    kfree(region->frames);
+    slab_free(&region_cache, region);
+}
+
+/* The end of each creation: the first capability of a region that could be filled, or the end of what there is of it. */
+static status_t region_publish(struct cap_space *space, struct region_object *region, status_t filled,
+                               cap_handle_t *out)
+{
+    if (filled == STATUS_OK) {
+        filled = cap_insert(space, &region->object, RIGHTS_ALL, CAP_FLAG_KEEP_ON_EXEC, out);
+        object_put(&region->object);
+    } else if (region != NULL) {
+        region_free(region);
+    }
+    return filled;
+}
+
+static status_t fill_region(struct region_object *region, int node)
+{
+    region->frames = kmalloc(region->pages * sizeof(pfn_t));
+    return region->frames != NULL ? frames_get(region, node) : STATUS_ERR_NO_MEMORY;
+}
+
+static status_t fill_region_dma(struct region_object *region)
+{
+    region->frames = kmalloc(region->pages * sizeof(pfn_t));
+    status_t status = region->frames != NULL ? dma_take(region->pages, &region->run) : STATUS_ERR_NO_MEMORY;
+    for (uint64_t i = 0; status == STATUS_OK && i < region->pages; i++) {
+        region->frames[i] = region->run->first + i;
+    }
+    return status;
+}
+
+status_t region_create(struct cap_space *space, uint64_t pages, int node, cap_handle_t *out)
+{
+    struct region_object *region = region_new(CAP_REGION, pages);
+    status_t status = region != NULL ? fill_region(region, node) : STATUS_ERR_NO_MEMORY;
+    return region_publish(space, region, status, out);
+}
+
+status_t region_create_dma(struct cap_space *space, uint64_t pages, cap_handle_t *out, paddr_t *physical)
+{
+    struct region_object *region = region_new(CAP_REGION, pages);
+    status_t status = region != NULL ? fill_region_dma(region) : STATUS_ERR_NO_MEMORY;
+    if (status == STATUS_OK) {
+        *physical = paddr_from_pfn(region->run->first);
+    }
+    return region_publish(space, region, status, out);
+}
+
+status_t region_create_device(struct cap_space *space, paddr_t physical, uint64_t pages, cap_handle_t *out)
+{
+    struct region_object *region = region_new(CAP_DEVICE, pages);
     if (region == NULL) {
         return STATUS_ERR_NO_MEMORY;
     }
-    *region = (struct region_object){.pages = pages, .frames = kmalloc(pages * sizeof(pfn_t))};
-    object_init(&region->object, CAP_REGION);
-    spinlock_init(&region->lock, "ipc.region", LOCK_CLASS_IPC_REGION);
-    list_init(&region->mappings);
-    status_t status = region->frames != NULL ? frames_get(region, node) : STATUS_ERR_NO_MEMORY;
-    if (status != STATUS_OK) {
-        kfree(region->frames);
-        slab_free(&region_cache, region);
-        return status;
-    }
-    status = cap_insert(space, &region->object, RIGHTS_ALL, CAP_FLAG_KEEP_ON_EXEC, out);
-    object_put(&region->object);
-    return status;
+    region->physical = physical;
+    return region_publish(space, region, STATUS_OK, out);
 }
 
 void region_release(struct object *object)
 {
     struct region_object *region = region_of(object);
-    frames_put(region, region->pages);
-    kfree(region->frames);
-    slab_free(&region_cache, region);
+    if (region->run != NULL) {
+        dma_give(region->run);
+    } else if (region->frames != NULL) {
+        frames_put(region, region->pages);
+    }
+    region_free(region);
 }
 
 /* ---- mappings ---- */
@@ -126,8 +187,8 @@ static void mapping_unused(struct vm_backing *backing)
     mapping_put(mapping_of(backing));
 }
 
-/* What a fault finds. */
-static status_t mapping_page(struct vm_backing *backing, uint64_t index, pfn_t *out, bool *copy)
+/* What a fault finds; of a device, which asks with n 0, whether it may still be there. */
+static status_t mapping_pages(struct vm_backing *backing, uint64_t index, unsigned n, pfn_t *out, bool *copy)
 {
     struct mapping *mapping = mapping_of(backing);
     struct region_object *region = mapping->region;
@@ -135,7 +196,9 @@ static status_t mapping_page(struct vm_backing *backing, uint64_t index, pfn_t *
     if (gone != STATUS_OK) {
         return gone;
     }
-    *out = region->frames[index];
+    for (unsigned i = 0; i < n; i++) {
+        out[i] = region->frames[index + i];
+    }
     *copy = __atomic_load_n(&region->sealed, __ATOMIC_ACQUIRE);
     return STATUS_OK;
 }
@@ -150,22 +213,39 @@ static void mapping_denied(struct vm_backing *backing, status_t why)
 }
 
 static const struct vm_backing_ops mapping_ops = {
-    .page = mapping_page, .denied = mapping_denied, .unused = mapping_unused};
+    .pages = mapping_pages, .denied = mapping_denied, .unused = mapping_unused};
 
-static struct mapping *mapping_make(struct region_object *region, uint64_t id)
+/* Two policies for one frame would leave it to chance which of two views a store is seen in. */
+static status_t join_locked(struct region_object *region, struct mapping *mapping, enum cache_policy cache)
+{
+    if (region->mapping_count != 0 && region->cache != cache) {
+        return STATUS_ERR_STATE;
+    }
+    region->cache = cache;
+    list_push_back(&region->mappings, &mapping->node);
+    region->mapping_count++;
+    return STATUS_OK;
+}
+
+static status_t mapping_make(struct region_object *region, uint64_t id, enum cache_policy cache,
+                             struct mapping **out)
 {
     struct mapping *mapping = slab_alloc(&mapping_cache);
     if (mapping == NULL) {
-        return NULL;
+        return STATUS_ERR_NO_MEMORY;
     }
     *mapping = (struct mapping){.region = region, .id = id, .references = 2}; /* the areas', the maker's */
     vm_backing_init(&mapping->backing, &mapping_ops);
     object_get(&region->object);
     uint64_t flags = spin_lock_irqsave(&region->lock);
-    list_push_back(&region->mappings, &mapping->node);
-    region->mapping_count++;
+    status_t status = join_locked(region, mapping, cache);
     spin_unlock_irqrestore(&region->lock, flags);
-    return mapping;
+    if (status != STATUS_OK) {
+        slab_free(&mapping_cache, mapping);
+        object_put(&region->object);
+    }
+    *out = mapping;
+    return status;
 }
 
 /* The protection that a capability allows. Who writes to copies of its own needs no right to write. */
@@ -174,6 +254,23 @@ static uint32_t allowed_by(uint32_t rights, bool copy)
     uint32_t allowed = rights & RIGHT_READ ? VM_READ : 0;
     allowed |= rights & RIGHT_WRITE || (copy && rights & RIGHT_READ) ? VM_WRITE : 0;
     return allowed | (rights & RIGHT_EXECUTE ? VM_EXECUTE : 0);
+}
+
+/* Makes the areas, for whom the mapping has a reference. */
+static status_t map_areas(struct region_object *region, const struct region_request *request,
+                          struct mapping *mapping, uint32_t allowed, vaddr_t *out)
+{
+    struct address_space *space = process_current()->space;
+    vaddr_t hint = vaddr_make(request->hint);
+    if (region->frames != NULL) {
+        return vm_map_backing(space, hint, request->bytes, request->flags, request->cache, &mapping->backing,
+                              request->offset / PAGE_SIZE, allowed, request->copy, out);
+    }
+    const struct vm_device device = {.physical = paddr_make(paddr_number(region->physical) + request->offset),
+                                     .cache = request->cache,
+                                     .backing = &mapping->backing,
+                                     .allowed = allowed & (VM_READ | VM_WRITE)};
+    return vm_map_device(space, hint, request->bytes, request->flags, &device, out);
 }
 
 static void mapping_end(struct mapping *mapping, status_t why)
@@ -193,13 +290,12 @@ status_t region_map(struct region_object *region, const struct cap_view *by, cap
     if ((request->flags & VM_PROTECTION_ALL & ~allowed) != 0) {
         return STATUS_ERR_CAP_RIGHTS;
     }
-    struct mapping *mapping = mapping_make(region, by->id);
-    if (mapping == NULL) {
-        return STATUS_ERR_NO_MEMORY;
+    struct mapping *mapping;
+    status_t status = mapping_make(region, by->id, request->cache, &mapping);
+    if (status != STATUS_OK) {
+        return status;
     }
-    status_t status = vm_map_backing(process_current()->space, vaddr_make(request->hint), request->bytes,
-                                     request->flags, request->cache, &mapping->backing,
-                                     request->offset / PAGE_SIZE, allowed, request->copy, out);
+    status = map_areas(region, request, mapping, allowed, out);
     if (status != STATUS_OK) {
         mapping_put(mapping); /* there are no areas */
     } else {

@@ -24,6 +24,11 @@ static void clear_handles(struct ipc_message *message)
     message->tag &= ~(0xfull << IPC_HANDLES_SHIFT);
 }
 
+void transit_trim(void)
+{
+    cap_space_trim(transit);
+}
+
 /*
  * Derives a capability of one space in another: into transit with all rights, for it must be passed on once more; out of it
  * without those that the word takes away.

@@ -13,6 +13,9 @@
 /* Makes the space. */
 MUST_CHECK status_t transit_init(void);
 
+/* Gives back what it keeps for later messages. Thread context. */
+void transit_trim(void);
+
 /*
  * Replaces the handles in a message, whose tag is sound, by those in transit. All or nothing: fails as cap_derive
  * (RIGHT_GRANT is needed). Thread context, no lock held.

@@ -1,4 +1,9 @@
-/* Waiting at channels and notifications. Deviations: a wake-up wakes all who wait there. */
+/*
+ * Waiting at channels and notifications. Each attempt is made in the queue, so a change between attempt and sleep is never
+ * missed; the capability is looked at after joining, so who comes to wait as it goes finds out by itself. Deviations: a
+ * wake-up wakes all who wait there, since they may want different bits, or have lost their capability: waking one that
+ * cannot use it would leave the others asleep.
+ */
 #include "ipc/waiting.h"
 
 #include "ipc/counters.h"

@@ -17,6 +17,6 @@ static inline void irq_scope_end(const uint64_t *flags)
 #define IRQ_SCOPE_NAME(line)   IRQ_SCOPE_NAME_2(line)
 
 #define IRQS_OFF_IN_BLOCK() \
-    const uint64_t IRQ_SCOPE_NAME(__LINE__) __attribute__((cleanup(irq_scope_end))) = arch_irq_save()
+    const uint64_t IRQ_SCOPE_NAME(__LINE__) __attribute__((cleanup(irq_scope_end), unused)) = arch_irq_save()
 
 #endif

@@ -38,11 +38,11 @@ struct spinlock {
     }
 
 /*
- * The lock validator, which only a test image has (test/lockdep.c); else both are null. Called before a lock is taken
- * (tried: just after spin_trylock has taken it) and before it is released.
+ * The lock validator, which only a test image has (test/lockdep.c); else both are null. Called before a lock is taken and
+ * before it is released.
  */
-void lockdep_acquire(const struct spinlock *lock, bool tried) __attribute__((weak));
-void lockdep_release(const struct spinlock *lock) __attribute__((weak));
+KEEPS_REGISTERS void lockdep_acquire(const struct spinlock *lock) __attribute__((weak));
+KEEPS_REGISTERS void lockdep_release(const struct spinlock *lock) __attribute__((weak));
 
 /* Makes a free lock. name must outlive the lock. */
 static inline void spinlock_init(struct spinlock *lock, const char *name, enum lock_class lock_class)
@@ -62,7 +62,7 @@ static inline bool spin_is_held(const struct spinlock *lock)
 static inline void spin_lock(struct spinlock *lock)
 {
     if (lockdep_acquire != NULL) {
-        lockdep_acquire(lock, false);
+        lockdep_acquire(lock);
     }
     uint16_t ticket = __atomic_fetch_add(&lock->next, 1, __ATOMIC_RELAXED);
     if (__builtin_expect(__atomic_load_n(&lock->serving, __ATOMIC_ACQUIRE) != ticket, 0)) {
@@ -76,30 +76,14 @@ static inline void spin_lock(struct spinlock *lock)
     __atomic_store_n(&lock->holder, arch_cpu_id(), __ATOMIC_RELAXED);
 }
 
-/* Takes the lock if it is free at once; false otherwise. */
-static inline bool spin_trylock(struct spinlock *lock)
-{
-    uint16_t ticket = __atomic_load_n(&lock->serving, __ATOMIC_RELAXED);
-    if (!__atomic_compare_exchange_n(&lock->next, &ticket, (uint16_t)(ticket + 1), false, __ATOMIC_ACQUIRE,
-                                     __ATOMIC_RELAXED)) {
-        return false;
-    }
-    __atomic_store_n(&lock->holder, arch_cpu_id(), __ATOMIC_RELAXED);
-    if (lockdep_acquire != NULL) {
-        lockdep_acquire(lock, true);
-    }
-    return true;
-}
-
 /* Releases a lock that this CPU holds. */
 static inline void spin_unlock(struct spinlock *lock)
 {
     if (lockdep_release != NULL) {
         lockdep_release(lock);
     }
-    uint16_t serving = lock->serving;
     __atomic_store_n(&lock->holder, SPINLOCK_NO_HOLDER, __ATOMIC_RELAXED);
-    __atomic_store_n(&lock->serving, (uint16_t)(serving + 1), __ATOMIC_RELEASE);
+    arch_step16(&lock->serving);
 }
 
 /* For assembly that releases a lock by itself (entry.S): the validator is told before. */

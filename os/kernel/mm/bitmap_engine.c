@@ -85,9 +85,10 @@ static unsigned take_singles(struct frame_zone *zone, unsigned n, uint32_t *out)
 
 unsigned bitmap_engine_take_batch(struct frame_zone *zone, unsigned n, uint32_t *out)
 {
+    unsigned enough = n - n / 2; /* interrupts are off: no more blocks than it takes for half of them */
     unsigned got = 0;
     pfn_t pfn;
-    while (got < n) {
+    while (got < enough) {
         if (zone->partial_head != BLOCK_NONE) {
             got += take_singles(zone, n - got, out + got);
         } else if (bitmap_engine_take(zone, 1, 1, &pfn)) {
@@ -134,14 +135,21 @@ bool bitmap_engine_take_frame(struct frame_zone *zone, pfn_t pfn)
     return true;
 }
 
+/* A block that keeps its place at the head of the list is not taken out for it. */
 void bitmap_engine_give(struct frame_zone *zone, pfn_t pfn, unsigned n)
 {
     uint32_t number = (uint32_t)(pfn >> BLOCK_SHIFT);
     struct frame_block *block = &block_table[number];
-    if (block->free_count > 0) {
+    unsigned now = block->free_count + n;
+    bool stays = zone->partial_head == number && now < FRAMES_PER_BLOCK;
+    if (!stays && block->free_count > 0) {
         block_list_remove(&zone->partial_head, number);
     }
     bitmap_set_range(block->free_map, pfn % FRAMES_PER_BLOCK, n);
-    block->free_count = (uint16_t)(block->free_count + n);
-    bitmap_engine_adopt(zone, number);
+    block->free_count = (uint16_t)now;
+    if (stays) {
+        block->run_hint = block->free_count;
+    } else {
+        bitmap_engine_adopt(zone, number);
+    }
 }

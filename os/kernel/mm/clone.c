@@ -27,34 +27,64 @@ static status_t clone_areas(struct address_space *parent, struct address_space *
     return STATUS_OK;
 }
 
-/* Shares one page: write-protected in the parent, the same leaf in the child, one more reference. */
-static status_t clone_leaf(void *context, vaddr_t va, const struct pt_leaf *leaf)
+#define SHARE_BATCH 64u
+
+/* What follows each other in one table, with the same flags. */
+struct page_run {
+    uint64_t at;
+    unsigned count;
+    page_flags_t flags;
+    pfn_t frames[SHARE_BATCH];
+};
+
+/* Shares pages: write-protected in the parent, the same leaves in the child, one more reference. */
+static status_t share(const struct clone_walk *walk, const struct page_run *run)
 {
-    const struct clone_walk *walk = context;
-    page_flags_t kept = PAGE_FLAGS(leaf->flags.bits & ~(PAGE_ACCESSED | PAGE_DIRTY));
-    bool device = page_flags_contain(kept, PAGE_FLAGS(PAGE_DEVICE));
-    bool writable = page_flags_contain(kept, PAGE_FLAGS(PAGE_WRITABLE));
-    page_flags_t shared = kept;
-    bool private =
-        !device && !(walk->area->kind == VM_BACKED && vm_backing_shares(walk->area, va.number, leaf));
+    const struct vm_area *area = walk->area;
+    const struct pt_leaf first = {paddr_from_pfn(run->frames[0]), PAGE_4K, run->flags};
+    bool device = page_flags_contain(run->flags, PAGE_FLAGS(PAGE_DEVICE));
+    bool writable = page_flags_contain(run->flags, PAGE_FLAGS(PAGE_WRITABLE));
+    page_flags_t shared = run->flags;
+    bool private = !device && !(area->kind == VM_BACKED && vm_backing_shares(area, run->at, &first));
     if (writable && private) {
-        shared = page_flags_or(page_flags_without(kept, PAGE_FLAGS(PAGE_WRITABLE)),
+        shared = page_flags_or(page_flags_without(shared, PAGE_FLAGS(PAGE_WRITABLE)),
                                PAGE_FLAGS(PAGE_COPY_ON_WRITE));
     }
-    if (!vm_may_grow(walk->child, 1)) {
+    if (!vm_may_grow(walk->child, run->count)) {
         return STATUS_ERR_LIMIT;
     }
-    status_t status = pt_map(&walk->child->table, va, leaf->address, PAGE_4K, shared);
+    status_t status =
+        pt_map_frames(&walk->child->table, vaddr_make(run->at), run->frames, run->count, shared);
     if (status != STATUS_OK) {
         return status;
     }
     if (device) {
-        walk->child->stats.device_pages++;
+        walk->child->stats.device_pages += run->count;
         return STATUS_OK;
     }
-    frame_get(paddr_pfn(leaf->address));
-    walk->child->stats.resident_pages++;
-    return writable && private ? pt_protect(&walk->parent->table, va, shared, walk->gather) : STATUS_OK;
+    frame_get_many(run->frames, run->count);
+    walk->child->stats.resident_pages += run->count;
+    return writable && private
+               ? pt_protect_run(&walk->parent->table, vaddr_make(run->at), run->count, shared, walk->gather)
+               : STATUS_OK;
+}
+
+/* Of a backing, one page may be shared and the next a copy. */
+static status_t clone_area(const struct clone_walk *walk)
+{
+    const struct vm_area *area = walk->area;
+    unsigned most = area->kind == VM_BACKED ? 1 : SHARE_BATCH;
+    struct page_run run;
+    run.at = area->start;
+    status_t status = STATUS_OK;
+    for (; status == STATUS_OK; run.at += run.count * PAGE_SIZE) {
+        run.count = pt_run(&walk->parent->table, &run.at, area->end, most, run.frames, &run.flags);
+        if (run.count == 0) {
+            return STATUS_OK;
+        }
+        status = share(walk, &run);
+    }
+    return status;
 }
 
 /* Area by area: in a sparse space most of the table would be walked for nothing. */
@@ -63,11 +93,9 @@ static status_t clone_pages(struct clone_walk *walk)
     status_t status = STATUS_OK;
     list_for_each(it, &walk->parent->areas)
     {
-        const struct vm_area *area = list_entry(it, struct vm_area, link);
-        walk->area = area;
+        walk->area = list_entry(it, struct vm_area, link);
         if (status == STATUS_OK) {
-            status = pt_walk(&walk->parent->table, vaddr_make(area->start), vaddr_make(area->end), clone_leaf,
-                             walk);
+            status = clone_area(walk);
         }
     }
     return status;

@@ -112,7 +112,10 @@ status_t vm_page_in(struct address_space *space, const struct vm_area *area, uin
         if (area->kind == VM_BACKED) {
             return vm_backing_page_in(space, area, address);
         }
-        return area->kind == VM_DEVICE ? STATUS_ERR_NOT_MAPPED : fill_zero(space, area, address);
+        if (area->kind == VM_DEVICE) {
+            return area->backing != NULL ? vm_backing_device_fault(area) : STATUS_ERR_NOT_MAPPED;
+        }
+        return fill_zero(space, area, address);
     }
     bool writable = page_flags_contain(leaf.flags, PAGE_FLAGS(PAGE_WRITABLE));
     if (status != STATUS_OK || !write || writable || area->kind == VM_DEVICE) {
@@ -181,9 +184,43 @@ static void undo_populate(struct address_space *space, uint64_t start, uint64_t 
     }
 }
 
+#define POPULATE_BATCH  64u
+#define POPULATE_TABLES 3u /* that one walk may add */
+
+/*
+ * Makes pages from `at` on present, many at once: how many. None when there is more to it than that: the page is there, memory
+ * or the limit is near. Gated.
+ */
+static unsigned page_in_many(struct address_space *space, const struct vm_area *area, uint64_t at,
+                             uint64_t end)
+{
+    pfn_t frames[POPULATE_BATCH];
+    page_flags_t flags = vm_leaf_flags(area, false);
+    uint64_t pages = ((end < area->end ? end : area->end) - at) / PAGE_SIZE;
+    unsigned n = pages < POPULATE_BATCH ? (unsigned)pages : POPULATE_BATCH;
+    n = area->kind != VM_DEVICE ? pt_absent(&space->table, vaddr_make(at), n) : 0;
+    if (n == 0 || !vm_may_grow(space, n + POPULATE_TABLES)) {
+        return 0;
+    }
+    if (area->kind == VM_BACKED) {
+        n = vm_backing_frames(area, at, n, frames, &flags) ? n : 0;
+    } else {
+        n = frame_alloc_some(n, FRAME_ZERO, FRAME_OWNER_USER, space->pid.number, frames);
+    }
+    if (n != 0 && pt_map_frames(&space->table, vaddr_make(at), frames, n, flags) != STATUS_OK) {
+        for (unsigned i = 0; i < n; i++) {
+            frame_put(frames[i]);
+        }
+        return 0;
+    }
+    space->stats.resident_pages += n;
+    space->stats.zero_fills += area->kind != VM_BACKED ? n : 0;
+    return n;
+}
+
 status_t vm_populate(struct address_space *space, vaddr_t start, uint64_t bytes, bool write)
 {
-    uint64_t kept[VM_POPULATE_MAX / 64] = {0};
+    uint64_t kept[VM_POPULATE_MAX / 64];
     uint64_t pages = (bytes + PAGE_MASK) / PAGE_SIZE;
     if (!vaddr_aligned(start, PAGE_SIZE)) {
         return STATUS_ERR_UNALIGNED;
@@ -191,22 +228,39 @@ status_t vm_populate(struct address_space *space, vaddr_t start, uint64_t bytes,
     if (pages > VM_POPULATE_MAX || start.number > USER_END || pages * PAGE_SIZE > USER_END - start.number) {
         return STATUS_ERR_RANGE;
     }
+    for (uint64_t i = 0; i < pages; i += 64) {
+        kept[i / 64] = 0;
+    }
     status_t status = STATUS_OK;
+    uint64_t end = start.number + pages * PAGE_SIZE;
     vm_gate_enter(space);
-    for (uint64_t i = 0; i < pages && status == STATUS_OK; i++) {
-        uint64_t at = start.number + i * PAGE_SIZE;
+    for (uint64_t at = start.number; at < end && status == STATUS_OK;) {
         const struct vm_area *area = vm_area_find(space, at);
         bool added = false;
         status = check_access(area, write ? FAULT_WRITE : 0);
-        if (status == STATUS_OK) {
+        unsigned many = status == STATUS_OK ? page_in_many(space, area, at, end) : 0;
+        if (status == STATUS_OK && many == 0) {
             status = vm_page_in(space, area, at, write, &added);
+            uint64_t index = (at - start.number) / PAGE_SIZE;
+            kept[index / 64] |= added && status == STATUS_OK ? 0 : 1ull << (index % 64);
         }
-        kept[i / 64] |= added && status == STATUS_OK ? 0 : 1ull << (i % 64);
         if (status != STATUS_OK) {
             undo_populate(space, start.number, at, kept);
         }
+        at += (many != 0 ? many : 1) * PAGE_SIZE;
     }
     space->stats.table_frames = space->table.tables;
     vm_gate_leave(space);
     return status;
+}
+
+status_t vm_populate_new(struct address_space *space, vaddr_t start, uint64_t bytes, bool write)
+{
+    status_t status = vm_populate(space, start, bytes, write);
+    if (status == STATUS_OK) {
+        return STATUS_OK;
+    }
+    /* another thread may have mapped something across its ends meanwhile */
+    status_t undone = vm_unmap(space, start, bytes);
+    return undone == STATUS_OK ? status : undone;
 }

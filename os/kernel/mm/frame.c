@@ -32,6 +32,11 @@ struct frame_manager *frame_manager_get(void)
     return &frame_manager;
 }
 
+bool frame_manager_is_published(void)
+{
+    return __atomic_load_n(&frame_manager.published, __ATOMIC_ACQUIRE);
+}
+
 void frame_manager_publish(void)
 {
     if (!frame_manager.ready || frame_manager.published) {
@@ -59,13 +64,18 @@ struct page_frame *frame_lookup(pfn_t pfn)
     return &frame_table[pfn];
 }
 
+ALWAYS_INLINE void mark_allocated(struct page_frame *frame, enum frame_owner owner, uint32_t owner_id)
+{
+    frame->owner = (uint8_t)owner;
+    frame->owner_id = owner_id;
+    frame->state = FRAME_ALLOCATED;
+    __atomic_store_n(&frame->refs, 1, __ATOMIC_RELEASE);
+}
+
 void frame_mark_allocated(pfn_t pfn, uint64_t n, enum frame_owner owner, uint32_t owner_id)
 {
     for (struct page_frame *frame = &frame_table[pfn]; n > 0; n--, frame++) {
-        frame->owner = (uint8_t)owner;
-        frame->owner_id = owner_id;
-        frame->state = FRAME_ALLOCATED;
-        __atomic_store_n(&frame->refs, 1, __ATOMIC_RELEASE);
+        mark_allocated(frame, owner, owner_id);
     }
 }
 
@@ -102,56 +112,70 @@ static status_t take_slow(uint64_t n, uint32_t flags, pfn_t *pfn)
     return status;
 }
 
-static void finish(pfn_t pfn, uint64_t n, uint32_t flags, enum frame_owner owner, uint32_t owner_id)
-{
-    if ((flags & FRAME_ZERO) != 0) {
-        memset(arch_phys_to_virt(paddr_from_pfn(pfn)), 0, n * PAGE_SIZE);
-    }
-    frame_mark_allocated(pfn, n, owner, owner_id);
-}
-
-static uint64_t stamp(const struct frame_manager *manager)
-{
-    return manager->timestamp ? manager->timestamp() : 0;
-}
-
 status_t frame_alloc(uint32_t flags, enum frame_owner owner, uint32_t owner_id, pfn_t *out)
 {
-    const struct frame_manager *manager = frame_manager_get();
+    (void)frame_manager_get();
     status_t status = check_request(1, flags, owner);
     if (status != STATUS_OK) {
         return status;
     }
-    uint64_t start = stamp(manager);
-    bool cached = (flags & (FRAME_DMA | FRAME_HIGH)) == 0 && (flags >> 8) == 0 && frame_cpu_take(out);
+    uint64_t start = frame_cpu_stamp(false);
+    bool zeroed = (flags & FRAME_ZERO) != 0;
+    bool cached =
+        (flags & (FRAME_DMA | FRAME_HIGH)) == 0 && (flags >> 8) == 0 && frame_cpu_take(out, &zeroed);
     if (!cached) {
+        zeroed = false;
         status = take_slow(1, flags, out);
     }
     if (status != STATUS_OK) {
         return status;
     }
-    finish(*out, 1, flags, owner, owner_id);
-    if (manager->timestamp) {
+    if ((flags & FRAME_ZERO) != 0 && !zeroed) {
+        memset(arch_phys_to_virt(paddr_from_pfn(*out)), 0, PAGE_SIZE);
+    }
+    mark_allocated(&frame_table[*out], owner, owner_id);
+    if (start != 0) {
         frame_cpu_note_latency(false, start);
     }
     return STATUS_OK;
 }
 
+unsigned frame_alloc_some(unsigned n, uint32_t flags, enum frame_owner owner, uint32_t owner_id, pfn_t *out)
+{
+    (void)frame_manager_get();
+    if (check_request(1, flags, owner) != STATUS_OK || (flags & ~FRAME_ZERO) != 0) {
+        return 0;
+    }
+    bool fill = (flags & FRAME_ZERO) != 0;
+    unsigned zeroed = fill ? 1 : 0;
+    unsigned got = frame_cpu_take_some(out, n, &zeroed);
+    for (unsigned i = fill ? zeroed : got; i < got; i++) {
+        memset(arch_phys_to_virt(paddr_from_pfn(out[i])), 0, PAGE_SIZE);
+    }
+    for (unsigned i = 0; i < got; i++) {
+        mark_allocated(&frame_table[out[i]], owner, owner_id);
+    }
+    return got;
+}
+
 status_t frame_alloc_contiguous(uint64_t n, uint32_t flags, enum frame_owner owner, uint32_t owner_id,
                                 pfn_t *out)
 {
-    const struct frame_manager *manager = frame_manager_get();
+    (void)frame_manager_get();
     status_t status = check_request(n, flags, owner);
     if (status != STATUS_OK) {
         return status;
     }
-    uint64_t start = stamp(manager);
+    uint64_t start = frame_cpu_stamp(false);
     status = take_slow(n, flags, out);
     if (status != STATUS_OK) {
         return status;
     }
-    finish(*out, n, flags, owner, owner_id);
-    if (manager->timestamp) {
+    if ((flags & FRAME_ZERO) != 0) {
+        memset(arch_phys_to_virt(paddr_from_pfn(*out)), 0, n * PAGE_SIZE);
+    }
+    frame_mark_allocated(*out, n, owner, owner_id);
+    if (start != 0) {
         frame_cpu_note_latency(false, start);
     }
     return STATUS_OK;
@@ -178,30 +202,40 @@ static status_t claim(pfn_t pfn)
 }
 
 /* Gives a claimed frame to the CPU's cache or its zone. */
-static void release(pfn_t pfn)
+static void release(pfn_t pfn, bool zeroed)
 {
     struct page_frame *frame = &frame_table[pfn];
     frame->owner = FRAME_OWNER_NONE;
     frame->owner_id = 0;
-    if (!frame_cpu_give(pfn, frame)) {
+    if (!frame_cpu_give(pfn, frame, zeroed)) {
         frame->state = FRAME_FREE;
         zone_give(pfn, 1, true);
     }
 }
 
-status_t frame_free(pfn_t pfn)
+static status_t free_one(pfn_t pfn, bool zeroed)
 {
-    const struct frame_manager *manager = frame_manager_get();
-    uint64_t start = stamp(manager);
+    (void)frame_manager_get();
+    uint64_t start = frame_cpu_stamp(true);
     status_t status = claim(pfn);
     if (status != STATUS_OK) {
         return status;
     }
-    release(pfn);
-    if (manager->timestamp) {
+    release(pfn, zeroed);
+    if (start != 0) {
         frame_cpu_note_latency(true, start);
     }
     return STATUS_OK;
+}
+
+status_t frame_free(pfn_t pfn)
+{
+    return free_one(pfn, false);
+}
+
+status_t frame_free_zeroed(paddr_t address)
+{
+    return paddr_offset(address) != 0 ? STATUS_ERR_UNALIGNED : free_one(paddr_pfn(address), true);
 }
 
 status_t frame_free_run(pfn_t pfn, uint64_t n)
@@ -229,11 +263,6 @@ status_t frame_free_run(pfn_t pfn, uint64_t n)
     return STATUS_OK;
 }
 
-status_t frame_free_address(paddr_t address)
-{
-    return paddr_offset(address) != 0 ? STATUS_ERR_UNALIGNED : frame_free(paddr_pfn(address));
-}
-
 /* ---- references ---- */
 
 static struct page_frame *must_be_allocated(pfn_t pfn, const char *what)
@@ -246,12 +275,30 @@ static struct page_frame *must_be_allocated(pfn_t pfn, const char *what)
     return frame;
 }
 
-void frame_get(pfn_t pfn)
+static inline void get(pfn_t pfn, struct page_frame *frame)
 {
-    struct page_frame *frame = must_be_allocated(pfn, "frame_get");
     uint32_t old = __atomic_fetch_add(&frame->refs, 1, __ATOMIC_ACQ_REL);
     if (old == 0 || old == UINT32_MAX) {
         panic("frame_get: frame 0x%llx had %u references", (unsigned long long)pfn, old);
+    }
+}
+
+void frame_get(pfn_t pfn)
+{
+    get(pfn, must_be_allocated(pfn, "frame_get"));
+}
+
+/* In a block that has an entry for one frame, every frame has one: few are looked up. */
+void frame_get_many(const pfn_t *frames, unsigned n)
+{
+    pfn_t known = frames[0] | (FRAMES_PER_BLOCK - 1);
+    for (unsigned i = 0; i < n; i++) {
+        struct page_frame *frame = &frame_table[frames[i]];
+        if (i == 0 || (frames[i] | (FRAMES_PER_BLOCK - 1)) != known || frame->state != FRAME_ALLOCATED) {
+            frame = must_be_allocated(frames[i], "frame_get");
+            known = frames[i] | (FRAMES_PER_BLOCK - 1);
+        }
+        get(frames[i], frame);
     }
 }
 
@@ -263,7 +310,7 @@ bool frame_put(pfn_t pfn)
         panic("frame_put: frame 0x%llx had no reference", (unsigned long long)pfn);
     }
     if (old == 1) {
-        release(pfn);
+        release(pfn, false);
     }
     return old == 1;
 }

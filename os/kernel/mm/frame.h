@@ -4,15 +4,18 @@
 /*
  * The persistent physical frame manager: owns every usable frame for the whole uptime.
  *
- *   per-CPU cache   up to 64 frames of the CPU's own node, zone Normal: single frames, alloc and free
- *   node            one set of zones per NUMA node (mm/node.c: distances, fallback order)
- *   zone            DMA (below 16 MiB), Normal, High (32-bit configurations only); marks and counters
- * (mm/zone.c) block           512 frames, 2 MiB. A wholly free block belongs to the buddy (mm/buddy.c), every
- * other block to the bitmap engine (mm/bitmap_engine.c). Requests below 512 frames go to the bitmap engine,
- * which takes a block from the buddy when it needs one and returns it when its last frame comes home.
+ *   per-CPU cache  up to 64 frames of the CPU's own node, zone Normal, and up to 32 that hold nothing but zeros: single
+ *                  frames, alloc and free (mm/frame_cpu.c)
+ *   node           one set of zones per NUMA node (mm/node.c: distances, fallback order)
+ *   zone           DMA (below 16 MiB), Normal, High (32-bit configurations only); marks and counters (mm/zone.c)
+ *   block          512 frames, 2 MiB
+ *
+ * A wholly free block belongs to the buddy (mm/buddy.c), every other block to the bitmap engine (mm/bitmap_engine.c). Requests
+ * below 512 frames go to the bitmap engine, which takes a block from the buddy when it needs one and returns it when its last
+ * frame comes home.
  *
  * Free frames, exactly, without running code: the sum of frame_manager.nodes[n].zones[z].free_frames over
- * n < frame_manager.node_count and all zones, plus the sum of frame_manager.cpus[c].count over all CPUs. A
+ * n < frame_manager.node_count and all zones, plus the sum of frame_manager.cpus[c].count and .zeroed_count over all CPUs. A
  * frame that a CPU moves between the two at this very moment is counted in neither; at rest the sum is exact.
  *
  * Order of choice: nodes by distance from the preferred one; on each node Normal down to its min mark, then
@@ -122,11 +125,15 @@ struct frame_node {
 };
 
 #define FRAME_CPU_CAPACITY 64u
-#define FRAME_CPU_BATCH    32u
+#define FRAME_CPU_BATCH    16u
+#define FRAME_CPU_STEP     4u /* frames that go back to their zone with interrupts off */
+#define FRAME_CPU_ZEROED   32u
+#define FRAME_TIMED_ONE_IN 16u /* calls of which one is in the latency histograms */
 
 struct frame_cpu {
     struct spinlock lock;
-    uint32_t count; /* frames in the cache */
+    uint32_t count;        /* frames in the cache, but for: */
+    uint32_t zeroed_count; /* those that are known to hold nothing but zeros */
     uint32_t node;
     uint64_t allocated; /* frames handed to callers from this cache */
     uint64_t freed;     /* frames callers gave back to it */
@@ -134,9 +141,10 @@ struct frame_cpu {
     uint64_t spills;
     uint64_t drains;
     uint64_t failures;                             /* calls of this CPU that returned no memory */
-    uint64_t alloc_latency[FRAME_LATENCY_BUCKETS]; /* bucket b: calls that took [2^b, 2^(b+1)) cycles */
+    uint64_t alloc_latency[FRAME_LATENCY_BUCKETS]; /* bucket b: timed calls that took [2^b, 2^(b+1)) cycles */
     uint64_t free_latency[FRAME_LATENCY_BUCKETS];
     uint32_t frames[FRAME_CPU_CAPACITY]; /* frame numbers, last in first out */
+    uint32_t zeroed[FRAME_CPU_ZEROED];
 } __attribute__((aligned(64)));
 
 /* Limits of the zones: a frame belongs to the first zone whose limit is above its address. */
@@ -227,12 +235,15 @@ void frame_manager_publish(void);
 /* The accessor: panics with "frame manager: used before publication" when it is too early. */
 struct frame_manager *frame_manager_get(void);
 
+/* Whether the frame_* functions work. */
+bool frame_manager_is_published(void);
+
 /* ---- allocation ---- */
 
-#define FRAME_DMA      0x1u  /* only below 16 MiB */
-#define FRAME_ZERO     0x2u  /* filled with zeros through the physmap */
-#define FRAME_STRICT   0x4u  /* only the preferred node, else STATUS_ERR_NO_LOCAL_MEMORY */
-#define FRAME_CRITICAL 0x8u  /* may use the reserves below the marks */
+#define FRAME_DMA      0x1u /* only below 16 MiB */
+#define FRAME_ZERO     0x2u /* filled with zeros through the physmap, unless it is one of frame_free_zeroed */
+#define FRAME_STRICT   0x4u /* only the preferred node, else STATUS_ERR_NO_LOCAL_MEMORY */
+#define FRAME_CRITICAL 0x8u /* may use the reserves below the marks */
 #define FRAME_HIGH     0x10u /* prefers the High zone (32-bit configurations) */
 #define FRAME_ALIGNED  0x20u /* run aligned to its length rounded up to a power of two */
 #define FRAME_NODE(node) \
@@ -243,6 +254,12 @@ struct frame_manager *frame_manager_get(void);
 /* One frame, refs 1. Fails: STATUS_ERR_NO_MEMORY, STATUS_ERR_NO_LOCAL_MEMORY, STATUS_ERR_ARGUMENT (flags,
  * node). */
 MUST_CHECK status_t frame_alloc(uint32_t flags, enum frame_owner owner, uint32_t owner_id, pfn_t *out);
+
+/*
+ * Up to n single frames as frame_alloc gives them, from the calling CPU's cache alone: how many. Fewer than n are no failure:
+ * frame_alloc knows more places to look at. flags: FRAME_ZERO or nothing.
+ */
+unsigned frame_alloc_some(unsigned n, uint32_t flags, enum frame_owner owner, uint32_t owner_id, pfn_t *out);
 
 /*
  * n contiguous frames of one zone, refs 1 each. n < 512: bitmap engine, inside one 2 MiB block; n >= 512:
@@ -257,16 +274,22 @@ MUST_CHECK status_t frame_alloc_contiguous(uint64_t n, uint32_t flags, enum fram
  */
 MUST_CHECK status_t frame_free(pfn_t pfn);
 
+/*
+ * As frame_free by physical address, also STATUS_ERR_UNALIGNED, for a frame that the caller has left full of zeros: the CPU's
+ * next FRAME_ZERO need not fill it.
+ */
+MUST_CHECK status_t frame_free_zeroed(paddr_t address);
+
 /* Gives back n frames from pfn, all or nothing; any part of any run. Fails as frame_free, STATUS_ERR_RANGE
  * for n. */
 MUST_CHECK status_t frame_free_run(pfn_t pfn, uint64_t n);
 
-/* As frame_free by physical address; also STATUS_ERR_UNALIGNED. */
-MUST_CHECK status_t frame_free_address(paddr_t address);
-
 /* One more reference to an allocated frame. Panics when the frame is not allocated or the count would wrap.
  */
 void frame_get(pfn_t pfn);
+
+/* The same for n frames. */
+void frame_get_many(const pfn_t *frames, unsigned n);
 
 /* Drops a reference, frees the frame with the last one. True when it was the last. Panics when not allocated.
  */
@@ -313,7 +336,10 @@ MUST_CHECK status_t frame_reclaim_acpi(const struct region_list *regions, uint64
 /* Free frames now: zones and CPU caches. */
 uint64_t frame_free_count(void);
 
-/* Moves the frames of one CPU's cache to their zones (any CPU may call it, also for one that is offline). */
+/*
+ * Moves the frames that are in one CPU's cache now to their zone (any CPU may call it, also for one that is offline), at most
+ * FRAME_CPU_STEP at a time: the CPU may go on using its cache meanwhile.
+ */
 void frame_cpu_drain(unsigned cpu);
 void frame_cpu_drain_all(void);
 

@@ -34,7 +34,7 @@ bool buddy_take_block(struct frame_zone *zone, uint32_t number);
 /* n (1..511) frames inside one block, first aligned to align. False: no block has such a run. Locked. */
 bool bitmap_engine_take(struct frame_zone *zone, unsigned n, unsigned align, pfn_t *pfn);
 
-/* Up to n single frames, as n calls for one would take them; how many. Locked. */
+/* Single frames as calls for one would take them: at least half of n, up to n; fewer when there are no more. How many. Locked. */
 unsigned bitmap_engine_take_batch(struct frame_zone *zone, unsigned n, uint32_t *out);
 
 /* Takes one given free frame, from whichever engine holds it. False when it is not free. Locked. */
@@ -61,6 +61,9 @@ unsigned zone_take_batch(struct frame_zone *zone, unsigned n, uint64_t floor, ui
  * lock. */
 void zone_give(pfn_t pfn, uint64_t n, bool counted);
 
+/* The same for n single frames of this zone, not counted. Takes the lock once. */
+void zone_give_batch(struct frame_zone *zone, const uint32_t *frames, unsigned n);
+
 /* ---- node.c ---- */
 
 void node_order_init(const struct frame_numa *numa);
@@ -73,13 +76,29 @@ void frame_mark_allocated(pfn_t pfn, uint64_t n, enum frame_owner owner, uint32_
 
 /* ---- frame_cpu.c ---- */
 
-/* Pops a frame of the calling CPU's cache, refilling it from the local zone; false when there is none. */
-bool frame_cpu_take(pfn_t *pfn);
-
-/* Pushes a frame (already marked CACHED by this call) when it is local to the calling CPU; false otherwise.
+/*
+ * Pops a frame of the calling CPU's cache, refilling it from the local zone; false when there is none. *zeroed: it is to hold
+ * nothing but zeros; and whether it does.
  */
-bool frame_cpu_give(pfn_t pfn, struct page_frame *frame);
+bool frame_cpu_take(pfn_t *pfn, bool *zeroed);
 
+/* The same for up to n frames, how many. The first *zeroed of them hold nothing but zeros; before: whether that is wanted. */
+unsigned frame_cpu_take_some(pfn_t *frames, unsigned n, unsigned *zeroed);
+
+/* Pushes a frame (already marked CACHED by this call) when it is local to the calling CPU; false otherwise. zeroed: it holds
+ * nothing but zeros. */
+bool frame_cpu_give(pfn_t pfn, struct page_frame *frame, bool zeroed);
+
+/* Frames in the cache of a CPU. */
+static inline uint32_t frame_cpu_count(const struct frame_cpu *cpu)
+{
+    return __atomic_load_n(&cpu->count, __ATOMIC_RELAXED) +
+           __atomic_load_n(&cpu->zeroed_count, __ATOMIC_RELAXED);
+}
+
+/* Cycles now for one call in FRAME_TIMED_ONE_IN, told by a counter of calls; else 0. */
+uint64_t frame_cpu_stamp(bool is_free);
+/* start: not 0. */
 void frame_cpu_note_latency(bool is_free, uint64_t start);
 void frame_cpu_note_failure(void);
 

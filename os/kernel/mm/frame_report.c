@@ -18,7 +18,7 @@ uint64_t frame_free_count(void)
         }
     }
     for (unsigned cpu = 0; cpu < frame_manager.cpu_count; cpu++) {
-        total += __atomic_load_n(&frame_manager.cpus[cpu].count, __ATOMIC_RELAXED);
+        total += frame_cpu_count(&frame_manager.cpus[cpu]);
     }
     return total;
 }
@@ -82,7 +82,7 @@ void frame_stats_read(struct frame_stats *out)
         }
     }
     for (unsigned cpu = 0; cpu < frame_manager.cpu_count; cpu++) {
-        out->cached_frames += frame_manager.cpus[cpu].count;
+        out->cached_frames += frame_cpu_count(&frame_manager.cpus[cpu]);
         out->failures += frame_manager.cpus[cpu].failures;
     }
     out->free_frames += out->cached_frames;
@@ -143,8 +143,8 @@ void frame_dump(const struct text_sink *sink)
     for (unsigned i = 0; i < frame_manager.cpu_count; i++) {
         const struct frame_cpu *cpu = &frame_manager.cpus[i];
         say(sink, "cpu %u node %u: cached %u alloc %llu freed %llu refill %llu spill %llu drain %llu", i,
-            cpu->node, cpu->count, U(cpu->allocated), U(cpu->freed), U(cpu->refills), U(cpu->spills),
-            U(cpu->drains));
+            cpu->node, frame_cpu_count(cpu), U(cpu->allocated), U(cpu->freed), U(cpu->refills),
+            U(cpu->spills), U(cpu->drains));
     }
 }
 
@@ -229,6 +229,18 @@ static void check_lists(struct check *check, const struct frame_zone *zone)
     }
 }
 
+static void check_zeroed(struct check *check, const struct frame_cpu *cpu)
+{
+    for (uint32_t i = 0; i < cpu->zeroed_count; i++) {
+        const uint64_t *words = arch_phys_to_virt(paddr_from_pfn(cpu->zeroed[i]));
+        uint64_t found = 0;
+        for (unsigned word = 0; word < PAGE_SIZE / sizeof words[0]; word++) {
+            found |= words[word];
+        }
+        expect(check, found == 0, "zeroed frame", cpu->zeroed[i]);
+    }
+}
+
 uint64_t frame_check(const struct text_sink *sink)
 {
     struct check check = {.sink = sink};
@@ -241,7 +253,8 @@ uint64_t frame_check(const struct text_sink *sink)
     }
     uint64_t cached = 0;
     for (unsigned cpu = 0; cpu < frame_manager.cpu_count; cpu++) {
-        cached += frame_manager.cpus[cpu].count;
+        cached += frame_cpu_count(&frame_manager.cpus[cpu]);
+        check_zeroed(&check, &frame_manager.cpus[cpu]);
     }
     expect(&check, cached == check.cached, "cached frames", cached);
     for (unsigned node = 0; node < frame_manager.node_count; node++) {

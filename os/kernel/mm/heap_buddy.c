@@ -50,16 +50,23 @@ static bool heads_free(const struct heap_buddy *buddy, unsigned page)
     return page < HEAP_ARENA_PAGES && buddy->pages[page].kind == HEAP_PAGE_FREE;
 }
 
+/* Lists the upper half of a block that is in no list; the lower one, of the order that is returned, is in none. */
+static unsigned shed_upper_half(struct heap_buddy *buddy, unsigned page, unsigned order)
+{
+    order--;
+    push(buddy, page + (1u << order), order);
+    buddy->splits++;
+    return order;
+}
+
 status_t heap_buddy_split(struct heap_buddy *buddy, unsigned page)
 {
     if (!heads_free(buddy, page) || buddy->pages[page].order == 0) {
         return STATUS_ERR_STATE;
     }
-    unsigned order = buddy->pages[page].order - 1u;
+    unsigned order = buddy->pages[page].order;
     pull(buddy, page);
-    push(buddy, page + (1u << order), order);
-    push(buddy, page, order);
-    buddy->splits++;
+    push(buddy, page, shed_upper_half(buddy, page, order));
     return STATUS_OK;
 }
 
@@ -92,13 +99,10 @@ status_t heap_buddy_alloc(struct heap_buddy *buddy, unsigned order, unsigned *pa
     }
     unsigned have = order + (unsigned)__builtin_ctz(fitting);
     unsigned found = buddy->free_heads[have];
-    for (; have > order; have--) {
-        status_t status = heap_buddy_split(buddy, found);
-        if (status != STATUS_OK) {
-            return status;
-        }
-    }
     pull(buddy, found);
+    while (have > order) {
+        have = shed_upper_half(buddy, found, have);
+    }
     buddy->pages[found].kind = HEAP_PAGE_USED;
     buddy->pages[found].order = (uint8_t)order;
     buddy->free_pages = (uint16_t)(buddy->free_pages - (1u << order));

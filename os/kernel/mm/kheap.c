@@ -10,6 +10,7 @@
 
 #include "lib/format.h"
 #include "lib/string.h"
+#include "mm/frame_cache.h"
 #include "mm/pressure.h"
 #include "mm/slab_internal.h"
 
@@ -20,8 +21,8 @@ static const uint16_t class_sizes[] = {16, 32, 48, 64, 96, 128, 192, 256, 384, 5
 #define CLASS_COUNT (sizeof class_sizes / sizeof class_sizes[0])
 
 struct heap_arena {
-    uint8_t *base; /* null: unused */
-    struct heap_buddy *buddy;
+    uint8_t *base;            /* null: unused */
+    struct heap_buddy *buddy; /* null: nothing can be taken of it yet */
 };
 
 static struct {
@@ -56,6 +57,22 @@ static void must(status_t status, const char *what)
     }
 }
 
+/* A number for an arena, of which nothing is used before it has its record; KHEAP_MAX_ARENAS: none is left. */
+static uint32_t claim_arena(uint8_t *base)
+{
+    uint64_t flags = spin_lock_irqsave(&heap.lock);
+    uint32_t number = 0;
+    while (number < KHEAP_MAX_ARENAS && heap.arenas[number].base != NULL) {
+        number++;
+    }
+    if (number < KHEAP_MAX_ARENAS) {
+        heap.arenas[number].base = base;
+        heap.limit = number >= heap.limit ? number + 1 : heap.limit;
+    }
+    spin_unlock_irqrestore(&heap.lock, flags);
+    return number;
+}
+
 /* Adds an arena; false when memory or the table is out. Takes and leaves the lock. */
 static bool add_arena(void)
 {
@@ -70,24 +87,19 @@ static bool add_arena(void)
     }
     struct heap_buddy *buddy = arch_phys_to_virt(paddr_from_pfn(record));
     heap_buddy_init(buddy);
-    uint64_t flags = spin_lock_irqsave(&heap.lock);
-    uint32_t number = 0;
-    while (number < KHEAP_MAX_ARENAS && heap.arenas[number].base != NULL) {
-        number++;
-    }
-    if (number < KHEAP_MAX_ARENAS) {
-        heap.arenas[number] = (struct heap_arena){arch_phys_to_virt(paddr_from_pfn(memory)), buddy};
-        heap.limit = number >= heap.limit ? number + 1 : heap.limit;
-        heap.count++;
-        heap.free_count++;
-        frame_set_owner(memory, HEAP_ARENA_PAGES, FRAME_OWNER_HEAP, number << HEAP_OWNER_ID_BITS);
-    }
-    spin_unlock_irqrestore(&heap.lock, flags);
+    uint32_t number = claim_arena(arch_phys_to_virt(paddr_from_pfn(memory)));
     if (number == KHEAP_MAX_ARENAS) {
         must(frame_free_run(memory, HEAP_ARENA_PAGES), "arena frames");
         must(frame_free(record), "arena record");
+        return false;
     }
-    return number < KHEAP_MAX_ARENAS;
+    frame_set_owner(memory, HEAP_ARENA_PAGES, FRAME_OWNER_HEAP, number << HEAP_OWNER_ID_BITS);
+    uint64_t flags = spin_lock_irqsave(&heap.lock);
+    heap.arenas[number].buddy = buddy;
+    heap.count++;
+    heap.free_count++;
+    spin_unlock_irqrestore(&heap.lock, flags);
+    return true;
 }
 
 /* Takes a free arena out of the table when more than keep are free. Locked. */
@@ -95,7 +107,7 @@ static bool detach_arena(uint32_t keep, struct heap_arena *out)
 {
     for (uint32_t i = heap.limit; i-- > 0 && heap.free_count > keep;) {
         struct heap_arena *arena = &heap.arenas[i];
-        if (arena->base == NULL || arena->buddy->free_pages != HEAP_ARENA_PAGES) {
+        if (arena->buddy == NULL || arena->buddy->free_pages != HEAP_ARENA_PAGES) {
             continue;
         }
         *out = *arena;
@@ -133,7 +145,7 @@ static void *take_block(unsigned order, uint32_t *number)
 {
     for (uint32_t i = 0; i < heap.limit; i++) {
         struct heap_arena *arena = &heap.arenas[i];
-        if (arena->base == NULL || (arena->buddy->available >> order) == 0) {
+        if (arena->buddy == NULL || (arena->buddy->available >> order) == 0) {
             continue;
         }
         heap.free_count -= arena->buddy->free_pages == HEAP_ARENA_PAGES ? 1 : 0;
@@ -398,6 +410,7 @@ void kheap_dump(const struct text_sink *sink)
               (unsigned long long)stats.slab_bytes, (unsigned long long)stats.live_objects);
     sink->line(sink->context, line);
     slab_for_each_cache(dump_cache, (void *)(uintptr_t)sink);
+    frame_cache_dump(sink);
 }
 
 uint64_t kheap_check(void)

@@ -62,7 +62,7 @@ struct kheap_stats {
 
 void kheap_stats_read(struct kheap_stats *out);
 
-/* Prints heap and all caches, allocates nothing. */
+/* Prints the heap and all caches, those of whole frames (frame_cache.h) too; allocates nothing. */
 void kheap_dump(const struct text_sink *sink);
 
 /* Gives back everything that can be: front caches, empty slabs, free arenas beyond none. Returns frames. */

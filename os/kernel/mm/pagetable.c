@@ -9,8 +9,8 @@
 #include "mm/pagetable.h"
 
 #include "arch/arch_pt.h"
-#include "mm/boot_alloc.h"
-#include "mm/frame.h"
+#include "lib/string.h"
+#include "mm/frame_cache.h"
 #include "mm/tlb.h"
 #include "panic.h"
 
@@ -58,13 +58,6 @@ page_flags_t cache_policy_flags(enum cache_policy policy)
     uint64_t bits = ((unsigned)policy & 1 ? PAGE_WRITE_THROUGH : 0) |
                     ((unsigned)policy & 2 ? PAGE_CACHE_DISABLE : 0) | ((unsigned)policy & 4 ? PAGE_PAT : 0);
     return PAGE_FLAGS(bits);
-}
-
-enum cache_policy cache_policy_of(page_flags_t flags)
-{
-    return (enum cache_policy)(((flags.bits & PAGE_WRITE_THROUGH) ? 1 : 0) |
-                               ((flags.bits & PAGE_CACHE_DISABLE) ? 2 : 0) |
-                               ((flags.bits & PAGE_PAT) ? 4 : 0));
 }
 
 /* ---- entries ---- */
@@ -146,7 +139,9 @@ static void prune(struct page_table *pt, const struct path *path, unsigned level
 /* Takes `count` tables from the allocator, or none. */
 static status_t take_tables(const struct page_table *pt, unsigned count, paddr_t *tables)
 {
-    for (unsigned i = 0; i < count; i++) {
+    bool many = count > 1 && pt->allocator->some != NULL;
+    unsigned i = many ? pt->allocator->some(pt->allocator->context, count, tables) : 0;
+    for (; i < count; i++) {
         status_t status = pt->allocator->alloc(pt->allocator->context, &tables[i]);
         if (status != STATUS_OK) {
             while (i > 0) {
@@ -178,14 +173,19 @@ static status_t descend(struct page_table *pt, vaddr_t va, unsigned level, struc
         }
         table = lower_table(entry);
     }
+    unsigned last = at;
     status_t status = take_tables(pt, at - level, fresh);
     for (; status == STATUS_OK && at > level; at--) {
         table = fresh[at - level - 1];
+        uint64_t live =
+            at - 1 > level ? 1ull << LIVE_SHIFT : 0; /* the next one of these; the lowest is empty */
         arch_pt_store(path->entry[at],
-                      table.number | PAGE_PRESENT | PAGE_WRITABLE | (pt->kernel ? 0 : PAGE_USER));
-        add_live(path, at, 1);
+                      table.number | PAGE_PRESENT | PAGE_WRITABLE | (pt->kernel ? 0 : PAGE_USER) | live);
         pt->tables++;
         path->entry[at - 1] = slot(table, at - 1, va);
+    }
+    if (status == STATUS_OK && last > level) {
+        add_live(path, last, 1);
     }
     path->entry[level] = slot(table, level, va);
     return status;
@@ -214,38 +214,43 @@ static unsigned find_leaf(const struct page_table *pt, vaddr_t va, struct path *
 static status_t frame_table_alloc(void *context, paddr_t *table)
 {
     pfn_t pfn;
-    status_t status = frame_alloc(FRAME_ZERO, FRAME_OWNER_PAGE_TABLE, (uint32_t)(uintptr_t)context, &pfn);
+    status_t status =
+        frame_cache_alloc(FRAME_CACHE_PAGE_TABLE, 1, FRAME_ZERO, (uint32_t)(uintptr_t)context, &pfn);
     *table = paddr_from_pfn(pfn);
     return status;
 }
 
+static unsigned frame_table_some(void *context, unsigned n, paddr_t *tables)
+{
+    pfn_t frames[ROOT_LEVEL];
+    unsigned got =
+        frame_cache_alloc_some(FRAME_CACHE_PAGE_TABLE, n, FRAME_ZERO, (uint32_t)(uintptr_t)context, frames);
+    for (unsigned i = 0; i < got; i++) {
+        tables[i] = paddr_from_pfn(frames[i]);
+    }
+    return got;
+}
+
+static void frame_table_free_some(void *context, unsigned n, const paddr_t *tables)
+{
+    (void)context;
+    unsigned given = frame_cache_free_zeroed(FRAME_CACHE_PAGE_TABLE, n, tables);
+    if (given != n) {
+        panic("page table at 0x%llx could not be freed", (unsigned long long)tables[given].number);
+    }
+}
+
 static void frame_table_free(void *context, paddr_t table)
 {
-    (void)context;
-    if (frame_free_address(table) != STATUS_OK) {
-        panic("page table at 0x%llx could not be freed", (unsigned long long)table.number);
-    }
+    frame_table_free_some(context, 1, &table);
 }
 
-static status_t boot_table_alloc(void *context, paddr_t *table)
-{
-    (void)context;
-    status_t status = boot_alloc_frames(1, 1, REGION_BOOT_PAGE_TABLE, table);
-    uint64_t *entries = status == STATUS_OK ? table_at(*table) : NULL;
-    for (unsigned i = 0; entries && i < ENTRIES; i++) {
-        arch_pt_store(&entries[i], 0);
-    }
-    return status;
-}
-
-static void boot_table_free(void *context, paddr_t table)
-{
-    (void)context;
-    panic("boot page table 0x%llx freed", (unsigned long long)table.number);
-}
-
-const struct pt_allocator pt_frame_allocator = {frame_table_alloc, frame_table_free, NULL};
-const struct pt_allocator pt_boot_allocator = {boot_table_alloc, boot_table_free, NULL};
+const struct pt_allocator pt_frame_allocator = {
+    .alloc = frame_table_alloc,
+    .free = frame_table_free,
+    .some = frame_table_some,
+    .free_some = frame_table_free_some,
+};
 
 static status_t make_root(struct page_table *pt, const struct pt_allocator *allocator)
 {
@@ -274,8 +279,8 @@ status_t pt_init_user(struct page_table *pt, const struct pt_allocator *allocato
                       const struct page_table *kernel)
 {
     status_t status = make_root(pt, allocator);
-    for (unsigned i = ENTRIES / 2; i < ENTRIES && status == STATUS_OK && kernel; i++) {
-        arch_pt_store(&table_at(pt->root)[i], arch_pt_load(&table_at(kernel->root)[i]));
+    if (status == STATUS_OK && kernel) { /* no CPU uses the one, and nothing changes the other */
+        memcpy(&table_at(pt->root)[ENTRIES / 2], &table_at(kernel->root)[ENTRIES / 2], PAGE_SIZE / 2);
     }
     return status;
 }
@@ -286,6 +291,7 @@ void pt_deinit(struct page_table *pt)
         panic("page table ended with %llu tables, %llu and %llu leaves", (unsigned long long)pt->tables,
               (unsigned long long)pt->leaves_4k, (unsigned long long)pt->leaves_2m);
     }
+    memset(&table_at(pt->root)[ENTRIES / 2], 0, PAGE_SIZE / 2);
     pt->allocator->free(pt->allocator->context, pt->root);
     pt->tables = 0;
 }
@@ -346,6 +352,58 @@ status_t pt_map(struct page_table *pt, vaddr_t va, paddr_t pa, enum page_size si
     arch_pt_store(path.entry[level], encode_leaf(pa, size, flags));
     add_live(&path, level, 1);
     count_leaf(pt, level, 1);
+    return STATUS_OK;
+}
+
+unsigned pt_absent(const struct page_table *pt, vaddr_t va, unsigned most)
+{
+    unsigned first = (unsigned)(va.number >> PAGE_SHIFT) & (ENTRIES - 1);
+    unsigned limit = most < ENTRIES - first ? most : ENTRIES - first;
+    paddr_t table = pt->root;
+    for (unsigned level = ROOT_LEVEL; level > 1; level--) {
+        uint64_t entry = arch_pt_load(slot(table, level, va));
+        if (is_leaf(entry, level)) {
+            return 0;
+        }
+        if ((entry & PAGE_PRESENT) == 0) {
+            return limit;
+        }
+        table = lower_table(entry);
+    }
+    const uint64_t *entries = slot(table, 1, va);
+    unsigned absent = 0;
+    while (absent < limit && arch_pt_load(&entries[absent]) == 0) {
+        absent++;
+    }
+    return absent;
+}
+
+status_t pt_map_frames(struct page_table *pt, vaddr_t va, const pfn_t *frames, unsigned count,
+                       page_flags_t flags)
+{
+    struct path path;
+    status_t status = check_address(pt, va);
+    if (status == STATUS_OK && !vaddr_aligned(va, PAGE_SIZE)) {
+        status = STATUS_ERR_UNALIGNED;
+    }
+    if (status == STATUS_OK && pt_absent(pt, va, count) != count) {
+        status = STATUS_ERR_EXISTS;
+    }
+    if (status == STATUS_OK) {
+        status = check_flags(flags, PAGE_4K);
+    }
+    if (status == STATUS_OK) {
+        status = descend(pt, va, 1, &path);
+    }
+    if (status != STATUS_OK) {
+        return status;
+    }
+    uint64_t bits = encode_leaf(paddr_make(0), PAGE_4K, flags);
+    for (unsigned i = 0; i < count; i++) {
+        arch_pt_store(&path.entry[1][i], bits | frames[i] << PAGE_SHIFT);
+    }
+    add_live(&path, 1, (int)count);
+    count_leaf(pt, 1, (int)count);
     return STATUS_OK;
 }
 
@@ -414,6 +472,58 @@ status_t pt_unmap(struct page_table *pt, vaddr_t va, struct tlb_gather *gather, 
     return STATUS_OK;
 }
 
+/* The table of level 1 that va lies in, with its path, null when there is none: *va goes on behind what is missing. */
+static uint64_t *leaf_table(const struct page_table *pt, uint64_t *va, struct path *path)
+{
+    paddr_t table = pt->root;
+    for (unsigned level = ROOT_LEVEL; level > 1; level--) {
+        path->entry[level] = slot(table, level, vaddr_make(*va));
+        uint64_t entry = arch_pt_load(path->entry[level]);
+        if ((entry & PAGE_PRESENT) == 0) {
+            uint64_t span = 1ull << (PAGE_SHIFT + 9 * (level - 1));
+            *va = align_down(*va, span) + span;
+            return NULL;
+        }
+        if (is_leaf(entry, level)) {
+            panic("page table: a huge page at 0x%llx", (unsigned long long)*va);
+        }
+        table = lower_table(entry);
+    }
+    return table_at(table);
+}
+
+unsigned pt_take(struct page_table *pt, uint64_t *va, uint64_t end, unsigned most, struct tlb_gather *gather,
+                 struct pt_taken *out)
+{
+    struct path path;
+    uint64_t *entries = leaf_table(pt, va, &path);
+    if (entries == NULL) {
+        *va = *va < end ? *va : end;
+        return 0;
+    }
+    unsigned first = (unsigned)(*va >> PAGE_SHIFT) & (ENTRIES - 1);
+    uint64_t room = (end - *va) >> PAGE_SHIFT;
+    unsigned last = room < ENTRIES - first ? first + (unsigned)room : ENTRIES;
+    uint64_t base = *va - ((uint64_t)first << PAGE_SHIFT);
+    unsigned taken = 0;
+    unsigned i = first;
+    for (; i < last && taken < most; i++) {
+        if (arch_pt_load(&entries[i]) != 0) {
+            struct pt_leaf leaf = decode_leaf(exchange(&entries[i], 0, 0), PAGE_4K);
+            out[taken++] = (struct pt_taken){paddr_pfn(leaf.address), leaf.flags};
+            tlb_gather_page(gather, vaddr_make(base + ((uint64_t)i << PAGE_SHIFT)));
+        }
+    }
+    *va = base + ((uint64_t)i << PAGE_SHIFT);
+    if (taken != 0) {
+        path.entry[1] = entries;
+        add_live(&path, 1, -(int)taken);
+        count_leaf(pt, 1, -(int)taken);
+        prune(pt, &path, 1, gather);
+    }
+    return taken;
+}
+
 status_t pt_protect(struct page_table *pt, vaddr_t va, page_flags_t flags, struct tlb_gather *gather)
 {
     struct path path;
@@ -430,6 +540,63 @@ status_t pt_protect(struct page_table *pt, vaddr_t va, page_flags_t flags, struc
     exchange(path.entry[level], encode_leaf(address, size, flags), PAGE_ACCESSED | PAGE_DIRTY);
     if (gather) {
         tlb_gather_page(gather, va);
+    }
+    return STATUS_OK;
+}
+
+unsigned pt_run(const struct page_table *pt, uint64_t *va, uint64_t end, unsigned most, pfn_t *frames,
+                page_flags_t *flags)
+{
+    const uint64_t marks = PAGE_ACCESSED | PAGE_DIRTY;
+    while (*va < end) {
+        struct path path;
+        const uint64_t *entries = leaf_table(pt, va, &path);
+        if (entries == NULL) {
+            continue;
+        }
+        unsigned i = (unsigned)(*va >> PAGE_SHIFT) & (ENTRIES - 1);
+        uint64_t base = *va - ((uint64_t)i << PAGE_SHIFT);
+        uint64_t room = (end - base) >> PAGE_SHIFT;
+        unsigned last = room < ENTRIES ? (unsigned)room : ENTRIES;
+        while (i < last && arch_pt_load(&entries[i]) == 0) {
+            i++;
+        }
+        *va = base + ((uint64_t)i << PAGE_SHIFT);
+        if (i == last) {
+            continue;
+        }
+        uint64_t first = arch_pt_load(&entries[i]);
+        unsigned count = 0;
+        for (; i < last && count < most; i++) {
+            uint64_t entry = arch_pt_load(&entries[i]);
+            if (((entry ^ first) & ~(ADDRESS_MASK | marks)) != 0) {
+                break;
+            }
+            frames[count++] = (entry & ADDRESS_MASK) >> PAGE_SHIFT;
+        }
+        *flags = PAGE_FLAGS(decode_leaf(first, PAGE_4K).flags.bits & ~marks);
+        return count;
+    }
+    *va = end;
+    return 0;
+}
+
+status_t pt_protect_run(struct page_table *pt, vaddr_t va, unsigned count, page_flags_t flags,
+                        struct tlb_gather *gather)
+{
+    struct path path;
+    uint64_t at = va.number;
+    status_t status = check_flags(flags, PAGE_4K);
+    uint64_t *entries = status == STATUS_OK ? leaf_table(pt, &at, &path) : NULL;
+    if (entries == NULL) {
+        return status != STATUS_OK ? status : STATUS_ERR_NOT_MAPPED;
+    }
+    uint64_t *entry = slot(lower_table(arch_pt_load(path.entry[2])), 1, va);
+    uint64_t bits = encode_leaf(paddr_make(0), PAGE_4K, flags);
+    for (unsigned i = 0; i < count; i++) {
+        uint64_t address = arch_pt_load(&entry[i]) & ADDRESS_MASK;
+        exchange(&entry[i], bits | address, PAGE_ACCESSED | PAGE_DIRTY);
+        tlb_gather_page(gather, vaddr_add(va, (uint64_t)i << PAGE_SHIFT));
     }
     return STATUS_OK;
 }

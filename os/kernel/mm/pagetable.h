@@ -91,7 +91,6 @@ enum cache_policy {
 #define PAT_MSR_VALUE 0x0007050100070406ull
 
 page_flags_t cache_policy_flags(enum cache_policy policy);
-enum cache_policy cache_policy_of(page_flags_t flags);
 
 enum page_size { PAGE_4K, PAGE_2M };
 
@@ -100,17 +99,20 @@ static inline uint64_t page_size_bytes(enum page_size size)
     return size == PAGE_2M ? HUGE_PAGE_SIZE : PAGE_SIZE;
 }
 
-/* Where tables come from. alloc gives a zeroed frame. */
+/*
+ * Where tables come from. alloc gives a zeroed frame; free gets it back as it was given. some (may be null): up to n at once, how
+ * many; alloc knows more places to look at. free_some (may be null): free of n at once.
+ */
 struct pt_allocator {
     status_t (*alloc)(void *context, paddr_t *table);
     void (*free)(void *context, paddr_t table);
     void *context;
+    unsigned (*some)(void *context, unsigned n, paddr_t *tables);
+    void (*free_some)(void *context, unsigned n, const paddr_t *tables);
 };
 
-/* Tables from the frame manager (owner PAGE_TABLE; context: owner id cast to a pointer), and from the boot
- * allocator (free panics). */
+/* Tables from the frame manager (owner PAGE_TABLE; context: owner id cast to a pointer). */
 extern const struct pt_allocator pt_frame_allocator;
-extern const struct pt_allocator pt_boot_allocator;
 
 struct page_table {
     paddr_t root;
@@ -136,6 +138,45 @@ MUST_CHECK status_t pt_init_kernel(struct page_table *pt, const struct pt_alloca
 /* User page table: fresh lower half, upper half shared with `kernel` (null: empty). STATUS_ERR_NO_MEMORY. */
 MUST_CHECK status_t pt_init_user(struct page_table *pt, const struct pt_allocator *allocator,
                                  const struct page_table *kernel);
+
+/*
+ * Pages from va on that are not mapped, up to `most` and to the end of the 2 MiB that va lies in. va: page aligned, of the half
+ * that the table manages.
+ */
+unsigned pt_absent(const struct page_table *pt, vaddr_t va, unsigned most);
+
+/*
+ * pt_map of `count` pages of 4 KiB, one walk for all: frames[i] at the i-th page from va on. None may be mapped, and all lie in
+ * the same 2 MiB (pt_absent says so). All or nothing; fails as pt_map.
+ */
+MUST_CHECK status_t pt_map_frames(struct page_table *pt, vaddr_t va, const pfn_t *frames, unsigned count,
+                                  page_flags_t flags);
+
+/* A page of 4 KiB that pt_take has taken out. */
+struct pt_taken {
+    pfn_t frame;
+    page_flags_t flags;
+};
+
+/*
+ * pt_unmap of the pages of 4 KiB in [*va, end) that are mapped, one walk for many: up to `most` pages of one table, how many. *va
+ * goes on to where to look next, `end` at last. The gather must have room for three tables. Page aligned, of the half that
+ * the table manages; no 2 MiB pages there.
+ */
+unsigned pt_take(struct page_table *pt, uint64_t *va, uint64_t end, unsigned most, struct tlb_gather *gather,
+                 struct pt_taken *out);
+
+/*
+ * The next pages of 4 KiB in [*va, end) that are mapped, with equal flags but for ACCESSED and DIRTY, which *flags is
+ * without: up to `most` that follow each other in one table, how many. *va is the first of them; none: `end`. As pt_take
+ * asks.
+ */
+unsigned pt_run(const struct page_table *pt, uint64_t *va, uint64_t end, unsigned most, pfn_t *frames,
+                page_flags_t *flags);
+
+/* pt_protect of `count` pages that pt_run has found, one walk for all. */
+MUST_CHECK status_t pt_protect_run(struct page_table *pt, vaddr_t va, unsigned count, page_flags_t flags,
+                                   struct tlb_gather *gather);
 
 /* Frees the tables of a user page table; all leaves must be gone (panics otherwise). */
 void pt_deinit(struct page_table *pt);

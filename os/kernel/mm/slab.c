@@ -1,7 +1,7 @@
 /*
  * Slab caches (J. Bonwick, "The Slab Allocator", USENIX Summer 1994; "Magazines and Vmem", USENIX 2001, for
  * the per-CPU layer). The fast path is a pop or push on the CPU's own front with interrupts off and no lock;
- * half a front moves to or from the slabs when it runs empty or full. Debug work is in slab_debug.c.
+ * SLAB_STEP objects move to or from the slabs when it runs empty or full. Debug work is in slab_debug.c.
  * Deviations: no constructors.
  */
 
@@ -11,7 +11,6 @@
 #include "mm/kheap.h"
 #include "mm/slab_internal.h"
 
-#define FRONT_BATCH    (SLAB_FRONT_CAPACITY / 2)
 #define OBJECTS_WANTED 8u
 #define LINE           64u
 
@@ -19,14 +18,16 @@ static struct {
     struct spinlock lock;
     struct list caches;
     struct slab_cache *by_number[SLAB_MAX_CACHES];
+    uint32_t limit; /* numbers at and above were never given */
     enum heap_debug debug;
-} registry;
+} registry = {.caches = LIST_INIT(registry.caches)};
 
 void slab_init(enum heap_debug debug)
 {
     spinlock_init(&registry.lock, "slab registry", LOCK_CLASS_SLAB_REGISTRY);
     list_init(&registry.caches);
     memset(registry.by_number, 0, sizeof registry.by_number);
+    registry.limit = 0;
     registry.debug = debug;
     slab_reset_serial();
 }
@@ -80,6 +81,7 @@ static status_t enlist(struct slab_cache *cache)
     }
     cache->number = number;
     registry.by_number[number] = cache;
+    registry.limit = number >= registry.limit ? number + 1 : registry.limit;
     list_push_back(&registry.caches, &cache->link);
     return STATUS_OK;
 }
@@ -180,23 +182,29 @@ static void relist(struct slab_cache *cache, struct slab *slab)
     }
 }
 
-/* One object of a partial or empty slab; null when there is neither. Locked. */
-static void *pop_object(struct slab_cache *cache)
+/* Up to n objects of one partial or empty slab, how many; 0 when there is neither. Locked. */
+static uint32_t pop_objects(struct slab_cache *cache, uint32_t n, void **out)
 {
     struct list *list = !list_empty(&cache->partial) ? &cache->partial : &cache->empty;
     if (list_empty(list)) {
-        return NULL;
+        return 0;
     }
     struct slab *slab = list_entry(list->next, struct slab, link);
+    bool was_empty = slab->in_use == 0;
     uint32_t index = slab->free_head;
-    slab->free_head = slab->next_free[index];
-    cache->empty_slabs -= slab->in_use == 0 ? 1 : 0;
-    slab->in_use++;
-    cache->objects_in_slabs++;
-    if (slab->in_use == 1 || slab->free_head == SLAB_SLOT_NONE) {
+    uint32_t got = 0;
+    for (; got < n && index != SLAB_SLOT_NONE; got++) {
+        out[got] = slot_object(cache, slab, index);
+        index = slab->next_free[index];
+    }
+    slab->free_head = (uint16_t)index;
+    slab->in_use = (uint16_t)(slab->in_use + got);
+    cache->empty_slabs -= was_empty ? 1 : 0;
+    cache->objects_in_slabs += got;
+    if (was_empty || index == SLAB_SLOT_NONE) {
         relist(cache, slab);
     }
-    return slot_object(cache, slab, index);
+    return got;
 }
 
 /* Puts an object back into its slab. Locked. */
@@ -215,16 +223,18 @@ static void push_object(struct slab_cache *cache, void *object)
     }
 }
 
-/* Takes empty slabs beyond `keep` out of the cache, linked at *out. Locked. */
-static void detach_empty(struct slab_cache *cache, uint32_t keep, struct list *out)
+/* Takes up to n empty slabs beyond `keep` out of the cache, linked at *out. Locked. */
+static uint32_t detach_empty(struct slab_cache *cache, uint32_t keep, uint32_t n, struct list *out)
 {
-    while (cache->empty_slabs > keep) {
+    uint32_t got = 0;
+    for (; cache->empty_slabs > keep && got < n; got++) {
         struct list *link = list_pop_front(&cache->empty);
         cache->empty_slabs--;
         cache->slabs--;
         cache->slab_frees++;
         list_push_back(out, link);
     }
+    return got;
 }
 
 /* Gives detached slabs to the heap buddy; bytes given. */
@@ -238,79 +248,117 @@ static uint64_t free_detached(const struct slab_cache *cache, struct list *slabs
     return bytes;
 }
 
-/* ---- fronts; all with interrupts off ---- */
-
-/* Moves the oldest n objects of a front to their slabs. */
-static void flush_front(struct slab_cache *cache, struct slab_front *front, uint32_t n)
+/* Frees the empty slabs beyond `keep`, a few at a time; bytes given. */
+static uint64_t shed_empty(struct slab_cache *cache, uint32_t keep)
 {
-    struct list detached = LIST_INIT(detached);
+    uint64_t bytes = 0;
+    for (uint32_t got = SLAB_STEP; got == SLAB_STEP;) {
+        struct list detached = LIST_INIT(detached);
+        uint64_t flags = spin_lock_irqsave(&cache->lock);
+        got = detach_empty(cache, keep, SLAB_STEP, &detached);
+        spin_unlock_irqrestore(&cache->lock, flags);
+        bytes += free_detached(cache, &detached);
+    }
+    return bytes;
+}
+
+/* ---- fronts ---- */
+
+/*
+ * Moves the oldest n objects of a front to their slabs. Empty slabs that the cache need not keep are linked at *detached when
+ * that is not null, to be freed when interrupts are as they were. Interrupts off.
+ */
+static void flush_front(struct slab_cache *cache, struct slab_front *front, uint32_t n, struct list *detached)
+{
     spin_lock(&cache->lock);
     for (uint32_t i = 0; i < n; i++) {
         push_object(cache, front->objects[i]);
     }
-    detach_empty(cache, SLAB_KEEP_EMPTY, &detached);
+    if (detached) {
+        detach_empty(cache, SLAB_KEEP_EMPTY, n, detached);
+    }
     spin_unlock(&cache->lock);
     memmove(front->objects, front->objects + n, (front->count - n) * sizeof front->objects[0]);
     front->count -= n;
-    free_detached(cache, &detached);
 }
 
-static void obey_drain(struct slab_cache *cache, struct slab_front *front)
+/* A step of what slab_trim asked the calling CPU for; adds the bytes given. False: nothing is asked for any more. */
+static bool obey_drain(struct slab_cache *cache, uint64_t *bytes)
 {
-    if (__atomic_exchange_n(&front->drain_wanted, 0, __ATOMIC_ACQ_REL) != 0 && front->count > 0) {
-        flush_front(cache, front, front->count);
+    struct list detached = LIST_INIT(detached);
+    uint64_t flags = arch_irq_save();
+    struct slab_front *front = &cache->fronts[arch_cpu_id()];
+    bool asked = __atomic_load_n(&front->drain_wanted, __ATOMIC_ACQUIRE) != 0;
+    if (asked && front->count > 0) {
+        flush_front(cache, front, front->count < SLAB_STEP ? front->count : SLAB_STEP, &detached);
     }
+    if (asked && front->count == 0) {
+        __atomic_store_n(&front->drain_wanted, 0, __ATOMIC_RELEASE);
+        asked = false;
+    }
+    arch_irq_restore(flags);
+    *bytes += free_detached(cache, &detached);
+    return asked;
 }
 
-/* Fills an empty front; grows the cache when no slab has a free object. False: out of memory. */
-static bool refill_front(struct slab_cache *cache, struct slab_front *front)
+/* Fills a front as far as the slabs have objects, of which `fresh` is one more when it is not null. */
+static void refill_front(struct slab_cache *cache, struct slab_front *front, struct slab *fresh)
 {
-    uint32_t want = (cache->flags & SLAB_NO_FRONT) != 0 ? 1 : FRONT_BATCH;
-    struct slab *fresh = NULL;
-    for (unsigned attempt = 0; attempt < 2; attempt++) {
-        spin_lock(&cache->lock);
-        if (fresh) {
-            cache->slabs++;
-            cache->slab_allocs++;
-            cache->empty_slabs++;
-            relist(cache, fresh);
-        }
-        while (front->count < want) {
-            void *object = pop_object(cache);
-            if (object == NULL) {
-                break;
-            }
-            front->objects[front->count++] = object;
-        }
-        spin_unlock(&cache->lock);
-        if (front->count > 0) {
-            return true;
-        }
-        fresh = make_slab(cache);
-        if (fresh == NULL) {
-            __atomic_fetch_add(&cache->failures, 1, __ATOMIC_RELAXED);
-            return false;
-        }
+    uint32_t want = (cache->flags & SLAB_NO_FRONT) != 0 ? 1 : SLAB_STEP;
+    spin_lock(&cache->lock);
+    if (fresh) {
+        cache->slabs++;
+        cache->slab_allocs++;
+        cache->empty_slabs++;
+        relist(cache, fresh);
     }
-    return false; /* another CPU took all of the fresh slab: as good as out of memory, the caller may try
-                     again */
+    for (uint32_t got = 1; got > 0 && front->count < want; front->count += got) {
+        got = pop_objects(cache, want - front->count, &front->objects[front->count]);
+    }
+    spin_unlock(&cache->lock);
+}
+
+/* No slab has an object: with a new one, which is made with interrupts as the caller has them. Null: out of memory. */
+static void *take_fresh(struct slab_cache *cache)
+{
+    struct slab *fresh = make_slab(cache);
+    if (fresh == NULL) {
+        __atomic_fetch_add(&cache->failures, 1, __ATOMIC_RELAXED);
+        return NULL;
+    }
+    uint64_t flags = arch_irq_save();
+    struct slab_front *front = &cache->fronts[arch_cpu_id()];
+    refill_front(cache, front, fresh);
+    void *object = front->objects[--front->count];
+    front->allocs++;
+    arch_irq_restore(flags);
+    return object;
 }
 
 void *slab_alloc_sized(struct slab_cache *cache, uint32_t size, const char *site)
 {
     uint64_t flags = arch_irq_save();
     struct slab_front *front = &cache->fronts[arch_cpu_id()];
-    if (__builtin_expect(front->drain_wanted, 0)) {
-        obey_drain(cache, front);
-    }
-    if (front->count == 0 && !refill_front(cache, front)) {
+    if (__builtin_expect(front->drain_wanted != 0, 0)) {
+        uint64_t bytes = 0;
         arch_irq_restore(flags);
-        return NULL;
+        obey_drain(cache, &bytes);
+        flags = arch_irq_save();
+        front = &cache->fronts[arch_cpu_id()];
     }
-    void *object = front->objects[--front->count];
-    front->allocs++;
+    if (front->count == 0) {
+        refill_front(cache, front, NULL);
+    }
+    void *object = NULL;
+    if (__builtin_expect(front->count > 0, 1)) {
+        object = front->objects[--front->count];
+        front->allocs++;
+    }
     arch_irq_restore(flags);
-    if (cache->debug != HEAP_DEBUG_OFF) {
+    if (__builtin_expect(object == NULL, 0)) {
+        object = take_fresh(cache);
+    }
+    if (object != NULL && cache->debug != HEAP_DEBUG_OFF) {
         slab_debug_alloc(cache, object, size, site);
     }
     return object;
@@ -325,6 +373,19 @@ static bool owns(const struct slab_cache *cache, const void *object)
     }
     uint64_t offset = (uint64_t)((const uint8_t *)object - slab->slots) - cache->object_offset;
     return offset % cache->slot_size == 0 && offset / cache->slot_size < cache->per_slab;
+}
+
+/* The rest of a free; interrupts are off at the call and as flags say afterwards. */
+static void free_slow(struct slab_cache *cache, struct slab_front *front, bool full, uint64_t flags)
+{
+    struct list detached = LIST_INIT(detached);
+    uint64_t bytes = 0;
+    if (full) {
+        flush_front(cache, front, front->count < SLAB_STEP ? front->count : SLAB_STEP, &detached);
+    }
+    arch_irq_restore(flags);
+    free_detached(cache, &detached);
+    obey_drain(cache, &bytes);
 }
 
 void slab_free_site(struct slab_cache *cache, void *object, const char *site)
@@ -343,40 +404,58 @@ void slab_free_site(struct slab_cache *cache, void *object, const char *site)
     struct slab_front *front = &cache->fronts[arch_cpu_id()];
     front->objects[front->count++] = object;
     front->frees++;
-    if (front->count == SLAB_FRONT_CAPACITY) {
-        flush_front(cache, front, FRONT_BATCH);
-    }
-    if (__builtin_expect(front->drain_wanted, 0)) {
-        obey_drain(cache, front);
-    }
-    if ((cache->flags & SLAB_NO_FRONT) != 0) {
-        flush_front(cache, front, front->count);
+    bool full = front->count == SLAB_FRONT_CAPACITY || (cache->flags & SLAB_NO_FRONT) != 0;
+    if (__builtin_expect(full || front->drain_wanted != 0, 0)) {
+        free_slow(cache, front, full, flags);
+        return;
     }
     arch_irq_restore(flags);
+}
+
+bool slab_drain_step(unsigned cpu, struct slab_drain *drain)
+{
+    uint64_t flags = arch_irq_save();
+    uint32_t room = SLAB_STEP;
+    while (drain->number < registry.limit && room > 0) {
+        struct slab_cache *cache = registry.by_number[drain->number];
+        struct slab_front *front = cache ? &cache->fronts[cpu] : NULL;
+        uint32_t has = front ? front->count : 0;
+        uint32_t left = drain->begun && drain->left < has ? drain->left : has;
+        uint32_t n = left < room ? left : room;
+        if (n > 0) {
+            flush_front(cache, front, n, NULL);
+        }
+        room -= n < room ? n + (n > 0 ? 1 : 0) : n; /* a front is worth an object */
+        drain->left = left - n;
+        drain->begun = drain->left > 0;
+        drain->number += drain->begun ? 0 : 1;
+    }
+    bool more = drain->number < registry.limit;
+    arch_irq_restore(flags);
+    return more;
 }
 
 void slab_drain_cpu(unsigned cpu)
 {
-    uint64_t flags = arch_irq_save();
+    struct slab_drain drain = {0};
+    while (slab_drain_step(cpu, &drain)) {
+    }
     list_for_each(it, &registry.caches)
     {
-        struct slab_cache *cache = list_entry(it, struct slab_cache, link);
-        if (cache->fronts[cpu].count > 0) {
-            flush_front(cache, &cache->fronts[cpu], cache->fronts[cpu].count);
-        }
+        shed_empty(list_entry(it, struct slab_cache, link), SLAB_KEEP_EMPTY);
     }
-    arch_irq_restore(flags);
 }
 
 void slab_poll(void)
 {
-    uint64_t flags = arch_irq_save();
+    unsigned cpu = arch_cpu_id();
     list_for_each(it, &registry.caches)
     {
         struct slab_cache *cache = list_entry(it, struct slab_cache, link);
-        obey_drain(cache, &cache->fronts[arch_cpu_id()]);
+        uint64_t bytes = 0;
+        while (cache->fronts[cpu].drain_wanted != 0 && obey_drain(cache, &bytes)) {
+        }
     }
-    arch_irq_restore(flags);
 }
 
 uint64_t slab_trim(void)
@@ -385,20 +464,13 @@ uint64_t slab_trim(void)
     list_for_each(it, &registry.caches)
     {
         struct slab_cache *cache = list_entry(it, struct slab_cache, link);
-        struct list detached = LIST_INIT(detached);
-        uint64_t flags = arch_irq_save();
         for (unsigned cpu = 0; cpu < MM_MAX_CPUS; cpu++) {
             uint32_t has = __atomic_load_n(&cache->fronts[cpu].count, __ATOMIC_RELAXED);
             __atomic_store_n(&cache->fronts[cpu].drain_wanted, has > 0 ? 1 : 0, __ATOMIC_RELEASE);
         }
-        uint64_t before = cache->slab_frees;
-        obey_drain(cache, &cache->fronts[arch_cpu_id()]);
-        bytes += (cache->slab_frees - before) * slab_bytes(cache);
-        spin_lock(&cache->lock);
-        detach_empty(cache, 0, &detached);
-        spin_unlock(&cache->lock);
-        arch_irq_restore(flags);
-        bytes += free_detached(cache, &detached);
+        while (obey_drain(cache, &bytes)) {
+        }
+        bytes += shed_empty(cache, 0);
     }
     return bytes;
 }
@@ -408,14 +480,12 @@ status_t slab_cache_deinit(struct slab_cache *cache)
     uint64_t flags = arch_irq_save();
     struct list detached = LIST_INIT(detached);
     for (unsigned cpu = 0; cpu < MM_MAX_CPUS; cpu++) {
-        if (cache->fronts[cpu].count > 0) {
-            flush_front(cache, &cache->fronts[cpu], cache->fronts[cpu].count);
-        }
+        flush_front(cache, &cache->fronts[cpu], cache->fronts[cpu].count, NULL);
     }
     spin_lock(&cache->lock);
     bool busy = cache->objects_in_slabs > 0;
     if (!busy) {
-        detach_empty(cache, 0, &detached);
+        detach_empty(cache, 0, UINT32_MAX, &detached);
     }
     spin_unlock(&cache->lock);
     free_detached(cache, &detached);

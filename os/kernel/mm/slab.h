@@ -39,6 +39,9 @@ enum heap_debug {
 #define SLAB_MAX_OBJECT     65536u
 #define SLAB_MAX_CACHES     128u
 #define SLAB_KEEP_EMPTY     1u /* empty slabs kept by a cache, its floor */
+#define SLAB_STEP           8u /* objects, and empty slabs, that move at most in one go with interrupts off */
+
+_Static_assert(SLAB_FRONT_CAPACITY >= SLAB_STEP, "a front takes what moves in one go");
 
 /* What a tracked slot remembers. */
 struct slab_track {
@@ -169,10 +172,24 @@ void slab_free_site(struct slab_cache *cache, void *object, const char *site);
 struct slab_cache *slab_cache_of(const void *object);
 
 /*
- * Empties the front caches of one CPU. The caller runs on that CPU, or that CPU is offline and will not run
- * meanwhile.
+ * Empties the front caches of one CPU and frees empty slabs beyond the floor. The caller stays on that CPU, or that CPU is
+ * offline and will not run meanwhile. Interrupts are off for a step at a time only; what the CPU's interrupts put into its
+ * fronts meanwhile may stay there.
  */
 void slab_drain_cpu(unsigned cpu);
+
+/* How far a drain is; all zeros: at its beginning. */
+struct slab_drain {
+    uint32_t number; /* of the cache whose front comes next */
+    uint32_t left;   /* objects that it still has to give, when begun */
+    bool begun;
+};
+
+/*
+ * Moves up to SLAB_STEP objects of the fronts of one CPU to their slabs, which stay with their caches: the work of
+ * slab_drain_cpu in pieces that fit into an interrupt, under the same conditions. False: that was the last.
+ */
+bool slab_drain_step(unsigned cpu, struct slab_drain *drain);
 
 /* Asks every other CPU to empty its fronts at its next slow step or slab_poll, empties the caller's and frees
  * empty slabs beyond none. Returns bytes given back to the heap buddy. */

@@ -50,9 +50,21 @@ void tlb_gather_table(struct tlb_gather *gather, paddr_t table)
     gather->tables_freed = true;
 }
 
-bool tlb_gather_full(const struct tlb_gather *gather)
+uint32_t tlb_gather_room(const struct tlb_gather *gather)
 {
-    return gather->frame_count == TLB_GATHER_FRAMES || gather->table_count + 3 > TLB_GATHER_FRAMES;
+    return gather->table_count + 3 <= TLB_GATHER_FRAMES ? TLB_GATHER_FRAMES - gather->frame_count : 0;
+}
+
+static void free_tables(const struct tlb_gather *gather)
+{
+    const struct pt_allocator *allocator = gather->allocator;
+    if (gather->table_count != 0 && allocator->free_some != NULL) {
+        allocator->free_some(allocator->context, gather->table_count, gather->tables);
+        return;
+    }
+    for (uint32_t i = 0; i < gather->table_count; i++) {
+        allocator->free(allocator->context, gather->tables[i]);
+    }
 }
 
 void tlb_gather_finish(struct tlb_gather *gather)
@@ -63,8 +75,6 @@ void tlb_gather_finish(struct tlb_gather *gather)
     for (uint32_t i = 0; i < gather->frame_count; i++) {
         frame_put(gather->frames[i]);
     }
-    for (uint32_t i = 0; i < gather->table_count; i++) {
-        gather->allocator->free(gather->allocator->context, gather->tables[i]);
-    }
+    free_tables(gather);
     tlb_gather_init(gather, gather->space, gather->allocator);
 }

@@ -7,8 +7,8 @@
  * then frees.
  *
  * The hook is called with no spinlock of mm/ held, so a target CPU that spins with interrupts off inside mm/
- * still gets to its acknowledgement; an address space's gate may be held (waiters call vm_hooks.relax, see
- * vm.h).
+ * still gets to its acknowledgement; an address space's gate may be held (waiters call vm_hooks.wait and
+ * sleep, see vm.h).
  */
 
 #include "mm/pagetable.h"
@@ -44,14 +44,14 @@ void tlb_gather_init(struct tlb_gather *gather, struct address_space *space,
 /* Notes a page for invalidation. */
 void tlb_gather_page(struct tlb_gather *gather, vaddr_t va);
 
-/* Notes a frame whose reference is dropped after the flush. Panics when full: see tlb_gather_full. */
+/* Notes a frame whose reference is dropped after the flush. Panics when full: see tlb_gather_room. */
 void tlb_gather_frame(struct tlb_gather *gather, pfn_t pfn);
 
 /* Notes a page table to be freed after the flush. */
 void tlb_gather_table(struct tlb_gather *gather, paddr_t table);
 
-/* True when one more unmap (1 frame, up to 3 tables) might not fit: finish first. */
-bool tlb_gather_full(const struct tlb_gather *gather);
+/* Frames that still fit; 0 also when 3 tables more might not. Finish then. */
+uint32_t tlb_gather_room(const struct tlb_gather *gather);
 
 /* Flushes if anything was noted, frees, and leaves the gather empty and usable again. */
 void tlb_gather_finish(struct tlb_gather *gather);

@@ -31,13 +31,13 @@ void vm_relax(void)
     }
 }
 
-static void wait_at(const uint32_t *gate)
+static bool wait_at(const uint32_t *gate, bool overtaken)
 {
     if (vm_hooks.wait) {
-        vm_hooks.wait(gate);
-    } else {
-        arch_pause();
+        return vm_hooks.wait(gate, overtaken);
     }
+    arch_pause();
+    return false;
 }
 
 /* 0 open, 1 shut, 2 shut and perhaps somebody sleeps there. */
@@ -47,15 +47,23 @@ void vm_gate_enter(struct address_space *space)
     if (__atomic_compare_exchange_n(&space->gate, &open, 1, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
         return;
     }
-    while (__atomic_exchange_n(&space->gate, 2, __ATOMIC_ACQUIRE) != 0) {
-        wait_at(&space->gate);
+    bool mine = false;
+    for (bool overtaken = false; !mine && __atomic_exchange_n(&space->gate, 2, __ATOMIC_ACQUIRE) != 0;
+         overtaken = true) {
+        mine = wait_at(&space->gate, overtaken);
     }
 }
 
 void vm_gate_leave(struct address_space *space)
 {
-    if (__atomic_exchange_n(&space->gate, 0, __ATOMIC_RELEASE) == 2 && vm_hooks.wake) {
-        vm_hooks.wake(&space->gate);
+    uint32_t shut = 1;
+    if (__atomic_compare_exchange_n(&space->gate, &shut, 0, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED)) {
+        return;
+    }
+    if (vm_hooks.leave) {
+        vm_hooks.leave(&space->gate);
+    } else {
+        __atomic_store_n(&space->gate, 0, __ATOMIC_RELEASE);
     }
 }
 
@@ -133,7 +141,9 @@ static status_t place(struct address_space *space, uint64_t hint, uint64_t bytes
     return *start != 0 ? STATUS_OK : STATUS_ERR_NO_MEMORY;
 }
 
-status_t vm_area_add(struct address_space *space, const struct vm_area *wanted, bool fixed, uint64_t *start)
+/* Adds an area at its start or, unless fixed, elsewhere; *start is where. Gated. */
+static status_t add_area(struct address_space *space, const struct vm_area *wanted, bool fixed,
+                         uint64_t *start)
 {
     uint64_t bytes = wanted->end - wanted->start;
     status_t status = place(space, wanted->start, bytes, fixed, start);
@@ -153,7 +163,8 @@ status_t vm_area_add(struct address_space *space, const struct vm_area *wanted, 
     return STATUS_OK;
 }
 
-status_t vm_check_map(vaddr_t hint, uint64_t *bytes, uint32_t flags)
+/* What vm_map and its like have in common: checks, and rounds bytes up. */
+static status_t check_map(vaddr_t hint, uint64_t *bytes, uint32_t flags)
 {
     if ((flags & ~(VM_PROTECTION_ALL | VM_FIXED)) != 0) {
         return STATUS_ERR_ARGUMENT;
@@ -168,19 +179,26 @@ status_t vm_check_map(vaddr_t hint, uint64_t *bytes, uint32_t flags)
     return check_protection(flags & VM_PROTECTION_ALL);
 }
 
-status_t vm_map(struct address_space *space, vaddr_t hint, uint64_t bytes, uint32_t flags, vaddr_t *out)
+status_t vm_map_area(struct address_space *space, vaddr_t hint, uint64_t bytes, uint32_t flags,
+                     const struct vm_area *properties, vaddr_t *out)
 {
-    status_t status = vm_check_map(hint, &bytes, flags);
+    status_t status = check_map(hint, &bytes, flags);
     if (status != STATUS_OK) {
         return status;
     }
-    struct vm_area wanted = {.start = hint.number,
-                             .end = hint.number + bytes,
-                             .protection = flags & VM_PROTECTION_ALL,
-                             .kind = VM_ANONYMOUS};
+    struct vm_area wanted = *properties;
+    wanted.start = hint.number;
+    wanted.end = hint.number + bytes;
+    wanted.protection = flags & VM_PROTECTION_ALL;
     vm_gate_enter(space);
-    status = vm_area_add(space, &wanted, (flags & VM_FIXED) != 0, &out->number);
+    status = add_area(space, &wanted, (flags & VM_FIXED) != 0, &out->number);
     return leave(space, status);
+}
+
+status_t vm_map(struct address_space *space, vaddr_t hint, uint64_t bytes, uint32_t flags, vaddr_t *out)
+{
+    static const struct vm_area anonymous = {.kind = VM_ANONYMOUS};
+    return vm_map_area(space, hint, bytes, flags, &anonymous, out);
 }
 
 /* Guard page and stack. Gated. */
@@ -189,9 +207,9 @@ static status_t add_stack(struct address_space *space, uint64_t base, uint64_t t
     struct vm_area stack = {.start = base, .end = top, .protection = VM_READ | VM_WRITE, .kind = VM_STACK};
     struct vm_area guard = {.start = base - PAGE_SIZE, .end = base, .kind = VM_GUARD};
     uint64_t at;
-    status_t status = vm_area_add(space, &guard, true, &at);
+    status_t status = add_area(space, &guard, true, &at);
     if (status == STATUS_OK) {
-        status = vm_area_add(space, &stack, true, &at);
+        status = add_area(space, &stack, true, &at);
         if (status != STATUS_OK) {
             vm_area_drop(space, vm_area_find(space, guard.start));
         }
@@ -244,14 +262,14 @@ static status_t map_device_pages(struct address_space *space, uint64_t start, co
     return status;
 }
 
-status_t vm_map_device(struct address_space *space, vaddr_t hint, paddr_t physical, uint64_t bytes,
-                       uint32_t flags, enum cache_policy cache, vaddr_t *out)
+status_t vm_map_device(struct address_space *space, vaddr_t hint, uint64_t bytes, uint32_t flags,
+                       const struct vm_device *device, vaddr_t *out)
 {
-    status_t status = vm_check_map(hint, &bytes, flags);
+    status_t status = check_map(hint, &bytes, flags);
     if (status == STATUS_OK && (flags & VM_EXECUTE) != 0) {
         status = STATUS_ERR_PROTECTION;
     }
-    if (status == STATUS_OK && !paddr_aligned(physical, PAGE_SIZE)) {
+    if (status == STATUS_OK && !paddr_aligned(device->physical, PAGE_SIZE)) {
         status = STATUS_ERR_UNALIGNED;
     }
     if (status != STATUS_OK) {
@@ -261,15 +279,17 @@ status_t vm_map_device(struct address_space *space, vaddr_t hint, paddr_t physic
                              .end = hint.number + bytes,
                              .protection = flags & VM_PROTECTION_ALL,
                              .kind = VM_DEVICE,
-                             .physical = physical.number,
-                             .cache = cache};
+                             .physical = device->physical.number,
+                             .cache = device->cache,
+                             .allowed = device->allowed,
+                             .backing = device->backing};
     vm_gate_enter(space);
     status = place(space, hint.number, bytes, (flags & VM_FIXED) != 0, &out->number);
     if (status == STATUS_OK) {
         status = map_device_pages(space, out->number, &wanted);
     }
     if (status == STATUS_OK) {
-        status = vm_area_add(space, &wanted, (flags & VM_FIXED) != 0, &out->number);
+        status = add_area(space, &wanted, (flags & VM_FIXED) != 0, &out->number);
         if (status != STATUS_OK) {
             vm_pages_out(space, out->number, out->number + bytes);
         }
@@ -279,49 +299,34 @@ status_t vm_map_device(struct address_space *space, vaddr_t hint, paddr_t physic
 
 /* ---- unmapping ---- */
 
-struct leaf_batch {
-    uint64_t count;
-    uint64_t addresses[TLB_GATHER_FRAMES];
-};
+#define OUT_BATCH 64u
 
-static status_t collect_leaf(void *context, vaddr_t va, const struct pt_leaf *leaf)
+/* Pages that have left the tables: their frames go to the gather, which has room for them. */
+static void pages_gone(struct address_space *space, const struct pt_taken *pages, unsigned count,
+                       struct tlb_gather *gather)
 {
-    struct leaf_batch *batch = context;
-    (void)leaf;
-    batch->addresses[batch->count++] = va.number;
-    return batch->count < TLB_GATHER_FRAMES ? STATUS_OK : STATUS_ERR_AGAIN;
-}
-
-/* Takes one leaf out; its frame goes to the gather. */
-static void leaf_out(struct address_space *space, uint64_t address, struct tlb_gather *gather)
-{
-    struct pt_leaf old;
-    if (tlb_gather_full(gather)) {
-        tlb_gather_finish(gather);
-    }
-    if (pt_unmap(&space->table, vaddr_make(address), gather, &old) != STATUS_OK) {
-        panic("vm: page 0x%llx of space %u vanished", (unsigned long long)address, space->pid.number);
-    }
-    if (page_flags_contain(old.flags, PAGE_FLAGS(PAGE_DEVICE))) {
-        space->stats.device_pages--;
-    } else {
-        space->stats.resident_pages--;
-        tlb_gather_frame(gather, paddr_pfn(old.address));
+    for (unsigned i = 0; i < count; i++) {
+        if (page_flags_contain(pages[i].flags, PAGE_FLAGS(PAGE_DEVICE))) {
+            space->stats.device_pages--;
+        } else {
+            space->stats.resident_pages--;
+            tlb_gather_frame(gather, pages[i].frame);
+        }
     }
 }
 
 static void range_out(struct address_space *space, uint64_t start, uint64_t end, struct tlb_gather *gather)
 {
-    struct leaf_batch batch;
-    status_t status;
-    do {
-        batch.count = 0;
-        status = pt_walk(&space->table, vaddr_make(start), vaddr_make(end), collect_leaf, &batch);
-        for (uint64_t i = 0; i < batch.count; i++) {
-            leaf_out(space, batch.addresses[i], gather);
-            start = batch.addresses[i] + PAGE_SIZE;
+    struct pt_taken pages[OUT_BATCH];
+    while (start < end) {
+        if (tlb_gather_room(gather) == 0) {
+            tlb_gather_finish(gather);
         }
-    } while (status == STATUS_ERR_AGAIN);
+        uint32_t room = tlb_gather_room(gather);
+        unsigned count =
+            pt_take(&space->table, &start, end, room < OUT_BATCH ? room : OUT_BATCH, gather, pages);
+        pages_gone(space, pages, count, gather);
+    }
 }
 
 void vm_pages_out(struct address_space *space, uint64_t start, uint64_t end)
@@ -401,7 +406,7 @@ static status_t check_covered(struct address_space *space, uint64_t start, uint6
         if (area->kind == VM_DEVICE && (protection & VM_EXECUTE) != 0) {
             return STATUS_ERR_PROTECTION;
         }
-        if (area->kind == VM_BACKED && (protection & ~area->allowed) != 0) {
+        if (area->backing != NULL && (protection & ~area->allowed) != 0) {
             return STATUS_ERR_PROTECTION;
         }
         at = area->end;

@@ -5,9 +5,9 @@
  * Address spaces of processes: a page table and the sorted areas that say what may be where.
  *
  * Serialisation: every operation holds the space's gate from start to end, TLB flushes included. The gate is
- * not a spinlock: a waiter holds nothing and sleeps, or at least answers TLB shootdowns. So nothing here may be called in interrupt handlers or with
- * a spinlock held; page faults are fine (they come from user code or from user accesses of system calls that
- * hold no gate).
+ * not a spinlock: a waiter holds nothing and sleeps, or at least answers TLB shootdowns, and newcomers overtake it once
+ * at most. So nothing here may be called in interrupt handlers or with a spinlock held; page faults are fine (they come
+ * from user code or from user accesses of system calls that hold no gate).
  */
 
 #include "abi/status.h"
@@ -32,20 +32,21 @@ enum vm_area_kind {
     VM_ANONYMOUS, /* zero pages on demand */
     VM_STACK,     /* the same; the page below it is its VM_GUARD */
     VM_GUARD,     /* never accessible: STATUS_ERR_GUARD */
-    VM_DEVICE,    /* physical range, mapped at once, no frame references */
-    VM_BACKED,    /* pages of a struct vm_backing, on demand */
+    VM_DEVICE, /* physical range, mapped at once, no frame references; perhaps with a backing, which takes it away */
+    VM_BACKED, /* pages of a struct vm_backing, on demand */
 };
 
 struct vm_backing;
 
-/* Where the pages of VM_BACKED areas come from. */
+/* Where the pages of VM_BACKED areas come from, and what VM_DEVICE areas can be taken away by. */
 struct vm_backing_ops {
     /*
-     * The frame of a page; the mapping takes a reference of its own. *copy: a writer must get a copy. Fails with what a
-     * fault there is answered with. Under the gate of a space.
+     * The frames of n pages from index on, which the areas cover; the mapping takes references of its own. *copy: a writer must
+     * get a copy. Fails with what a fault there is answered with. Of a device only this is asked, with n 0. Under the gate of
+     * a space.
      */
-    status_t (*page)(struct vm_backing *backing, uint64_t index, pfn_t *out, bool *copy);
-    /* A fault was answered with what page() failed with. Under the gate. */
+    status_t (*pages)(struct vm_backing *backing, uint64_t index, unsigned n, pfn_t *out, bool *copy);
+    /* A fault was answered with what pages() failed with. Under the gate. */
     void (*denied)(struct vm_backing *backing, status_t why);
     /* The last area that used it is gone. Under a gate or not; must not wait. */
     void (*unused)(struct vm_backing *backing);
@@ -67,12 +68,12 @@ struct vm_area {
     enum vm_area_kind kind;
     uint64_t physical; /* VM_DEVICE: address of start; VM_BACKED: page of the backing at start */
     enum cache_policy cache;
-    uint32_t allowed; /* VM_BACKED: protection that vm_protect may give */
-    bool copy;        /* VM_BACKED: a writer gets a copy of its own */
-    uint64_t drained; /* VM_BACKED: last drain that has taken the pages out */
-    struct vm_backing *backing;
+    uint32_t allowed;           /* with a backing: protection that vm_protect may give */
+    bool copy;                  /* VM_BACKED: a writer gets a copy of its own */
+    uint64_t drained;           /* with a backing: last drain that has taken the pages out */
+    struct vm_backing *backing; /* VM_BACKED, and VM_DEVICE that can be taken away; else null */
     struct list backing_link;
-    struct address_space *space; /* VM_BACKED: that it lies in */
+    struct address_space *space; /* with a backing: that it lies in */
 };
 
 struct vm_stats {
@@ -105,9 +106,10 @@ struct address_space {
 };
 
 struct vm_hooks {
-    void (*relax)(void);                /* while waiting for another CPU; null: arch_pause */
-    void (*wait)(const uint32_t *gate); /* for a gate (sched/gate.h); null: arch_pause */
-    void (*wake)(const uint32_t *gate); /* the gate was left, and somebody may wait; null: nobody sleeps */
+    void (*relax)(void); /* while waiting for another CPU; null: arch_pause */
+    /* At a gate, and leaving one where somebody may wait (sched/gate.h); null: arch_pause, nobody sleeps. */
+    bool (*wait)(const uint32_t *gate, bool overtaken);
+    void (*leave)(uint32_t *gate);
 };
 
 /* Makes the area cache. kernel: its upper half is shared into every space (null: none). Both must live for
@@ -140,9 +142,19 @@ MUST_CHECK status_t vm_map_stack_near(struct address_space *space, vaddr_t hint,
 /* Unmaps every stack with its guard page, but for those that hold the address a or b. */
 void vm_drop_stacks(struct address_space *space, uint64_t a, uint64_t b);
 
-/* Device memory, mapped at once with a cache policy; rolled back whole on failure. Never executable. */
-MUST_CHECK status_t vm_map_device(struct address_space *space, vaddr_t hint, paddr_t physical, uint64_t bytes,
-                                  uint32_t flags, enum cache_policy cache, vaddr_t *out);
+struct vm_device {
+    paddr_t physical; /* page aligned */
+    enum cache_policy cache;
+    struct vm_backing *backing; /* whose drain takes the pages out for good; null: they stay */
+    uint32_t allowed;           /* with a backing: as of vm_map_backing */
+};
+
+/*
+ * Device memory, mapped at once; rolled back whole on failure, the backing then unused. Never executable. A child of
+ * vm_clone has it as well.
+ */
+MUST_CHECK status_t vm_map_device(struct address_space *space, vaddr_t hint, uint64_t bytes, uint32_t flags,
+                                  const struct vm_device *device, vaddr_t *out);
 
 void vm_backing_init(struct vm_backing *backing, const struct vm_backing_ops *ops);
 
@@ -156,7 +168,8 @@ MUST_CHECK status_t vm_map_backing(struct address_space *space, vaddr_t hint, ui
 
 /*
  * Takes out every page of a backing in every space. Returns after every CPU has dropped its entries. Pages come back by
- * faults as ops->page allows from then on. The caller keeps the backing alive. Thread context, no gate, no lock held.
+ * faults as ops->pages allows from then on, those of devices never. The caller keeps the backing alive. Thread context,
+ * no gate, no lock held.
  */
 void vm_backing_drain(struct vm_backing *backing);
 
@@ -173,6 +186,9 @@ MUST_CHECK status_t vm_protect(struct address_space *space, vaddr_t start, uint6
  * every page this call added is taken out again (a copy-on-write page that it broke stays the writer's own).
  * Fails as vm_fault, _UNALIGNED, _RANGE. */
 MUST_CHECK status_t vm_populate(struct address_space *space, vaddr_t start, uint64_t bytes, bool write);
+
+/* vm_populate of a range that was mapped just now; when that fails, the range is unmapped again. */
+MUST_CHECK status_t vm_populate_new(struct address_space *space, vaddr_t start, uint64_t bytes, bool write);
 
 /*
  * Moves the pages of a range that are there to frames of a node, contents and protection kept; never to another one.
@@ -210,17 +226,12 @@ MUST_CHECK status_t vm_clone(struct address_space *parent, struct address_space 
 MUST_CHECK status_t vm_translate(struct address_space *space, vaddr_t va, paddr_t *out);
 
 /*
- * Copies between kernel memory and a space (any, loaded or not) through the physmap, faulting pages in as the
+ * Copies kernel memory to a space (any, loaded or not) through the physmap, faulting pages in as the
  * user itself would: never a kernel fault, whatever the address. Fails as vm_fault; *done (may be null) says
- * how many bytes were copied before. vm_copy_string copies up to limit bytes including the terminator; _LIMIT
- * when none is found, *length without it.
+ * how many bytes were copied before.
  */
 MUST_CHECK status_t vm_copy_out(struct address_space *space, vaddr_t to, const void *from, uint64_t bytes,
                                 uint64_t *done);
-MUST_CHECK status_t vm_copy_in(struct address_space *space, void *to, vaddr_t from, uint64_t bytes,
-                               uint64_t *done);
-MUST_CHECK status_t vm_copy_string(struct address_space *space, char *to, vaddr_t from, uint64_t limit,
-                                   uint64_t *length);
 
 /* As vm_copy_out, also into read-only and executable areas (program loading). */
 MUST_CHECK status_t vm_write_image(struct address_space *space, vaddr_t to, const void *from, uint64_t bytes);

@@ -60,7 +60,7 @@ static void link_area(struct address_space *space, struct vm_area *area)
 {
     struct vm_area *after = vm_area_first(space, area->start);
     list_insert_before(after ? &after->link : &space->areas, &area->link);
-    if (area->kind == VM_BACKED) {
+    if (area->backing != NULL) {
         vm_backing_join(space, area);
     }
     space->area_count++;
@@ -73,7 +73,7 @@ void vm_area_drop(struct address_space *space, struct vm_area *area)
     space->area_count--;
     space->last_area = NULL;
     list_remove(&area->link);
-    if (area->kind == VM_BACKED) {
+    if (area->backing != NULL) {
         vm_backing_leave(area);
     }
     vm_area_free(area);
@@ -83,8 +83,8 @@ static bool joinable(const struct vm_area *a, const struct vm_area *b)
 {
     bool physical = a->kind != VM_DEVICE || a->physical + (a->end - a->start) == b->physical;
     return a->end == b->start && a->kind == b->kind && a->protection == b->protection &&
-           a->cache == b->cache && a->kind != VM_STACK && a->kind != VM_GUARD && a->kind != VM_BACKED &&
-           physical;
+           a->cache == b->cache && a->kind != VM_STACK && a->kind != VM_GUARD && a->backing == NULL &&
+           b->backing == NULL && physical;
 }
 
 void vm_area_join(struct address_space *space, uint64_t start, uint64_t end)
@@ -103,12 +103,19 @@ void vm_area_join(struct address_space *space, uint64_t start, uint64_t end)
     }
 }
 
+static bool joins_neighbour(const struct address_space *space, const struct vm_area *area)
+{
+    const struct list *end = &space->areas;
+    return (area->link.prev != end && joinable(area_at(area->link.prev), area)) ||
+           (area->link.next != end && joinable(area, area_at(area->link.next)));
+}
+
 void vm_area_insert(struct address_space *space, struct vm_area *area)
 {
-    uint64_t start = area->start;
-    uint64_t end = area->end;
     link_area(space, area);
-    vm_area_join(space, start, end + 1);
+    if (joins_neighbour(space, area)) {
+        vm_area_join(space, area->start, area->end + 1);
+    }
 }
 
 static bool crosses(struct address_space *space, uint64_t address)
@@ -133,7 +140,7 @@ static void split(struct address_space *space, uint64_t address, struct vm_area 
     list_init(&spare->link);
     list_insert_after(&area->link, &spare->link);
     space->area_count++;
-    if (spare->kind == VM_BACKED) {
+    if (spare->backing != NULL) {
         vm_backing_join(space, spare);
     }
 }

@@ -1,8 +1,8 @@
 /*
- * Areas whose pages belong to something outside the address space: shared memory. A backing knows the areas that use it, in
- * whatever space, so that its pages can be taken out everywhere. It reaches a space from outside, which may be ending: it
- * pins the space under its own lock while an area still says that the space is there, and the end waits for pins.
- * Deviations: pages of 4 KiB only.
+ * Areas whose pages belong to something outside the address space: shared memory, and devices that can be taken away. A
+ * backing knows the areas that use it, in whatever space, so that its pages can be taken out everywhere. It reaches a
+ * space from outside, which may be ending: it pins the space under its own lock while an area still says that the space
+ * is there, and the end waits for pins. Deviations: pages of 4 KiB only.
  */
 #include "mm/vm_internal.h"
 
@@ -45,15 +45,32 @@ bool vm_backing_shares(const struct vm_area *area, uint64_t address, const struc
 {
     pfn_t pfn;
     bool copy;
-    status_t status = area->backing->ops->page(area->backing, page_of(area, address), &pfn, &copy);
+    status_t status = area->backing->ops->pages(area->backing, page_of(area, address), 1, &pfn, &copy);
     return status == STATUS_OK && !copy && !area->copy && pfn == paddr_pfn(leaf->address);
+}
+
+static page_flags_t flags_of(const struct vm_area *area, bool copy)
+{
+    return page_flags_or(vm_leaf_flags(area, copy || area->copy), cache_policy_flags(area->cache));
+}
+
+bool vm_backing_frames(const struct vm_area *area, uint64_t address, unsigned n, pfn_t *frames,
+                       page_flags_t *flags)
+{
+    bool copy;
+    if (area->backing->ops->pages(area->backing, page_of(area, address), n, frames, &copy) != STATUS_OK) {
+        return false;
+    }
+    frame_get_many(frames, n);
+    *flags = flags_of(area, copy);
+    return true;
 }
 
 status_t vm_backing_page_in(struct address_space *space, const struct vm_area *area, uint64_t address)
 {
     pfn_t pfn;
     bool copy;
-    status_t status = area->backing->ops->page(area->backing, page_of(area, address), &pfn, &copy);
+    status_t status = area->backing->ops->pages(area->backing, page_of(area, address), 1, &pfn, &copy);
     if (status != STATUS_OK) {
         area->backing->ops->denied(area->backing, status);
     }
@@ -63,10 +80,8 @@ status_t vm_backing_page_in(struct address_space *space, const struct vm_area *a
     if (status != STATUS_OK) {
         return status;
     }
-    page_flags_t flags =
-        page_flags_or(vm_leaf_flags(area, copy || area->copy), cache_policy_flags(area->cache));
     frame_get(pfn);
-    status = pt_map(&space->table, vaddr_make(address), paddr_from_pfn(pfn), PAGE_4K, flags);
+    status = pt_map(&space->table, vaddr_make(address), paddr_from_pfn(pfn), PAGE_4K, flags_of(area, copy));
     if (status != STATUS_OK) {
         frame_put(pfn);
         return status;
@@ -75,27 +90,28 @@ status_t vm_backing_page_in(struct address_space *space, const struct vm_area *a
     return STATUS_OK;
 }
 
+status_t vm_backing_device_fault(const struct vm_area *area)
+{
+    bool copy;
+    status_t status = area->backing->ops->pages(area->backing, 0, 0, NULL, &copy);
+    if (status == STATUS_OK) {
+        return STATUS_ERR_NOT_MAPPED;
+    }
+    area->backing->ops->denied(area->backing, status);
+    return status;
+}
+
 status_t vm_map_backing(struct address_space *space, vaddr_t hint, uint64_t bytes, uint32_t flags,
                         enum cache_policy cache, struct vm_backing *backing, uint64_t first, uint32_t allowed,
                         bool copy, vaddr_t *out)
 {
-    status_t status = vm_check_map(hint, &bytes, flags);
-    if (status != STATUS_OK) {
-        return status;
-    }
-    struct vm_area wanted = {.start = hint.number,
-                             .end = hint.number + bytes,
-                             .protection = flags & VM_PROTECTION_ALL,
-                             .kind = VM_BACKED,
-                             .physical = first,
-                             .cache = cache,
-                             .allowed = allowed,
-                             .copy = copy,
-                             .backing = backing};
-    vm_gate_enter(space);
-    status = vm_area_add(space, &wanted, (flags & VM_FIXED) != 0, &out->number);
-    vm_gate_leave(space);
-    return status;
+    const struct vm_area properties = {.kind = VM_BACKED,
+                                       .physical = first,
+                                       .cache = cache,
+                                       .allowed = allowed,
+                                       .copy = copy,
+                                       .backing = backing};
+    return vm_map_area(space, hint, bytes, flags, &properties, out);
 }
 
 /* ---- draining ---- */
@@ -125,7 +141,7 @@ static void drain_space(struct address_space *space, struct vm_backing *backing)
     list_for_each(node, &space->areas)
     {
         struct vm_area *area = list_entry(node, struct vm_area, link);
-        if (area->kind == VM_BACKED && area->backing == backing) {
+        if (area->backing == backing) {
             vm_pages_out(space, area->start, area->end);
             uint64_t flags = spin_lock_irqsave(&backing->lock);
             area->drained = drain;

@@ -1,7 +1,10 @@
 #ifndef OS_KERNEL_MM_VM_INTERNAL_H
 #define OS_KERNEL_MM_VM_INTERNAL_H
 
-/* What vm.c, vm_area.c, fault.c, clone.c and vm_copy.c share. "Gated": the caller holds the space's gate. */
+/*
+ * What vm.c, vm_area.c, vm_backing.c, fault.c, clone.c, migrate.c and vm_copy.c share. "Gated": the caller holds the
+ * space's gate.
+ */
 
 #include "mm/frame.h"
 #include "mm/slab.h"
@@ -10,17 +13,16 @@
 /* In a loop that waits for another thread, nothing held but a gate: lets others run. */
 void vm_relax(void);
 
-/* The gate: one operation on a space at a time; waiters hold nothing and relax. */
+/* The gate: one operation on a space at a time; waiters hold nothing and sleep. */
 void vm_gate_enter(struct address_space *space);
 void vm_gate_leave(struct address_space *space);
 
+/* vm_map of an area with other properties, whose pages come by faults as well. */
+MUST_CHECK status_t vm_map_area(struct address_space *space, vaddr_t hint, uint64_t bytes, uint32_t flags,
+                                const struct vm_area *properties, vaddr_t *out);
+
 /* ---- vm_area.c; all gated ---- */
 
-/* Adds an area at its start or, unless fixed, elsewhere; *start is where. As vm_map. */
-MUST_CHECK status_t vm_area_add(struct address_space *space, const struct vm_area *wanted, bool fixed,
-                                uint64_t *start);
-/* What vm_map and its like have in common: checks, and rounds bytes up. */
-MUST_CHECK status_t vm_check_map(vaddr_t hint, uint64_t *bytes, uint32_t flags);
 MUST_CHECK status_t vm_area_start(void);
 struct vm_area *vm_area_find(struct address_space *space, uint64_t address);
 /* First area that ends above address, null when none does. */
@@ -47,8 +49,13 @@ void vm_backing_leave(struct vm_area *area);
 /* Makes the page at address present. Gated. */
 MUST_CHECK status_t vm_backing_page_in(struct address_space *space, const struct vm_area *area,
                                        uint64_t address);
+/* Frames of n pages from address on, with a reference each, and the flags for all. False: vm_backing_page_in tells why. Gated. */
+bool vm_backing_frames(const struct vm_area *area, uint64_t address, unsigned n, pfn_t *frames,
+                       page_flags_t *flags);
 /* Whether the page at address is one that all who map it see; else a writer has, or gets, a copy. Gated. */
 bool vm_backing_shares(const struct vm_area *area, uint64_t address, const struct pt_leaf *leaf);
+/* What the fault on a page of a VM_DEVICE area with a backing, of which all were there at first, is answered with. Gated. */
+MUST_CHECK status_t vm_backing_device_fault(const struct vm_area *area);
 /* Waits until nobody will enter the gate from outside any more. The space has no areas. */
 void vm_backing_unpinned(const struct address_space *space);
 

@@ -130,3 +130,13 @@ void zone_give(pfn_t pfn, uint64_t n, bool counted)
         n -= step;
     }
 }
+
+void zone_give_batch(struct frame_zone *zone, const uint32_t *frames, unsigned n)
+{
+    uint64_t flags = spin_lock_irqsave(&zone->lock);
+    for (unsigned i = 0; i < n; i++) {
+        bitmap_engine_give(zone, frames[i], 1);
+    }
+    zone->free_frames += n;
+    spin_unlock_irqrestore(&zone->lock, flags);
+}

@@ -6,8 +6,8 @@
 #define PINNED(id) [CAP_##id] = {.references = OBJECT_PINNED, .type = CAP_##id}
 
 static struct object singletons[CAP_TYPE_COUNT] = {
-    PINNED(PROCESS), PINNED(MEMORY), PINNED(CONSOLE),  PINNED(DRIVER), PINNED(STATISTICS),
-    PINNED(POWER),   PINNED(AUDIT),  PINNED(HARDWARE), PINNED(NAMES),
+    PINNED(PROCESS),    PINNED(MEMORY), PINNED(CONSOLE), PINNED(DRIVER),
+    PINNED(STATISTICS), PINNED(POWER),  PINNED(AUDIT),   PINNED(HARDWARE),
 };
 
 struct object *object_singleton(enum cap_type type)

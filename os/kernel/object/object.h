@@ -3,7 +3,7 @@
 
 /*
  * Kernel objects: what capabilities name. Every object begins with a struct object; capabilities, mappings and system
- * calls under way hold references. With the last one the object's type releases it: after a grace period (lib/rcu.h), in
+ * calls under way hold references. With the last one the object's type releases it: after a grace period (sched/rcu.h), in
  * thread context, no lock held. So who has found an object by a lookup may use it until the end of the read section in
  * which that was, without a reference of its own.
  */
@@ -13,7 +13,7 @@
 
 #include "abi/abi.h"
 #include "abi/status.h"
-#include "lib/rcu.h"
+#include "sched/rcu.h"
 
 /* References of an object that is never released. */
 #define OBJECT_PINNED UINT32_MAX

@@ -17,5 +17,6 @@ const struct object_ops object_ops[CAP_TYPE_COUNT] = {
     [CAP_PORTS] = {.release = ports_release},
     [CAP_IRQ] = {.release = irq_release, .removed = irq_removed},
     [CAP_REGION] = {.release = region_release, .removed = region_removed},
+    [CAP_DEVICE] = {.release = region_release, .removed = region_removed},
     [CAP_NOTIFICATION] = {.release = notification_release, .removed = notification_removed},
 };

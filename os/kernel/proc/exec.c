@@ -8,6 +8,7 @@
 #include "proc/program.h"
 
 #include "arch/x86_64/switch.h"
+#include "ipc/ipc.h"
 #include "lib/string.h"
 #include "mm/kheap.h"
 #include "mm/layout.h"
@@ -16,6 +17,8 @@
 #include "proc/threads.h"
 #include "proc/usercopy.h"
 #include "sched/sched.h"
+
+#define STRINGS_ORDER 3u
 
 static status_t strings_add_user(struct program_strings *strings, vaddr_t from)
 {
@@ -164,9 +167,23 @@ void process_name_set(struct process *process, const char *path)
     process->name[length] = '\0';
 }
 
+_Static_assert(sizeof(struct program_strings) <= PAGE_SIZE << STRINGS_ORDER &&
+                   sizeof(struct program_strings) > PAGE_SIZE << (STRINGS_ORDER - 1),
+               "the block that holds them");
+
+struct program_strings *program_strings_make(void)
+{
+    return kheap_pages_alloc(STRINGS_ORDER, FRAME_OWNER_PROC, 0);
+}
+
+void program_strings_free(struct program_strings *strings)
+{
+    kheap_pages_free(strings, STRINGS_ORDER);
+}
+
 status_t program_strings_read(vaddr_t argv, vaddr_t envp, struct program_strings **out)
 {
-    struct program_strings *strings = kmalloc(sizeof(*strings));
+    struct program_strings *strings = program_strings_make();
     if (strings == NULL) {
         return STATUS_ERR_NO_MEMORY;
     }
@@ -179,7 +196,7 @@ status_t program_strings_read(vaddr_t argv, vaddr_t envp, struct program_strings
         status = strings_read(strings, envp);
     }
     if (status != STATUS_OK) {
-        kfree(strings);
+        program_strings_free(strings);
         return status;
     }
     *out = strings;
@@ -200,6 +217,7 @@ static status_t exec_with(struct frame *frame, const char *path, const struct pr
         return status;
     }
     process_become_single();
+    ipc_thread_end(thread_current()); /* the call that the old program owed an answer */
     struct address_space *old = process_swap_space(process, program.space);
     sched_adopt_space(program.space);
     space_destroy(old);
@@ -223,7 +241,7 @@ status_t process_exec(struct frame *frame, vaddr_t path, vaddr_t argv, vaddr_t e
     status = program_strings_read(argv, envp, &strings);
     if (status == STATUS_OK) {
         status = exec_with(frame, name, strings);
-        kfree(strings);
+        program_strings_free(strings);
     }
     return status;
 }
@@ -231,10 +249,11 @@ status_t process_exec(struct frame *frame, vaddr_t path, vaddr_t argv, vaddr_t e
 static status_t init_build(struct process *process, const char *path, const char *argument,
                            struct thread **thread)
 {
-    struct program_strings *strings = kzalloc(sizeof(*strings));
+    struct program_strings *strings = program_strings_make();
     if (strings == NULL) {
         return STATUS_ERR_NO_MEMORY;
     }
+    memset(strings, 0, sizeof(*strings));
     const char *const arguments[] = {path, argument};
     for (unsigned i = 0; i < 2 && arguments[i] != NULL; i++) {
         size_t length = strnlen(arguments[i], PATH_MAX_BYTES - 1);
@@ -245,7 +264,7 @@ static status_t init_build(struct process *process, const char *path, const char
     strings->argc = strings->count;
     struct program program;
     status_t status = program_load(path, strings, process->pid, &program);
-    kfree(strings);
+    program_strings_free(strings);
     if (status != STATUS_OK) {
         return status;
     }
@@ -254,7 +273,7 @@ static status_t init_build(struct process *process, const char *path, const char
     status = thread_create(thread, &sched_normal, NULL, NULL);
     if (status == STATUS_OK) {
         program_frame(thread_user_frame(*thread), &program);
-        fpu_state_init(&(*thread)->fpu);
+        (*thread)->fpu = fpu_initial;
         (*thread)->user_fs_base = program.fs_base;
     }
     return status;

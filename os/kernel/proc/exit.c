@@ -8,14 +8,12 @@
 
 #include "arch/x86_64/trap.h"
 #include "console.h"
-#include "ipc/names.h"
 #include "panic.h"
 #include "sched/sched.h"
 
 static void give_back_resources(struct process *process)
 {
     space_destroy(process_swap_space(process, NULL));
-    names_process_end(process->pid);
     uint64_t flags =
         spin_lock_irqsave(&process_tree_lock); /* the parent may be about to put something into it */
     struct cap_space *caps = process->caps;
@@ -142,9 +140,11 @@ status_t process_wait(pid_t wanted, bool block, pid_t *ended, int32_t *exit_stat
 void process_fault(const struct frame *frame, uint64_t address, status_t reason)
 {
     const struct process *process = process_current();
-    console_printf("process %u %s: killed by %s%s%s at 0x%llx, instruction 0x%llx\n", process->pid.number,
-                   process->name, trap_name(frame->vector), reason != STATUS_OK ? ", " : "",
-                   reason != STATUS_OK ? status_text(reason) : "", (unsigned long long)address,
-                   (unsigned long long)frame->rip);
-    process_exit(STATUS_KILLED_BASE + (int32_t)frame->vector);
+    console_printf("process %u %s: killed by %s%s%s at 0x%llx, instruction 0x%llx, error 0x%llx, thread %u\n",
+                   process->pid.number, process->name, trap_name(frame->vector),
+                   reason != STATUS_OK ? ", " : "", reason != STATUS_OK ? status_text(reason) : "",
+                   (unsigned long long)address, (unsigned long long)frame->rip,
+                   (unsigned long long)frame->error, thread_current()->tid.number);
+    process_exit(reason == STATUS_ERR_NO_MEMORY ? STATUS_KILLED_NO_MEMORY
+                                                : STATUS_KILLED_BASE + (int32_t)frame->vector);
 }

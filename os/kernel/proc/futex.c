@@ -61,7 +61,7 @@ static status_t key_of(vaddr_t word, bool private, struct futex_key *out)
     }
     status_t status = vm_find_area(space, word, &area);
     if (status != STATUS_OK) {
-        return STATUS_ERR_BAD_ADDRESS;
+        return STATUS_ERR_BAD_ADDRESS; /* what a fault there says */
     }
     if (area.kind == VM_BACKED && !area.copy) {
         paddr_t physical;
@@ -84,7 +84,7 @@ static status_t look(vaddr_t word, bool private, uint32_t *value, struct futex_k
     return status;
 }
 
-/* Prepares to sleep, in the bucket, if the word still has its value. STATUS_ERR_BAD_ADDRESS: its page is not there. */
+/* Prepares to sleep, in the bucket, if the word still has its value. STATUS_ERR_NOT_MAPPED: its page is not there. */
 static status_t queue_up(struct futex_waiter *waiter, vaddr_t word, uint32_t expected)
 {
     struct bucket *bucket = bucket_of(&waiter->key);
@@ -142,7 +142,7 @@ status_t futex_wait(vaddr_t word, bool private, uint32_t expected, uint64_t dead
         if (status == STATUS_OK) {
             status = sleep(&waiter, deadline);
         }
-    } while (status == STATUS_ERR_AGAIN || status == STATUS_ERR_BAD_ADDRESS);
+    } while (status == STATUS_ERR_AGAIN || status == STATUS_ERR_NOT_MAPPED);
     return status;
 }
 

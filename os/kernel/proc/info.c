@@ -1,12 +1,15 @@
-/* Figures of a process. */
+/* Figures of a process, read under the lock of the tree: parent, children and threads are of one moment. */
 #include "proc/threads.h"
 
-bool process_is_own_locked(const struct process *process)
+status_t process_own_locked(const struct process *process)
 {
+    if (process->state == PROCESS_DEAD) {
+        return STATUS_ERR_NO_PROCESS;
+    }
     while (process != NULL && process != process_current()) {
         process = process->parent;
     }
-    return process != NULL;
+    return process != NULL ? STATUS_OK : STATUS_ERR_PERMISSION;
 }
 
 static void threads_locked(const struct process *process, struct process_info *out)
@@ -50,7 +53,7 @@ status_t process_info_read(pid_t pid, struct process_info *out)
     }
     const struct process *about = process != NULL ? process : process_current();
     uint64_t flags = spin_lock_irqsave(&process_tree_lock);
-    status_t status = process_is_own_locked(about) ? STATUS_OK : STATUS_ERR_PERMISSION;
+    status_t status = process_own_locked(about);
     if (status == STATUS_OK) {
         read_locked(about, out);
     }

@@ -2,7 +2,7 @@
 #define OS_KERNEL_PROC_PROCESS_H
 
 /*
- * Processes: one structure for scheduler and process code. Tree, table, states, exit statuses and quotas are
+ * Processes; the scheduler knows threads only. Tree, table, states, exit statuses and quotas are
  * under one lock (proc.tree), held for a few steps at a time.
  */
 
@@ -127,8 +127,9 @@ bool process_is_empty(struct process *process);
 /* Gives a process another space (null: none) and returns the old one, which nobody looks at any more. */
 struct address_space *process_swap_space(struct process *process, struct address_space *space);
 
-/* Is it the current process or a descendant? The tree is locked. */
-bool process_is_own_locked(const struct process *process);
+/* May the current process look at this one, or change it? STATUS_ERR_NO_PROCESS: it was reaped after it was found;
+ * STATUS_ERR_PERMISSION: neither the current one nor a descendant. The tree is locked. */
+MUST_CHECK status_t process_own_locked(const struct process *process);
 
 /* Figures of the current process (pid 0) or a descendant. STATUS_ERR_NO_PROCESS, STATUS_ERR_PERMISSION. */
 MUST_CHECK status_t process_info_read(pid_t pid, struct process_info *out);
@@ -140,7 +141,8 @@ bool process_has_zombie(void);
  * _LIMIT (too deep), _NO_MEMORY. */
 MUST_CHECK status_t process_quota_set(uint32_t limit);
 
-/* An exception of user code that nobody serves: prints one line and ends the process with 256 + vector. */
+/* An exception of user code that nobody serves: prints one line and ends the process with 256 + vector, or, when memory was
+ * out and the process holds most of it, with STATUS_KILLED_NO_MEMORY. */
 _Noreturn void process_fault(const struct frame *frame, uint64_t address, status_t reason);
 
 /* ---- inside proc/ ---- */

@@ -23,7 +23,11 @@ struct program {
     struct tls_image tls;
 };
 
-/* Copies argv and envp (0: none) from the current process; *out is for kfree. STATUS_ERR_NO_MEMORY, _LIMIT, _BAD_ADDRESS. */
+/* Room for the strings of a program that is being made: frames of owner PROC, not cleared. Null when out. */
+struct program_strings *program_strings_make(void);
+void program_strings_free(struct program_strings *strings);
+
+/* Copies argv and envp (0: none) from the current process; *out is to be freed. STATUS_ERR_NO_MEMORY, _LIMIT, and as user_read. */
 MUST_CHECK status_t program_strings_read(vaddr_t argv, vaddr_t envp, struct program_strings **out);
 
 /* A new space with the program in it. Fails as initrd_find, elf_parse and vm_map; then there is no space. */

@@ -1,7 +1,6 @@
 /* spawn: a child from a program and capabilities, built whole before anybody can see it. */
 #include "proc/process.h"
 
-#include "mm/kheap.h"
 #include "proc/program.h"
 #include "proc/usercopy.h"
 #include "sched/sched.h"
@@ -38,7 +37,7 @@ static status_t load(struct process *child, const char *path, vaddr_t argv, vadd
     status_t status = program_strings_read(argv, envp, &strings);
     if (status == STATUS_OK) {
         status = program_load(path, strings, child->pid, program);
-        kfree(strings);
+        program_strings_free(strings);
     }
     if (status == STATUS_OK) {
         child->space = program->space;
@@ -53,7 +52,7 @@ static status_t make_thread(struct process *child, const struct program *program
     status_t status = thread_create(&thread, sched_params_of_child(thread_current()), NULL, NULL);
     if (status == STATUS_OK) {
         program_frame(thread_user_frame(thread), program);
-        fpu_state_init(&thread->fpu);
+        thread->fpu = fpu_initial;
         thread->user_fs_base = program->fs_base;
         thread->process = child;
         thread->space = child->space;

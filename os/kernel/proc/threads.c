@@ -31,7 +31,7 @@ static status_t build_user_side(struct thread *thread, const struct thread_reque
         return status;
     }
     thread->user_fs_base = place.pointer;
-    fpu_state_init(&thread->fpu);
+    thread->fpu = fpu_initial;
     *thread_user_frame(thread) = (struct frame){
         .vector = FRAME_VECTOR_START,
         .rip = request->entry,
@@ -194,7 +194,7 @@ status_t process_kill(pid_t pid, int32_t status)
         return STATUS_ERR_NO_PROCESS;
     }
     uint64_t flags = spin_lock_irqsave(&process_tree_lock);
-    status_t result = process_is_own_locked(process) ? STATUS_OK : STATUS_ERR_PERMISSION;
+    status_t result = process_own_locked(process);
     if (result == STATUS_OK && process->state != PROCESS_LIVE) {
         result = STATUS_ERR_NO_PROCESS;
     }

@@ -49,7 +49,7 @@ _Noreturn void process_thread_exit(uint64_t value);
  */
 MUST_CHECK status_t process_thread_join(tid_t tid, uint64_t deadline, uint64_t *value);
 
-/* Tells all threads of a process to end; the first status given is its exit status. Any thread context, or under no lock. */
+/* Tells all threads of a process to end; the first status given is its exit status. Any context, proc.tree not held. */
 void process_end_begin(struct process *process, int32_t status);
 
 /*

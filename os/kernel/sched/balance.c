@@ -1,23 +1,27 @@
 /*
- * Load balancing. Push: at each tick a CPU with threads waiting gives one to the CPU that has least to do; idle CPUs take
- * no ticks, so they cannot ask. Pull: a CPU that has become idle takes one from the busiest. Both move a thread only when
- * the other CPU has at least IMBALANCE threads more (IMBALANCE_FAR if it is on another node and not idle), so that one thread too many is never
- * passed around, and not again a thread that was moved less than a tick ago. Threads whose data is likely to have left
- * the caches go first. Real-time threads go only to CPUs that run something less important; deadline threads never.
- * Deviations: load is a number of threads, not a sum of weights; CPUs of a node are taken to share a cache.
+ * Load balancing. Push: at each tick a CPU with threads waiting gives up to PUSH_MAX of them to the CPUs that have least to
+ * do (one a tick would take a second to spread a hundred threads that began on one CPU); idle CPUs take no ticks, so they
+ * cannot ask. Pull: a CPU that has become idle takes one from the busiest. Both move a thread only when the other CPU has
+ * at least IMBALANCE threads less (IMBALANCE_FAR if it is on another node and not idle), so that one thread too many is
+ * never passed around, and not again a thread that was moved less than a tick ago. Threads whose data is likely to have
+ * left the caches go first; when FAILED_MAX attempts have found only others, one of those goes. Real-time threads go only
+ * to CPUs that run something less important; deadline threads never. Deviations: load is a number of threads, not a sum
+ * of weights; CPUs of a node are taken to share a cache; what gets ready behind another while a CPU is idle waits for the
+ * next tick (docs/design/scheduler.md, Balancing).
  */
 #include "sched/internal.h"
 
 #define IMBALANCE     2u
 #define IMBALANCE_FAR 3u
-#define HOT_NS        500000ull   /* ran so recently that moving costs more than waiting */
-#define REST_NS       10000000ull /* between two moves of a thread */
-#define FAILED_MAX    2u          /* attempts before a hot one will do */
+#define PUSH_MAX      4u        /* threads that a tick moves, with interrupts off */
+#define HOT_NS        500000ull /* ran so recently that moving costs more than waiting */
+#define FAILED_MAX    2u        /* attempts that found hot ones only, before a hot one will do */
 
 struct choice {
     const struct cpu *to;
     uint64_t now;
     bool hot_too;
+    bool hot_seen; /* one was refused for no other reason */
 };
 
 static bool is_hot(const struct thread *thread, uint64_t now)
@@ -25,9 +29,9 @@ static bool is_hot(const struct thread *thread, uint64_t now)
     return thread->sched.run_cycles != 0 && now - thread->ready_since < clock_cycles_from_ns(HOT_NS);
 }
 
-static bool is_wanted(const struct sched_entity *entity, const void *context)
+static bool is_wanted(const struct sched_entity *entity, void *context)
 {
-    const struct choice *choice = context;
+    struct choice *choice = context;
     const struct thread *thread = sched_thread_of(entity);
     if (!sched_may_run(thread, choice->to)) {
         return false;
@@ -35,8 +39,11 @@ static bool is_wanted(const struct sched_entity *entity, const void *context)
     if (entity->class_id == CLASS_REALTIME) {
         return sched_rank(entity) > __atomic_load_n(&choice->to->rank, __ATOMIC_RELAXED);
     }
-    bool rested = thread->migrations == 0 || choice->now - thread->moved_at >= clock_cycles_from_ns(REST_NS);
-    return rested && (choice->hot_too || !is_hot(thread, choice->now));
+    bool rested =
+        thread->migrations == 0 || choice->now - thread->moved_at >= clock_cycles_from_ns(SCHED_TICK_NS);
+    bool hot = rested && !choice->hot_too && is_hot(thread, choice->now);
+    choice->hot_seen |= hot;
+    return rested && !hot;
 }
 
 static bool is_unbalanced(const struct cpu *busy, const struct cpu *other)
@@ -45,12 +52,20 @@ static bool is_unbalanced(const struct cpu *busy, const struct cpu *other)
     return sched_load(busy) >= sched_load(other) + margin;
 }
 
-/* Takes a thread out of a queue for another CPU; null when there is none that may and should go. */
-static struct thread *take_one(struct cpu *from, const struct cpu *to, bool hot_too)
+/*
+ * Takes a thread out of a queue for another CPU; null when there is none that may and should go. *attempts: those in a row
+ * for which only a hot one was there.
+ */
+static struct thread *take_one(struct cpu *from, const struct cpu *to, uint32_t *attempts)
 {
-    struct choice choice = {.to = to, .now = clock_cycles(), .hot_too = hot_too};
+    struct choice choice = {.to = to, .now = clock_cycles()};
     spin_lock(&from->queue.lock);
     struct sched_entity *found = run_queue_find(&from->queue, is_wanted, &choice);
+    if (found == NULL && choice.hot_seen && *attempts >= FAILED_MAX) {
+        choice.hot_too = true;
+        found = run_queue_find(&from->queue, is_wanted, &choice);
+    }
+    *attempts = found == NULL && choice.hot_seen ? *attempts + 1 : 0;
     if (found != NULL) {
         sched_detach(from, sched_thread_of(found));
     }
@@ -60,8 +75,8 @@ static struct thread *take_one(struct cpu *from, const struct cpu *to, bool hot_
 
 static bool move_one(struct cpu *from, struct cpu *to, enum sched_move move)
 {
-    const struct cpu *chooser = move == MOVE_PULL ? to : from;
-    struct thread *thread = take_one(from, to, chooser->balance_failed >= FAILED_MAX);
+    struct cpu *chooser = move == MOVE_PULL ? to : from;
+    struct thread *thread = take_one(from, to, &chooser->balance_failed);
     if (thread != NULL) {
         sched_enqueue(thread, to->id, RUN_MOVED, move);
     }
@@ -84,13 +99,6 @@ static struct cpu *extreme(const struct cpu *cpu, bool most)
         best = better || nearer ? other : best;
     }
     return best;
-}
-
-/* Counts attempts that found the imbalance but nothing to move. */
-static bool note(struct cpu *cpu, bool moved)
-{
-    cpu->balance_failed = moved ? 0 : cpu->balance_failed + 1;
-    return moved;
 }
 
 /* A real-time thread waits here: the CPU that runs the least important thread, if that is less important. */
@@ -122,9 +130,10 @@ void sched_balance_push(struct cpu *cpu)
     if (other != NULL && move_one(cpu, other, MOVE_PUSH)) {
         return;
     }
-    other = extreme(cpu, false);
-    if (other != NULL && is_unbalanced(cpu, other)) {
-        note(cpu, move_one(cpu, other, MOVE_PUSH));
+    bool moved = true;
+    for (unsigned i = 0; i < PUSH_MAX && moved; i++) {
+        other = extreme(cpu, false);
+        moved = other != NULL && is_unbalanced(cpu, other) && move_one(cpu, other, MOVE_PUSH);
     }
 }
 
@@ -132,5 +141,5 @@ bool sched_balance_pull(struct cpu *cpu)
 {
     struct cpu *busiest = extreme(cpu, true);
     return busiest != NULL && !cpu->draining && is_unbalanced(busiest, cpu) &&
-           note(cpu, move_one(busiest, cpu, MOVE_PULL));
+           move_one(busiest, cpu, MOVE_PULL);
 }

@@ -1,7 +1,7 @@
 #ifndef OS_KERNEL_SCHED_CLASS_H
 #define OS_KERNEL_SCHED_CLASS_H
 
-/* What a scheduling class does; inside sched/. Sums that are common to all classes are run_queue.c's. */
+/* What a scheduling class does; inside sched/. Sums that are common to all classes are runqueue.c's. */
 
 #include "sched/runqueue.h"
 
@@ -13,8 +13,8 @@ struct sched_class {
     void (*place)(const struct run_queue *queue, struct sched_entity *entity);
     /* The best ready entity, not taken out; null when there is none. */
     struct sched_entity *(*first)(const struct run_queue *queue);
-    /* It is about to run. */
-    void (*start)(const struct run_queue *queue, struct sched_entity *entity);
+    /* It is about to run, or runs on with nothing left of its slice: gives it one, where the class has slices. */
+    void (*give_slice)(const struct run_queue *queue, struct sched_entity *entity);
     void (*charge)(struct run_queue *queue, struct sched_entity *running, uint64_t cycles);
     /* The running entity of this class must make place for the first ready one of it (null: there is none). */
     bool (*gives_way)(const struct sched_entity *running, const struct sched_entity *first);
@@ -30,7 +30,7 @@ extern const struct sched_class class_idle;
 
 /* The constants of runqueue.h in cycles. */
 struct sched_tunables {
-    uint64_t quantum;
+    uint64_t slice;
     uint64_t latency;
     uint64_t slice_floor;
     uint64_t sleeper;

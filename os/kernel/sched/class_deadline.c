@@ -75,7 +75,7 @@ static struct sched_entity *deadline_first(const struct run_queue *queue)
     return entity_of(tree_first(&queue->deadline_ready));
 }
 
-static void deadline_start(const struct run_queue *queue, struct sched_entity *entity)
+static void deadline_give_slice(const struct run_queue *queue, struct sched_entity *entity)
 {
     (void)queue;
     (void)entity;
@@ -135,7 +135,7 @@ const struct sched_class class_deadline = {
     .add = deadline_add,
     .remove = deadline_remove,
     .first = deadline_first,
-    .start = deadline_start,
+    .give_slice = deadline_give_slice,
     .charge = deadline_charge,
     .gives_way = deadline_gives_way,
     .allowance = deadline_allowance,

@@ -63,7 +63,7 @@ static struct sched_entity *fair_first(const struct run_queue *queue)
     return entity_of(tree_first(&queue->fair_ready));
 }
 
-static void fair_start(const struct run_queue *queue, struct sched_entity *entity)
+static void fair_give_slice(const struct run_queue *queue, struct sched_entity *entity)
 {
     entity->slice_left = slice_of(queue, entity);
 }
@@ -114,7 +114,7 @@ const struct sched_class class_fair = {
     .remove = fair_remove,
     .place = fair_put,
     .first = fair_first,
-    .start = fair_start,
+    .give_slice = fair_give_slice,
     .charge = fair_charge,
     .gives_way = fair_gives_way,
     .allowance = fair_allowance,

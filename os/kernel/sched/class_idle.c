@@ -27,7 +27,7 @@ static struct sched_entity *idle_first(const struct run_queue *queue)
                : list_entry(queue->idle_ready.next, struct sched_entity, level_node);
 }
 
-static void idle_start(const struct run_queue *queue, struct sched_entity *entity)
+static void idle_give_slice(const struct run_queue *queue, struct sched_entity *entity)
 {
     (void)queue;
     if (entity->slice_left == 0) {
@@ -49,7 +49,7 @@ static bool idle_gives_way(const struct sched_entity *running, const struct sche
 static uint64_t idle_allowance(const struct run_queue *queue, const struct sched_entity *running)
 {
     (void)queue;
-    return running->slice_left != 0 ? running->slice_left : sched_tunables.quantum;
+    return running->slice_left != 0 ? running->slice_left : sched_tunables.slice;
 }
 
 static bool idle_check(const struct run_queue *queue, uint32_t *ready)
@@ -69,7 +69,7 @@ const struct sched_class class_idle = {
     .add = idle_add,
     .remove = idle_remove,
     .first = idle_first,
-    .start = idle_start,
+    .give_slice = idle_give_slice,
     .charge = idle_charge,
     .gives_way = idle_gives_way,
     .allowance = idle_allowance,

@@ -37,7 +37,7 @@ static struct sched_entity *realtime_first(const struct run_queue *queue)
     return list_entry(queue->levels[level].next, struct sched_entity, level_node);
 }
 
-static void realtime_start(const struct run_queue *queue, struct sched_entity *entity)
+static void realtime_give_slice(const struct run_queue *queue, struct sched_entity *entity)
 {
     (void)queue;
     if (entity->slice_left == 0) {
@@ -92,7 +92,7 @@ const struct sched_class class_realtime = {
     .add = realtime_add,
     .remove = realtime_remove,
     .first = realtime_first,
-    .start = realtime_start,
+    .give_slice = realtime_give_slice,
     .charge = realtime_charge,
     .gives_way = realtime_gives_way,
     .allowance = realtime_allowance,

@@ -9,13 +9,15 @@
  *              the current thread is to end (who tells it pokes it afterwards, under the lock), or when one of the two is
  *              not of the fair class; locks the run queue
  *     switch   the current thread waits; its stack is not used any more
- *     leave    the stack of the other thread, or its frame; there the queue is released
+ *     leave    for the stack of the other thread, or for user mode by its frame (arch_stack_resume, message_resume): there
+ *              the queue is released
  *
  * Until then nobody can wake the thread that was left: its stack is still in use.
  */
 
 #include "arch/x86_64/change.h"
 #include "arch/x86_64/switch.h"
+#include "sched/account.h"
 #include "sched/fair.h"
 #include "sched/internal.h"
 
@@ -41,11 +43,7 @@ MUST_CHECK ALWAYS_INLINE uint64_t sched_direct_begin(struct cpu *cpu, struct thr
         spin_unlock(&cpu->queue.lock);
         return 0;
     }
-    __atomic_store_n(&cpu->account_sequence, cpu->account_sequence + 1, __ATOMIC_RELEASE);
-    __atomic_thread_fence(__ATOMIC_RELEASE);
-    cpu->busy_cycles += cycles;
-    cpu->accounted = now;
-    __atomic_store_n(&cpu->account_sequence, cpu->account_sequence + 1, __ATOMIC_RELEASE);
+    account_passed(cpu, cycles, now, false, false);
     return now;
 }
 
@@ -56,17 +54,8 @@ ALWAYS_INLINE void sched_direct_switch(struct cpu *cpu, struct thread *to, uint6
     from->saved_stack = saved_stack;
     __atomic_store_n(&from->state, THREAD_WAITING, __ATOMIC_RELAXED);
     __atomic_store_n(&to->state, THREAD_RUNNING, __ATOMIC_RELAXED);
-    to->switches++;
-    cpu->switches++;
-    cpu->handoffs++;
+    account_switch(cpu, to);
     arch_user_change(cpu, from, to);
-}
-
-/* To user mode by the frame that the new current thread left bare. */
-ALWAYS_INLINE _Noreturn void sched_direct_leave(struct cpu *cpu, struct frame *frame)
-{
-    spin_unlock_announce(&cpu->queue.lock);
-    arch_frame_resume(frame, &cpu->queue.lock);
 }
 
 #endif

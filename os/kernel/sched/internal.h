@@ -86,6 +86,9 @@ unsigned sched_target(struct thread *thread, unsigned last);
 /* Takes the lock of the queue that owns a thread; the thread stays there while it is held. Interrupts off. */
 struct cpu *sched_lock_owner(struct thread *thread);
 
+/* Counts that a thread goes from its CPU, which thread->cpu still names, to this one. That one's queue locked. */
+void sched_note_move(struct cpu *cpu, struct thread *thread, enum sched_move move, uint64_t now);
+
 /*
  * Makes a thread ready in the queue of its CPU. True when that CPU must be told (sched_tell, after the lock is released).
  * Locked.
@@ -104,7 +107,7 @@ void sched_detach(struct cpu *cpu, struct thread *thread);
 
 /* ---- balance.c ---- */
 
-/* At each tick of a busy CPU: gives a thread away when another CPU has clearly less to do. Interrupts off, no lock held. */
+/* At each tick of a busy CPU: gives threads away while another CPU has clearly less to do. Interrupts off, no lock held. */
 void sched_balance_push(struct cpu *cpu);
 
 /* A CPU with nothing to do takes a thread from a busy one; true when it got one. Interrupts off, no lock held. */

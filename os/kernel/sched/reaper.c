@@ -4,8 +4,8 @@
 #include "arch/x86_64/clock.h"
 #include "arch/x86_64/kmap.h"
 #include "console.h"
-#include "lib/rcu.h"
 #include "lib/spinlock.h"
+#include "sched/rcu.h"
 #include "sched/sched.h"
 #include "sched/wait.h"
 

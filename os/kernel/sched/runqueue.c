@@ -27,7 +27,7 @@ static uint64_t earlier(uint64_t a, uint64_t b)
 void sched_tunables_init(void)
 {
     sched_tunables = (struct sched_tunables){
-        .quantum = clock_cycles_from_ns(SCHED_QUANTUM_NS),
+        .slice = clock_cycles_from_ns(SCHED_SLICE_DEFAULT_NS),
         .latency = clock_cycles_from_ns(SCHED_LATENCY_NS),
         .slice_floor = clock_cycles_from_ns(SCHED_SLICE_FLOOR_NS),
         .sleeper = clock_cycles_from_ns(SCHED_SLEEPER_NS),
@@ -114,7 +114,7 @@ void sched_entity_set(struct sched_entity *entity, const struct sched_params *pa
     list_init(&entity->level_node);
     entity->slice_left = 0;
     entity->slice_cycles =
-        params->slice_ns == 0 ? sched_tunables.quantum : clock_cycles_from_ns(params->slice_ns);
+        params->slice_ns == 0 ? sched_tunables.slice : clock_cycles_from_ns(params->slice_ns);
     entity->weight = entity->class_id == CLASS_IDLE ? SCHED_WEIGHT_MIN : SCHED_WEIGHT_UNIT;
     if (entity->class_id == CLASS_FAIR) {
         entity->weight = params->weight != 0 ? params->weight : fair_weight_of_nice(params->nice);
@@ -200,7 +200,7 @@ struct sched_entity *run_queue_take(struct run_queue *queue, uint64_t now)
     const struct sched_class *class = classes[__builtin_ctz(mask)];
     struct sched_entity *entity = class->first(queue);
     run_queue_remove(queue, entity);
-    class->start(queue, entity);
+    class->give_slice(queue, entity);
     return entity;
 }
 
@@ -272,14 +272,14 @@ void run_queue_change(struct run_queue *queue, struct sched_entity *entity, cons
     if (inside) {
         run_queue_add(queue, entity, other_class ? RUN_NEW : RUN_MOVED, now);
     } else if (running) {
-        classes[entity->class_id]->start(queue, entity);
+        classes[entity->class_id]->give_slice(queue, entity);
     }
 }
 
 void run_queue_renew(const struct run_queue *queue, struct sched_entity *running)
 {
     if (running->slice_left == 0) {
-        classes[running->class_id]->start(queue, running);
+        classes[running->class_id]->give_slice(queue, running);
     }
 }
 
@@ -290,7 +290,9 @@ void run_queue_advance(struct run_queue *queue, uint64_t now)
         queue->realtime_period_end =
             now - now % sched_tunables.realtime_period + sched_tunables.realtime_period;
     }
-    deadline_replenish(queue, now);
+    if (!tree_empty(&queue->deadline_exhausted)) {
+        deadline_replenish(queue, now);
+    }
 }
 
 uint64_t run_queue_next_event(const struct run_queue *queue, const struct sched_entity *running, uint64_t now)
@@ -311,8 +313,8 @@ uint64_t run_queue_next_event(const struct run_queue *queue, const struct sched_
 
 /* ---- load, moves ---- */
 
-static struct sched_entity *find_in_list(const struct list *list, run_queue_wanted wanted,
-                                         const void *context, unsigned *left)
+static struct sched_entity *find_in_list(const struct list *list, run_queue_wanted wanted, void *context,
+                                         unsigned *left)
 {
     list_for_each(at, list)
     {
@@ -329,7 +331,7 @@ static struct sched_entity *find_in_list(const struct list *list, run_queue_want
 }
 
 static struct sched_entity *find_realtime(const struct run_queue *queue, run_queue_wanted wanted,
-                                          const void *context, unsigned *left)
+                                          void *context, unsigned *left)
 {
     struct sched_entity *found = NULL;
     for (uint32_t mask = queue->level_mask; mask != 0 && found == NULL;) {
@@ -340,8 +342,7 @@ static struct sched_entity *find_realtime(const struct run_queue *queue, run_que
     return found;
 }
 
-struct sched_entity *run_queue_find(const struct run_queue *queue, run_queue_wanted wanted,
-                                    const void *context)
+struct sched_entity *run_queue_find(const struct run_queue *queue, run_queue_wanted wanted, void *context)
 {
     unsigned left = SCHED_SCAN;
     struct sched_entity *found = find_realtime(queue, wanted, context, &left);

@@ -3,9 +3,10 @@
 
 /*
  * Ready threads of one CPU and the policy that orders them. Four classes, strict: deadline (earliest deadline first,
- * a budget every period), real time (32 levels, FIFO and round robin), fair (virtual run time by weight), idle. Nothing
- * here knows threads, clocks or processors: it orders entities, and is told the time in cycles. The entity that runs is
- * not in the queue.
+ * a budget every period), real time (32 levels, FIFO and round robin), fair (virtual run time by weight), idle. The
+ * policy orders entities and is told the time in cycles: it reads no clock, and knows neither threads nor processors (the
+ * last two members of struct run_queue are the scheduler's; they lie here since the same lock guards them). Of the clock
+ * it needs what turns nanoseconds into cycles. The entity that runs is not in the queue.
  */
 
 #include <stdbool.h>
@@ -17,7 +18,6 @@
 #include "lib/spinlock.h"
 #include "lib/tree.h"
 
-#define SCHED_QUANTUM_NS      10000000ull   /* longest slice where nothing else is said */
 #define SCHED_LATENCY_NS      20000000ull   /* fair: every ready thread runs once in this time ... */
 #define SCHED_SLICE_FLOOR_NS  1000000ull    /* ... unless its slice would be shorter than this */
 #define SCHED_SLEEPER_NS      10000000ull   /* fair: what a long sleep is worth at most */
@@ -92,6 +92,7 @@ struct run_queue {
     uint64_t fair_base;   /* smallest virtual run time, never decreases */
     uint64_t fair_weight; /* of the ready ones */
     struct list idle_ready;
+    /* Not the policy's: guarded by the same lock. */
     struct tree sleepers;         /* threads by wake_deadline */
     struct thread *switched_from; /* between leaving a thread and the first step of the next */
 };
@@ -153,12 +154,11 @@ void run_queue_change(struct run_queue *queue, struct sched_entity *entity, cons
 MUST_CHECK bool run_queue_hand_over(struct run_queue *queue, const struct sched_entity *running,
                                     struct sched_entity *entity, uint64_t now);
 
-/* Answers whether an entity is wanted; changes nothing. */
-typedef bool (*run_queue_wanted)(const struct sched_entity *entity, const void *context);
+/* Answers whether an entity is wanted; may note in the context what it saw. */
+typedef bool (*run_queue_wanted)(const struct sched_entity *entity, void *context);
 
 /* The first ready entity of real time, fair and idle class that is wanted, of those the first SCHED_SCAN; null: none. */
-struct sched_entity *run_queue_find(const struct run_queue *queue, run_queue_wanted wanted,
-                                    const void *context);
+struct sched_entity *run_queue_find(const struct run_queue *queue, run_queue_wanted wanted, void *context);
 
 /*
  * Admission of a deadline entity: false when the queue's CPU would be promised more than SCHED_BANDWIDTH_LIMIT. What was

@@ -9,8 +9,10 @@
 #include "arch/x86_64/switch.h"
 #include "mm/slab.h"
 #include "panic.h"
+#include "sched/account.h"
 #include "sched/internal.h"
 #include "sched/reaper.h"
+#include "sched/wait.h"
 #include "smp/hotplug.h"
 
 #define RELAX_NS 20000ull
@@ -26,12 +28,7 @@ void sched_account(struct cpu *cpu, uint64_t now, bool idle_next)
     if ((int64_t)cycles < 0) {
         return; /* another CPU has looked a moment later */
     }
-    __atomic_store_n(&cpu->account_sequence, cpu->account_sequence + 1, __ATOMIC_RELEASE);
-    __atomic_thread_fence(__ATOMIC_RELEASE);
-    *(cpu->account_idle ? &cpu->idle_cycles : &cpu->busy_cycles) += cycles;
-    cpu->accounted = now;
-    cpu->account_idle = idle_next;
-    __atomic_store_n(&cpu->account_sequence, cpu->account_sequence + 1, __ATOMIC_RELEASE);
+    account_passed(cpu, cycles, now, cpu->account_idle, idle_next);
     if (thread == cpu->idle) {
         thread->sched.run_cycles += cycles;
         run_queue_advance(&cpu->queue, now);
@@ -97,13 +94,11 @@ static void switch_to(struct cpu *cpu, struct thread *from, struct thread *to, u
     if (to->is_idle) {
         sched_tick_stop(cpu);
     } else {
-        to->run_delay += now - to->ready_since;
-        cpu->run_delay += now - to->ready_since;
+        account_waited(cpu, to, now);
     }
     thread_set_state(to, THREAD_RUNNING);
-    to->switches++;
+    account_switch(cpu, to);
     __atomic_store_n(&cpu->rank, to->is_idle ? RANK_NOTHING : sched_rank(&to->sched), __ATOMIC_RELAXED);
-    cpu->switches++;
     cpu->policy_deadline = run_queue_next_event(&cpu->queue, to->is_idle ? NULL : &to->sched, now);
     sched_timer_update(cpu, to->is_idle);
     cpu->queue.switched_from = from;
@@ -298,7 +293,7 @@ bool sched_block(uint64_t deadline_cycles)
     if (thread->state != THREAD_WAITING) { /* woken between prepare and here */
         spin_unlock(&cpu->queue.lock);
     } else {
-        if (deadline_cycles != CLOCK_NEVER) {
+        if (deadline_cycles != WAIT_FOREVER) {
             sched_sleepers_add(cpu, thread, deadline_cycles);
         }
         uint64_t now = clock_cycles();
@@ -331,9 +326,8 @@ static bool claim(struct cpu *cpu, struct thread *thread)
         spin_lock(&cpu->queue.lock);
         if (free) {
             run_queue_join(&cpu->queue, &thread->sched);
+            sched_note_move(cpu, thread, MOVE_WAKE, clock_cycles());
             __atomic_store_n(&thread->cpu, cpu->id, __ATOMIC_RELEASE);
-            thread->migrations++;
-            cpu->moves[MOVE_WAKE]++;
         }
     }
     return free;
@@ -348,7 +342,7 @@ static void block_and_run(struct cpu *cpu, struct thread *to, uint64_t now)
         thread_set_state(to, THREAD_READY);
         to->ready_since = now;
         from->need_resched = false;
-        cpu->handoffs++;
+        account_handoff(cpu);
         switch_to(cpu, from, to, now);
         return;
     }
@@ -376,7 +370,7 @@ bool sched_handoff(struct thread *to, uint64_t deadline_cycles)
     }
     thread->wait_prepared = false;
     thread->preempt_disable--;
-    if (thread->state == THREAD_WAITING && deadline_cycles != CLOCK_NEVER) {
+    if (thread->state == THREAD_WAITING && deadline_cycles != WAIT_FOREVER) {
         sched_sleepers_add(cpu, thread, deadline_cycles);
     }
     block_and_run(cpu, to, clock_cycles());
@@ -404,6 +398,7 @@ void sched_exit(void)
     sched_account(cpu, now, false);
     run_queue_release(&cpu_table[cpu->current->deadline_cpu]->queue, &cpu->current->sched);
     thread_set_state(cpu->current, THREAD_DEAD);
+    account_end(cpu);
     switch_away(cpu, now);
     panic("a dead thread runs");
 }
@@ -475,12 +470,19 @@ void sched_idle(void)
 void sched_totals_read(struct sched_totals *out)
 {
     *out = (struct sched_totals){0};
+    uint64_t ended = 0, started = 0;
+    for (unsigned id = 0; id < cpu_count_present(); id++) {
+        ended += __atomic_load_n(&cpu_table[id]->threads_ended, __ATOMIC_ACQUIRE);
+    }
     for (unsigned id = 0; id < cpu_count_present(); id++) {
         const struct cpu *cpu = cpu_table[id];
+        started += __atomic_load_n(&cpu->threads_started, __ATOMIC_RELAXED);
         if (cpu_is_online(cpu)) {
             out->switches += __atomic_load_n(&cpu->switches, __ATOMIC_RELAXED);
             out->ready += __atomic_load_n(&cpu->queue.ready_count, __ATOMIC_RELAXED);
             out->running += __atomic_load_n(&cpu->current, __ATOMIC_RELAXED) != cpu->idle;
         }
     }
+    uint64_t awake = (uint64_t)out->ready + out->running;
+    out->sleeping = started - ended > awake ? (uint32_t)(started - ended - awake) : 0;
 }

@@ -14,7 +14,7 @@
 /* Makes the running context of this CPU its idle thread; `stack_top` is the stack it runs on. */
 void sched_init_this_cpu(struct thread *idle, uint64_t stack_top);
 
-/* From now on interrupts preempt. Panics when the heap or the per-CPU areas are not there. */
+/* From now on interrupts preempt. Panics when there is no heap or no thread yet: both have the locks that make it safe. */
 void sched_enable_preemption(void);
 
 /* The loop of an idle thread. */
@@ -135,8 +135,10 @@ struct sched_totals {
     uint64_t switches;
     uint32_t ready;
     uint32_t running; /* threads other than idle ones */
+    uint32_t sleeping;
 };
 
+/* Of a moment: each number is right for one, all together only while nothing changes. Takes no lock. */
 void sched_totals_read(struct sched_totals *out);
 
 #endif

@@ -10,6 +10,7 @@
 #include "arch/x86_64/fpu.h"
 #include "arch/x86_64/frame.h"
 #include "ipc/endpoint.h"
+#include "lib/fail.h"
 #include "lib/list.h"
 #include "lib/tree.h"
 #include "sched/runqueue.h"
@@ -34,6 +35,7 @@ struct thread_record;
 struct thread {
     struct fpu_state fpu;
     uint64_t saved_stack; /* stack pointer while not running */
+    struct fpu_use fpu_use;
     tid_t tid;
     enum thread_state state; /* under the lock of the queue of `cpu` once started */
     uint32_t cpu;            /* whose run queue owns the thread */
@@ -69,6 +71,9 @@ struct thread {
     uint64_t user_stack_bytes;    /* with its thread-local storage */
     uint64_t syscalls;            /* not yet added to its process's, like: */
     uint64_t messages;            /* sent and called */
+    struct failure noted;         /* since the present call began (sys/errors.h) */
+    struct failure failed;        /* by the last call that failed; status STATUS_OK: none has */
+    status_t copy_fault;          /* what the last fault of a copy that it ended was answered with */
 };
 
 /* Usual parameters: kernel threads that nothing may hold up; programs; what may wait for ever. */
@@ -87,8 +92,8 @@ void thread_log_set(bool on);
 MUST_CHECK status_t thread_system_init(void);
 
 /*
- * A thread with a kernel stack, state NEW. The parameters are checked and no deadline. function null: a user thread whose frame thread_user_frame()
- * points to is to be filled. STATUS_ERR_NO_MEMORY, STATUS_ERR_LIMIT.
+ * A thread with a kernel stack, state NEW. The parameters are checked and no deadline. function null: a user thread whose
+ * frame thread_user_frame() points to is to be filled. STATUS_ERR_NO_MEMORY, STATUS_ERR_LIMIT.
  */
 MUST_CHECK status_t thread_create(struct thread **out, const struct sched_params *params,
                                   void (*function)(void *), void *argument);

@@ -11,7 +11,7 @@
  *     wait_queue_leave(queue, &waiter);
  *
  * A thread may join several queues before it sleeps, and leaves each of them. The waker makes the condition
- * true first, then calls wait_queue_wake_*. A waiter lives on its thread's stack; leave takes the queue's
+ * true first, then calls wait_queue_wake_all. A waiter lives on its thread's stack; leave takes the queue's
  * lock, so no waker can still look at it afterwards.
  */
 

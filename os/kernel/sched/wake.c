@@ -1,4 +1,9 @@
-/* Waking threads, starting them, and moving them between the queues of CPUs. */
+/*
+ * Waking threads, starting them, and moving them between the queues of CPUs. No wake searches: a thread's state and CPU say
+ * whether it waits, is ready or runs, and by its own links it leaves whatever queue it is in; a process is found by its
+ * number in the process table, and its threads in its list.
+ */
+#include "sched/account.h"
 #include "sched/internal.h"
 #include "smp/ipi.h"
 
@@ -37,7 +42,7 @@ void sched_tell(const struct cpu *cpu)
     }
 }
 
-static void note_move(struct cpu *cpu, struct thread *thread, enum sched_move move, uint64_t now)
+void sched_note_move(struct cpu *cpu, struct thread *thread, enum sched_move move, uint64_t now)
 {
     const struct cpu *from = cpu_table[thread->cpu];
     thread->migrations++;
@@ -52,7 +57,7 @@ void sched_enqueue(struct thread *thread, unsigned target, enum run_reason reaso
     spin_lock(&cpu->queue.lock);
     uint64_t now = clock_cycles();
     if (reason != RUN_NEW && thread->cpu != target) {
-        note_move(cpu, thread, move, now);
+        sched_note_move(cpu, thread, move, now);
     }
     __atomic_store_n(&thread->cpu, target, __ATOMIC_RELEASE);
     sched_account(cpu, now, cpu->account_idle);
@@ -125,6 +130,7 @@ void sched_start_on(struct thread *thread, unsigned cpu)
     uint64_t flags = arch_irq_save();
     thread->affinity = 1ull << cpu;
     thread->home_node = cpu_table[cpu]->node;
+    account_start(cpu_this());
     sched_enqueue(thread, cpu, RUN_NEW, MOVE_WAKE);
     arch_irq_restore(flags);
 }
@@ -134,6 +140,7 @@ void sched_start(struct thread *thread)
     uint64_t flags = arch_irq_save();
     unsigned target = sched_target(thread, arch_cpu_id());
     thread->home_node = cpu_table[target]->node;
+    account_start(cpu_this());
     sched_enqueue(thread, target, RUN_NEW, MOVE_WAKE);
     arch_irq_restore(flags);
     sched_switch_if_needed();

@@ -13,6 +13,7 @@
 #include "arch/x86_64/kmap.h"
 #include "arch/x86_64/lapic.h"
 #include "arch/x86_64/percpu.h"
+#include "arch/x86_64/switch.h"
 #include "console.h"
 #include "lib/string.h"
 #include "mm/frame.h"
@@ -111,9 +112,7 @@ static bool state_change(struct cpu *cpu, uint32_t from, uint32_t to)
 static void step_or_halt(struct cpu *cpu, uint32_t from, uint32_t to)
 {
     if (!state_change(cpu, from, to)) {
-        for (;;) {
-            __asm__ volatile("cli\n\thlt");
-        }
+        arch_stop_for_ever();
     }
 }
 

@@ -1,4 +1,8 @@
-/* Reschedule and function-call interrupts. */
+/*
+ * Reschedule and function-call interrupts. One function call at a time in the whole machine: they are rare (hotplug, grace
+ * periods, drained caches), so one record that everybody waits for costs less than a queue a CPU. A reschedule interrupt
+ * carries nothing: what there is to do lies in the target's run queue, so sending one too many does no harm.
+ */
 #include "smp/ipi.h"
 
 #include "arch/x86_64/lapic.h"

@@ -5,6 +5,8 @@
 
 #include <stdint.h>
 
+#include "types.h"
+
 struct tlb_gather;
 
 /* Makes a CPU look at its run queue. */
@@ -28,6 +30,6 @@ void ipi_handle_shootdown(void);
 void shootdown_flush(const struct tlb_gather *gather);
 
 /* Serves the requests that wait for this CPU, if any. Interrupts off. */
-void shootdown_serve(void);
+KEEPS_REGISTERS void shootdown_serve(void);
 
 #endif

@@ -1,4 +1,4 @@
-/* The kernel command line. */
+/* The kernel command line: a copy, as the handoff block that it comes in is given back. */
 #include "sys/boot_arguments.h"
 
 #include "lib/string.h"

@@ -11,21 +11,15 @@
 static status_t check_bits(uint64_t rights, uint64_t flags)
 {
     if ((rights & ~(uint64_t)RIGHTS_ALL) != 0 || (flags & ~(uint64_t)CAP_FLAGS_ALL) != 0) {
-        return STATUS_ERR_UNKNOWN_BITS;
+        return FAIL(STATUS_ERR_UNKNOWN_BITS, rights, flags);
     }
     const uint64_t both = CAP_FLAG_INHERIT_COPY | CAP_FLAG_INHERIT_NONE;
-    return (flags & both) == both ? STATUS_ERR_ARGUMENT : STATUS_OK;
+    return (flags & both) == both ? FAIL(STATUS_ERR_ARGUMENT, flags, both) : STATUS_OK;
 }
 
 static cap_handle_t handle_of(const struct call *call)
 {
     return cap_handle(call->arguments[0]);
-}
-
-/* A handle is no negative number. */
-static int64_t result_of(status_t status, cap_handle_t handle)
-{
-    return status != STATUS_OK ? status : (int64_t)handle.word;
 }
 
 status_t decode_cap_read(struct call *call)
@@ -50,7 +44,7 @@ int64_t invoke_cap_derive(struct call *call)
     cap_handle_t out;
     status_t status = cap_derive(call->process->caps, handle_of(call), call->process->caps,
                                  (uint32_t)call->arguments[1], (uint32_t)call->arguments[2], &out);
-    return result_of(status, out);
+    return call_handle_result(status, out);
 }
 
 status_t decode_cap_copy(struct call *call)
@@ -63,12 +57,14 @@ int64_t invoke_cap_copy(struct call *call)
 {
     cap_handle_t out;
     status_t status = cap_copy(call->process->caps, handle_of(call), &out);
-    return result_of(status, out);
+    return call_handle_result(status, out);
 }
 
 status_t decode_cap_move(struct call *call)
 {
-    return call->arguments[1] >= CAP_WELL_KNOWN_SLOTS ? STATUS_ERR_RANGE : STATUS_OK;
+    return call->arguments[1] >= CAP_WELL_KNOWN_SLOTS
+               ? FAIL(STATUS_ERR_RANGE, call->arguments[1], CAP_WELL_KNOWN_SLOTS)
+               : STATUS_OK;
 }
 
 int64_t invoke_cap_move(struct call *call)
@@ -76,7 +72,7 @@ int64_t invoke_cap_move(struct call *call)
     cap_handle_t out;
     struct cap_space *space = call->process->caps;
     status_t status = cap_move(space, handle_of(call), space, (uint32_t)call->arguments[1], &out);
-    return result_of(status, out);
+    return call_handle_result(status, out);
 }
 
 status_t decode_cap_delete(struct call *call)
@@ -113,12 +109,13 @@ int64_t invoke_cap_next(struct call *call)
 {
     cap_handle_t out;
     status_t status = cap_next(call->process->caps, handle_of(call), &out);
-    return result_of(status, out);
+    return call_handle_result(status, out);
 }
 
 status_t decode_cap_limit(struct call *call)
 {
-    return call->arguments[0] > CAP_MAX_SLOTS ? STATUS_ERR_RANGE : STATUS_OK;
+    return call->arguments[0] > CAP_MAX_SLOTS ? FAIL(STATUS_ERR_RANGE, call->arguments[0], CAP_MAX_SLOTS)
+                                              : STATUS_OK;
 }
 
 int64_t invoke_cap_limit(struct call *call)
@@ -128,7 +125,7 @@ int64_t invoke_cap_limit(struct call *call)
 
 status_t decode_cap_give(struct call *call)
 {
-    return call->arguments[1] > UINT32_MAX ? STATUS_ERR_NO_PROCESS
+    return call->arguments[1] > UINT32_MAX ? FAIL(STATUS_ERR_NO_PROCESS, call->arguments[1], UINT32_MAX)
                                            : check_bits(call->arguments[2], call->arguments[3]);
 }
 
@@ -136,13 +133,13 @@ int64_t invoke_cap_give(struct call *call)
 {
     struct cap_space *child = process_child_caps((pid_t){(uint32_t)call->arguments[1]});
     if (child == NULL) {
-        return STATUS_ERR_NO_PROCESS;
+        return FAIL(STATUS_ERR_NO_PROCESS, call->arguments[1], 0);
     }
     cap_handle_t out;
     status_t status = cap_derive(call->process->caps, handle_of(call), child, (uint32_t)call->arguments[2],
                                  (uint32_t)call->arguments[3], &out);
     cap_space_put(child);
-    return result_of(status, out);
+    return call_handle_result(status, out);
 }
 
 status_t decode_audit_read(struct call *call)
@@ -155,7 +152,7 @@ int64_t invoke_audit_read(struct call *call)
 {
     struct cap_audit *records = kmalloc(AUDIT_MAX * sizeof(*records));
     if (records == NULL) {
-        return STATUS_ERR_NO_MEMORY;
+        return FAIL(STATUS_ERR_NO_MEMORY, AUDIT_MAX * sizeof(*records), 0);
     }
     uint32_t count = cap_audit_read(call->arguments[0], records, (uint32_t)call->arguments[2]);
     status_t status = user_write(vaddr_make(call->arguments[1]), records, count * sizeof(*records));

@@ -12,7 +12,7 @@
 
 static status_t decode_write(const struct call *call)
 {
-    return call->arguments[1] > WRITE_MAX ? STATUS_ERR_RANGE : STATUS_OK;
+    return call->arguments[1] > WRITE_MAX ? FAIL(STATUS_ERR_RANGE, call->arguments[1], WRITE_MAX) : STATUS_OK;
 }
 
 /* Copies text in by pieces and hands each to a port; a piece that cannot be read ends the call. */
@@ -44,7 +44,7 @@ int64_t invoke_console_write(struct call *call)
 
 status_t decode_driver_write(struct call *call)
 {
-    return uart_present(UART_DRIVER) ? decode_write(call) : STATUS_ERR_NOT_FOUND;
+    return uart_present(UART_DRIVER) ? decode_write(call) : FAIL(STATUS_ERR_NOT_FOUND, UART_DRIVER, 0);
 }
 
 int64_t invoke_driver_write(struct call *call)
@@ -57,10 +57,10 @@ status_t decode_driver_read(struct call *call)
 {
     char piece[PIECE];
     if (!uart_present(UART_DRIVER)) {
-        return STATUS_ERR_NOT_FOUND;
+        return FAIL(STATUS_ERR_NOT_FOUND, UART_DRIVER, 0);
     }
     if (call->arguments[1] == 0 || (call->arguments[2] & ~(uint64_t)DRIVER_READ_OR_CHILD) != 0) {
-        return STATUS_ERR_ARGUMENT;
+        return FAIL(STATUS_ERR_ARGUMENT, call->arguments[1], call->arguments[2]);
     }
     call->arguments[1] = call->arguments[1] < sizeof(piece) ? call->arguments[1] : sizeof(piece);
     memset(piece, 0, call->arguments[1]);

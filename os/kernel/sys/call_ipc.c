@@ -13,23 +13,15 @@
 #include "mm/limits.h"
 #include "proc/process.h"
 #include "proc/usercopy.h"
+#include "sched/patience.h"
 #include "sched/sched.h"
 
-#define LONGEST_NS (1ull << 60)
-#define PIECE      8u /* messages that lie on the kernel's stack at once */
+#define PIECE 8u /* messages that lie on the kernel's stack at once */
 
 /* A patience in ns as a deadline in cycles. */
 static uint64_t deadline_of(uint64_t patience_ns)
 {
-    if (patience_ns == 0) {
-        return IPC_NO_WAIT;
-    }
-    return patience_ns > LONGEST_NS ? WAIT_FOREVER : clock_cycles() + clock_cycles_from_ns(patience_ns);
-}
-
-static int64_t created(status_t status, cap_handle_t handle)
-{
-    return status != STATUS_OK ? status : (int64_t)handle.word;
+    return patience_ns == 0 ? IPC_NO_WAIT : patience_deadline(patience_ns);
 }
 
 /* ---- messages in registers ---- */
@@ -37,12 +29,12 @@ static int64_t created(status_t status, cap_handle_t handle)
 static status_t check_tag(uint64_t tag)
 {
     if ((tag & IPC_TAG_RESERVED) != 0) {
-        return STATUS_ERR_UNKNOWN_BITS;
+        return FAIL(STATUS_ERR_UNKNOWN_BITS, tag, IPC_TAG_RESERVED);
     }
     unsigned words = ipc_tag_words(tag);
     bool fits =
         words <= IPC_WORDS && ipc_tag_handles(tag) <= IPC_MAX_HANDLES && ipc_tag_handles(tag) <= words;
-    return fits ? STATUS_OK : STATUS_ERR_ARGUMENT;
+    return fits ? STATUS_OK : FAIL(STATUS_ERR_ARGUMENT, tag, IPC_WORDS);
 }
 
 /* Where the words of a message lie in a frame. */
@@ -90,14 +82,14 @@ static int64_t sent(struct frame *frame, status_t status)
 
 status_t decode_endpoint_create(struct call *call)
 {
-    return call->arguments[0] == 0 ? STATUS_OK : STATUS_ERR_UNKNOWN_BITS;
+    return call->arguments[0] == 0 ? STATUS_OK : FAIL(STATUS_ERR_UNKNOWN_BITS, call->arguments[0], 0);
 }
 
 int64_t invoke_endpoint_create(struct call *call)
 {
     cap_handle_t handle = {0};
     status_t status = ipc_endpoint_create(call->process->caps, &handle);
-    return created(status, handle);
+    return call_handle_result(status, handle);
 }
 
 status_t decode_ipc_send(struct call *call)
@@ -125,7 +117,7 @@ int64_t invoke_ipc_call(struct call *call)
 
 status_t decode_ipc_receive(struct call *call)
 {
-    return call->arguments[1] == 0 ? STATUS_OK : STATUS_ERR_UNKNOWN_BITS;
+    return call->arguments[1] == 0 ? STATUS_OK : FAIL(STATUS_ERR_UNKNOWN_BITS, call->arguments[1], 0);
 }
 
 int64_t invoke_ipc_receive(struct call *call)
@@ -165,7 +157,7 @@ int64_t invoke_ipc_reply_save(struct call *call)
 {
     cap_handle_t handle = {0};
     status_t status = ipc_reply_save(call->process->caps, &handle);
-    return created(status, handle);
+    return call_handle_result(status, handle);
 }
 
 /* ---- notifications ---- */
@@ -174,12 +166,12 @@ int64_t invoke_notification_create(struct call *call)
 {
     cap_handle_t handle = {0};
     status_t status = notification_create(call->process->caps, &handle);
-    return created(status, handle);
+    return call_handle_result(status, handle);
 }
 
 status_t decode_notification_signal(struct call *call)
 {
-    return call->arguments[1] != 0 ? STATUS_OK : STATUS_ERR_ARGUMENT;
+    return call->arguments[1] != 0 ? STATUS_OK : FAIL(STATUS_ERR_ARGUMENT, 0, 0);
 }
 
 int64_t invoke_notification_signal(struct call *call)
@@ -191,7 +183,7 @@ int64_t invoke_notification_signal(struct call *call)
 status_t decode_notification_wait(struct call *call)
 {
     return call->arguments[1] != 0 ? user_range(vaddr_make(call->arguments[2]), sizeof(uint64_t))
-                                   : STATUS_ERR_ARGUMENT;
+                                   : FAIL(STATUS_ERR_ARGUMENT, 0, 0);
 }
 
 int64_t invoke_notification_wait(struct call *call)
@@ -215,10 +207,11 @@ status_t decode_channel_create(struct call *call)
     uint64_t capacity = call->arguments[0];
     int64_t node = (int64_t)call->arguments[2];
     if ((call->arguments[1] & ~(uint64_t)CHANNEL_LOCK_FREE) != 0) {
-        return STATUS_ERR_UNKNOWN_BITS;
+        return FAIL(STATUS_ERR_UNKNOWN_BITS, call->arguments[1], CHANNEL_LOCK_FREE);
     }
     bool fits = capacity != 0 && capacity <= CHANNEL_MAX && (capacity & (capacity - 1)) == 0;
-    return fits && node >= -1 && node < (int64_t)MM_MAX_NODES ? STATUS_OK : STATUS_ERR_RANGE;
+    return fits && node >= -1 && node < (int64_t)MM_MAX_NODES ? STATUS_OK
+                                                              : FAIL(STATUS_ERR_RANGE, capacity, node);
 }
 
 int64_t invoke_channel_create(struct call *call)
@@ -226,13 +219,13 @@ int64_t invoke_channel_create(struct call *call)
     cap_handle_t handle = {0};
     status_t status = channel_create(call->process->caps, (uint32_t)call->arguments[0],
                                      (uint32_t)call->arguments[1], (int)(int64_t)call->arguments[2], &handle);
-    return created(status, handle);
+    return call_handle_result(status, handle);
 }
 
 static status_t check_messages(const struct call *call)
 {
     if (call->arguments[2] == 0 || call->arguments[2] > CHANNEL_BATCH) {
-        return STATUS_ERR_RANGE;
+        return FAIL(STATUS_ERR_RANGE, call->arguments[2], CHANNEL_BATCH);
     }
     return user_range(vaddr_make(call->arguments[1]), call->arguments[2] * sizeof(struct channel_message));
 }
@@ -316,7 +309,7 @@ status_t decode_ipc_limit(struct call *call)
     uint64_t per_second = call->arguments[0];
     uint64_t burst = call->arguments[1];
     bool fits = per_second != 0 && per_second <= RATE_MAX_PER_SECOND && burst != 0 && burst <= RATE_MAX_BURST;
-    return fits ? STATUS_OK : STATUS_ERR_RANGE;
+    return fits ? STATUS_OK : FAIL(STATUS_ERR_RANGE, per_second, burst);
 }
 
 int64_t invoke_ipc_limit(struct call *call)

@@ -4,7 +4,6 @@
 #include "mm/frame.h"
 #include "mm/layout.h"
 #include "mm/vm.h"
-#include "panic.h"
 #include "proc/process.h"
 
 _Static_assert(PROTECT_READ == VM_READ && PROTECT_WRITE == VM_WRITE && PROTECT_EXECUTE == VM_EXECUTE &&
@@ -14,10 +13,10 @@ _Static_assert(PROTECT_READ == VM_READ && PROTECT_WRITE == VM_WRITE && PROTECT_E
 status_t decode_map(struct call *call)
 {
     if ((call->arguments[2] & ~(uint64_t)(VM_PROTECTION_ALL | VM_FIXED | MAP_NOW)) != 0) {
-        return STATUS_ERR_UNKNOWN_BITS;
+        return FAIL(STATUS_ERR_UNKNOWN_BITS, call->arguments[2], VM_PROTECTION_ALL | VM_FIXED | MAP_NOW);
     }
     if ((call->arguments[2] & MAP_NOW) != 0 && call->arguments[1] > VM_POPULATE_MAX * PAGE_SIZE) {
-        return STATUS_ERR_RANGE;
+        return FAIL(STATUS_ERR_RANGE, call->arguments[1], VM_POPULATE_MAX * PAGE_SIZE);
     }
     if (call->arguments[0] == 0 && (call->arguments[2] & VM_FIXED) == 0) {
         call->arguments[0] = MAP_BASE;
@@ -33,17 +32,16 @@ int64_t invoke_map(struct call *call)
     status_t status =
         vm_map(space, vaddr_make(call->arguments[0]), call->arguments[1], flags & ~MAP_NOW, &out);
     if (status == STATUS_OK && (flags & MAP_NOW) != 0) {
-        status = vm_populate(space, out, call->arguments[1], (flags & VM_WRITE) != 0);
-        if (status != STATUS_OK && vm_unmap(space, out, call->arguments[1]) != STATUS_OK) {
-            panic("map: what was mapped just now cannot be taken out");
-        }
+        status = vm_populate_new(space, out, call->arguments[1], (flags & VM_WRITE) != 0);
     }
     return status != STATUS_OK ? status : (int64_t)vaddr_number(out);
 }
 
 status_t decode_unmap(struct call *call)
 {
-    return vaddr_aligned(vaddr_make(call->arguments[0]), PAGE_SIZE) ? STATUS_OK : STATUS_ERR_UNALIGNED;
+    return vaddr_aligned(vaddr_make(call->arguments[0]), PAGE_SIZE)
+               ? STATUS_OK
+               : FAIL(STATUS_ERR_UNALIGNED, call->arguments[0], PAGE_SIZE);
 }
 
 int64_t invoke_unmap(struct call *call)
@@ -53,7 +51,9 @@ int64_t invoke_unmap(struct call *call)
 
 status_t decode_protect(struct call *call)
 {
-    return (call->arguments[2] & ~(uint64_t)VM_PROTECTION_ALL) != 0 ? STATUS_ERR_UNKNOWN_BITS : STATUS_OK;
+    return (call->arguments[2] & ~(uint64_t)VM_PROTECTION_ALL) != 0
+               ? FAIL(STATUS_ERR_UNKNOWN_BITS, call->arguments[2], VM_PROTECTION_ALL)
+               : STATUS_OK;
 }
 
 int64_t invoke_protect(struct call *call)
@@ -65,7 +65,7 @@ int64_t invoke_protect(struct call *call)
 status_t decode_migrate(struct call *call)
 {
     bool node = call->arguments[2] < frame_manager_get()->node_count;
-    return node ? STATUS_OK : STATUS_ERR_ARGUMENT;
+    return node ? STATUS_OK : FAIL(STATUS_ERR_ARGUMENT, call->arguments[2], frame_manager_get()->node_count);
 }
 
 int64_t invoke_migrate(struct call *call)

@@ -6,6 +6,7 @@
 #include "proc/process.h"
 #include "proc/threads.h"
 #include "proc/usercopy.h"
+#include "sched/patience.h"
 #include "sched/sched.h"
 
 #define FILE_READ_MAX 65536u
@@ -49,7 +50,7 @@ status_t decode_spawn(struct call *call)
     }
     return count <= SPAWN_CAPS_MAX
                ? user_range(vaddr_make(call->arguments[3]), count * sizeof(struct spawn_cap))
-               : STATUS_ERR_LIMIT;
+               : FAIL(STATUS_ERR_LIMIT, count, SPAWN_CAPS_MAX);
 }
 
 int64_t invoke_spawn(struct call *call)
@@ -76,7 +77,7 @@ status_t decode_wait(struct call *call)
 {
     const int32_t nothing = 0;
     if (call->arguments[0] > UINT32_MAX || (call->arguments[2] & ~(uint64_t)WAIT_NO_BLOCK) != 0) {
-        return STATUS_ERR_ARGUMENT;
+        return FAIL(STATUS_ERR_ARGUMENT, call->arguments[0], call->arguments[2]);
     }
     return call->arguments[1] != 0 ? user_write(vaddr_make(call->arguments[1]), &nothing, sizeof(nothing))
                                    : STATUS_OK;
@@ -120,8 +121,7 @@ int64_t invoke_yield(struct call *call)
 
 status_t decode_sleep(struct call *call)
 {
-    const uint64_t longest_ns = 1ull << 60;
-    call->arguments[0] = call->arguments[0] < longest_ns ? call->arguments[0] : longest_ns;
+    call->arguments[0] = call->arguments[0] < PATIENCE_MAX_NS ? call->arguments[0] : PATIENCE_MAX_NS;
     return STATUS_OK;
 }
 
@@ -147,7 +147,8 @@ int64_t invoke_clock(struct call *call)
 
 status_t decode_quota(struct call *call)
 {
-    return call->arguments[0] > UINT32_MAX ? STATUS_ERR_RANGE : STATUS_OK;
+    return call->arguments[0] > UINT32_MAX ? FAIL(STATUS_ERR_RANGE, call->arguments[0], UINT32_MAX)
+                                           : STATUS_OK;
 }
 
 int64_t invoke_quota(struct call *call)
@@ -159,7 +160,7 @@ status_t decode_process_kill(struct call *call)
 {
     return call->arguments[0] != 0 && call->arguments[0] <= UINT32_MAX && call->arguments[1] <= 0xff
                ? STATUS_OK
-               : STATUS_ERR_ARGUMENT;
+               : FAIL(STATUS_ERR_ARGUMENT, call->arguments[0], call->arguments[1]);
 }
 
 int64_t invoke_process_kill(struct call *call)
@@ -171,7 +172,7 @@ status_t decode_file_read(struct call *call)
 {
     return call->arguments[3] <= FILE_READ_MAX
                ? user_range(vaddr_make(call->arguments[2]), call->arguments[3])
-               : STATUS_ERR_RANGE;
+               : FAIL(STATUS_ERR_RANGE, call->arguments[3], FILE_READ_MAX);
 }
 
 int64_t invoke_file_read(struct call *call)

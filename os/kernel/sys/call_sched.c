@@ -11,25 +11,28 @@ typedef status_t (*thread_action)(struct thread *thread, void *context);
 
 static status_t decode_target(const struct call *call)
 {
-    return call->arguments[0] <= SCHED_PROCESS && call->arguments[1] <= UINT32_MAX ? STATUS_OK
-                                                                                   : STATUS_ERR_ARGUMENT;
+    return call->arguments[0] <= SCHED_PROCESS && call->arguments[1] <= UINT32_MAX
+               ? STATUS_OK
+               : FAIL(STATUS_ERR_ARGUMENT, call->arguments[0], call->arguments[1]);
 }
 
 /* All threads of a process, or the one of a number (0: all); the tree is locked. */
 static status_t for_threads(struct process *process, tid_t tid, thread_action action, void *context)
 {
-    status_t status = STATUS_ERR_NOT_FOUND;
+    bool found = false;
+    status_t status = STATUS_OK;
     list_for_each(node, &process->threads)
     {
         struct thread *thread = list_entry(node, struct thread, process_node);
         if (tid.number == 0 || thread->tid.number == tid.number) {
+            found = true;
             status = action(thread, context);
         }
-        if (status != STATUS_OK && status != STATUS_ERR_NOT_FOUND) {
+        if (status != STATUS_OK) {
             break;
         }
     }
-    return status;
+    return found ? status : FAIL(STATUS_ERR_NOT_FOUND, tid.number, 0);
 }
 
 static status_t for_target(const struct call *call, thread_action action, void *context)
@@ -41,14 +44,13 @@ static status_t for_target(const struct call *call, thread_action action, void *
     }
     struct process *process = of_process && number != 0 ? process_get((pid_t){number}) : NULL;
     if (of_process && number != 0 && process == NULL) {
-        return STATUS_ERR_NO_PROCESS;
+        return FAIL(STATUS_ERR_NO_PROCESS, number, 0);
     }
     struct process *about = process != NULL ? process : process_current();
     uint64_t flags = spin_lock_irqsave(&process_tree_lock);
-    status_t status = STATUS_ERR_PERMISSION;
-    if (process_is_own_locked(about)) {
-        status = for_threads(about, (tid_t){of_process ? 0 : number}, action, context);
-    }
+    status_t status = process_own_locked(about);
+    status = status == STATUS_OK ? for_threads(about, (tid_t){of_process ? 0 : number}, action, context)
+                                 : FAIL(status, number, 0);
     spin_unlock_irqrestore(&process_tree_lock, flags);
     sched_switch_if_needed();
     if (process != NULL) {
@@ -77,7 +79,7 @@ int64_t invoke_sched_set(struct call *call)
         status = sched_params_check(&params);
     }
     if (status == STATUS_OK && params.level > SCHED_LEVEL_MAX) {
-        status = STATUS_ERR_RANGE;
+        status = FAIL(STATUS_ERR_RANGE, params.level, SCHED_LEVEL_MAX);
     }
     return status != STATUS_OK ? status : for_target(call, set_params, &params);
 }
@@ -119,7 +121,9 @@ int64_t invoke_sched_get(struct call *call)
 
 status_t decode_cpu_set(struct call *call)
 {
-    return call->arguments[0] <= UINT32_MAX && call->arguments[1] <= 1 ? STATUS_OK : STATUS_ERR_RANGE;
+    return call->arguments[0] <= UINT32_MAX && call->arguments[1] <= 1
+               ? STATUS_OK
+               : FAIL(STATUS_ERR_RANGE, call->arguments[0], call->arguments[1]);
 }
 
 int64_t invoke_cpu_set(struct call *call)

@@ -38,6 +38,16 @@ int64_t invoke_error_stats(struct call *call)
     return errors_copy_out(vaddr_make(call->arguments[0]));
 }
 
+status_t decode_error_report(struct call *call)
+{
+    return user_range(vaddr_make(call->arguments[0]), sizeof(struct error_report));
+}
+
+int64_t invoke_error_report(struct call *call)
+{
+    return errors_report(vaddr_make(call->arguments[0]));
+}
+
 static void print_line(void *context, const char *text)
 {
     (void)context;
@@ -55,7 +65,7 @@ int64_t invoke_memory_dump(struct call *call)
 
 status_t decode_shutdown(struct call *call)
 {
-    return call->arguments[0] > 0xff ? STATUS_ERR_RANGE : STATUS_OK;
+    return call->arguments[0] > 0xff ? FAIL(STATUS_ERR_RANGE, call->arguments[0], 0xff) : STATUS_OK;
 }
 
 int64_t invoke_shutdown(struct call *call)
@@ -69,7 +79,7 @@ int64_t invoke_shutdown(struct call *call)
     }
     sched_sleep_until(clock_cycles() +
                       clock_cycles_from_ns(SHUTDOWN_GRACE_NS)); /* the power goes at leisure */
-    return STATUS_ERR_UNSUPPORTED;
+    return FAIL(STATUS_ERR_UNSUPPORTED, call->arguments[0], 0);
 }
 
 int64_t invoke_quiesce(struct call *call)

@@ -6,14 +6,7 @@
 #include "proc/futex.h"
 #include "proc/threads.h"
 #include "proc/usercopy.h"
-#include "sched/wait.h"
-
-#define LONGEST_NS (1ull << 60)
-
-static uint64_t deadline_of(uint64_t patience_ns)
-{
-    return patience_ns > LONGEST_NS ? WAIT_FOREVER : clock_cycles() + clock_cycles_from_ns(patience_ns);
-}
+#include "sched/patience.h"
 
 status_t decode_thread_create(struct call *call)
 {
@@ -23,10 +16,10 @@ status_t decode_thread_create(struct call *call)
 static status_t check_params(const struct thread_params *params)
 {
     if ((params->flags & ~(uint64_t)THREAD_DETACHED) != 0) {
-        return STATUS_ERR_UNKNOWN_BITS;
+        return FAIL(STATUS_ERR_UNKNOWN_BITS, params->flags, THREAD_DETACHED);
     }
     if (params->stack_bytes > THREAD_STACK_MAX_BYTES) {
-        return STATUS_ERR_RANGE;
+        return FAIL(STATUS_ERR_RANGE, params->stack_bytes, THREAD_STACK_MAX_BYTES);
     }
     return user_range(vaddr_make(params->entry), 1);
 }
@@ -69,7 +62,7 @@ status_t decode_thread_join(struct call *call)
 {
     const uint64_t nothing = 0;
     if (call->arguments[0] > UINT32_MAX) {
-        return STATUS_ERR_ARGUMENT;
+        return FAIL(STATUS_ERR_ARGUMENT, call->arguments[0], UINT32_MAX);
     }
     return call->arguments[1] != 0 ? user_write(vaddr_make(call->arguments[1]), &nothing, sizeof(nothing))
                                    : STATUS_OK;
@@ -78,8 +71,8 @@ status_t decode_thread_join(struct call *call)
 int64_t invoke_thread_join(struct call *call)
 {
     uint64_t value;
-    status_t status =
-        process_thread_join((tid_t){(uint32_t)call->arguments[0]}, deadline_of(call->arguments[2]), &value);
+    status_t status = process_thread_join((tid_t){(uint32_t)call->arguments[0]},
+                                          patience_deadline(call->arguments[2]), &value);
     if (status == STATUS_OK && call->arguments[1] != 0) {
         status = user_write(vaddr_make(call->arguments[1]), &value, sizeof(value));
     }
@@ -96,25 +89,29 @@ static status_t decode_word(const struct call *call, uint64_t flags)
 {
     vaddr_t word = vaddr_make(call->arguments[0]);
     if ((flags & ~(uint64_t)FUTEX_PRIVATE) != 0) {
-        return STATUS_ERR_UNKNOWN_BITS;
+        return FAIL(STATUS_ERR_UNKNOWN_BITS, flags, FUTEX_PRIVATE);
     }
-    return vaddr_aligned(word, sizeof(uint32_t)) ? user_range(word, sizeof(uint32_t)) : STATUS_ERR_UNALIGNED;
+    return vaddr_aligned(word, sizeof(uint32_t))
+               ? user_range(word, sizeof(uint32_t))
+               : FAIL(STATUS_ERR_UNALIGNED, vaddr_number(word), sizeof(uint32_t));
 }
 
 status_t decode_futex_wait(struct call *call)
 {
-    return call->arguments[1] <= UINT32_MAX ? decode_word(call, call->arguments[3]) : STATUS_ERR_RANGE;
+    return call->arguments[1] <= UINT32_MAX ? decode_word(call, call->arguments[3])
+                                            : FAIL(STATUS_ERR_RANGE, call->arguments[1], UINT32_MAX);
 }
 
 int64_t invoke_futex_wait(struct call *call)
 {
     return futex_wait(vaddr_make(call->arguments[0]), (call->arguments[3] & FUTEX_PRIVATE) != 0,
-                      (uint32_t)call->arguments[1], deadline_of(call->arguments[2]));
+                      (uint32_t)call->arguments[1], patience_deadline(call->arguments[2]));
 }
 
 status_t decode_futex_wake(struct call *call)
 {
-    return call->arguments[1] <= UINT32_MAX ? decode_word(call, call->arguments[2]) : STATUS_ERR_RANGE;
+    return call->arguments[1] <= UINT32_MAX ? decode_word(call, call->arguments[2])
+                                            : FAIL(STATUS_ERR_RANGE, call->arguments[1], UINT32_MAX);
 }
 
 int64_t invoke_futex_wake(struct call *call)
@@ -128,7 +125,7 @@ int64_t invoke_futex_wake(struct call *call)
 status_t decode_process_info(struct call *call)
 {
     return call->arguments[0] > UINT32_MAX
-               ? STATUS_ERR_ARGUMENT
+               ? FAIL(STATUS_ERR_ARGUMENT, call->arguments[0], UINT32_MAX)
                : user_range(vaddr_make(call->arguments[1]), sizeof(struct process_info));
 }
 

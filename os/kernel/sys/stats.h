@@ -4,7 +4,13 @@
 #include "abi/abi.h"
 #include "types.h"
 
-/* A snapshot; takes no lock longer than one counter needs. */
+/*
+ * What the boot found before anything could be counted: whole frames of the map and processors of the machine. Snapshots hold
+ * these until there is a frame manager, and until there are threads.
+ */
+void stats_precompute(uint64_t frames, uint32_t cpus);
+
+/* A snapshot; takes no lock longer than one counter needs. At any time: what does not exist yet counts nothing. */
 void stats_snapshot(struct system_stats *out);
 
 /* The system call: fills in up to `bytes` bytes. */

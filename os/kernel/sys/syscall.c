@@ -43,10 +43,11 @@ static int64_t act(const struct row *row, struct call *call)
 {
     status_t status = row->decode != NULL ? row->decode(call) : STATUS_OK;
     if (status != STATUS_OK) {
-        return status;
+        return errors_stage(ERROR_STAGE_CHECK, status);
     }
     int64_t result = row->invoke(call);
-    while (result == STATUS_ERR_NO_MEMORY && (reaper_reclaim() || oom_make_room(false))) {
+    while (result == STATUS_ERR_NO_MEMORY && !errors_of_copies() &&
+           (reaper_reclaim() || oom_make_room(false))) {
         result = row->invoke(call);
     }
     return result;
@@ -55,7 +56,7 @@ static int64_t act(const struct row *row, struct call *call)
 static int64_t serve(struct frame *frame)
 {
     if (frame->rax >= SYS_COUNT || table[frame->rax].invoke == NULL) {
-        return STATUS_ERR_NO_SYSCALL;
+        return errors_stage(ERROR_STAGE_NUMBER, FAIL(STATUS_ERR_NO_SYSCALL, frame->rax, SYS_COUNT));
     }
     const struct row *row = &table[frame->rax];
     struct call call = {.frame = frame,
@@ -67,7 +68,7 @@ static int64_t serve(struct frame *frame)
     }
     status_t status = require(row, &call);
     if (status != STATUS_OK) {
-        return status;
+        return errors_stage(ERROR_STAGE_CAPABILITY, status);
     }
     int64_t result = act(row, &call);
     object_put(call.capability.object);
@@ -92,10 +93,13 @@ void syscall_dispatch(struct frame *frame)
 {
     uint64_t number = frame->rax;
     arch_irq_enable();
+    errors_begin();
     int64_t result = serve(frame);
-    errors_note(result);
+    errors_note(number, result);
     if (number != SYS_EXEC || result != STATUS_OK) { /* a new program starts with clear registers */
         frame->rax = (uint64_t)result;
+    } else {
+        errors_forget();
     }
     leave(frame);
 }
@@ -103,8 +107,10 @@ void syscall_dispatch(struct frame *frame)
 void syscall_continue(struct frame *frame)
 {
     arch_irq_enable();
+    uint64_t number = frame->rax;
+    errors_begin();
     int64_t result = continue_ipc(frame);
-    errors_note(result);
+    errors_note(number, result);
     frame->rax = (uint64_t)result;
     leave(frame);
 }

@@ -5,13 +5,15 @@
  * System calls. Dispatch (syscall.c) finds the row of abi/syscalls.def, checks the capability that it names, then calls
  *   decode_NAME   if the call has arguments: checks every one and can fail; changes nothing but the call's own record
  *   invoke_NAME   acts on what decode has accepted; fails only for what no check can tell before (memory, limits, peers)
- * What fails for want of memory must have changed nothing: it is invoked again after dead threads were freed. Bodies are
- * in call_AREA.c.
+ * A status that is made here is made by FAIL, so that the caller can ask where it came from (lib/fail.h).
+ * What fails for want of memory must have changed nothing: it is invoked again after dead threads were freed, unless a copy
+ * from or to the program has failed in it (sys/errors.h). Bodies are in call_AREA.c.
  */
 
 #include "abi/abi.h"
 #include "arch/x86_64/frame.h"
 #include "cap/cap.h"
+#include "lib/fail.h"
 
 struct process;
 
@@ -39,13 +41,16 @@ struct call {
 #include "abi/syscalls.def"
 #undef SYSCALL
 
-#define RFLAGS_USER_FORCED  0x200u
-#define RFLAGS_USER_ALLOWED 0x240dd5u /* status flags, TF, IF, DF, AC, ID */
+/* What a call returns that makes a capability. A handle is no negative number. */
+static inline int64_t call_handle_result(status_t status, cap_handle_t handle)
+{
+    return status != STATUS_OK ? status : (int64_t)handle.word;
+}
 
 /* The flags with which a call returns. */
 static inline void syscall_flags_set(struct frame *frame)
 {
-    frame->rflags = (frame->rflags & RFLAGS_USER_ALLOWED) | RFLAGS_USER_FORCED;
+    frame->rflags = (frame->rflags & FRAME_RFLAGS_ALLOWED) | FRAME_RFLAGS_FORCED;
 }
 
 /* Ends a call or an answer that waited on a bare stack (call_ipc.c). */

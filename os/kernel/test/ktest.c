@@ -6,6 +6,7 @@
 #include "console.h"
 #include "lib/string.h"
 #include "probe.h"
+#include "sys/boot_arguments.h"
 
 static struct {
     const char *name;
@@ -64,28 +65,43 @@ static const struct {
 #undef KTEST
 };
 
+#define TESTS      (sizeof(tests) / sizeof(tests[0]))
+#define NAME_BYTES 96u
+
+/* Runs a test; true: it passed. */
+static bool run(unsigned index, unsigned number)
+{
+    current.failed = false;
+    current.name = tests[index].name;
+    tests[index].function();
+    console_printf("%sok %u - %s\n", current.failed ? "not " : "", number, current.name);
+    if (current.failed) {
+        console_printf("# %s:%d: %s\n", current.file, current.line, current.what);
+    }
+    return !current.failed;
+}
+
+/* All tests, or the one that the word ktest=NAME names. */
 static void ktest_run_all(const char *point)
 {
+    char only[NAME_BYTES];
     if (strcmp(point, "start") != 0) {
         return;
     }
-    const unsigned count = sizeof(tests) / sizeof(tests[0]);
-    unsigned failures = 0;
+    bool one = boot_argument("ktest", only, sizeof(only));
+    unsigned count = one ? 1 : TESTS;
+    unsigned ran = 0;
+    unsigned passed = 0;
     console_printf("TAP version 13\n");
     console_printf("1..%u\n", count);
-    for (unsigned i = 0; i < count; i++) {
-        current.failed = false;
-        current.name = tests[i].name;
-        tests[i].function();
-        console_printf("%sok %u - %s\n", current.failed ? "not " : "", i + 1, tests[i].name);
-        if (current.failed) {
-            failures++;
-            console_printf("# %s:%d: %s\n", current.file, current.line, current.what);
+    for (unsigned i = 0; i < TESTS; i++) {
+        if (!one || strcmp(only, tests[i].name) == 0) {
+            passed += run(i, ++ran) ? 1 : 0;
         }
     }
-    console_printf("# %u of %u passed\n", count - failures, count);
+    console_printf("# %u of %u passed\n", passed, count);
     uart_flush(UART_CONSOLE);
-    power_debug_exit(failures == 0 ? DEBUG_EXIT_PASS : DEBUG_EXIT_FAIL);
+    power_debug_exit(passed == count ? DEBUG_EXIT_PASS : DEBUG_EXIT_FAIL);
     power_off();
 }
 

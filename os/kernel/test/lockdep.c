@@ -56,10 +56,10 @@ static void check_interrupts(const struct spinlock *lock)
     }
 }
 
-void lockdep_acquire(const struct spinlock *lock, bool tried)
+void lockdep_acquire(const struct spinlock *lock)
 {
     struct held *mine = &held[arch_cpu_id()];
-    for (unsigned i = 0; i < mine->count && !tried; i++) {
+    for (unsigned i = 0; i < mine->count; i++) {
         check_order(mine->locks[i], lock);
     }
     check_interrupts(lock);

@@ -3,15 +3,8 @@
 #include "arch/x86_64/percpu.h"
 #include "mm/frame.h"
 #include "test/ktest.h"
+#include "test/random.h"
 #include "test/workers.h"
-
-static uint64_t random_next(uint64_t *state)
-{
-    *state ^= *state << 13;
-    *state ^= *state >> 7;
-    *state ^= *state << 17;
-    return *state;
-}
 
 /* ---- counters ---- */
 

@@ -1,4 +1,4 @@
-/* The kernel heap in the running kernel: caches, planted faults and leaks, pools, reuse, many threads. */
+/* The kernel heap in the running kernel: planted faults and leaks, pools, reuse, many threads. */
 #include "arch/arch.h"
 #include "arch/x86_64/percpu.h"
 #include "lib/format.h"
@@ -7,33 +7,8 @@
 #include "mm/pool.h"
 #include "sched/sched.h"
 #include "test/ktest.h"
+#include "test/random.h"
 #include "test/workers.h"
-
-/* ---- caches ---- */
-
-static const char *const wanted_caches[] = {"kmalloc-16", "kmalloc-2048", "thread", "process", "space",
-                                            "vm-area",    "endpoint",     "reply",  "channel", "notification",
-                                            "region",     "region-map",   "ports",  "irq"};
-
-static void find_cache(void *found, struct slab_cache *cache)
-{
-    struct slab_stats stats;
-    slab_stats_read(cache, &stats);
-    for (unsigned i = 0; i < sizeof(wanted_caches) / sizeof(wanted_caches[0]); i++) {
-        bool counts = stats.allocs - stats.frees == stats.live && stats.object_size > 0 && stats.per_slab > 0;
-        if (strcmp(stats.name, wanted_caches[i]) == 0 && counts) {
-            *(uint32_t *)found |= 1u << i;
-        }
-    }
-}
-
-/* covers: HP-08 */
-void ktest_caches_are_listed_by_name(void)
-{
-    uint32_t found = 0;
-    slab_for_each_cache(find_cache, &found);
-    KEXPECT(found == (1u << sizeof(wanted_caches) / sizeof(wanted_caches[0])) - 1);
-}
 
 /* ---- faults ---- */
 
@@ -250,14 +225,6 @@ struct object {
     uint32_t mark;
 };
 
-static uint64_t random_next(uint64_t *state)
-{
-    *state ^= *state << 13;
-    *state ^= *state >> 7;
-    *state ^= *state << 17;
-    return *state;
-}
-
 static void paint(struct object *object, uint32_t size, uint32_t mark)
 {
     object->size = size;
@@ -324,7 +291,7 @@ static uint64_t kmalloc_objects(void)
     return live.objects;
 }
 
-/* covers: HP-25, HP-23 (the short form) */
+/* covers: HP-25 */
 void ktest_heap_objects_keep_their_bytes_under_many_threads(void)
 {
     uint32_t wrong = 0;

@@ -11,20 +11,10 @@
 #include "proc/usercopy.h"
 #include "symbols.h"
 #include "test/ktest.h"
+#include "test/random.h"
 
 #define ROUNDS       20000u
 #define HEADER_BYTES 512u
-
-static uint64_t random_state;
-
-/* Xorshift, Marsaglia: enough to choose bytes to damage. */
-static uint64_t random_next(void)
-{
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return random_state;
-}
 
 /* covers: VM-12 (bad addresses) */
 void ktest_user_copies_never_fault_the_kernel(void)
@@ -64,11 +54,11 @@ void ktest_elf_parser_survives_damage(void)
     KEXPECT(initrd_find("init", &file) == STATUS_OK &&
             elf_parse(file.data, file.bytes, &layout) == STATUS_OK);
     static char damaged[HEADER_BYTES];
-    random_state = 0x9e3779b97f4a7c15;
+    uint64_t seed = 0x9e3779b97f4a7c15;
     for (unsigned round = 0; round < ROUNDS; round++) {
         memcpy(damaged, file.data, sizeof(damaged));
         for (unsigned i = 0; i <= round % 4; i++) {
-            damaged[random_next() % sizeof(damaged)] = (char)random_next();
+            damaged[random_next(&seed) % sizeof(damaged)] = (char)random_next(&seed);
         }
         if (elf_parse(damaged, sizeof(damaged), &layout) != STATUS_OK) {
             continue;
@@ -99,12 +89,12 @@ void ktest_archive_reader_survives_damage(void)
     }
     KEXPECT(members >= 3);
     static char damaged[HEADER_BYTES];
-    random_state = 1;
+    uint64_t seed = 1;
     for (unsigned round = 0; round < ROUNDS; round++) {
         memcpy(damaged, archive, sizeof(damaged));
-        damaged[random_next() % 128] = (char)random_next();
-        uint64_t bytes = random_next() % sizeof(damaged);
-        offset = random_next() % 8;
+        damaged[random_next(&seed) % 128] = (char)random_next(&seed);
+        uint64_t bytes = random_next(&seed) % sizeof(damaged);
+        offset = random_next(&seed) % 8;
         if (cpio_next(damaged, bytes, &offset, &file) == STATUS_OK) {
             KEXPECT((const char *)file.data + file.bytes <= damaged + bytes);
         }

@@ -196,7 +196,9 @@ static bool run_relay(const struct sched_params *params, unsigned first, unsigne
         }
     }
     sched_start_on(runners[1], second);
-    sched_sleep_until(clock_cycles() + clock_cycles_from_ns(1000000));
+    while (__atomic_load_n(&runners[1]->state, __ATOMIC_ACQUIRE) != THREAD_WAITING) {
+        sched_sleep_until(clock_cycles() + clock_cycles_from_ns(1000000));
+    }
     sched_start_on(runners[0], first);
     return wait_for_ends(2) && relays >= RELAYS;
 }

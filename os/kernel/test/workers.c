@@ -4,6 +4,7 @@
 #include "arch/arch.h"
 #include "arch/x86_64/clock.h"
 #include "arch/x86_64/percpu.h"
+#include "sched/reaper.h"
 #include "sched/sched.h"
 
 static struct {
@@ -37,4 +38,24 @@ bool workers_run(unsigned count, void (*work)(void *argument, unsigned number), 
         sched_sleep_until(clock_cycles() + clock_cycles_from_ns(200000));
     }
     return made == count && __atomic_load_n(&crew.ended, __ATOMIC_ACQUIRE) == made;
+}
+
+static void reap(void *argument)
+{
+    (void)argument;
+    reaper_prepare();
+    reaper_run();
+}
+
+bool workers_reaper(void)
+{
+    static struct thread *reaper;
+    if (reaper == NULL) {
+        if (thread_create(&reaper, &sched_kernel, reap, NULL) != STATUS_OK) {
+            return false;
+        }
+        sched_start(reaper);
+        sched_sleep_until(clock_cycles() + clock_cycles_from_ns(1000000));
+    }
+    return true;
 }

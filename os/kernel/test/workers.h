@@ -1,7 +1,7 @@
 #ifndef OS_KERNEL_TEST_WORKERS_H
 #define OS_KERNEL_TEST_WORKERS_H
 
-/* Kernel threads of tests, so many a CPU, and the wait for their end. */
+/* Kernel threads of tests, so many a CPU, and the wait for their end; the reaper of tests. */
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -14,5 +14,11 @@
  */
 bool workers_run(unsigned count, void (*work)(void *argument, unsigned number), void *argument,
                  uint64_t limit_ns);
+
+/*
+ * From the first call on, another thread than that of the tests is the reaper, as in a system that runs, so quiesce() may be
+ * called. False: it could not be made.
+ */
+bool workers_reaper(void);
 
 #endif

@@ -3,30 +3,17 @@
  * Files are made by the library's own builder from the standard catalog and kept in the program's memory. A write that
  * must fault runs in a child.
  */
-#include <stdbool.h>
-
 #include "dimension/build.h"
 #include "dimension/file.h"
 #include "dimension/json.h"
+#include "dimension/platform_cases.h"
 #include "dimension/store.h"
 #include "dimension/system/system_platform.h"
-#include "lib/orrery.h"
+#include "lib/tap.h"
 
 #define VECTOR_PAGE_FAULT 14
 #define FILE_BYTES        65536u
 #define ARENA_BYTES       262144u
-
-extern const char catalog_start[], catalog_end[];
-
-static int failed_line;
-
-#define EXPECT(condition)           \
-    do {                            \
-        if (!(condition)) {         \
-            failed_line = __LINE__; \
-            return false;           \
-        }                           \
-    } while (0)
 
 static const char text_file[] = "orrery-dimension 1\n"
                                 "dimension 7 order\n"
@@ -40,7 +27,8 @@ static struct dim_error error;
 static struct dim_catalog catalog;
 static struct dim_reader *reader;
 static uint8_t arena_memory[ARENA_BYTES];
-static _Alignas(16) uint8_t plain[FILE_BYTES], packed[FILE_BYTES], scratch[FILE_BYTES];
+static _Alignas(16) uint8_t plain[FILE_BYTES], packed[FILE_BYTES], scratch[FILE_BYTES],
+    small[2 * DIM_PAGE_BYTES];
 static uint64_t plain_bytes, packed_bytes;
 static struct system_object objects[] = {
     {"dim03.odim", plain, 0},
@@ -87,6 +75,44 @@ static bool make_files(void)
     return true;
 }
 
+/* A child reads, or reads and writes, one byte. */
+static bool child_faults(uint64_t address, bool write)
+{
+    int status = 0;
+    int64_t pid = sys_fork();
+    if (pid == 0) {
+        volatile uint8_t *at = (volatile uint8_t *)(uintptr_t)address;
+        uint8_t value = *at;
+        if (write) {
+            *at = value;
+        }
+        sys_exit(0);
+    }
+    return pid > 0 && sys_wait((unsigned)pid, &status, 0) == pid &&
+           status == STATUS_KILLED_BASE + VECTOR_PAGE_FAULT;
+}
+
+/* The system's platform against the cases that every platform must pass. covers: DS-32 (D) */
+static bool test_the_platform_passes_every_case(void)
+{
+    const struct system_object object = {"object", scratch, 5000};
+    struct platform_under_test t = {
+        .name = "object", .bytes = scratch, .size_bytes = object.size_bytes, .faults = child_faults};
+    for (unsigned i = 0; i < object.size_bytes; i++) {
+        scratch[i] = (uint8_t)(i * 7 + i / 256);
+    }
+    system_platform_init(&system_memory, &t.platform, &object, 1);
+    for (unsigned i = 0; i < PLATFORM_CASES; i++) {
+        const char *wrong = platform_cases[i].function(&t);
+        if (wrong != NULL) {
+            print("# %s: %s\n", platform_cases[i].name, wrong);
+        }
+        EXPECT(wrong == NULL);
+        EXPECT(system_memory.reserved_bytes == 0 && system_memory.open == 0);
+    }
+    return true;
+}
+
 static bool open_store(const struct dim_config *config)
 {
     system_platform_init(&system_memory, &platform, objects, OBJECTS);
@@ -121,11 +147,9 @@ static uint64_t frames_free(void)
 /* covers: DS-02 */
 static bool test_reserves_280_mib(void)
 {
-    uint64_t before = frames_free(), start = cycles();
+    uint64_t before = frames_free();
     system_platform_init(&system_memory, &platform, objects, OBJECTS);
     EXPECT(dim_store_init(&store, &dim_config_standard, &platform, &error) == STATUS_OK);
-    uint64_t spent = cycles() - start;
-    print("# init: %llu cycles\n", (unsigned long long)spent);
     EXPECT(stats().regions == 14 && stats().allocated_bytes == 280ull << 20);
     EXPECT(system_memory.reserved_bytes == (280ull << 20) + DIM_MAX_METADATA);
     for (unsigned i = 0; i < DIM_COUNT; i++) {
@@ -181,16 +205,18 @@ static bool test_access_gives_the_bytes_in_place(void)
     return close_store();
 }
 
-/* Status of a child that writes there. */
-static int child_writes(uint64_t address)
+static uint64_t written;
+
+static void write_there(void)
 {
-    int status = 0;
-    int64_t pid = sys_fork();
-    if (pid == 0) {
-        *(volatile uint8_t *)(uintptr_t)address = 1;
-        sys_exit(0);
-    }
-    return pid > 0 && sys_wait((unsigned)pid, &status, 0) == pid ? status : -1;
+    *(volatile uint8_t *)(uintptr_t)written = 1;
+}
+
+/* Status of a child that writes there. */
+static int32_t child_writes(uint64_t address)
+{
+    written = address;
+    return tap_in_child(write_there);
 }
 
 /* covers: DS-13 */
@@ -212,7 +238,57 @@ static bool test_writing_faults(void)
     return close_store();
 }
 
-/* covers: DS-10 */
+/* A file of one layer with one line, all of it given: a page of header, table and keywords, a page of content. */
+static bool make_small_file(void)
+{
+    static const char line[] = "A wheel turns.\n";
+    struct dim_entry entry = catalog.dimensions[3];
+    struct dim_layer_entry layer = entry.layers[0];
+    struct dim_build_options options = {.seed = 9};
+    uint64_t bytes = 0;
+    layer.flags = DIM_LAYER_TEXT;
+    layer.content = (const uint8_t *)line;
+    layer.content_bytes = sizeof line - 1;
+    entry.layers = &layer;
+    entry.layer_count = 1;
+    EXPECT(dim_build(&entry, &options, small, sizeof small, &bytes, &error) == STATUS_OK);
+    return bytes == sizeof small;
+}
+
+/* Takes a second, so only when it is asked for. covers: DS-10 */
+static bool test_every_flipped_bit_is_rejected(void)
+{
+    unsigned magic = 0, version = 0, checksum = 0;
+    struct dim_info info;
+    EXPECT(make_small_file());
+    objects[0].size_bytes = sizeof small;
+    objects[0].bytes = small;
+    EXPECT(open_store(&dim_config_standard));
+    EXPECT(dim_store_load(&store, id_of(3), NULL, &error) == STATUS_OK);
+    EXPECT(dim_store_info(&store, id_of(3), &info) && info.used_bytes == sizeof small);
+    EXPECT(dim_store_unload(&store, id_of(3), &error) == STATUS_OK);
+    EXPECT(child_faults(info.region, false)); /* so that what stays of a fork and its end is there */
+    uint64_t backed = system_memory.backed_bytes, frames = tap_free_frames();
+    system_memory.quiet = true;
+    for (uint64_t bit = 0; bit < 8 * sizeof small; bit++) {
+        small[bit / 8] ^= (uint8_t)(1u << bit % 8);
+        status_t status = dim_store_load(&store, id_of(3), NULL, &error);
+        small[bit / 8] ^= (uint8_t)(1u << bit % 8);
+        magic += status == STATUS_ERR_DIM_MAGIC;
+        version += status == STATUS_ERR_DIM_VERSION;
+        checksum += status == STATUS_ERR_DIM_CHECKSUM;
+        EXPECT(system_memory.backed_bytes == backed && system_memory.open == 0 && stats().used_bytes == 0);
+        EXPECT(bit % 4096 != 0 || child_faults(info.region, false));
+    }
+    print("# %u bits: %u magic, %u version, %u checksum\n", (unsigned)(8 * sizeof small), magic, version,
+          checksum);
+    EXPECT(magic == 64 && version == 16 && magic + version + checksum == 8 * sizeof small);
+    EXPECT(tap_free_frames() == frames);
+    EXPECT(dim_store_load(&store, id_of(3), NULL, &error) == STATUS_OK);
+    return close_store();
+}
+
+/* covers: DS-10 (some bits of a file of four layers) */
 static bool test_a_flipped_bit_is_rejected(void)
 {
     unsigned rejected = 0, tried = 0;
@@ -367,86 +443,9 @@ static bool test_close_gives_every_frame_back(void)
     return frames_free() == before;
 }
 
-/* ---- latencies ---- */
-
-#define SAMPLES 1000u
-
-static uint64_t samples[SAMPLES];
-
-/* What two readings of the clock with nothing in between cost: the least of many. */
-static uint64_t empty_sample(void)
-{
-    uint64_t least = UINT64_MAX;
-    for (unsigned i = 0; i < 100; i++) {
-        uint64_t start = cycles(), spent = cycles() - start;
-        least = spent < least ? spent : least;
-    }
-    return least;
-}
-
-/* Takes the clock's own cost off, sorts all but the first, and prints the figures; tests/e2e/kernel_dimension.sh reads them. */
-static void print_latency(const char *what)
-{
-    uint64_t empty = empty_sample();
-    for (unsigned i = 0; i < SAMPLES; i++) {
-        samples[i] -= empty < samples[i] ? empty : samples[i];
-    }
-    uint64_t cold = samples[0];
-    for (unsigned i = 1; i < SAMPLES; i++) { /* insertion */
-        uint64_t value = samples[i];
-        unsigned at = i;
-        for (; at > 1 && samples[at - 1] > value; at--) {
-            samples[at] = samples[at - 1];
-        }
-        samples[at] = value;
-    }
-    uint64_t half = samples[SAMPLES / 2], most = samples[SAMPLES - 1];
-    print("# %s: n %u, cold %llu, min %llu, p50 %llu, p99 %llu, max %llu cycles\n", what, SAMPLES - 1,
-          (unsigned long long)cold, (unsigned long long)samples[1], (unsigned long long)half,
-          (unsigned long long)samples[SAMPLES * 99 / 100], (unsigned long long)most);
-}
-
-/* One reader, no writer. */
-static bool test_access_latency(void)
-{
-    struct dim_slice slice;
-    EXPECT(open_store(&dim_config_standard));
-    EXPECT(dim_store_load(&store, id_of(3), NULL, &error) == STATUS_OK);
-    dim_read_begin(reader);
-    for (unsigned i = 0; i < SAMPLES; i++) {
-        dim_layer_t layer = layer_of(i % DIM_LAYERS);
-        uint64_t start = cycles();
-        status_t status = dim_access_layer(reader, id_of(3), layer, &slice);
-        samples[i] = cycles() - start;
-        EXPECT(status == STATUS_OK);
-    }
-    dim_read_end(reader);
-    print_latency("access");
-    return close_store();
-}
-
-/* One thread. */
-static bool test_pool_latency(void)
-{
-    void *blocks[2];
-    EXPECT(open_store(&dim_config_standard));
-    EXPECT(block_pool_alloc(&store.pool, 1, &blocks[1]) == STATUS_OK); /* holds the pool */
-    for (unsigned i = 0; i < SAMPLES; i++) {
-        uint64_t start = cycles();
-        status_t status = block_pool_alloc(&store.pool, BLOCK_POOL_LEAST, &blocks[0]);
-        samples[i] = cycles() - start;
-        EXPECT(status == STATUS_OK && block_pool_free(&store.pool, blocks[0]) == STATUS_OK);
-    }
-    print_latency("pool allocation");
-    EXPECT(block_pool_free(&store.pool, blocks[1]) == STATUS_OK);
-    return close_store();
-}
-
-static const struct test {
-    const char *name;
-    bool (*function)(void);
-} tests[] = {
+static const struct tap_test tests[] = {
     {"files_are_made", make_files},
+    {"the_platform_passes_every_case", test_the_platform_passes_every_case},
     {"reserves_280_mib", test_reserves_280_mib},
     {"load_equals_its_source", test_load_equals_its_source},
     {"access_gives_the_bytes_in_place", test_access_gives_the_bytes_in_place},
@@ -456,23 +455,21 @@ static const struct test {
     {"backing_objects_are_validated", test_backing_objects_are_validated},
     {"simulated_contexts", test_simulated_contexts},
     {"switch_from_simulated_to_real", test_switch_from_simulated_to_real},
-    {"access_latency", test_access_latency},
-    {"pool_latency", test_pool_latency},
     {"close_gives_every_frame_back", test_close_gives_every_frame_back},
 };
-#define TESTS (sizeof tests / sizeof tests[0])
 
-int main(void)
+static const struct tap_test on_request[] = {
+    {"files_are_made", make_files},
+    {"every_flipped_bit_is_rejected", test_every_flipped_bit_is_rejected},
+};
+
+int main(int argc, char **argv);
+
+/* Every test needs the files of the first. */
+int main(int argc, char **argv)
 {
-    unsigned failures = 0;
-    print("TAP version 13\n1..%u\n", (unsigned)TESTS);
-    for (unsigned i = 0; i < TESTS; i++) {
-        if (tests[i].function()) {
-            print("ok %u - %s\n", i + 1, tests[i].name);
-        } else {
-            failures++;
-            print("not ok %u - %s (line %d)\n", i + 1, tests[i].name, failed_line);
-        }
-    }
-    return failures == 0 ? 0 : 1;
+    static const struct tap_group group = {tests, sizeof tests / sizeof tests[0]};
+    static const struct tap_group requested = {on_request, sizeof on_request / sizeof on_request[0]};
+    bool every_bit = argc == 2 && strcmp(argv[1], "--every-bit") == 0;
+    return tap_run(every_bit ? &requested : &group, 1, 1, argv);
 }

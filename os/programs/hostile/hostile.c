@@ -34,9 +34,9 @@ static uint64_t pointer(void)
         (uint64_t)(uintptr_t)page,
         (uint64_t)(uintptr_t)page + next() % sizeof(page),
         (uint64_t)(uintptr_t)page + sizeof(page) - next() % 64,
-        (uint64_t)(uintptr_t)pointer,    /* code */
-        (uint64_t)(uintptr_t) "nothing", /* constants */
-        (uint64_t)(uintptr_t)&pointers,  /* stack */
+        (uint64_t)(uintptr_t)pointer,                    /* code */
+        (uint64_t)(uintptr_t) "nothing",                 /* constants */
+        (uint64_t)(uintptr_t)__builtin_frame_address(0), /* stack */
         0,
         PAGE,
         0x0000100000000000ull + next() % 64 * PAGE, /* where maps go */

@@ -1,11 +1,11 @@
 /*
- * init, the first process. Prints "init: ready" when the system is up, then serves the driver port (docs/
- * driver-protocol.md). With "-- PROGRAM ARGUMENTS..." at the end of the kernel command line it runs that
+ * init, the first process. Prints "init: ready" when the system is up, then serves the driver port
+ * (docs/driver-protocol.md). With "-- PROGRAM ARGUMENTS..." at the end of the kernel command line it runs that
  * program instead and ends the machine with its verdict.
  */
 #include <stdbool.h>
 
-#include "lib/orrery.h"
+#include "lib/names.h"
 
 #define LINE_BYTES     512
 #define WORDS_MAX      32
@@ -73,13 +73,25 @@ static struct system_stats *stats_read(void)
     return &stats;
 }
 
-static void command_stats(void)
+/* Memory for DMA stays that for good. */
+static uint64_t frames_left(void)
 {
+    const struct system_stats *stats = stats_read();
+    return stats->frames_free + stats->frames_dma;
+}
+
+static void command_stats(char **words, int count)
+{
+    (void)words;
+    (void)count;
     const struct system_stats *stats = stats_read();
     reply("clock-ns %lld\n", (long long)sys_clock());
     reply("frames-free %llu\n", (unsigned long long)stats->frames_free);
+    reply("frames-dma %llu\n", (unsigned long long)stats->frames_dma);
     reply("frames-managed %llu\n", (unsigned long long)stats->frames_managed);
     reply("processes %u\n", stats->processes);
+    reply("threads %u running %u ready %u sleeping %u\n", stats->threads, stats->threads_running,
+          stats->threads_ready, stats->threads_sleeping);
     reply("threads-dead %u\n", stats->threads_dead);
     reply("forks %llu\n", (unsigned long long)stats->forks);
     reply("exits %llu\n", (unsigned long long)stats->exits);
@@ -94,8 +106,10 @@ static void command_stats(void)
     reply("end\n");
 }
 
-static void command_caps(void)
+static void command_caps(char **words, int count)
 {
+    (void)words;
+    (void)count;
     for (unsigned slot = 0; slot < CAP_TYPE_COUNT; slot++) {
         struct cap_info info;
         if (sys_cap_read(slot, &info) == STATUS_OK) {
@@ -116,37 +130,64 @@ static void command_exit(char **words, int count)
     reply("error no debug-exit device\n");
 }
 
+static void command_ping(char **words, int count)
+{
+    (void)words;
+    (void)count;
+    reply("pong\n");
+}
+
+static void command_memory(char **words, int count)
+{
+    (void)words;
+    (void)count;
+    sys_memory_dump();
+    reply("dumped\n");
+}
+
+static void command_quiesce(char **words, int count)
+{
+    (void)words;
+    (void)count;
+    sys_quiesce();
+    reply("quiet\n");
+}
+
+static void command_shutdown(char **words, int count)
+{
+    (void)words;
+    (void)count;
+    sys_shutdown(0);
+    reply("error no soft-off\n");
+}
+
+/* docs/driver-protocol.md has a row for each. */
+static const struct {
+    const char *name;
+    void (*run)(char **words, int count);
+} commands[] = {
+    {"ping", command_ping},     {"run", command_run},           {"stats", command_stats},
+    {"memory", command_memory}, {"caps", command_caps},         {"quiesce", command_quiesce},
+    {"exit", command_exit},     {"shutdown", command_shutdown},
+};
+
 static void command(char *line)
 {
     char *words[WORDS_MAX];
     int count = split_words(line, words, WORDS_MAX);
-    if (count == 0) {
-        return;
-    }
     if (count < 0) {
         reply("error too many words\n");
-    } else if (strcmp(words[0], "ping") == 0) {
-        reply("pong\n");
-    } else if (strcmp(words[0], "run") == 0) {
-        command_run(words, count);
-    } else if (strcmp(words[0], "stats") == 0) {
-        command_stats();
-    } else if (strcmp(words[0], "memory") == 0) {
-        sys_memory_dump();
-        reply("dumped\n");
-    } else if (strcmp(words[0], "caps") == 0) {
-        command_caps();
-    } else if (strcmp(words[0], "quiesce") == 0) {
-        sys_quiesce();
-        reply("quiet\n");
-    } else if (strcmp(words[0], "exit") == 0) {
-        command_exit(words, count);
-    } else if (strcmp(words[0], "shutdown") == 0) {
-        sys_shutdown(0);
-        reply("error no soft-off\n");
-    } else {
-        reply("error unknown command %s\n", words[0]);
     }
+    if (count <= 0) {
+        return;
+    }
+    for (unsigned i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+        if (strcmp(words[0], commands[i].name) == 0) {
+            commands[i].run(words, count);
+            return;
+        }
+    }
+    reply("error unknown command %s\n", words[0]);
 }
 
 static void take_byte(char byte)
@@ -212,23 +253,54 @@ static char *command_of(char *arguments)
     return NULL;
 }
 
+/*
+ * Starts the name server, whose side of the endpoint lies in its well-known slot, as the other side lies in those of all who
+ * descend from init.
+ */
+static int64_t start_names(void)
+{
+    static const char *const words[] = {"nameserver", NULL};
+    struct spawn_cap caps[] = {{.handle = CAP_CONSOLE, .rights = RIGHT_WRITE, .flags = 0},
+                               {.handle = CAP_MEMORY, .rights = RIGHT_CREATE, .flags = 0},
+                               {.handle = CAP_ENDPOINT, .rights = RIGHT_READ, .flags = 0}};
+    int64_t all = sys_endpoint_create(0);
+    int64_t side = sys_cap_derive((handle_t)all, RIGHT_WRITE | RIGHT_GRANT, CAP_FLAG_KEEP_ON_EXEC);
+    int64_t status = sys_cap_move((handle_t)all, CAP_ENDPOINT);
+    if (status > 0) {
+        status = sys_spawn(words[0], words, words + 1, caps, sizeof(caps) / sizeof(caps[0]));
+        (void)sys_cap_delete(CAP_ENDPOINT);
+        (void)sys_cap_move((handle_t)side, CAP_ENDPOINT);
+    }
+    return status > 0 ? name_tidy() : status; /* it has all its memory when it answers */
+}
+
+/* Children but for the name server, which is one as long as it answers. */
+static bool has_children(void)
+{
+    struct process_info info;
+    unsigned server = name_tidy() >= 0 ? 1 : 0;
+    return sys_process_info(0, &info) == STATUS_OK && info.children > server;
+}
+
 static void run_alone(char *line)
 {
     char *words[WORDS_MAX];
     int32_t status = 127;
     stats_read(); /* so that its pages are there before they are counted */
-    uint64_t before = stats_read()->frames_free;
+    name_tidy();
+    uint64_t before = frames_left();
     if (split_words(line, words, WORDS_MAX) > 0) {
         int64_t pid = start(words);
         int64_t ended = 0;
         while (pid > 0 && ended != pid) {
             ended = sys_wait(0, &status, 0);
         }
-        while (sys_wait(0, NULL, 0) > 0) { /* what it left behind */
+        while (has_children() && sys_wait(0, NULL, 0) > 0) { /* what it left behind */
         }
     }
+    name_tidy(); /* what the program had bound */
     sys_quiesce();
-    uint64_t after = stats_read()->frames_free;
+    uint64_t after = frames_left();
     print("init: program ended with status %d\n", status);
     print("init: free frames before minus after: %lld\n", (long long)(before - after));
     sys_shutdown(status == 0 && before == after ? PASS : FAIL);
@@ -242,6 +314,10 @@ int main(void)
     static char arguments[1024];
     sys_boot_arguments(arguments, sizeof(arguments));
     char *alone = command_of(arguments);
+    int64_t status = start_names();
+    if (status < 0) {
+        print("init: no names: %s\n", status_text((status_t)status));
+    }
     sys_quiesce();
     print("init: ready\n");
     if (alone != NULL) {

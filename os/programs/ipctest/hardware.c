@@ -84,7 +84,7 @@ static bool test_interrupts_reach_a_program_and_wait_for_it(void)
     EXPECT(sys_irq_bind(irq, notification, 0) == STATUS_ERR_ARGUMENT);
     EXPECT(sys_irq_bind(irq, ports, 32) == STATUS_ERR_CAP_TYPE);
     if (!start_timer()) {
-        return true;
+        return tap_skip("the 8254 does not count");
     }
     EXPECT(sys_notification_wait(notification, UINT64_MAX, &bits, 5 * MS) == STATUS_ERR_TIMEOUT); /* masked */
     EXPECT(sys_irq_bind(irq, notification, 32) == STATUS_OK);

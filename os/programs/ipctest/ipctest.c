@@ -27,13 +27,6 @@ uint64_t own_id(handle_t handle)
     return sys_cap_read(handle, &info) == STATUS_OK ? info.id : 0;
 }
 
-uint64_t free_frames(void)
-{
-    static struct system_stats stats;
-    (void)sys_quiesce();
-    return sys_stats(&stats, sizeof(stats)) > 0 ? stats.frames_free : 0;
-}
-
 /* ---- calls ---- */
 
 /* Answers calls with every word + 1 and the badge in the label, until one has label 99. */
@@ -86,6 +79,32 @@ static bool test_calls_are_answered_word_for_word(void)
     for (uint64_t i = 100; i < 300; i++) {
         EXPECT(call_adder(i, &stamp));
     }
+    return finish_adder(pid);
+}
+
+/* covers: ST-07 (messages) */
+static bool test_calls_are_counted_whichever_way_they_go(void)
+{
+    struct process_info before = {0};
+    struct process_info after = {0};
+    struct ipc_stats calls = {0};
+    struct ipc_stats more = {0};
+    EXPECT(make_endpoint());
+    int64_t pid = tap_child(adder);
+    uint64_t stamp = 0;
+    EXPECT(call_adder(1, &stamp) && sys_ipc_stats(&calls) == STATUS_OK);
+    EXPECT(sys_process_info(0, &before) == STATUS_OK);
+    for (uint64_t i = 100; i < 300; i++) {
+        EXPECT(call_adder(i, &stamp));
+    }
+    for (unsigned i = 0; i < 10; i++) { /* patience that has an end: the long way */
+        struct ipc_registers m = message(i, 8, 0, 1000000000);
+        EXPECT(sys_ipc_call(endpoint, &m) == STATUS_OK);
+    }
+    EXPECT(sys_process_info(0, &after) == STATUS_OK && sys_ipc_stats(&more) == STATUS_OK);
+    EXPECT(after.messages == before.messages + 210);
+    print("# %llu calls and answers went the short way\n",
+          (unsigned long long)(more.short_way - calls.short_way));
     return finish_adder(pid);
 }
 
@@ -154,6 +173,28 @@ static bool test_patience_runs_out(void)
     return true;
 }
 
+static int never_answers(void)
+{
+    struct ipc_registers m = message(0, 0, 0, IPC_FOREVER);
+    return sys_ipc_receive(endpoint, &m) == STATUS_OK && sys_sleep(3600 * SECOND) == 0 ? 0 : 1;
+}
+
+/* The one who receives has the message at once, and then there is no time left for the answer. */
+static bool test_a_call_without_patience_waits_for_no_answer(void)
+{
+    EXPECT(make_endpoint());
+    int64_t server = tap_child(never_answers);
+    struct ipc_registers m = message(1, 1, 0, 0);
+    while (sys_ipc_call(endpoint, &m) == STATUS_ERR_AGAIN) { /* it does not receive yet */
+        m = message(1, 1, 0, 0);
+        sys_sleep(MS);
+    }
+    m = message(1, 1, 0, 0);
+    EXPECT(sys_ipc_call(endpoint, &m) == STATUS_ERR_AGAIN); /* it had the message */
+    EXPECT(sys_process_kill((unsigned)server, 5) == STATUS_OK);
+    return tap_status(server) == 5;
+}
+
 /* Takes a call and answers it too late: the caller has gone, which is told once. */
 static int late(void)
 {
@@ -180,7 +221,7 @@ static bool test_a_caller_that_gave_up_is_gone(void)
     return tap_status(pid) == 0;
 }
 
-/* covers: IP-14 IP-15 */
+/* covers: IP-14 (tags, handles) IP-15 */
 static bool test_tags_and_handles_are_checked(void)
 {
     EXPECT(make_endpoint());
@@ -612,7 +653,7 @@ static bool fill_and_empty(uint64_t flags)
     return true;
 }
 
-/* covers: IP-01 IP-14 */
+/* covers: IP-01 IP-14 (a wrong type) */
 static bool test_channels_fill_and_empty(void)
 {
     EXPECT(fill_and_empty(0) && fill_and_empty(CHANNEL_LOCK_FREE));
@@ -679,11 +720,11 @@ static int leaves_everything(void)
 static bool test_an_end_gives_everything_back(void)
 {
     EXPECT(tap_status(tap_child(leaves_everything)) == 0); /* caches have what they keep */
-    uint64_t before = free_frames();
+    uint64_t before = tap_free_frames();
     for (unsigned i = 0; i < 5; i++) {
         EXPECT(tap_status(tap_child(leaves_everything)) == 0);
     }
-    EXPECT(free_frames() == before);
+    EXPECT(tap_free_frames() == before);
     return true;
 }
 
@@ -701,9 +742,11 @@ static bool test_counters_tell_what_happened(void)
 
 static const struct tap_test tests[] = {
     {"calls_are_answered_word_for_word", test_calls_are_answered_word_for_word},
+    {"calls_are_counted_whichever_way_they_go", test_calls_are_counted_whichever_way_they_go},
     {"words_beyond_the_tag_arrive_as_zero", test_words_beyond_the_tag_arrive_as_zero},
     {"sends_wait_for_who_receives", test_sends_wait_for_who_receives},
     {"patience_runs_out", test_patience_runs_out},
+    {"a_call_without_patience_waits_for_no_answer", test_a_call_without_patience_waits_for_no_answer},
     {"a_caller_that_gave_up_is_gone", test_a_caller_that_gave_up_is_gone},
     {"tags_and_handles_are_checked", test_tags_and_handles_are_checked},
     {"a_server_that_ends_wakes_its_caller", test_a_server_that_ends_wakes_its_caller},
@@ -725,6 +768,9 @@ static const struct tap_test tests[] = {
 
 int main(int argc, char **argv)
 {
+    if (argc == 3 && strcmp(argv[1], "--finds-no") == 0) {
+        return finds_no(argv[2]);
+    }
     const struct tap_group groups[] = {{tests, sizeof(tests) / sizeof(tests[0])},
                                        {handoff_tests, handoff_test_count},
                                        {short_tests, short_test_count},

@@ -18,14 +18,17 @@ struct ipc_registers message(uint64_t label, unsigned words, unsigned handles, u
 /* Id of the capability that a handle names, 0: none. */
 uint64_t own_id(handle_t handle);
 
-/* Once all who have ended are gone. */
-uint64_t free_frames(void);
-
 /* The kernel's counters of messages. */
 struct ipc_stats counts(void);
 
 /* For a child: answers every call with its first word + 1, until label 99. */
 int echo(void);
+
+/* For another program in the process of one that has bound a name: 7 when nobody has. */
+int finds_no(const char *name);
+
+/* move.c; a test of regions */
+bool test_a_moved_page_has_no_writer_left(void);
 
 extern const struct tap_test short_tests[];
 extern const unsigned short_test_count;

@@ -1,4 +1,5 @@
 /* Ends of processes from outside, in the middle of their messages; files of the boot image. */
+#include "abi/sched.h"
 #include "ipctest.h"
 
 #include "lib/tap.h"
@@ -79,6 +80,98 @@ static bool test_an_end_at_any_time_is_noticed_by_the_other_side(void)
     return true;
 }
 
+/* ---- ends at each instruction: tests/e2e/kernel_kill.lua answers getppid in the place of the kernel ---- */
+
+#define TELLS     1000000 /* somebody tells when to end whom */
+#define STOP      1000001
+#define TOLD_BASE 2000000 /* and the pid */
+
+/* Takes messages by turns in one call with the answer, and in two. */
+static int serves_in_all_ways(void)
+{
+    struct ipc_registers m = message(0, 0, 0, IPC_FOREVER);
+    int64_t status = sys_ipc_receive(endpoint, &m);
+    for (unsigned i = 0; status == STATUS_OK || status == STATUS_ERR_PEER; i++) {
+        if (status == STATUS_ERR_PEER) { /* who waited for the answer has ended */
+            m = message(0, 0, 0, IPC_FOREVER);
+            status = sys_ipc_receive(endpoint, &m);
+            continue;
+        }
+        bool sent = ipc_tag_label(m.tag) == 2;
+        m = message(0, 1, 0, IPC_FOREVER);
+        if (!sent && i % 3 != 0) {
+            status = sys_ipc_reply_receive(endpoint, &m);
+            continue;
+        }
+        if (!sent) {
+            (void)sys_ipc_reply(0, &m);
+        }
+        m = message(0, 0, 0, IPC_FOREVER);
+        status = sys_ipc_receive(endpoint, &m);
+    }
+    return 1;
+}
+
+static int calls_in_all_ways(void)
+{
+    int64_t status = STATUS_OK;
+    for (uint64_t i = 0; status == STATUS_OK || status == STATUS_ERR_PEER; i++) {
+        struct ipc_registers m = message(i % 4 == 3 ? 2 : 1, 1, 0, i % 4 == 2 ? 100 * SECOND : IPC_FOREVER);
+        status = i % 4 == 3 ? sys_ipc_send(endpoint, &m) : sys_ipc_call(endpoint, &m);
+    }
+    return 1;
+}
+
+static bool end(int64_t pid)
+{
+    return sys_process_kill((unsigned)pid, KILLED) == STATUS_OK && tap_status(pid) == KILLED;
+}
+
+/* One of the two was ended; the other one must go on with who did it, and then with somebody new. */
+static bool goes_on_without(int64_t victim, int64_t client)
+{
+    EXPECT(end(victim));
+    struct ipc_registers m = message(victim == client ? 1 : 0, 0, 0, 10 * SECOND);
+    if (victim == client) {
+        EXPECT(sys_ipc_call(endpoint, &m) == STATUS_OK);
+        return true;
+    }
+    m.tag = 0;
+    EXPECT(sys_ipc_receive(endpoint, &m) == STATUS_OK);
+    bool sent = ipc_tag_label(m.tag) == 2;
+    m = message(0, 1, 0, 0);
+    return sent || sys_ipc_reply(0, &m) == STATUS_OK;
+}
+
+/* covers: IP-16 (X) */
+static bool test_an_end_at_each_instruction(void)
+{
+    if (sys_getppid() != TELLS) {
+        return true;
+    }
+    EXPECT(make_endpoint());
+    EXPECT(sys_sched_affinity(SCHED_THREAD, 0, 1) == 0); /* they stay on CPU 0 */
+    int64_t server = tap_child(serves_in_all_ways);
+    int64_t client = tap_child(calls_in_all_ways);
+    for (;;) {
+        EXPECT(sys_sched_affinity(SCHED_THREAD, 0, 2) == 0);
+        int64_t told;
+        do {
+            told = sys_getppid();
+        } while (told != TOLD_BASE + server && told != TOLD_BASE + client && told != STOP);
+        if (told == STOP) {
+            return end(server) && end(client) && sys_cap_delete(endpoint) == STATUS_OK;
+        }
+        EXPECT(goes_on_without(told - TOLD_BASE, client));
+        EXPECT(sys_sched_affinity(SCHED_THREAD, 0, 1) == 0);
+        if (told == TOLD_BASE + server) {
+            server = tap_child(serves_in_all_ways);
+        } else {
+            client = tap_child(calls_in_all_ways);
+        }
+    }
+}
+
 static int cannot_kill(void)
 {
     bool refused = sys_process_kill((unsigned)sys_getppid(), 0) == STATUS_ERR_PERMISSION &&
@@ -127,6 +220,7 @@ static bool test_files_of_the_boot_image_are_read(void)
 const struct tap_test life_tests[] = {
     {"a_process_is_ended_while_it_waits", test_a_process_is_ended_while_it_waits},
     {"an_end_at_any_time_is_noticed_by_the_other_side", test_an_end_at_any_time_is_noticed_by_the_other_side},
+    {"an_end_at_each_instruction", test_an_end_at_each_instruction},
     {"who_may_end_whom", test_who_may_end_whom},
     {"files_of_the_boot_image_are_read", test_files_of_the_boot_image_are_read},
 };

@@ -92,6 +92,9 @@ static bool test_requests_are_checked_against_the_region(void)
         volatile uint64_t *words = map_region(region, 1, rw | cache << MAP_CACHE_SHIFT);
         EXPECT(words != NULL && words[0] == cache * 3);
         words[0] += 3;
+        uint64_t other = (cache + 1) % 6 << MAP_CACHE_SHIFT;
+        EXPECT(sys_region_map(region, 0, PAGE, 0, rw | other) == STATUS_ERR_STATE);
+        EXPECT(sys_unmap((uint64_t)(uintptr_t)words, PAGE) == STATUS_OK);
     }
     EXPECT(sys_region_create(0, -1) == STATUS_ERR_RANGE && sys_region_create(PAGE, 9) == STATUS_ERR_RANGE);
     EXPECT(sys_region_create(REGION_MAX_BYTES + 1, -1) == STATUS_ERR_RANGE);
@@ -284,15 +287,110 @@ static int leaves_regions(void)
     return 0;
 }
 
+/* ---- the states of a mapping, mode by mode ---- */
+
+static bool figures_are(uint64_t mappings, uint64_t resident, uint64_t sealed)
+{
+    struct region_info info;
+    return sys_region_info(region, &info) == STATUS_OK && info.mappings == mappings &&
+           info.resident == resident && info.sealed == sealed;
+}
+
+static bool unmap_one(volatile uint64_t *words)
+{
+    return sys_unmap((uint64_t)(uintptr_t)words, PAGE) == STATUS_OK;
+}
+
+/* Unmapped, mapped, read, written, unmapped, mapped again: the other mapping sees every write. */
+static bool share_states(volatile uint64_t *base)
+{
+    EXPECT(figures_are(1, 1, 0));
+    volatile uint64_t *words = map_region(region, 1, PROTECT_READ | PROTECT_WRITE);
+    EXPECT(words != NULL && figures_are(2, 1, 0));
+    EXPECT(words[0] == 1 && figures_are(2, 2, 0));
+    words[0] = 2;
+    EXPECT(base[0] == 2 && figures_are(2, 2, 0));
+    EXPECT(unmap_one(words) && figures_are(1, 1, 0));
+    words = map_region(region, 1, PROTECT_READ);
+    return words != NULL && words[0] == 2 && unmap_one(words) && figures_are(1, 1, 0);
+}
+
+/* The same by copy: from the first write on neither sees the other, and what was written goes with the mapping. */
+static bool copy_states(volatile uint64_t *base)
+{
+    volatile uint64_t *words = map_region(region, 1, PROTECT_READ | PROTECT_WRITE | MAP_COPY);
+    EXPECT(words != NULL && words[0] == 2);
+    words[0] = 3;
+    EXPECT(words[0] == 3 && base[0] == 2);
+    base[0] = 4;
+    EXPECT(words[0] == 3 && base[0] == 4);
+    EXPECT(unmap_one(words) && base[0] == 4);
+    words = map_region(region, 1, PROTECT_READ | PROTECT_WRITE | MAP_COPY);
+    return words != NULL && words[0] == 4 && unmap_one(words) && figures_are(1, 1, 0);
+}
+
+/* Takes the region, adds one, and gives it back. */
+static int adds_and_returns(void)
+{
+    struct ipc_registers m = message(0, 0, 0, IPC_FOREVER);
+    if (sys_ipc_receive(endpoint, &m) != STATUS_OK || ipc_tag_handles(m.tag) != 1) {
+        return 1;
+    }
+    handle_t got = m.words[0];
+    volatile uint64_t *words = map_region(got, 1, PROTECT_READ | PROTECT_WRITE);
+    if (words == NULL || words[0] != 4) {
+        return 2;
+    }
+    words[0]++;
+    m = message(0, 1, 1, 0);
+    m.words[0] = got | IPC_MOVE;
+    int64_t status = sys_ipc_reply(0, &m);
+    bool gone = sys_console_write((const char *)(uintptr_t)words, 1) == STATUS_ERR_CAP_INVALID;
+    return status == STATUS_OK && gone && own_id(got) == 0 ? 0 : 3;
+}
+
+/* Given away it is mapped by nobody before the other maps it; it comes back the same way. */
+static bool move_states(volatile uint64_t *base)
+{
+    int64_t pid = tap_child(adds_and_returns);
+    struct ipc_registers m = message(0, 1, 1, IPC_FOREVER);
+    m.words[0] = region | IPC_MOVE;
+    EXPECT(sys_ipc_call(endpoint, &m) == STATUS_OK && ipc_tag_handles(m.tag) == 1);
+    EXPECT(sys_console_write((const char *)(uintptr_t)base, 1) == STATUS_ERR_CAP_INVALID &&
+           own_id(region) == 0);
+    region = m.words[0];
+    EXPECT(tap_status(pid) == 0 && sys_quiesce() == STATUS_OK);
+    EXPECT(figures_are(1, 0, 0) && unmap_one(base) &&
+           figures_are(0, 0, 0)); /* its place stays until it is unmapped */
+    base = map_region(region, 1, PROTECT_READ | PROTECT_WRITE);
+    return base != NULL && base[0] == 5 && figures_are(1, 1, 0);
+}
+
+/* covers: IP-05 */
+static bool test_each_mode_goes_through_its_states(void)
+{
+    EXPECT(make_endpoint());
+    region = (handle_t)sys_region_create(PAGE, -1);
+    EXPECT(figures_are(0, 0, 0));
+    volatile uint64_t *base = map_region(region, 1, PROTECT_READ | PROTECT_WRITE);
+    EXPECT(base != NULL && figures_are(1, 0, 0));
+    base[0] = 1;
+    EXPECT(share_states(base) && copy_states(base) && move_states(base));
+    struct region_info info;
+    EXPECT(sys_region_seal(region) == STATUS_OK && sys_region_info(region, &info) == STATUS_OK);
+    volatile uint64_t *sealed = map_region(region, 1, PROTECT_READ);
+    return info.sealed == 1 && info.mappings == 1 && sealed != NULL && sealed[0] == 5;
+}
+
 /* covers: IP-08 */
 static bool test_an_end_gives_regions_back(void)
 {
     EXPECT(tap_status(tap_child(leaves_regions)) == 0);
-    uint64_t before = free_frames();
+    uint64_t before = tap_free_frames();
     for (unsigned i = 0; i < 5; i++) {
         EXPECT(tap_status(tap_child(leaves_regions)) == 0);
     }
-    EXPECT(free_frames() == before);
+    EXPECT(tap_free_frames() == before);
     return true;
 }
 
@@ -348,10 +446,12 @@ const struct tap_test region_tests[] = {
     {"a_mapping_can_do_what_its_capability_can", test_a_mapping_can_do_what_its_capability_can},
     {"a_sealed_region_does_not_change", test_a_sealed_region_does_not_change},
     {"a_moved_region_is_gone_from_its_sender", test_a_moved_region_is_gone_from_its_sender},
+    {"a_moved_page_has_no_writer_left", test_a_moved_page_has_no_writer_left},
     {"a_fault_in_a_revoked_region_is_denied_and_on_record",
      test_a_fault_in_a_revoked_region_is_denied_and_on_record},
     {"an_end_gives_regions_back", test_an_end_gives_regions_back},
     {"buffers_lie_on_the_node_of_who_receives", test_buffers_lie_on_the_node_of_who_receives},
+    {"each_mode_goes_through_its_states", test_each_mode_goes_through_its_states},
 };
 
 const unsigned region_test_count = sizeof(region_tests) / sizeof(region_tests[0]);

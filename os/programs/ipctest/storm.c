@@ -102,9 +102,54 @@ static bool test_sixty_four_channels_keep_their_messages(void)
     return true;
 }
 
+#define CROWD 4u
+#define MOVES 60u
+
+static handle_t shared;
+
+/* Puts and takes by turns as a seed says, in a small channel, so that it is full and empty often; the balance is its status. */
+static int puts_and_takes(void)
+{
+    uint64_t random = 88172645463325252ull + number * 7919;
+    int balance = 0;
+    for (uint64_t i = 0; i < MOVES; i++) {
+        struct channel_message m = {.words = {number * 1000 + i}};
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        if ((random & 1) != 0) {
+            balance += sys_channel_put(shared, &m, 1, 0) == 1 ? 1 : 0;
+        } else {
+            balance -= sys_channel_take(shared, &m, 1, 0) == 1 ? 1 : 0;
+        }
+    }
+    return 100 + balance;
+}
+
+/* What goes in comes out, or is still there. tests/e2e/kernel_ring.lua looks at the order. covers: IP-02 */
+static bool test_a_crowd_shares_a_lock_free_channel(void)
+{
+    int64_t children[CROWD];
+    int balance = 0;
+    int64_t made = sys_channel_create(2, CHANNEL_LOCK_FREE, -1);
+    EXPECT(made > 0);
+    shared = (handle_t)made;
+    for (number = 0; number < CROWD; number++) {
+        children[number] = tap_child(puts_and_takes);
+    }
+    for (unsigned i = 0; i < CROWD; i++) {
+        balance += tap_status(children[i]) - 100;
+    }
+    for (struct channel_message m; sys_channel_take(shared, &m, 1, 0) == 1;) {
+        balance--;
+    }
+    return balance == 0 && sys_cap_delete(shared) == STATUS_OK;
+}
+
 const struct tap_test storm_tests[] = {
     {"clients_and_servers_lose_nothing", test_clients_and_servers_lose_nothing},
     {"sixty_four_channels_keep_their_messages", test_sixty_four_channels_keep_their_messages},
+    {"a_crowd_shares_a_lock_free_channel", test_a_crowd_shares_a_lock_free_channel},
 };
 
 const unsigned storm_test_count = sizeof(storm_tests) / sizeof(storm_tests[0]);

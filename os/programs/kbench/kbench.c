@@ -21,6 +21,7 @@ static const struct {
     {message_measurements, &message_measurement_count},
     {memory_measurements, &memory_measurement_count},
     {process_measurements, &process_measurement_count},
+    {system_measurements, &system_measurement_count},
 };
 
 static void calibrate(void)
@@ -36,6 +37,21 @@ static void calibrate(void)
         took = at.after - at.before;
         stamped_cost = took < stamped_cost ? took : stamped_cost;
     }
+}
+
+struct row *row_make(const char *name)
+{
+    int64_t at = sys_map(0, (sizeof(struct row) + PAGE - 1) / PAGE * PAGE, PROTECT_BOTH);
+    struct row *row = at > 0 ? (struct row *)(uintptr_t)at : NULL;
+    if (row != NULL) {
+        row->name = name;
+    }
+    return row;
+}
+
+void row_touch(struct row *row)
+{
+    memset(row->samples, 0, sizeof(row->samples));
 }
 
 void row_add(struct row *row, uint64_t value, uint64_t cost)

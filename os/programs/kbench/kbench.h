@@ -8,7 +8,7 @@
 #include "lib/orrery.h"
 
 #define PAGE           4096u
-#define SAMPLES_MAX    1024u
+#define SAMPLES_MAX    976u
 #define NO_PATIENCE    0u
 #define STATUS_BROKEN  99
 #define PROTECT_BOTH   (PROTECT_READ | PROTECT_WRITE)
@@ -51,6 +51,12 @@ int64_t stamped_nothing(uint64_t number, handle_t handle, uint64_t tag, struct s
 extern uint64_t cycles_cost;
 extern uint64_t stamped_cost;
 
+/* A row in memory of its own, which the forks that are measured do not have to copy; null: no memory. */
+struct row *row_make(const char *name);
+
+/* Writes to the memory of an empty row, so that no sample has a page fault between its readings. */
+void row_touch(struct row *row);
+
 /* Adds a length without what its readings cost. */
 void row_add(struct row *row, uint64_t value, uint64_t cost);
 
@@ -76,6 +82,8 @@ extern const struct measurement message_measurements[];
 extern const unsigned message_measurement_count;
 extern const struct measurement memory_measurements[];
 extern const unsigned memory_measurement_count;
+extern const struct measurement system_measurements[];
+extern const unsigned system_measurement_count;
 extern const struct measurement process_measurements[];
 extern const unsigned process_measurement_count;
 

@@ -27,6 +27,7 @@ static struct row back = {.name = "ipc-answer"};
 static int serve(unsigned cpu, unsigned count)
 {
     struct stamped at;
+    row_touch(&there);
     if (!pin(cpu) || stamped_message(SYS_IPC_RECEIVE, endpoint, 0, &at) != STATUS_OK) {
         return STATUS_BROKEN;
     }
@@ -43,26 +44,130 @@ static int serve(unsigned cpu, unsigned count)
     return status == STATUS_OK ? 0 : STATUS_BROKEN;
 }
 
-static bool measure_calls(uint64_t server_cpu)
+/* CALLS calls of a server on another CPU, or on this one, through the endpoint, with a pause before each if there is one. */
+static bool call_as_client(void (*pause)(void))
 {
-    if (!make_endpoint()) {
-        return false;
-    }
-    int64_t pid = sys_fork();
-    if (pid == 0) {
-        sys_exit(serve((unsigned)server_cpu, CALLS));
-    }
-    bool good = pid > 0;
+    bool good = true;
     struct stamped at;
     for (unsigned i = 0; good && i < CALLS; i++) {
+        if (pause != NULL) {
+            pause();
+        }
         good = stamped_message(SYS_IPC_CALL, endpoint, EVERY_WORD_TAG, &at) == STATUS_OK;
         row_add(&calls, at.after - at.before, stamped_cost);
         row_add(&back, at.after - at.word, stamped_cost);
     }
+    return good;
+}
+
+/* The last call, at which a server ends that has answered all others. */
+static bool end_server(int64_t pid, bool good)
+{
+    struct stamped at;
     good = good && stamped_message(SYS_IPC_CALL, endpoint, EVERY_WORD_TAG, &at) == STATUS_OK;
     good = ended_well(pid) && good;
     row_print(&calls);
     row_print(&back);
+    return good;
+}
+
+static bool call_server(uint64_t server_cpu)
+{
+    int64_t pid = sys_fork();
+    if (pid == 0) {
+        sys_exit(serve((unsigned)server_cpu, CALLS));
+    }
+    row_touch(&calls);
+    row_touch(&back);
+    return end_server(pid, pid > 0 && call_as_client(NULL));
+}
+
+static bool measure_calls(uint64_t server_cpu)
+{
+    return make_endpoint() && call_server(server_cpu);
+}
+
+/* For a while that is another one each time, every fourth time asleep. */
+static void pause_somewhat(void)
+{
+    static uint64_t random;
+    random = random != 0 ? random : (uint64_t)sys_getpid() * 0x9e3779b97f4a7c15;
+    random ^= random << 13; /* xorshift, Marsaglia */
+    random ^= random >> 7;
+    random ^= random << 17;
+    if (random % 4 == 0) {
+        (void)sys_sleep((random >> 8) % 20000);
+    }
+    for (uint64_t end = cycles() + (random >> 32) % 20000; cycles() < end;) {
+    }
+}
+
+/* Two clients call the same server at any time; the other one runs where the server does. */
+static bool measure_varied_calls(uint64_t server_cpu)
+{
+    int64_t pid = make_endpoint() ? sys_fork() : -1;
+    if (pid == 0) {
+        sys_exit(serve((unsigned)server_cpu, 2 * CALLS));
+    }
+    int64_t other = pid > 0 ? sys_fork() : -1;
+    if (other == 0) {
+        sys_exit(pin((unsigned)server_cpu) && call_as_client(pause_somewhat) ? 0 : STATUS_BROKEN);
+    }
+    row_touch(&calls);
+    row_touch(&back);
+    bool good = other > 0 && call_as_client(pause_somewhat);
+    return end_server(pid, ended_well(other) && good);
+}
+
+static bool make_endpoints(uint64_t count)
+{
+    bool good = true;
+    for (uint64_t i = 0; good && i < count; i++) {
+        good = sys_endpoint_create(0) > 0;
+    }
+    return good;
+}
+
+/* The same when there are so many endpoints, half of them in this process, which uses the one that it made last. */
+static bool measure_calls_among(uint64_t count)
+{
+    struct board *board = board_create(NULL);
+    if (board == NULL || count == 0) {
+        return false;
+    }
+    int64_t pid = sys_fork(); /* a space does not hold them all */
+    if (pid == 0) {
+        bool made = make_endpoints(count / 2);
+        board->ready = 1;
+        while (board->stop == 0) {
+            sys_sleep(1000000);
+        }
+        sys_exit(made ? 0 : STATUS_BROKEN);
+    }
+    bool good = pid > 0 && make_endpoints(count - count / 2 - 1) && make_endpoint();
+    while (pid > 0 && board->ready == 0) {
+        sys_sleep(1000000);
+    }
+    good = good && call_server(0);
+    board->stop = 1;
+    return ended_well(pid) && good;
+}
+
+/* Of a thousand lookups of calls and answers, how many a CPU remembers. */
+static bool measure_hits(uint64_t unused)
+{
+    struct row *row = row_make("cap-hits");
+    struct cap_stats before;
+    struct cap_stats after;
+    (void)unused;
+    bool good = row != NULL && sys_cap_stats(&before) == STATUS_OK && measure_calls(0) &&
+                sys_cap_stats(&after) == STATUS_OK;
+    if (good) {
+        uint64_t hits = after.cache_hits - before.cache_hits;
+        uint64_t misses = after.cache_misses - before.cache_misses;
+        row_add(row, hits * 1000 / (hits + misses), 0);
+        row_print(row);
+    }
     return good;
 }
 
@@ -118,7 +223,7 @@ static int take_regions(uint64_t pages, const char *name)
     int64_t status = stamped_message(SYS_IPC_RECEIVE, endpoint, 0, &at);
     row.name = name;
     for (unsigned i = 0; i < REGION_CALLS && status == STATUS_OK; i++) {
-        volatile uint64_t *seen = pages == 0 ? words : map_whole(region, pages, 0);
+        volatile uint64_t *seen = pages == 0 ? words : map_whole(region, pages, MAP_NOW);
         if (seen == NULL) {
             return STATUS_BROKEN;
         }
@@ -364,10 +469,16 @@ static bool measure_pairs(uint64_t pairs)
 }
 
 const struct measurement message_measurements[] = {
-    {"calls", measure_calls},     {"marked-calls", measure_marked_calls},
-    {"regions", measure_regions}, {"batches", measure_batches},
-    {"flood", measure_flood},     {"size", measure_size},
+    {"calls", measure_calls},
+    {"varied-calls", measure_varied_calls},
+    {"marked-calls", measure_marked_calls},
+    {"regions", measure_regions},
+    {"batches", measure_batches},
+    {"flood", measure_flood},
+    {"size", measure_size},
     {"pairs", measure_pairs},
+    {"calls-among", measure_calls_among},
+    {"hits", measure_hits},
 };
 
 const unsigned message_measurement_count = sizeof(message_measurements) / sizeof(message_measurements[0]);

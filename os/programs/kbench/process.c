@@ -3,6 +3,7 @@
 
 #include "lib/thread.h"
 
+#define PICKS        2000u /* choices of the scheduler, about */
 #define YIELDS       256u
 #define BIRTHS       24u
 #define BORN_PROGRAM "kborn"
@@ -111,8 +112,9 @@ static bool measure_runnable(uint64_t others)
     }
     good = set_policy(SCHED_FAIR) && good;
     mark();
-    sys_yield();
-    sys_yield();
+    for (uint64_t picks = 0; picks < PICKS; picks += others + 1) {
+        sys_yield();
+    }
     mark();
     board->stop = 1;
     while (made-- != 0) {
@@ -192,6 +194,29 @@ static bool measure_spawn(uint64_t unused)
     return good;
 }
 
+/* The same program by the call that makes a child without fork; it holds the region and nothing else. */
+static bool measure_sys_spawn(uint64_t unused)
+{
+    static struct row row = {.name = "sys-spawn-first-instruction"};
+    static const char *const no_strings[] = {NULL};
+    static const char *const arguments[] = {BORN_PROGRAM, NULL};
+    handle_t region;
+    struct board *board = board_create(&region);
+    (void)unused;
+    bool good = board != NULL;
+    mark();
+    for (unsigned i = 0; good && i < BIRTHS; i++) {
+        struct spawn_cap given = {.handle = region, .rights = RIGHT_READ | RIGHT_WRITE};
+        uint64_t before = cycles();
+        int64_t pid = sys_spawn(BORN_PROGRAM, arguments, no_strings, &given, 1);
+        good = ended_well(pid);
+        row_add(&row, board->stamp - before, cycles_cost);
+    }
+    mark();
+    row_print(&row);
+    return good;
+}
+
 /* So many deaths, then all that was theirs is freed: between marks, for who watches the shootdowns. */
 static bool measure_deaths(uint64_t count)
 {
@@ -212,7 +237,8 @@ static bool measure_deaths(uint64_t count)
 const struct measurement process_measurements[] = {
     {"yield", measure_yield},       {"thread-yield", measure_thread_yield},
     {"runnable", measure_runnable}, {"fork", measure_fork},
-    {"spawn", measure_spawn},       {"deaths", measure_deaths},
+    {"spawn", measure_spawn},       {"sys-spawn", measure_sys_spawn},
+    {"deaths", measure_deaths},
 };
 
 const unsigned process_measurement_count = sizeof(process_measurements) / sizeof(process_measurements[0]);

@@ -2,12 +2,14 @@
  * shell: a few commands on the second serial port, through its driver (uartd), which it starts. Programs that it runs print
  * on the console. Ends with `exit`.
  */
+#include "lib/names.h"
 #include "programs/uartd/uart.h"
 
-#define LINE_BYTES 128u
-#define WORDS_MAX  16
-#define PIDS_SHOWN 512u
-#define MS         1000000ull
+#define LINE_BYTES     128u
+#define WORDS_MAX      16
+#define PIDS_SHOWN     512u
+#define TREE_PROCESSES 256u /* of a program that it runs */
+#define MS             1000000ull
 
 static handle_t uart;
 static int64_t driver;
@@ -139,6 +141,7 @@ static int64_t start(char **words)
     int64_t pid = sys_fork();
     if (pid == 0) {
         static const char *const environment[] = {NULL};
+        (void)sys_quota(TREE_PROCESSES); /* what goes off there leaves the shell alone */
         int64_t status = sys_exec(words[0], (const char *const *)words, environment);
         sys_exit(status < 0 ? 127 : 0);
     }
@@ -217,8 +220,8 @@ static bool start_driver(void)
 {
     static char *words[] = {"uartd", NULL};
     driver = start(words);
-    for (unsigned i = 0; i < 1000 && driver > 0; i++) {
-        int64_t found = sys_name_find(UART_NAME);
+    for (unsigned i = 0; i < 100 && driver > 0; i++) {
+        int64_t found = name_wait(UART_NAME, 10 * MS);
         if (found > 0) {
             uart = (handle_t)found;
             return true;
@@ -226,7 +229,6 @@ static bool start_driver(void)
         if (sys_wait((unsigned)driver, NULL, WAIT_NO_BLOCK) != 0) {
             return false; /* it has said why */
         }
-        sys_sleep(MS);
     }
     return false;
 }

@@ -5,13 +5,6 @@
 
 static const char *const no_strings[] = {NULL};
 
-static uint64_t free_frames(void)
-{
-    static struct system_stats stats;
-    (void)sys_quiesce();
-    return sys_stats(&stats, sizeof(stats)) > 0 ? stats.frames_free : 0;
-}
-
 /* Status of a child that was spawned with these words behind its name. */
 static int32_t spawned(const char *mode, struct spawn_cap *caps, unsigned count)
 {
@@ -104,7 +97,7 @@ static bool test_what_cannot_be_spawned_leaves_nothing(void)
                               {.handle = CAP_CONSOLE, .rights = RIGHT_WRITE}};
     struct spawn_cap bad = {.handle = CAP_CONSOLE, .rights = 0x1000};
     struct spawn_cap none = {.handle = 0x12345, .rights = RIGHT_READ};
-    uint64_t frames = free_frames();
+    uint64_t frames = tap_free_frames();
     for (unsigned round = 0; round < 20; round++) {
         EXPECT(sys_spawn("nothing", no_strings, NULL, NULL, 0) == STATUS_ERR_NOT_FOUND);
         EXPECT(sys_spawn((const char *)KERNEL_ADDRESS, no_strings, NULL, NULL, 0) == STATUS_ERR_BAD_ADDRESS);
@@ -118,7 +111,7 @@ static bool test_what_cannot_be_spawned_leaves_nothing(void)
         EXPECT(sys_spawn("spawntest", no_strings, NULL, &none, 1) < 0);
     }
     EXPECT(sys_wait(0, NULL, 0) == STATUS_ERR_NO_CHILD);
-    return free_frames() == frames;
+    return tap_free_frames() == frames;
 }
 
 /* covers: PS-18 (S: spawn and exit, a hundred in place of 10,000) */
@@ -126,11 +119,11 @@ static bool test_spawned_children_give_every_frame_back(void)
 {
     struct spawn_cap caps[] = {{.handle = CAP_CONSOLE, .rights = RIGHT_WRITE}};
     EXPECT(spawned("--strings", caps, 1) == 42);
-    uint64_t frames = free_frames();
+    uint64_t frames = tap_free_frames();
     for (unsigned round = 0; round < 100; round++) {
         EXPECT(spawned("--strings", caps, 1) == 42);
     }
-    return free_frames() == frames;
+    return tap_free_frames() == frames;
 }
 
 /* Time from the call to the first instructions of main, in thousands of cycles. */
@@ -180,12 +173,11 @@ int main(int argc, char **argv, char **environment)
     if (argc == 3 && strcmp(argv[1], "--time") == 0) {
         return tell_time(argv[2]);
     }
-    if (argc >= 2 && argv[1][0] == '-') {
+    if (argc >= 2 && argv[1][0] == '-' && argv[1][1] == '-') {
         return strcmp(argv[1], "--nothing") == 0 ? use_nothing()
                : strcmp(argv[1], "--two") == 0   ? use_two()
                                                  : check_strings(argc, argv, environment);
     }
-    (void)free_frames(); /* so that its own pages are there before they are counted */
     const struct tap_group groups[] = {{tests, sizeof(tests) / sizeof(tests[0])}};
     return tap_run(groups, 1, argc, argv);
 }

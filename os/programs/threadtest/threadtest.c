@@ -5,13 +5,6 @@
 #define MANY              64u
 #define KERNEL_ADDRESS    0xffffffff80100000ull
 
-uint64_t free_frames(void)
-{
-    static struct system_stats stats;
-    (void)sys_quiesce();
-    return sys_stats(&stats, sizeof(stats)) > 0 ? stats.frames_free : 0;
-}
-
 static struct process_info info_of(unsigned pid)
 {
     struct process_info info = {0};
@@ -195,10 +188,10 @@ static bool run_rounds(const struct process_info *before)
 static bool test_threads_give_every_frame_back(void)
 {
     EXPECT(run_rounds(NULL));
-    uint64_t frames = free_frames();
+    uint64_t frames = tap_free_frames();
     struct process_info before = info_of(0);
     EXPECT(run_rounds(&before));
-    return free_frames() == frames;
+    return tap_free_frames() == frames;
 }
 
 static struct mutex gate;
@@ -250,9 +243,9 @@ static int too_many(void)
 
 static bool test_a_process_has_a_thousand_threads_and_no_more(void)
 {
-    uint64_t frames = free_frames();
+    uint64_t frames = tap_free_frames();
     EXPECT(tap_status(tap_child(too_many)) == 0);
-    return free_frames() == frames;
+    return tap_free_frames() == frames;
 }
 
 /* ---- thread-local storage ---- */
@@ -436,13 +429,13 @@ static int main_thread_ends_first(void)
 /* covers: PS-04 (frames of threads) */
 static bool test_exit_ends_all_threads_wherever_they_are(void)
 {
-    uint64_t frames = free_frames();
+    uint64_t frames = tap_free_frames();
     EXPECT(tap_status(tap_child(exit_with_threads_everywhere)) == 33);
     EXPECT(tap_status(tap_child(exit_with_threads_in_messages)) == 34);
     EXPECT(tap_status(tap_child(exit_by_another_thread)) == 21);
     EXPECT(tap_status(tap_child(crash_in_another_thread)) == STATUS_KILLED_BASE + VECTOR_PAGE_FAULT);
     EXPECT(tap_status(tap_child(main_thread_ends_first)) == 0);
-    return free_frames() == frames;
+    return tap_free_frames() == frames;
 }
 
 static uint64_t watch_main(void *argument)
@@ -519,7 +512,7 @@ static bool test_fork_clones_the_calling_thread_alone(void)
     char word[] = "main";
     char *pointer = word;
     uint64_t good = 0;
-    uint64_t frames = free_frames();
+    uint64_t frames = tap_free_frames();
     barrier_init(&meeting, 2);
     mutex_lock(&gate);
     int64_t holder = thread_start(hold_stack, NULL, 0);
@@ -528,7 +521,7 @@ static bool test_fork_clones_the_calling_thread_alone(void)
     EXPECT(thread_join(tid, &good) == STATUS_OK && good == 1);
     mutex_unlock(&gate);
     EXPECT(thread_join(holder, NULL) == STATUS_OK && *pointer == 'm');
-    return free_frames() == frames;
+    return tap_free_frames() == frames;
 }
 
 /* argument: not null when all four threads are there before and nobody else ends them. */
@@ -554,9 +547,9 @@ static int exec_in_a_thread(void)
 
 static bool test_exec_leaves_one_thread(void)
 {
-    uint64_t frames = free_frames();
+    uint64_t frames = tap_free_frames();
     EXPECT(tap_status(tap_child(exec_in_a_thread)) == 17);
-    return free_frames() == frames;
+    return tap_free_frames() == frames;
 }
 
 static int two_execs(void)
@@ -594,11 +587,11 @@ static int exits_race(void)
 
 static bool test_racing_exits_end_the_process_once(void)
 {
-    uint64_t frames = free_frames();
+    uint64_t frames = tap_free_frames();
     for (unsigned round = 0; round < 5; round++) {
         EXPECT(tap_status(tap_child(exits_race)) == 50);
     }
-    return free_frames() == frames;
+    return tap_free_frames() == frames;
 }
 
 /* What the system calls of one process count. covers: PS-19 */
@@ -627,6 +620,68 @@ static bool test_figures_of_a_process(void)
     return sys_process_info(999999, &none) == STATUS_ERR_NO_PROCESS;
 }
 
+/* ---- lookups while what they look for ends ---- */
+
+#define BIRTHS 300u
+
+/* In a region, so that who looks does not share its memory otherwise with who is looked for: nobody waits for the TLB of
+ * another one. */
+static struct births {
+    _Atomic uint32_t newest;
+    _Atomic bool over;
+} * births;
+
+static int ends_at_once(void)
+{
+    return 0;
+}
+
+/* The number of children that end in another way than by themselves or by who looks, or that are there afterwards. */
+static int bears_children(void)
+{
+    int wrong = 0;
+    for (unsigned i = 0; i < BIRTHS; i++) {
+        int64_t pid = tap_child(ends_at_once);
+        births->newest = (uint32_t)pid;
+        int32_t status = tap_status(pid);
+        wrong += status == 0 || status == 7 ? 0 : 1;
+        wrong += sys_process_kill((uint32_t)pid, 7) == STATUS_ERR_NO_PROCESS ? 0 : 1;
+    }
+    births->over = true;
+    return wrong < 255 ? wrong : 255;
+}
+
+/* Looks at a process and ends it, by turns; the number of answers that cannot be. */
+static uint64_t looks_it_up(void *turn)
+{
+    uint64_t wrong = 0;
+    for (uint64_t i = (uintptr_t)turn; !births->over; i++) {
+        struct process_info info = {0};
+        uint32_t pid = births->newest;
+        int64_t status = i % 2 == 0 ? sys_process_info(pid, &info) : sys_process_kill(pid, 7);
+        wrong += status != STATUS_OK && status != STATUS_ERR_NO_PROCESS;
+        wrong += info.pid != 0 && info.pid != pid;
+        sys_sleep(i % 4 * 5000);
+    }
+    return wrong;
+}
+
+/* tests/e2e/kernel_process.lua makes it meet. covers: PS-08 */
+static bool test_a_lookup_meets_the_end_of_what_it_looks_for(void)
+{
+    int64_t region = sys_region_create(PAGE, -1);
+    int64_t at = sys_region_map((handle_t)region, 0, PAGE, 0, PROTECT_READ | PROTECT_WRITE);
+    EXPECT(region > 0 && at > 0);
+    births = (struct births *)at;
+    births->newest = 999999;
+    int64_t pid = tap_child(bears_children);
+    int64_t tid = thread_start(looks_it_up, (void *)1, 0);
+    EXPECT(looks_it_up(NULL) == 0);
+    uint64_t wrong = 1;
+    EXPECT(thread_join(tid, &wrong) == STATUS_OK && wrong == 0 && tap_status(pid) == 0);
+    return sys_unmap((uint64_t)at, PAGE) == 0 && sys_cap_delete((handle_t)region) == 0;
+}
+
 static const struct tap_test tests[] = {
     {"threads_start_and_are_joined", test_threads_start_and_are_joined},
     {"six_arguments_arrive_in_the_registers_of_the_abi",
@@ -648,6 +703,7 @@ static const struct tap_test tests[] = {
     {"of_several_execs_one_wins", test_of_several_execs_one_wins},
     {"racing_exits_end_the_process_once", test_racing_exits_end_the_process_once},
     {"figures_of_a_process", test_figures_of_a_process},
+    {"a_lookup_meets_the_end_of_what_it_looks_for", test_a_lookup_meets_the_end_of_what_it_looks_for},
 };
 
 int main(int argc, char **argv);
@@ -656,11 +712,15 @@ int main(int argc, char **argv)
 {
     if (argc == 2 && strcmp(argv[1], "--alone") == 0) {
         struct process_info info = info_of(0);
-        return info.threads == 1 && info.main_thread == (uint32_t)sys_thread_self() && own_is_fresh() ? 17
-                                                                                                      : 18;
+        struct error_report none = {.status = STATUS_ERR_BUSY};
+        bool forgotten = sys_error_report(&none) == STATUS_OK && none.status == STATUS_OK;
+        return info.threads == 1 && info.main_thread == (uint32_t)sys_thread_self() && own_is_fresh() &&
+                       forgotten
+                   ? 17
+                   : 18;
     }
-    (void)free_frames(); /* so that its own pages are there before they are counted */
     const struct tap_group groups[] = {{tests, sizeof(tests) / sizeof(tests[0])},
-                                       {sync_tests, sync_test_count}};
-    return tap_run(groups, 2, argc, argv);
+                                       {sync_tests, sync_test_count},
+                                       {error_tests, error_test_count}};
+    return tap_run(groups, 3, argc, argv);
 }

@@ -5,6 +5,8 @@
  */
 #include "uart.h"
 
+#include "lib/names.h"
+#include "lib/serve.h"
 #include "lib/sync.h"
 #include "lib/thread.h"
 
@@ -187,7 +189,7 @@ static void serve_calls(void)
         }
         m.tag = answer ? m.tag : 0;
         m.time = IPC_FOREVER;
-        status = answer ? sys_ipc_reply_receive(endpoint, &m) : sys_ipc_receive(endpoint, &m);
+        status = answer ? serve_next(endpoint, &m) : sys_ipc_receive(endpoint, &m);
     }
     print("uartd: ended: %s\n", status_text((status_t)status));
 }
@@ -228,7 +230,7 @@ int main(void)
     if (status > 0) {
         (void)sys_cap_delete(CAP_HARDWARE); /* what it drives is all that it may touch from now on */
         (void)sys_notification_signal(events, BIT_WORK);
-        status = sys_name_bind(UART_NAME, endpoint, RIGHT_WRITE);
+        status = name_bind(UART_NAME, endpoint, RIGHT_WRITE);
     }
     if (status != STATUS_OK) {
         print("uartd: %s\n", status_text((status_t)status));

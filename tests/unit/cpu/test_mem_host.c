@@ -1,31 +1,9 @@
 /* Host-pointer entries (sim/cpu/mem_host.c): whose they are, that reads and writes do not evict each other, and that
  * implicit supervisor accesses keep to their own rights through them. */
 
-#include "mem_fixture.h"
-
-#define RW  (PTE_P | PTE_W)
-#define RWU (PTE_P | PTE_W | PTE_U)
+#include "mem_one.h"
 
 #define SLOTS_APART (HOST_ENTRIES * PAGE_SIZE_BYTES) /* two pages of one slot */
-
-static struct fixture f;
-static struct cpu *cpu;
-
-static int setup(void **state)
-{
-    (void)state;
-    fixture_init(&f, 0, 0);
-    cpu = f.cpu[0];
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    fixture_check_host_entries(cpu);
-    fixture_deinit(&f);
-    return 0;
-}
 
 static bool system_read_hits(uint64_t a)
 {

@@ -14,7 +14,7 @@ static status_t ask(bool may_change, uint64_t label, uint32_t count, uint64_t fi
     bool region = dim_serve(&store, may_change, &request, &answer);
     assert_int_equal(answer.label, label);
     assert_true(answer.count >= 1 && answer.count <= DIM_WORDS);
-    assert_int_equal(region, answer.words[0] == 0 && label == DIM_OP_OPEN);
+    assert_int_equal(region, answer.words[0] == 0 && (label == DIM_OP_OPEN || label == DIM_OP_BOARD));
     return (status_t)(int64_t)answer.words[0];
 }
 
@@ -49,6 +49,13 @@ static void each_operation_answers_with_its_words(void **state)
     assert_ok(ask(false, DIM_OP_LAYER, 2, 0, 0));
     assert_int_equal(answer.words[3], 3); /* a new generation, seen by who looks */
     assert_ok(ask(true, DIM_OP_UNLOAD, 1, 1, 0));
+    assert_ok(ask(true, DIM_OP_UNLOAD, 1, 0, 0));
+    assert_ok(ask(true, DIM_OP_SIMULATE, 1, 0, 0)); /* although there is a file */
+    assert_ok(ask(false, DIM_OP_LIST, 0, 0, 0));
+    assert_int_equal(answer.words[1], 1);
+    assert_int_equal(answer.words[2], 1);
+    assert_ok(ask(false, DIM_OP_BOARD, 0, 0, 0));
+    assert_int_equal(answer.words[1], small_config.dimensions);
     s = store_stats();
     uint64_t figures[sizeof s / 8], first = 0;
     memcpy(figures, &s, sizeof s);
@@ -58,6 +65,10 @@ static void each_operation_answers_with_its_words(void **state)
         assert_memory_equal(&answer.words[1], figures + first, 8 * (answer.count - 1));
         first += answer.count - 1;
     }
+    assert_ok(ask(true, DIM_OP_CLOSE, 0, 0, 0));
+    assert_ok(ask(false, DIM_OP_LIST, 0, 0, 0));
+    assert_int_equal(answer.words[1], 0);
+    assert_status(ask(true, DIM_OP_LOAD, 1, 0, 0), STATUS_ERR_STATE);
     close_store();
 }
 
@@ -81,11 +92,12 @@ static void wrong_requests_have_errors_of_their_own(void **state)
     assert_status(ask(true, DIM_OP_LAYER, 2, 4, 0), STATUS_ERR_DIM_UNKNOWN);
     assert_status(ask(true, DIM_OP_OPEN, 1, 0, 0), STATUS_ERR_DIM_NOT_LOADED);
     assert_status(ask(true, DIM_OP_LAYER, 2, 0, 0), STATUS_ERR_DIM_NOT_LOADED);
-    static const uint64_t changes[] = {DIM_OP_LOAD, DIM_OP_SWITCH, DIM_OP_UNLOAD};
-    for (unsigned i = 0; i < 3; i++) {
+    static const uint64_t changes[] = {DIM_OP_LOAD, DIM_OP_SWITCH, DIM_OP_UNLOAD, DIM_OP_SIMULATE};
+    for (unsigned i = 0; i < 4; i++) {
         assert_status(ask(false, changes[i], 1, 0, 0), STATUS_ERR_PERMISSION);
     }
     assert_status(ask(false, DIM_OP_VALIDATE, 0, 0, 0), STATUS_ERR_PERMISSION);
+    assert_status(ask(false, DIM_OP_CLOSE, 0, 0, 0), STATUS_ERR_PERMISSION);
     assert_ok(ask(true, DIM_OP_LOAD, 1, 0, 0));
     assert_status(ask(true, DIM_OP_LAYER, 2, 0, 1), STATUS_ERR_DIM_LAYER);
     assert_status(ask(true, DIM_OP_LOAD, 1, 1, 0), STATUS_ERR_LIMIT);

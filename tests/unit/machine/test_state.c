@@ -39,6 +39,7 @@ static struct state_exclusion excluded[] = {
     {"sim.on_output_arg", "observer", false},
     {"sim.progress", "observer", false},
     {"sim.probes", "observer", false},
+    {"sim.probe_end", "observer", false},
     {"sim.log", "what was done, not what is", false},
     /* the APICs */
     {"sim.apic_bus.config", "wiring", false},

@@ -19,11 +19,14 @@ static struct {
 
 static struct address_space spaces[3];
 
-static status_t page(struct vm_backing *backing, uint64_t index, pfn_t *out, bool *copy)
+static status_t pages_of(struct vm_backing *backing, uint64_t index, unsigned n, pfn_t *out, bool *copy)
 {
     assert_ptr_equal(backing, &shared.backing);
-    assert_true(index < PAGES);
-    *out = shared.frames[index];
+    assert_true(index + n <= PAGES);
+    assert_true((n != 0) == (out != NULL)); /* of a device nobody asks for frames */
+    for (unsigned i = 0; i < n; i++) {
+        out[i] = shared.frames[index + i];
+    }
     *copy = shared.copy;
     return shared.gone;
 }
@@ -41,7 +44,7 @@ static void unused(struct vm_backing *backing)
     shared.unused++;
 }
 
-static const struct vm_backing_ops ops = {.page = page, .denied = on_denied, .unused = unused};
+static const struct vm_backing_ops ops = {.pages = pages_of, .denied = on_denied, .unused = unused};
 
 static void start(void)
 {
@@ -150,6 +153,55 @@ static void spaces_see_each_others_writes(void **state)
     finish();
 }
 
+static void a_populated_mapping_has_all_its_pages_without_a_fault(void **state)
+{
+    (void)state;
+    start();
+    vaddr_t at = vaddr_make(BASE);
+    struct pt_leaf leaf;
+    assert_ok(map(&spaces[0], BASE, 0, PAGES, RW, RW, false));
+    store(&spaces[0], BASE + 3 * PAGE_SIZE, 7); /* one is there, the others come in two batches */
+    assert_ok(vm_populate(&spaces[0], at, PAGES * PAGE_SIZE, true));
+    assert_int_equal(spaces[0].stats.resident_pages, PAGES);
+    assert_int_equal(spaces[0].stats.faults, 1);
+    assert_ok(map(&spaces[1], BASE, 0, PAGES, RW, RW, true));
+    assert_ok(vm_populate(&spaces[1], at, PAGES * PAGE_SIZE, true));
+    assert_int_equal(spaces[1].stats.faults, 0);
+    expect_references(3);
+    for (unsigned i = 0; i < PAGES; i++) {
+        assert_ok(pt_query(&spaces[0].table, vaddr_make(BASE + i * PAGE_SIZE), &leaf));
+        assert_true(leaf.flags.bits & PAGE_WRITABLE);
+        assert_int_equal(paddr_pfn(leaf.address), shared.frames[i]);
+        assert_ok(pt_query(&spaces[1].table, vaddr_make(BASE + i * PAGE_SIZE), &leaf));
+        assert_false(leaf.flags.bits & PAGE_WRITABLE); /* its writers get copies */
+    }
+    vm_backing_drain(&shared.backing);
+    expect_references(1);
+    shared.gone = STATUS_ERR_CAP_REVOKED;
+    assert_int_equal(vm_populate(&spaces[0], at, PAGES * PAGE_SIZE, true), STATUS_ERR_CAP_REVOKED);
+    assert_int_equal(spaces[0].stats.resident_pages, 0);
+    expect_references(1);
+    finish();
+}
+
+static void populating_stays_below_the_limit_of_the_space(void **state)
+{
+    (void)state;
+    start();
+    assert_ok(map(&spaces[0], BASE, 0, PAGES, RW, RW, false));
+    for (uint64_t limit = 1; limit < PAGES + 4; limit++) { /* the root, three tables, the pages */
+        spaces[0].frame_limit = limit;
+        assert_int_equal(vm_populate(&spaces[0], vaddr_make(BASE), PAGES * PAGE_SIZE, true),
+                         STATUS_ERR_LIMIT);
+        assert_int_equal(spaces[0].stats.resident_pages, 0);
+        expect_references(1);
+    }
+    spaces[0].frame_limit = PAGES + 4;
+    assert_ok(vm_populate(&spaces[0], vaddr_make(BASE), PAGES * PAGE_SIZE, true));
+    assert_int_equal(spaces[0].stats.resident_pages, PAGES);
+    finish();
+}
+
 /* covers: VM-16 */
 static void a_drain_reaches_every_space_fork_and_piece(void **state)
 {
@@ -180,6 +232,48 @@ static void a_drain_reaches_every_space_fork_and_piece(void **state)
         assert_int_equal(spaces[i].stats.resident_pages, 0);
         assert_true(spaces[i].stats.denied > 0);
     }
+    finish();
+}
+
+static bool is_mapped(struct address_space *space, uint64_t address, uint64_t *physical)
+{
+    struct pt_leaf leaf;
+    bool present = pt_query(&space->table, vaddr_make(address), &leaf) == STATUS_OK;
+    *physical = present ? leaf.address.number : 0;
+    return present;
+}
+
+/* covers: VM-16 (devices) */
+static void a_drain_takes_a_device_away_for_good(void **state)
+{
+    (void)state;
+    start();
+    vm_space_deinit(&spaces[2]);
+    const struct vm_device device = {
+        .physical = {0xfeb00000}, .cache = CACHE_UNCACHED, .backing = &shared.backing, .allowed = VM_READ};
+    vaddr_t at = vaddr_make(BASE);
+    uint64_t physical;
+    assert_ok(vm_map_device(&spaces[0], at, 3 * PAGE_SIZE, VM_READ | VM_FIXED, &device, &at));
+    assert_ok(vm_map_device(&spaces[1], at, PAGE_SIZE, VM_READ | VM_FIXED, &device, &at));
+    assert_int_equal(vm_map_device(&spaces[1], at, PAGE_SIZE, VM_READ | VM_FIXED, &device, &at),
+                     STATUS_ERR_EXISTS);
+    assert_int_equal(vm_protect(&spaces[0], at, PAGE_SIZE, RW), STATUS_ERR_PROTECTION);
+    assert_ok(vm_unmap(&spaces[0], vaddr_make(BASE + PAGE_SIZE), PAGE_SIZE)); /* in two pieces now */
+    assert_ok(vm_clone(&spaces[0], &spaces[2], (struct pid){3}));
+    assert_true(is_mapped(&spaces[2], BASE + 2 * PAGE_SIZE, &physical));
+    assert_int_equal(physical, 0xfeb02000);
+    assert_int_equal(spaces[0].stats.device_pages, 2);
+    shared.gone = STATUS_ERR_CAP_REVOKED;
+    vm_backing_drain(&shared.backing);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_false(is_mapped(&spaces[i], BASE, &physical));
+        assert_int_equal(spaces[i].stats.device_pages, 0);
+        assert_int_equal(vm_fault(&spaces[i], at, 0), STATUS_ERR_CAP_REVOKED);
+        assert_int_equal(shared.denied, i + 1);
+    }
+    shared.gone = STATUS_OK; /* even so */
+    assert_int_equal(vm_fault(&spaces[0], at, 0), STATUS_ERR_NOT_MAPPED);
+    assert_false(is_mapped(&spaces[2], BASE + 2 * PAGE_SIZE, &physical));
     finish();
 }
 
@@ -303,7 +397,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(spaces_see_each_others_writes),
+        cmocka_unit_test(a_populated_mapping_has_all_its_pages_without_a_fault),
+        cmocka_unit_test(populating_stays_below_the_limit_of_the_space),
         cmocka_unit_test(a_drain_reaches_every_space_fork_and_piece),
+        cmocka_unit_test(a_drain_takes_a_device_away_for_good),
         cmocka_unit_test(protection_grows_no_further_than_allowed),
         cmocka_unit_test(writers_of_copies_change_nobody_elses),
         cmocka_unit_test(random_use_keeps_every_reference),

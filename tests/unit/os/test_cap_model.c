@@ -424,7 +424,7 @@ static void remember(const struct small_state *from, struct step step)
     state->path[state->steps++] = step;
 }
 
-/* covers: CP-07 */
+/* covers: CP-07, TS-12 (D: revocation) */
 static void every_small_state_agrees_with_the_model_after_every_operation(void **state)
 {
     (void)state;

@@ -468,7 +468,7 @@ static bool add_state(const struct spec *s)
     }
 }
 
-/* covers: IP-15 IP-17 CP-16 */
+/* covers: IP-15 IP-17 CP-16 TS-12 (D: endpoints) */
 static void every_operation_in_every_state_does_what_the_specification_says(void **state)
 {
     (void)state;

@@ -6,6 +6,7 @@
 #include "fake/fake_arch.h"
 
 #include "sched/fair.h"
+#include "test/random.h"
 
 #define MS     1000000ull
 #define SECOND (1000 * MS)
@@ -127,18 +128,18 @@ static void levels_are_round_robin_or_first_come(void **state)
     look();
     for (unsigned turn = 0; turn < 30; turn++) {
         assert_ptr_equal(running, &e[turn % 3]);
-        pass(SCHED_QUANTUM_NS / 2);
+        pass(SCHED_SLICE_DEFAULT_NS / 2);
         assert_ptr_equal(running, &e[turn % 3]);
         if (turn == 16) { /* preempted in the middle of a slice: goes on first, with what is left of it */
             make(&high, &(struct sched_params){.policy = SCHED_FIFO, .level = 6});
             wake(&high);
             assert_ptr_equal(running, &high);
-            pass(7 * SCHED_QUANTUM_NS);
+            pass(7 * SCHED_SLICE_DEFAULT_NS);
             assert_ptr_equal(running, &high);
             block();
             assert_ptr_equal(running, &e[turn % 3]);
         }
-        pass(SCHED_QUANTUM_NS / 2);
+        pass(SCHED_SLICE_DEFAULT_NS / 2);
     }
     start(NULL);
     for (unsigned i = 0; i < 3; i++) {
@@ -196,7 +197,7 @@ static void placement_of_sleepers_and_new_ones_is_bounded(void **state)
     uint64_t woken = now;
     run_until(now + SECOND);
     uint64_t got = sleeper->run_cycles - used;
-    assert_true(got >= SECOND / 2 && got <= SECOND / 2 + SCHED_SLEEPER_NS + SCHED_QUANTUM_NS);
+    assert_true(got >= SECOND / 2 && got <= SECOND / 2 + SCHED_SLEEPER_NS + SCHED_SLICE_DEFAULT_NS);
     assert_int_equal(now - woken, SECOND);
 
     make_ready(&late, fair);
@@ -208,7 +209,7 @@ static void placement_of_sleepers_and_new_ones_is_bounded(void **state)
     }
     assert_true(now - born >= SCHED_SLICE_FLOOR_NS && now - born <= 3 * SCHED_LATENCY_NS);
     run_until(born + 3 * SECOND);
-    assert_true(late.run_cycles <= SECOND + SCHED_QUANTUM_NS &&
+    assert_true(late.run_cycles <= SECOND + SCHED_SLICE_DEFAULT_NS &&
                 late.run_cycles >= SECOND - 2 * SCHED_LATENCY_NS);
 }
 
@@ -222,7 +223,7 @@ static void slices_shrink_with_load_down_to_the_floor(void **state)
         make_ready(&e[n - 1], fair);
         struct sched_entity *next = run_queue_take(&queue, now);
         uint64_t wanted = SCHED_LATENCY_NS / n;
-        wanted = wanted > SCHED_QUANTUM_NS ? SCHED_QUANTUM_NS : wanted;
+        wanted = wanted > SCHED_SLICE_DEFAULT_NS ? SCHED_SLICE_DEFAULT_NS : wanted;
         wanted = wanted < SCHED_SLICE_FLOOR_NS ? SCHED_SLICE_FLOOR_NS : wanted;
         assert_int_equal(next->slice_left, wanted);
         shortest = next->slice_left < shortest ? next->slice_left : shortest;
@@ -482,9 +483,7 @@ static void the_inline_hand_over_is_charge_and_hand_over_in_one(void **state)
     uint64_t random = 88172645463325252ull;
     unsigned taken = 0;
     for (unsigned i = 0; i < 20000; i++) {
-        random ^= random << 13;
-        random ^= random >> 7;
-        random ^= random << 17;
+        (void)random_next(&random);
         struct sched_params one = {.policy = i % 7 == 0 ? SCHED_RR : SCHED_FAIR,
                                    .nice = (int32_t)(random % 40) - 20};
         struct sched_params two = {.policy = i % 11 == 0 ? SCHED_IDLE : SCHED_FAIR};

@@ -267,6 +267,38 @@ static void a_probe_cannot_run_its_own_machine(void **state)
     script_result_deinit(&r);
 }
 
+static void an_instruction_is_told_as_text_with_its_length(void **state)
+{
+    (void)state;
+    assert_verdict(run_guest("\x90\x89\xd8\xeb\xfb",
+                             "local at = m:register(0, 'rip')\n"
+                             "local function is(text, bytes)\n"
+                             "    local seen, length = m:disassemble(at)\n"
+                             "    expect(seen):to_be(text) expect(length):to_be(bytes)\n"
+                             "    at = at + length\n"
+                             "end\n"
+                             "is('nop', 1) is('mov eax, ebx', 2)\n"
+                             "expect((m:disassemble(at))):to_match('^jmp 0x%x+$')\n"
+                             "at = 1 << 25 is('(unreadable)', 0)"),
+                   EXIT_PASSED, "");
+}
+
+/* The guest sets CR4.OSFXSR, register 5 to ones and the low quarter of register 2 to a number. */
+static void a_vector_register_is_told_whole(void **state)
+{
+    (void)state;
+    assert_verdict(run_guest("\x0f\x20\xe0\x0f\xba\xe8\x09\x0f\x22\xe0"
+                             "\x66\x0f\x76\xed\xb8\x44\x33\x22\x11\x66\x0f\x6e\xd0\xeb\xfe",
+                             "it('a', function()\n"
+                             "    expect(m:xmm(0, 5)):to_be(('\\0'):rep(16))\n"
+                             "    m:run(100)\n"
+                             "    expect(m:xmm(0, 5)):to_be(('\\xff'):rep(16))\n"
+                             "    expect(m:xmm(0, 2)):to_be('\\x44\\x33\\x22\\x11' .. ('\\0'):rep(12))\n"
+                             "    expect(m:xmm(0, 15)):to_be(('\\0'):rep(16))\n"
+                             "end)"),
+                   EXIT_PASSED, "");
+}
+
 static void every_expectation_holds_on_one_side_of_its_limit_only(void **state)
 {
     (void)state;
@@ -313,6 +345,8 @@ static void a_histogram_gives_samples_by_nearest_rank(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_instruction_is_told_as_text_with_its_length),
+        cmocka_unit_test(a_vector_register_is_told_whole),
         cmocka_unit_test(every_expectation_holds_on_one_side_of_its_limit_only),
         cmocka_unit_test(a_histogram_gives_samples_by_nearest_rank),
         cmocka_unit_test(a_scenario_that_destroys_the_results_still_gets_its_count),

@@ -160,25 +160,29 @@ static void srat_set_cpu_node(uint32_t apic_id, uint32_t node)
     }
 }
 
-static void srat_add_memory(const uint8_t *entry)
+static void srat_add_memory(const uint8_t *entry, uint32_t domain_bits)
 {
+    uint64_t base = read64(entry + 8);
     uint64_t size = read64(entry + 16);
-    if ((read32(entry + 28) & 1) && size != 0 && info.affinity_count < HANDOFF_MAX_AFFINITIES) {
+    bool good = (read32(entry + 28) & 1) && size != 0 && base < HANDOFF_MAX_PHYSICAL &&
+                size <= HANDOFF_MAX_PHYSICAL - base;
+    if (good && info.affinity_count < HANDOFF_MAX_AFFINITIES) {
         info.affinities[info.affinity_count++] = (struct handoff_affinity){
-            .span = {read64(entry + 8), size}, .node = node_of_domain(read32(entry + 2))};
+            .span = {base, size}, .node = node_of_domain(read32(entry + 2) & domain_bits)};
     }
 }
 
 static void parse_srat(const uint8_t *table, uint32_t length)
 {
+    uint32_t domain_bits = table[8] < 2 ? 0xff : UINT32_MAX; /* the others were reserved in revision 1 */
     for (uint32_t at = 48; at + 2 <= length && table[at + 1] >= 2 && at + table[at + 1] <= length;) {
         const uint8_t *entry = table + at;
         if (entry[0] == 0 && entry[1] >= 16 && (read32(entry + 4) & 1)) {
             uint32_t domain =
                 entry[2] | (uint32_t)entry[9] << 8 | (uint32_t)entry[10] << 16 | (uint32_t)entry[11] << 24;
-            srat_set_cpu_node(entry[3], node_of_domain(domain));
+            srat_set_cpu_node(entry[3], node_of_domain(domain & domain_bits));
         } else if (entry[0] == 1 && entry[1] >= 40) {
-            srat_add_memory(entry);
+            srat_add_memory(entry, domain_bits);
         } else if (entry[0] == 2 && entry[1] >= 24 && (read32(entry + 12) & 1)) {
             srat_set_cpu_node(read32(entry + 8), node_of_domain(read32(entry + 4)));
         }
@@ -186,10 +190,25 @@ static void parse_srat(const uint8_t *table, uint32_t length)
     }
 }
 
+/* Every locality is 10 away from itself and more from others; 0 to 9 are reserved. */
+static bool slit_is_sound(const uint8_t *distances, uint64_t localities)
+{
+    for (uint64_t from = 0; from < localities; from++) {
+        for (uint64_t to = 0; to < localities; to++) {
+            uint8_t distance = distances[from * localities + to];
+            if (from == to ? distance != 10 : distance <= 10) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
 static void parse_slit(const uint8_t *table, uint32_t length)
 {
     uint64_t localities = length >= 44 ? read64(table + 36) : 0;
-    if (localities == 0 || localities > 1024 || 44 + localities * localities > length) {
+    if (localities == 0 || localities > 1024 || 44 + localities * localities > length ||
+        !slit_is_sound(table + 44, localities)) {
         return;
     }
     for (uint32_t from = 0; from < info.node_count; from++) {

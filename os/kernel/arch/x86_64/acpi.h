@@ -54,7 +54,8 @@ struct acpi_info {
 /*
  * Parses from the RSDP (physical address; 0: searched below 1 MiB). reach(address, bytes) returns a readable
  * pointer or null. STATUS_ERR_NOT_FOUND: no RSDP; _BAD_IMAGE: no MADT or a broken root table. What is broken
- * further down is left out. Bound: tables of at most 1 MiB, 256 root entries.
+ * further down is left out, a SLIT as a whole. Domains after the ACPI_MAX_NODES-th count as node 0. Bound: tables
+ * of at most 1 MiB, 256 root entries.
  */
 MUST_CHECK status_t acpi_parse(uint64_t rsdp, const void *(*reach)(uint64_t address, uint64_t bytes));
 

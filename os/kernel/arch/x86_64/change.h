@@ -13,35 +13,60 @@
 #include "mm/vm.h"
 #include "sched/thread.h"
 
-/* Without FSGSBASE only the kernel can change them, and the thread's record has them. */
-ALWAYS_INLINE void segment_bases_save(struct thread *thread)
-{
-    if (features()->fsgsbase) {
-        __asm__ volatile("rdfsbase %0" : "=r"(thread->user_fs_base));
-        thread->user_gs_base = msr_read(MSR_KERNEL_GS_BASE);
-    }
-}
-
+/*
+ * Bases of user threads. CR4.FSGSBASE is off, so only the kernel changes them and the thread's record always has them: a
+ * switch would have to read the MSR of the one that SWAPGS has put away, which takes longer than all else it does with them.
+ */
 ALWAYS_INLINE void segment_bases_load(const struct thread *thread)
 {
-    if (features()->fsgsbase) {
-        __asm__ volatile("wrfsbase %0" : : "r"(thread->user_fs_base));
-    } else {
-        msr_write(MSR_FS_BASE, thread->user_fs_base);
-    }
+    msr_write(MSR_FS_BASE, thread->user_fs_base);
     msr_write(MSR_KERNEL_GS_BASE, thread->user_gs_base);
 }
 
 /* What is loaded are those of `from`: writing an MSR takes long, so it is left alone when nothing would change. */
 ALWAYS_INLINE void segment_bases_change(const struct thread *from, const struct thread *to)
 {
-    if (features()->fsgsbase) {
-        __asm__ volatile("wrfsbase %0" : : "r"(to->user_fs_base));
-    } else if (from->user_fs_base != to->user_fs_base) {
+    if (from->user_fs_base != to->user_fs_base) {
         msr_write(MSR_FS_BASE, to->user_fs_base);
     }
     if (from->user_gs_base != to->user_gs_base) {
         msr_write(MSR_KERNEL_GS_BASE, to->user_gs_base);
+    }
+}
+
+/* The registers become those of a thread: the current one, or the one that is next. */
+ALWAYS_INLINE void fpu_load(struct cpu *cpu, const struct thread *thread)
+{
+    if (!cpu->fpu_live) {
+        __asm__ volatile("clts" : : : "memory");
+        cpu->fpu_live = true;
+    }
+    fpu_restore(&thread->fpu);
+}
+
+/*
+ * Nobody's registers. They are cleared, for CR0.TS keeps no speculation from reading what somebody left in them (lazy FPU
+ * state leak, CVE-2018-3665).
+ */
+ALWAYS_INLINE void fpu_shut(struct cpu *cpu)
+{
+    fpu_restore(&fpu_initial);
+    cr0_write(cr0_read() | CR0_TS);
+    cpu->fpu_live = false;
+}
+
+/* From a thread (null: nothing of it is kept) to another (null: one without user registers). */
+ALWAYS_INLINE void fpu_change(struct cpu *cpu, struct thread *from, struct thread *to)
+{
+    bool live = cpu->fpu_live;
+    if (live && from != NULL) {
+        fpu_save(&from->fpu);
+    }
+    if (to != NULL && __builtin_expect(to->fpu_use.loads != 0, 0)) {
+        to->fpu_use.loads--;
+        fpu_load(cpu, to);
+    } else if (live) {
+        fpu_shut(cpu);
     }
 }
 
@@ -92,10 +117,8 @@ ALWAYS_INLINE void arch_space_change(struct cpu *cpu, struct address_space *spac
  */
 ALWAYS_INLINE void arch_user_change(struct cpu *cpu, struct thread *from, struct thread *to)
 {
-    fpu_save(&from->fpu);
-    segment_bases_save(from);
+    fpu_change(cpu, from, to);
     arch_space_change(cpu, to->space);
-    fpu_restore(&to->fpu);
     segment_bases_change(from, to);
     kernel_stack_set(cpu, to->stack_top);
     cpu->current = to;

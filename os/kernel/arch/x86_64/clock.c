@@ -50,7 +50,7 @@ static struct {
     uint64_t ns_multiplier;    /* ns = cycles * multiplier >> 32 */
     uint64_t cycle_multiplier; /* cycles = ns * multiplier >> 32 */
     uint64_t timer_multiplier; /* timer ticks = cycles * multiplier >> 32 */
-} timebase;
+} timebase = {.source = "none yet"};
 
 /* value * multiplier >> 32 without losing the upper bits. */
 static uint64_t scale(uint64_t value, uint64_t multiplier)
@@ -326,7 +326,8 @@ void clock_enable_on_this_cpu(void)
 void clock_arm(uint64_t deadline_cycles)
 {
     if (timebase.deadline) {
-        msr_write(MSR_TSC_DEADLINE, deadline_cycles == CLOCK_NEVER ? 0 : deadline_cycles);
+        uint64_t due = deadline_cycles != 0 ? deadline_cycles : 1; /* 0 would take the deadline away */
+        msr_write(MSR_TSC_DEADLINE, deadline_cycles == CLOCK_NEVER ? 0 : due);
         return;
     }
     if (deadline_cycles == CLOCK_NEVER) {

@@ -60,6 +60,34 @@
     popq %rax
 .endm
 
+/*
+ * The frame of a call that may go the short way (ipc/fast.h): without the words of its message, which stay in their registers
+ * (arch/x86_64/message.h). Their places in the frame, and that of R11, which is lost to the user, keep what they had.
+ */
+.macro push_but_message
+    pushq %rax
+    pushq %rcx
+    subq $8, %rsp
+    pushq %rbx
+    pushq %rbp
+    pushq %rsi
+    pushq %rdi
+    subq $64, %rsp
+    movq %rdx, %r11             /* RDX is not to be had: a time-stamp is read into it */
+.endm
+
+/* And the rest of it, when the short way is none. */
+.macro store_message
+    movq %r11, FRAME_RDX(%rsp)
+    movq %r10, FRAME_R10(%rsp)
+    movq %r8, FRAME_R8(%rsp)
+    movq %r9, FRAME_R9(%rsp)
+    movq %r12, FRAME_R12(%rsp)
+    movq %r13, FRAME_R13(%rsp)
+    movq %r14, FRAME_R14(%rsp)
+    movq %r15, FRAME_R15(%rsp)
+.endm
+
 /* The kernel runs with no user values in the registers it does not expect. */
 .macro clear_registers
     xorl %eax, %eax
@@ -170,24 +198,33 @@ syscall_entry:
     pushq %rcx
     pushq $0
     pushq $FRAME_VECTOR_SYSCALL
-    push_registers
+#ifdef MESSAGE_REGISTERS
     cmpq $FRAME_SYS_IPC_CALL, %rax
     je 2f
     cmpq $FRAME_SYS_IPC_REPLY_RECEIVE, %rax
     je 3f
+#endif
+    push_registers
 1:  clear_registers
     movq %rsp, %rdi
     xorl %ebp, %ebp
     call syscall_dispatch
     jmp trap_return
-2:  movq %rsp, %rdi             /* a message that goes the short way leaves the kernel as its partner; others go on */
+#ifdef MESSAGE_REGISTERS
+2:  push_but_message            /* a message that goes the short way leaves the kernel as its partner; others go on */
+    movq %rsp, %rdi
     xorl %ebp, %ebp
     call ipc_fast_call
-    jmp 1b
-3:  movq %rsp, %rdi
+    jmp 4f
+3:  push_but_message
+    movq %rsp, %rdi
     xorl %ebp, %ebp
     call ipc_fast_reply
+4:  store_message
+    movl %eax, %edi
+    call ipc_count
     jmp 1b
+#endif
 
 /*
  * SYSRET with the frame of a system call. RIP was checked to lie below the user end (a non-canonical RIP would fault
@@ -203,8 +240,9 @@ syscall_return:
     sysretq
 
 /*
- * void switch_context(uint64_t *save_stack, uint64_t load_stack): stores the callee-saved registers and the stack
+ * void switch_context(uint64_t load_stack, uint64_t *save_stack): stores the callee-saved registers and the stack
  * pointer of this thread, continues the other one. Called with interrupts off.
+ * void arch_stack_resume(uint64_t saved_stack): its second half.
  */
     .balign 16
     .globl switch_context
@@ -215,18 +253,7 @@ switch_context:
     pushq %r13
     pushq %r14
     pushq %r15
-    movq %rsp, (%rdi)
-    movq %rsi, %rsp
-    popq %r15
-    popq %r14
-    popq %r13
-    popq %r12
-    popq %rbx
-    popq %rbp
-    ret
-
-/* void arch_stack_resume(uint64_t saved_stack): the second half of switch_context. */
-    .balign 16
+    movq %rsp, (%rsi)
     .globl arch_stack_resume
 arch_stack_resume:
     movq %rdi, %rsp
@@ -239,16 +266,41 @@ arch_stack_resume:
     ret
 
 /*
- * void arch_frame_resume(struct frame *frame, struct spinlock *held): releases a lock when its stack is left, then to user
- * mode by the frame of a system call.
+ * message_resume (arch/x86_64/message.h): RDX = frame, RCX = lock, RDI, RSI and RBX as the user gets them, the words in their
+ * registers. Releases the lock when its stack is left.
  */
     .balign 16
-    .globl arch_frame_resume
-arch_frame_resume:
-    movq %rdi, %rsp
-    movl $-1, 4(%rsi)           /* holder: none */
-    incw (%rsi)                 /* serving: only who holds the lock writes it */
-    jmp syscall_return
+    .globl message_resume
+message_resume:
+    movq %rdx, %rsp
+    movl $-1, 4(%rcx)           /* holder: none */
+    incw (%rcx)                 /* serving: only who holds the lock writes it */
+    movl %esi, %eax
+    andl $15, %eax              /* words that count; the others arrive as 0 */
+    cmpl $8, %eax
+    jne 2f
+1:  movq %r11, %rdx
+    addq $FRAME_RBP, %rsp
+    popq %rbp
+    addq $FRAME_RIP - FRAME_RBP - 8, %rsp
+    popq %rcx
+    popq %r11                   /* CS */
+    popq %r11
+    andl $FRAME_RFLAGS_ALLOWED, %r11d
+    orl $FRAME_RFLAGS_FORCED, %r11d
+    popq %rsp                   /* as in syscall_return */
+    xorl %eax, %eax             /* STATUS_OK */
+    swapgs
+    sysretq
+2:  xorl %r15d, %r15d
+    .set remaining, 8
+.irp word, r14d, r13d, r12d, r9d, r8d, r10d, r11d
+    .set remaining, remaining - 1
+    cmpl $remaining, %eax
+    je 1b
+    xorl %\word, %\word
+.endr
+    jmp 1b
 
 /* Where a thread goes on that waited with nothing on its stack but the frame of a system call. */
     .balign 16

@@ -15,12 +15,11 @@
 #define CPUID_1_ECX_HYPERVISOR   (1u << 31)
 #define CPUID_1_EDX_REQUIRED \
     ((1u << 0) | (1u << 4) | (1u << 5) | (1u << 6) | (1u << 9) | (1u << 13) | (1u << 24) | (1u << 26))
-#define CPUID_7_EBX_FSGSBASE (1u << 0)
-#define CPUID_7_EBX_SMEP     (1u << 7)
-#define CPUID_7_EBX_INVPCID  (1u << 10)
-#define CPUID_7_EBX_SMAP     (1u << 20)
-#define CPUID_7_ECX_UMIP     (1u << 2)
-#define XCR0_X87_SSE         3u
+#define CPUID_7_EBX_SMEP    (1u << 7)
+#define CPUID_7_EBX_INVPCID (1u << 10)
+#define CPUID_7_EBX_SMAP    (1u << 20)
+#define CPUID_7_ECX_UMIP    (1u << 2)
+#define XCR0_X87_SSE        3u
 
 struct smap_site {
     uint64_t address;
@@ -50,7 +49,6 @@ void features_detect(void)
     detect_standard();
     if (features_detected.max_leaf >= 7) {
         struct cpuid seven = cpuid_read(7, 0);
-        features_detected.fsgsbase = (seven.ebx & CPUID_7_EBX_FSGSBASE) != 0;
         features_detected.smep = (seven.ebx & CPUID_7_EBX_SMEP) != 0;
         features_detected.invpcid = (seven.ebx & CPUID_7_EBX_INVPCID) != 0;
         features_detected.smap = (seven.ebx & CPUID_7_EBX_SMAP) != 0;
@@ -71,11 +69,11 @@ void features_enable_on_this_cpu(void)
     cr4 |= features_detected.smep ? CR4_SMEP : 0;
     cr4 |= features_detected.smap ? CR4_SMAP : 0;
     cr4 |= features_detected.umip ? CR4_UMIP : 0;
-    cr4 |= features_detected.fsgsbase ? CR4_FSGSBASE : 0;
+    cr4 &= ~CR4_FSGSBASE; /* change.h */
     cr4 |= features_detected.xsave ? CR4_OSXSAVE : 0;
     cr4 |= features_detected.pcid ? CR4_PCIDE : 0; /* the tables in CR3 have PCID 0, and stay */
     cr4_write(cr4);
-    cr0_write((cr0_read() | CR0_WP | CR0_MP | CR0_NE) & ~(CR0_EM | CR0_TS));
+    cr0_write((cr0_read() | CR0_WP | CR0_MP | CR0_NE | CR0_TS) & ~CR0_EM); /* fpu.h */
     if (features_detected.xsave) {
         __asm__ volatile("xsetbv" : : "c"(0), "a"(XCR0_X87_SSE), "d"(0));
     }

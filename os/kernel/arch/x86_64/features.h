@@ -41,7 +41,6 @@ struct cpu_features {
     bool smep;
     bool smap;
     bool umip;
-    bool fsgsbase;
     bool pcid;
     bool invpcid;
     bool x2apic;

@@ -17,8 +17,17 @@
 
 #define CPU_SHOOTDOWN_PENDING 40
 
+#define FRAME_R15    0
+#define FRAME_R14    8
+#define FRAME_R13    16
+#define FRAME_R12    24
+#define FRAME_R10    40
+#define FRAME_R9     48
+#define FRAME_R8     56
 #define FRAME_RBP    80
+#define FRAME_RDX    96
 #define FRAME_VECTOR 120
+#define FRAME_RIP    136
 #define FRAME_CS     144
 #define FRAME_SIZE   176
 
@@ -28,6 +37,10 @@
 
 /* Value of the vector field of a frame that SYSCALL built. */
 #define FRAME_VECTOR_SYSCALL 0x100
+
+/* Flags with which a system call returns: IF, and those a program may have: status flags, TF, IF, DF, AC, ID. */
+#define FRAME_RFLAGS_FORCED  0x200
+#define FRAME_RFLAGS_ALLOWED 0x240dd5
 
 /* Flags of a user thread that starts: interrupts on. */
 #define FRAME_USER_RFLAGS 0x202
@@ -68,6 +81,16 @@ struct frame {
     uint64_t ss;
 };
 
+_Static_assert(offsetof(struct frame, r15) == FRAME_R15 && offsetof(struct frame, r14) == FRAME_R14 &&
+                   offsetof(struct frame, r13) == FRAME_R13 && offsetof(struct frame, r12) == FRAME_R12,
+               "frame layout");
+_Static_assert(offsetof(struct frame, r10) == FRAME_R10 && offsetof(struct frame, r9) == FRAME_R9 &&
+                   offsetof(struct frame, r8) == FRAME_R8 && offsetof(struct frame, rdx) == FRAME_RDX,
+               "frame layout");
+_Static_assert(offsetof(struct frame, rip) == FRAME_RIP && offsetof(struct frame, cs) == FRAME_RIP + 8 &&
+                   offsetof(struct frame, rflags) == FRAME_RIP + 16 &&
+                   offsetof(struct frame, rsp) == FRAME_RIP + 24,
+               "message_resume pops them one after the other");
 _Static_assert(offsetof(struct frame, rbp) == FRAME_RBP, "frame layout");
 _Static_assert(offsetof(struct frame, vector) == FRAME_VECTOR, "frame layout");
 _Static_assert(offsetof(struct frame, cs) == FRAME_CS, "frame layout");

@@ -38,12 +38,23 @@ static inline void arch_irq_enable(void)
     __asm__ volatile("sti" : : : "memory");
 }
 
+/* One instruction, and stores are seen in their order. Source: AMD64 APM volume 2, "Memory Access Ordering". */
+static inline void arch_step16(uint16_t *number)
+{
+    __asm__ volatile("incw %0" : "+m"(*number) : : "memory", "cc");
+}
+
+static inline void arch_step32(uint32_t *number)
+{
+    __asm__ volatile("incl %0" : "+m"(*number) : : "memory", "cc");
+}
+
 static inline void arch_irq_disable(void)
 {
     __asm__ volatile("cli" : : : "memory");
 }
 
-void shootdown_serve(void);
+KEEPS_REGISTERS void shootdown_serve(void);
 
 /*
  * Every spin loop answers TLB shootdowns, so that a CPU that spins with interrupts off cannot hold up another

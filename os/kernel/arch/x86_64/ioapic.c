@@ -76,30 +76,34 @@ status_t ioapic_init(void)
     return STATUS_OK;
 }
 
-/* The redirection entry of an ISA line: null when there is no input for it. */
-static const struct io_apic *find_input(unsigned irq, uint32_t *entry)
+static uint32_t gsi_of(unsigned line)
 {
-    const struct acpi_isa_irq *isa = &acpi_info()->isa[irq % ISA_IRQS];
+    return line < ISA_IRQS ? acpi_info()->isa[line].gsi : line;
+}
+
+/* The redirection entry of a line: null when there is no input for it. */
+static const struct io_apic *find_input(unsigned line, uint32_t *entry)
+{
+    uint32_t gsi = gsi_of(line);
     for (uint32_t i = 0; i < acpi_info()->io_apic_count; i++) {
         const struct io_apic *io = &io_apics[i];
-        if (isa->gsi >= io->gsi_base && isa->gsi < io->gsi_base + io->inputs) {
-            *entry = IOAPIC_REDTBL + 2 * (isa->gsi - io->gsi_base);
+        if (gsi >= io->gsi_base && gsi < io->gsi_base + io->inputs) {
+            *entry = IOAPIC_REDTBL + 2 * (gsi - io->gsi_base);
             return io;
         }
     }
     return NULL;
 }
 
-status_t ioapic_route_isa(unsigned irq, unsigned apic_id, bool masked)
+static status_t route(unsigned line, struct irq_trigger trigger, unsigned apic_id, bool masked)
 {
-    const struct acpi_isa_irq *isa = &acpi_info()->isa[irq % ISA_IRQS];
     uint32_t entry = 0;
-    const struct io_apic *io = find_input(irq, &entry);
+    const struct io_apic *io = find_input(line, &entry);
     if (io == NULL) {
         return STATUS_ERR_NOT_FOUND;
     }
-    uint32_t low =
-        (VECTOR_ISA_BASE + irq) | (isa->active_low ? REDTBL_LOW : 0) | (isa->level ? REDTBL_LEVEL : 0);
+    uint32_t low = (VECTOR_LINE_BASE + line) | (trigger.active_low ? REDTBL_LOW : 0) |
+                   (trigger.level ? REDTBL_LEVEL : 0);
     uint64_t flags = spin_lock_irqsave(&io_apic_lock);
     reg_write(io, entry + 1, apic_id << 24);
     reg_write(io, entry, low | (masked ? REDTBL_MASKED : 0));
@@ -107,10 +111,27 @@ status_t ioapic_route_isa(unsigned irq, unsigned apic_id, bool masked)
     return STATUS_OK;
 }
 
-void ioapic_mask_isa(unsigned irq, bool masked)
+status_t ioapic_route_isa(unsigned irq, unsigned apic_id, bool masked)
+{
+    const struct acpi_isa_irq *isa = &acpi_info()->isa[irq % ISA_IRQS];
+    const struct irq_trigger trigger = {.level = isa->level, .active_low = isa->active_low};
+    return route(irq % ISA_IRQS, trigger, apic_id, masked);
+}
+
+status_t ioapic_route_gsi(unsigned line, struct irq_trigger trigger, unsigned apic_id, bool masked)
+{
+    for (unsigned irq = 0; irq < ISA_IRQS; irq++) {
+        if (gsi_of(irq) == line) {
+            return STATUS_ERR_BUSY;
+        }
+    }
+    return route(line, trigger, apic_id, masked);
+}
+
+void ioapic_mask(unsigned line, bool masked)
 {
     uint32_t entry = 0;
-    const struct io_apic *io = find_input(irq, &entry);
+    const struct io_apic *io = find_input(line, &entry);
     if (io == NULL) {
         return;
     }

@@ -59,7 +59,7 @@ static void device_drop(uint64_t at)
     status_t status = STATUS_OK;
     tlb_gather_init(&gather, NULL, kernel_table.allocator);
     for (; status == STATUS_OK; at += PAGE_SIZE) {
-        if (tlb_gather_full(&gather)) {
+        if (tlb_gather_room(&gather) == 0) {
             tlb_gather_finish(&gather);
         }
         uint64_t flags = spin_lock_irqsave(&map_lock);
@@ -187,7 +187,7 @@ void kmap_stacks_free(const uint64_t *tops, unsigned count)
     tlb_gather_init(&gather, NULL, kernel_table.allocator);
     for (unsigned i = 0; i < count; i++) {
         for (unsigned page = 0; page < KERNEL_STACK_PAGES; page++) {
-            if (tlb_gather_full(&gather)) {
+            if (tlb_gather_room(&gather) == 0) {
                 tlb_gather_finish(&gather);
             }
             uint64_t flags = spin_lock_irqsave(&map_lock);

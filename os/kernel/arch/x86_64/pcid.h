@@ -26,7 +26,7 @@ struct tlb_slot {
  * Loads an address space (null: the kernel's own tables) and keeps its CPU mask right. What this CPU holds of the
  * space from an earlier time is used again unless something of it was flushed since. Interrupts off.
  */
-void arch_space_load(struct cpu *cpu, struct address_space *space);
+KEEPS_REGISTERS void arch_space_load(struct cpu *cpu, struct address_space *space);
 
 /*
  * This CPU's part of a flush: drops the gathered translations, of the kernel half or of the space that is loaded.

@@ -54,6 +54,7 @@ struct cpu {
     uint64_t user_stack;   /* scratch of SYSCALL entry */
     struct thread *current;
     uint64_t shootdown_pending; /* bit n: CPU n waits for this CPU; other CPUs set bits */
+    bool fpu_live; /* x87 and SSE registers are the current thread's, CR0.TS is clear; else it is set */
 
     uint32_t irq_depth; /* nested interrupt handlers */
     uint32_t state;     /* CPU_STATE_*; read by other CPUs */
@@ -78,7 +79,7 @@ struct cpu {
 
     /* Counters (read by other CPUs for statistics, never written by them). */
     uint64_t switches;
-    uint64_t handoffs;    /* straight to the other thread, by sched_handoff or sched/direct.c */
+    uint64_t handoffs; /* straight to the other thread, by sched_handoff; by sched/direct.h: the next two */
     uint64_t short_calls; /* messages from registers to registers (ipc/fast.h) */
     uint64_t short_replies;
     uint64_t ticks;
@@ -89,7 +90,9 @@ struct cpu {
     uint64_t tlb_loads_flushed;
     uint64_t moves[MOVE_COUNT]; /* threads that came here from other CPUs; under the queue's lock */
     uint64_t node_crossings;    /* those of them that came from another node */
-    uint32_t balance_failed;    /* attempts in a row that found nothing to move */
+    uint64_t threads_started;   /* by this CPU; written with interrupts off */
+    uint64_t threads_ended;     /* on this CPU */
+    uint32_t balance_failed;    /* attempts in a row that found only threads whose data is in the caches */
     uint32_t rank;              /* of what runs, for other CPUs (sched/internal.h) */
     uint32_t park;              /* CPU_PARK_*; hotplug sets it */
     bool draining;              /* nothing new may come, what is here must leave */

@@ -3,18 +3,14 @@
 
 #include "arch/x86_64/change.h"
 
-extern void switch_context(uint64_t *save_stack, uint64_t load_stack);
+extern void switch_context(uint64_t load_stack, uint64_t *save_stack);
 
 /* One of the two has no user registers; from null: nothing of it is kept. */
 static void change_one_sided(struct cpu *cpu, struct thread *from, struct thread *to)
 {
-    if (from != NULL) {
-        fpu_save(&from->fpu);
-        segment_bases_save(from);
-    }
+    fpu_change(cpu, from, to->process != NULL ? to : NULL);
     arch_space_load(cpu, to->space);
     if (to->process != NULL) {
-        fpu_restore(&to->fpu);
         segment_bases_load(to);
     }
     kernel_stack_set(cpu, to->stack_top);
@@ -29,7 +25,7 @@ void arch_thread_switch(struct cpu *cpu, struct thread *from, struct thread *to)
     } else {
         change_one_sided(cpu, saved ? from : NULL, to);
     }
-    switch_context(&from->saved_stack, to->saved_stack);
+    switch_context(to->saved_stack, &from->saved_stack);
 }
 
 void arch_stack_run(unsigned long stack_top, void (*function)(void))
@@ -46,10 +42,12 @@ void arch_stack_run(unsigned long stack_top, void (*function)(void))
 void arch_thread_reset_user_state(struct thread *thread, uint64_t fs_base)
 {
     uint64_t flags = arch_irq_save();
-    fpu_state_init(&thread->fpu);
+    thread->fpu = fpu_initial;
     thread->user_fs_base = fs_base;
     thread->user_gs_base = 0;
-    fpu_restore(&thread->fpu);
+    if (cpu_this()->fpu_live) {
+        fpu_restore(&thread->fpu);
+    }
     segment_bases_load(thread);
     arch_irq_restore(flags);
 }
@@ -57,8 +55,9 @@ void arch_thread_reset_user_state(struct thread *thread, uint64_t fs_base)
 void arch_thread_clone_user_state(struct thread *from, struct thread *to)
 {
     uint64_t flags = arch_irq_save();
-    fpu_save(&from->fpu);
-    segment_bases_save(from);
+    if (cpu_this()->fpu_live) {
+        fpu_save(&from->fpu);
+    }
     arch_irq_restore(flags);
     to->fpu = from->fpu;
     to->user_fs_base = from->user_fs_base;

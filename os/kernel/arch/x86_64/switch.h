@@ -14,18 +14,8 @@ struct thread;
  */
 void arch_thread_switch(struct cpu *cpu, struct thread *from, struct thread *to);
 
-struct frame;
-
 /* Goes on as the thread whose saved stack pointer this is. */
 _Noreturn void arch_stack_resume(uint64_t saved_stack);
-
-struct spinlock;
-
-/*
- * Goes on as the thread that left this frame, straight to user mode. Releases `held`, which was announced
- * (spin_unlock_announce), as soon as the stack of the other thread is not used any more.
- */
-_Noreturn void arch_frame_resume(struct frame *frame, struct spinlock *held);
 
 /* Continues on another stack and never comes back. */
 _Noreturn void arch_stack_run(unsigned long stack_top, void (*function)(void));

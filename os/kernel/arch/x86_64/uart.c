@@ -28,6 +28,8 @@
 #define LSR_DATA     0x01u
 #define LSR_THRE     0x20u
 #define FIFO_DEPTH   16u
+#define AT_ONCE      4u  /* characters each way in one interrupt: a port access takes long on every PC */
+#define READ_STEP    64u /* characters that a reader takes with interrupts off */
 
 #define TRANSMIT_QUEUE 32768u
 #define RECEIVE_QUEUE  4096u
@@ -100,13 +102,13 @@ unsigned uart_isa_irq(enum uart_id id)
     return uarts[id].isa_irq;
 }
 
-/* Moves up to a FIFO's worth from the queue to the transmitter if that is empty. Lock held. */
-static void transmit_some(struct uart *uart)
+/* Moves up to n characters, at most a FIFO's worth, from the queue to the transmitter if that is empty. Lock held. */
+static void transmit_some(struct uart *uart, unsigned n)
 {
     if (uart->transmit_head == uart->transmit_tail || !(reg_read(uart, UART_LSR) & LSR_THRE)) {
         return;
     }
-    for (unsigned i = 0; i < FIFO_DEPTH && uart->transmit_head != uart->transmit_tail; i++) {
+    for (unsigned i = 0; i < n && uart->transmit_head != uart->transmit_tail; i++) {
         reg_write(uart, UART_DATA, (uint8_t)uart->transmit[uart->transmit_head++ % TRANSMIT_QUEUE]);
     }
 }
@@ -124,14 +126,14 @@ static void transmit_interrupt_update(struct uart *uart)
 static void drain(struct uart *uart)
 {
     while (uart->transmit_head != uart->transmit_tail) {
-        transmit_some(uart);
+        transmit_some(uart, FIFO_DEPTH);
     }
 }
 
 static void queue_byte(struct uart *uart, char byte)
 {
     while (uart->transmit_tail - uart->transmit_head == TRANSMIT_QUEUE) {
-        transmit_some(uart);
+        transmit_some(uart, FIFO_DEPTH);
     }
     uart->transmit[uart->transmit_tail++ % TRANSMIT_QUEUE] = byte;
 }
@@ -171,9 +173,10 @@ void uart_write(enum uart_id id, const char *text, size_t bytes)
     spin_unlock_irqrestore(&uart->lock, flags);
 }
 
-static void receive_all(struct uart *uart)
+/* Lock held. */
+static void receive_some(struct uart *uart)
 {
-    while (reg_read(uart, UART_LSR) & LSR_DATA) {
+    for (unsigned i = 0; i < AT_ONCE && (reg_read(uart, UART_LSR) & LSR_DATA); i++) {
         char byte = (char)reg_read(uart, UART_DATA);
         if (uart->receive_tail - uart->receive_head == RECEIVE_QUEUE) {
             uart->receive_lost++;
@@ -183,17 +186,27 @@ static void receive_all(struct uart *uart)
     }
 }
 
+/*
+ * A few characters, however fast the other side is: interrupts are off. What is left is worth another interrupt, for which the
+ * line, whose edges count, has to fall and rise.
+ */
 void uart_interrupt(enum uart_id id)
 {
     struct uart *uart = &uarts[id];
     bool received = false;
     spin_lock(&uart->lock);
-    while (!(reg_read(uart, UART_IIR) & IIR_NONE)) {
+    if (!(reg_read(uart, UART_IIR) & IIR_NONE)) {
         uint32_t before = uart->receive_tail;
-        receive_all(uart);
-        received |= uart->receive_tail != before;
-        transmit_some(uart);
+        receive_some(uart);
+        received = uart->receive_tail != before;
+        if (!received) {
+            transmit_some(uart, AT_ONCE);
+        }
         transmit_interrupt_update(uart);
+    }
+    if (!(reg_read(uart, UART_IIR) & IIR_NONE)) {
+        reg_write(uart, UART_IER, 0);
+        reg_write(uart, UART_IER, uart->ier);
     }
     spin_unlock(&uart->lock);
     if (received) {
@@ -204,11 +217,16 @@ void uart_interrupt(enum uart_id id)
 static size_t receive_take(struct uart *uart, char *buffer, size_t limit)
 {
     size_t count = 0;
-    uint64_t flags = spin_lock_irqsave(&uart->lock);
-    while (count < limit && uart->receive_head != uart->receive_tail) {
-        buffer[count++] = uart->receive[uart->receive_head++ % RECEIVE_QUEUE];
+    bool more = true;
+    while (more && count < limit) {
+        uint64_t flags = spin_lock_irqsave(&uart->lock);
+        for (size_t end = limit - count < READ_STEP ? limit : count + READ_STEP;
+             count < end && uart->receive_head != uart->receive_tail; count++) {
+            buffer[count] = uart->receive[uart->receive_head++ % RECEIVE_QUEUE];
+        }
+        more = uart->receive_head != uart->receive_tail;
+        spin_unlock_irqrestore(&uart->lock, flags);
     }
-    spin_unlock_irqrestore(&uart->lock, flags);
     return count;
 }
 

@@ -6,9 +6,10 @@
 enum vector {
     VECTOR_DEBUG = 1,
     VECTOR_NMI = 2,
+    VECTOR_NO_FPU = 7,
     VECTOR_DOUBLE_FAULT = 8,
     VECTOR_PAGE_FAULT = 14,
-    VECTOR_ISA_BASE = 0x30, /* ISA interrupt n arrives at 0x30 + n */
+    VECTOR_LINE_BASE = 0x30, /* line n arrives at 0x30 + n (arch/x86_64/ioapic.h) */
     VECTOR_RESCHEDULE = 0xf0,
     VECTOR_CALL = 0xf1,
     VECTOR_SHOOTDOWN = 0xf2,

@@ -52,6 +52,16 @@ void arch_irq_restore(uint64_t state)
     fake_irqs_off = state != 0;
 }
 
+void arch_step16(uint16_t *number)
+{
+    __atomic_store_n(number, (uint16_t)(*number + 1), __ATOMIC_RELEASE);
+}
+
+void arch_step32(uint32_t *number)
+{
+    __atomic_store_n(number, *number + 1, __ATOMIC_RELEASE);
+}
+
 void arch_pause(void)
 {
 }

@@ -1,5 +1,5 @@
-#ifndef OS_KERNEL_LIB_RCU_H
-#define OS_KERNEL_LIB_RCU_H
+#ifndef OS_KERNEL_SCHED_RCU_H
+#define OS_KERNEL_SCHED_RCU_H
 
 /*
  * Read-copy-update. A reader looks at shared structures without a lock, in a read section: preemption off, no sleeping.

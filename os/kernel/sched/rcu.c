@@ -6,7 +6,7 @@
  * Either the interrupt finds the count at zero, or the section that it interrupted answers when the count comes to zero.
  * Interrupt code that reads leaves the count as it found it.
  */
-#include "lib/rcu.h"
+#include "sched/rcu.h"
 
 #include "arch/x86_64/percpu.h"
 #include "must.h"

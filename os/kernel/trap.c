@@ -1,25 +1,27 @@
 /*
  * Exception and interrupt dispatch. Source: AMD64 APM volume 2, "Vectors". A page fault on a user address
- * goes to the address space; a fault of a kernel instruction that the exception table names ends at its
- * fix-up; anything else in the kernel is a panic, in a program its end.
+ * goes to the address space; the first use of x87 or SSE by a program (#NM) loads its registers; a fault of a
+ * kernel instruction that the exception table names ends at its fix-up; anything else in the kernel, #NM too,
+ * is a panic, in a program its end.
  */
 #include "arch/x86_64/trap.h"
 
 #include "arch/arch.h"
 #include "arch/x86_64/acpi.h"
+#include "arch/x86_64/fpu.h"
 #include "arch/x86_64/kmap.h"
 #include "arch/x86_64/lapic.h"
 #include "arch/x86_64/percpu.h"
 #include "arch/x86_64/uart.h"
 #include "arch/x86_64/vectors.h"
 #include "ipc/hardware.h"
-#include "lib/rcu.h"
 #include "mm/vm.h"
 #include "panic.h"
 #include "probe.h"
 #include "proc/oom.h"
 #include "proc/process.h"
 #include "proc/threads.h"
+#include "sched/rcu.h"
 #include "sched/reaper.h"
 #include "sched/sched.h"
 #include "smp/ipi.h"
@@ -89,8 +91,11 @@ static _Noreturn void kernel_exception(const struct frame *frame, uint64_t addre
 static status_t user_fault(const struct frame *frame, uint64_t address)
 {
     struct thread *thread = thread_current();
-    if (thread == NULL || thread->space == NULL || !(frame->rflags & RFLAGS_IF) || address >= USER_END) {
+    if (thread == NULL || thread->space == NULL || address >= USER_END) {
         return STATUS_ERR_BAD_ADDRESS;
+    }
+    if (!(frame->rflags & RFLAGS_IF)) {
+        return STATUS_ERR_NOT_MAPPED; /* or not so that the access passes; nobody looks further with interrupts off */
     }
     arch_irq_enable();
     status_t status = vm_fault(thread->space, vaddr_make(address), frame->error);
@@ -99,6 +104,15 @@ static status_t user_fault(const struct frame *frame, uint64_t address)
     }
     arch_irq_disable();
     return status;
+}
+
+/* Keeps why for who called the copy (lib/fail.h). */
+static void end_copy(status_t status)
+{
+    struct thread *thread = thread_current();
+    if (thread != NULL) {
+        thread->copy_fault = status;
+    }
 }
 
 /* Kernel code may touch user memory only at instructions of the exception table; those are served like the
@@ -115,6 +129,7 @@ static void page_fault(struct frame *frame)
         return;
     }
     if (entry != NULL) {
+        end_copy(status);
         frame->rip = entry->fixup;
     } else {
         process_fault(frame, address, status);
@@ -125,6 +140,8 @@ static void exception(struct frame *frame)
 {
     if (frame->vector == VECTOR_PAGE_FAULT) {
         page_fault(frame);
+    } else if (frame->vector == VECTOR_NO_FPU && frame_from_user(frame)) {
+        fpu_claim();
     } else if (frame_from_user(frame)) {
         process_fault(frame, frame->rip, STATUS_OK);
     } else {
@@ -148,10 +165,10 @@ static void interrupt(const struct frame *frame)
     case VECTOR_SHOOTDOWN:
         ipi_handle_shootdown();
         break;
-    case VECTOR_ISA_BASE + 3:
+    case VECTOR_LINE_BASE + 3:
         uart_present(UART_DRIVER) ? uart_interrupt(UART_DRIVER) : hardware_interrupt(3);
         break;
-    case VECTOR_ISA_BASE + 4:
+    case VECTOR_LINE_BASE + 4:
         uart_interrupt(UART_CONSOLE);
         break;
     case VECTOR_RESCHEDULE: /* the end of every interrupt looks at the run queue */
@@ -159,8 +176,8 @@ static void interrupt(const struct frame *frame)
         sched_reschedule_interrupt();
         break;
     default:
-        if (frame->vector >= VECTOR_ISA_BASE && frame->vector < VECTOR_ISA_BASE + ISA_IRQS) {
-            hardware_interrupt((uint32_t)frame->vector - VECTOR_ISA_BASE);
+        if (frame->vector >= VECTOR_LINE_BASE && frame->vector < VECTOR_LINE_BASE + IRQ_LINES) {
+            hardware_interrupt((uint32_t)frame->vector - VECTOR_LINE_BASE);
         }
         break;
     }

@@ -1,0 +1,371 @@
+/* Several CPUs: who is moved, where to and when; and CPUs that go and come. */
+#include "schedmix.h"
+
+/* Eight spinners that all began on CPU 0 are two on each of four within eight ticks. covers: SC-14 SC-15 SM-09 */
+static bool test_load_spreads(void)
+{
+    unsigned on[64] = {0};
+    uint64_t pushes = 0;
+    spin_for(110);
+    for (unsigned i = 0; i < 2 * cpus; i++) {
+        start(spin, fair, 1);
+    }
+    pause_ms(15);
+    for (unsigned i = 0; i < 2 * cpus; i++) {
+        EXPECT(info_of(children[i]).cpu == 0);
+        EXPECT(sys_sched_affinity(SCHED_PROCESS, children[i], all_cpus()) == 0);
+    }
+    pause_ms(80);
+    for (unsigned i = 0; i < 2 * cpus; i++) {
+        on[info_of(children[i]).cpu]++;
+    }
+    for (unsigned cpu = 0; cpu < cpus; cpu++) {
+        EXPECT(on[cpu] == 2);
+        pushes += stats()->cpus[cpu].moves_push;
+    }
+    EXPECT(pushes != 0);
+    EXPECT(all_end());
+    return true;
+}
+
+/* Works for a while, then sleeps: its CPU falls idle with nobody to push anything there. */
+static void work_and_sleep(void)
+{
+    for (unsigned i = 0; i < 5; i++) {
+        uint64_t end = cycles() + 15 * cycles_per_ms;
+        while (cycles() < end) {
+            __asm__ volatile("pause");
+        }
+        pause_ms(1);
+    }
+}
+
+/* Two begin on one CPU and may leave it: nobody has reason to until the other falls idle. covers: SC-15 */
+static bool test_an_idle_cpu_pulls(void)
+{
+    uint64_t before = stats()->cpus[1].moves_pull;
+    spin_for(80);
+    start(work_and_sleep, fair, 2);
+    uint32_t spinners[2] = {start(spin, fair, 1), start(spin, fair, 1)};
+    pause_ms(1);
+    for (unsigned i = 0; i < 2; i++) {
+        EXPECT(sys_sched_affinity(SCHED_PROCESS, spinners[i], 3) == 0);
+    }
+    EXPECT(all_end());
+    EXPECT(stats()->cpus[1].moves_pull > before);
+    return true;
+}
+
+/* One thread too many is not passed around. covers: SC-16 */
+static bool test_three_on_two_cpus_stay(void)
+{
+    uint64_t before = 0;
+    uint64_t after = 0;
+    spin_for(measure_ms + 80);
+    for (unsigned i = 0; i < 3; i++) {
+        start(spin, fair, 3);
+    }
+    sys_sched_affinity(SCHED_THREAD, 0, all_cpus() & ~3ull);
+    pause_ms(40);
+    for (unsigned i = 0; i < 3; i++) {
+        before += info_of(children[i]).migrations;
+    }
+    pause_ms(measure_ms);
+    for (unsigned i = 0; i < 3; i++) {
+        after += info_of(children[i]).migrations;
+    }
+    sys_sched_affinity(SCHED_THREAD, 0, UINT64_MAX);
+    EXPECT(after == before);
+    EXPECT(all_end());
+    return true;
+}
+
+/* Of three, two change places all the time, so that their data is in the caches; the third has waited. It is what goes to a
+ * CPU that has nothing to do, though its class makes it the last that would run. covers: SC-17 */
+static bool test_a_cold_thread_goes_first(void)
+{
+    const struct sched_params last = {.policy = SCHED_IDLE};
+    EXPECT(sys_sched_affinity(SCHED_THREAD, 0, 4) == STATUS_OK);
+    spin_for(3600000);
+    uint32_t hot[2] = {start(yield_often, fair, 1), start(yield_often, fair, 1)};
+    uint32_t cold = start(spin, last, 1);
+    pause_ms(25);
+    EXPECT(info_of(hot[0]).cpu == 0 && info_of(hot[1]).cpu == 0 && info_of(cold).cpu == 0);
+    uint64_t moved = info_of(hot[0]).migrations + info_of(hot[1]).migrations;
+    for (unsigned i = 0; i < 3; i++) {
+        EXPECT(sys_sched_affinity(SCHED_PROCESS, children[i], 3) == STATUS_OK);
+    }
+    pause_ms(3 * TICK_MS);
+    EXPECT(info_of(cold).cpu == 1);
+    EXPECT(info_of(hot[0]).cpu == 0 && info_of(hot[1]).cpu == 0);
+    EXPECT(info_of(hot[0]).migrations + info_of(hot[1]).migrations == moved);
+    sys_sched_affinity(SCHED_THREAD, 0, UINT64_MAX);
+    EXPECT(end_all());
+    return true;
+}
+
+/* Two on one CPU, all others idle: one of them goes to a CPU of the same node, which shares the last-level cache, whichever
+ * CPU comes first in the order. Needs nodes of two CPUs. covers: SC-17 (same cache), SC-19 (no crossing) */
+static bool test_a_thread_goes_to_the_nearest_cpu(void)
+{
+    for (unsigned busy = 0; busy < cpus; busy++) {
+        unsigned near_cpu = busy ^ 1u;
+        EXPECT(stats()->cpus[busy].node == stats()->cpus[near_cpu].node);
+        unsigned own = (busy + 2) % cpus;
+        EXPECT(sys_sched_affinity(SCHED_THREAD, 0, 1ull << own) == STATUS_OK);
+        spin_for(3600000);
+        start(spin, fair, 1ull << busy);
+        start(spin, fair, 1ull << busy);
+        pause_ms(25);
+        for (unsigned i = 0; i < 2; i++) {
+            EXPECT(sys_sched_affinity(SCHED_PROCESS, children[i], all_cpus() & ~(1ull << own)) == STATUS_OK);
+        }
+        pause_ms(4 * TICK_MS);
+        unsigned on[2] = {info_of(children[0]).cpu, info_of(children[1]).cpu};
+        EXPECT((on[0] == busy && on[1] == near_cpu) || (on[1] == busy && on[0] == near_cpu));
+        EXPECT(end_all());
+    }
+    sys_sched_affinity(SCHED_THREAD, 0, UINT64_MAX);
+    return true;
+}
+
+/* Milliseconds from when one of two on CPU 0 may go to CPU 1, which is idle, so long after a tick, until it is there. */
+static unsigned wait_for_idle_cpu(void (*work)(void), unsigned phase_ms)
+{
+    const uint64_t tick = TICK_MS * cycles_per_ms;
+    unsigned on[2] = {0};
+    start(work, fair, 1);
+    start(work, fair, 1);
+    pause_ms(2 * TICK_MS);
+    sys_sleep((tick - cycles() % tick) * NS_PER_MS / cycles_per_ms + phase_ms * NS_PER_MS);
+    for (unsigned i = 0; i < 2; i++) {
+        sys_sched_affinity(SCHED_PROCESS, children[i], 3);
+    }
+    uint64_t begin = cycles();
+    while (on[0] == on[1] && cycles() - begin < 200 * cycles_per_ms) {
+        sys_sleep(NS_PER_MS / 4);
+        on[0] = info_of(children[0]).cpu;
+        on[1] = info_of(children[1]).cpu;
+    }
+    return (unsigned)((cycles() - begin) / cycles_per_ms);
+}
+
+/* An idle CPU takes no ticks and does not ask, so what is ready on another waits for that one's next tick; if it has just
+ * run whenever the tick comes, for two ticks more. covers: SC-15 (bound), SC-17 (cache-hot ones stay for two attempts) */
+static bool test_an_idle_cpu_gets_what_waits(void)
+{
+    EXPECT(sys_sched_affinity(SCHED_THREAD, 0, 4) == STATUS_OK);
+    spin_for(3600000);
+    for (unsigned phase_ms = 1; phase_ms < TICK_MS; phase_ms += 4) {
+        unsigned cold_ms = wait_for_idle_cpu(spin, phase_ms);
+        EXPECT(end_all());
+        unsigned hot_ms = wait_for_idle_cpu(yield_often, phase_ms);
+        EXPECT(end_all());
+        print("# %u ms after the tick: one that has waited gets there in %u ms, one that ran just now in %u "
+              "ms\n",
+              phase_ms, cold_ms, hot_ms);
+        EXPECT(cold_ms <= TICK_MS);
+        EXPECT(hot_ms > TICK_MS && hot_ms <= 3 * TICK_MS);
+    }
+    sys_sched_affinity(SCHED_THREAD, 0, UINT64_MAX);
+    return true;
+}
+
+/* A child binds itself, some time after it was started. */
+static bool is_bound_to(uint32_t pid, uint64_t mask)
+{
+    for (unsigned waited_ms = 0; waited_ms < 10000; waited_ms++) {
+        struct sched_info info = info_of(pid);
+        if (info.affinity == mask && (mask & 1ull << info.cpu) != 0) {
+            return true;
+        }
+        pause_ms(1);
+    }
+    return false;
+}
+
+/* covers: SC-20 */
+static bool test_nobody_runs_outside_its_mask(void)
+{
+    const uint64_t mask = 6;
+    EXPECT(sys_sched_affinity(SCHED_THREAD, 0, 0) == STATUS_ERR_RANGE);
+    EXPECT(sys_sched_affinity(SCHED_THREAD, 0, 1ull << 63) == STATUS_ERR_RANGE);
+    spin_for(3600000);
+    for (unsigned i = 0; i < 6; i++) {
+        start(i % 2 == 0 ? spin : yield_often, i % 3 == 0 ? fifo(2) : fair, mask);
+        EXPECT(is_bound_to(children[i], mask));
+    }
+    for (unsigned look = 0; look < 40; look++) {
+        for (unsigned i = 0; i < 6; i++) {
+            EXPECT((mask & 1ull << info_of(children[i]).cpu) != 0);
+        }
+        pause_ms(1);
+    }
+    EXPECT(end_all());
+    return true;
+}
+
+/*
+ * A real-time thread that would have to wait goes where only fair ones run, though there are as many there: two that begin on
+ * CPU 0 and may leave it. covers: SC-18
+ */
+static bool test_real_time_threads_evade_each_other(void)
+{
+    spin_for(100);
+    for (unsigned i = 0; i < 2 * (cpus - 1); i++) {
+        start(spin, fair, 1ull << (1 + i % (cpus - 1)));
+    }
+    uint32_t first = start(spin, fifo(3), 1);
+    uint32_t second = start(spin, fifo(3), 1);
+    pause_ms(10);
+    EXPECT(info_of(first).cpu == 0 && info_of(second).cpu == 0);
+    EXPECT(sys_sched_affinity(SCHED_PROCESS, first, all_cpus()) == STATUS_OK);
+    EXPECT(sys_sched_affinity(SCHED_PROCESS, second, all_cpus()) == STATUS_OK);
+    pause_ms(20); /* two ticks */
+    EXPECT(info_of(first).cpu != info_of(second).cpu);
+    uint64_t before = run_cycles(first) + run_cycles(second);
+    pause_ms(20);
+    EXPECT(run_cycles(first) + run_cycles(second) - before > 39 * cycles_per_ms);
+    EXPECT(all_end());
+    return true;
+}
+
+/* With half as many threads as CPUs, of which each node could hold them all, nobody leaves the node of its memory.
+ * covers: SC-19 */
+static bool test_threads_stay_near_their_memory(void)
+{
+    uint64_t before = 0;
+    uint64_t after = 0;
+    spin_for(measure_ms + 40);
+    for (unsigned i = 0; i < cpus / 2; i++) {
+        start(spin, fair, all_cpus());
+    }
+    pause_ms(40);
+    for (unsigned cpu = 0; cpu < cpus; cpu++) {
+        before += stats()->cpus[cpu].node_crossings;
+    }
+    while (cycles() < spin_end - 2 * cycles_per_ms) {
+        for (unsigned i = 0; i < cpus / 2; i++) {
+            struct sched_info info = info_of(children[i]);
+            EXPECT(stats()->cpus[info.cpu].node == info.home_node);
+        }
+        pause_ms(5);
+    }
+    for (unsigned cpu = 0; cpu < cpus; cpu++) {
+        after += stats()->cpus[cpu].node_crossings;
+    }
+    EXPECT(after == before);
+    EXPECT(all_end());
+    return true;
+}
+
+/* 64 on every CPU, up to 256: each gets its share within a third, from 5 s on within a tenth, and everything goes on. They
+ * spin until they are ended: a time set before they are made might come before they are measured. Run by
+ * tests/e2e/kernel_sched_long.lua. */
+static bool test_many_threads_share_fairly(void)
+{
+    unsigned number = 64 * cpus < CHILDREN_MAX ? 64 * cpus : CHILDREN_MAX;
+    static uint64_t before[CHILDREN_MAX];
+    uint64_t least = UINT64_MAX;
+    uint64_t most = 0;
+    spin_for(3600000);
+    for (unsigned i = 0; i < number; i++) {
+        start(spin, fair, all_cpus());
+    }
+    pause_ms(200);
+    for (unsigned i = 0; i < number; i++) {
+        before[i] = run_cycles(children[i]);
+    }
+    pause_ms(measure_ms + 440);
+    uint64_t share = (measure_ms + 440) * cycles_per_ms * cpus / number;
+    for (unsigned i = 0; i < number; i++) {
+        uint64_t ran = run_cycles(children[i]) - before[i];
+        least = ran < least ? ran : least;
+        most = ran > most ? ran : most;
+    }
+    print("# of %u threads one ran %u %% of its share, one %u %%\n", number, (unsigned)(100 * least / share),
+          (unsigned)(100 * most / share));
+    uint64_t tolerance = share / (measure_ms < 5000 ? 3 : 10);
+    EXPECT(near(least, share, tolerance) && near(most, share, tolerance));
+    return end_all();
+}
+
+/* ---- CPUs that go and come ---- */
+
+static void sleep_often(void)
+{
+    while (cycles() < spin_end) {
+        sys_sleep(100000);
+    }
+}
+
+/* Forks all the time, so that memory, processes and shootdowns are under way everywhere. */
+static void fork_often(void)
+{
+    while (cycles() < spin_end) {
+        int64_t pid = sys_fork();
+        if (pid == 0) {
+            sys_exit(0);
+        }
+        if (sys_wait(0, NULL, 0) != pid) {
+            sys_exit(1);
+        }
+    }
+}
+
+static unsigned next_random(void)
+{
+    static uint64_t state = 0x5eed;
+    state = state * 6364136223846793005ull + 1442695040888963407ull;
+    return (unsigned)(state >> 33);
+}
+
+/* Spinners, yielders, sleepers and forkers everywhere, one of each pinned; CPUs go and come at random. All of them end,
+ * those too whose CPU has gone, and nobody ever runs on a CPU that is off. covers: SM-04, SM-07 (16 events), SM-09 (moved by force) */
+static bool test_cpus_go_and_come_under_load(void)
+{
+    static void (*const works[])(void) = {spin, yield_often, sleep_often, fork_often};
+    uint64_t off = 0;
+    EXPECT(sys_cpu_set(0, 0) == STATUS_ERR_RESERVED);
+    EXPECT(sys_cpu_set(cpus, 0) == STATUS_ERR_RANGE);
+    EXPECT(sys_cpu_set(1, 2) == STATUS_ERR_RANGE);
+    spin_for(hotplug_events * 3);
+    for (unsigned i = 0; i < 8; i++) {
+        start(works[i % 4], fair, i < 4 ? all_cpus() : 1ull << (cpus - 1));
+    }
+    for (unsigned event = 0; event < hotplug_events; event++) {
+        unsigned cpu = 1 + next_random() % (cpus - 1);
+        EXPECT(sys_cpu_set(cpu, (off & 1ull << cpu) != 0) == 0);
+        off ^= 1ull << cpu;
+        for (unsigned i = 0; i < child_count; i++) {
+            EXPECT((off & 1ull << info_of(children[i]).cpu) == 0 || i % 4 >= 2); /* who sleeps is nowhere */
+        }
+        sys_sleep(next_random() % (2 * NS_PER_MS));
+    }
+    for (unsigned cpu = 1; cpu < cpus; cpu++) {
+        EXPECT((off & 1ull << cpu) == 0 || sys_cpu_set(cpu, 1) == 0);
+    }
+    EXPECT(all_end());
+    return true;
+}
+
+const struct tap_test several_tests[] = {
+    {"load_spreads", test_load_spreads},
+    {"an_idle_cpu_pulls", test_an_idle_cpu_pulls},
+    {"three_on_two_cpus_stay", test_three_on_two_cpus_stay},
+    {"a_cold_thread_goes_first", test_a_cold_thread_goes_first},
+    {"a_thread_goes_to_the_nearest_cpu", test_a_thread_goes_to_the_nearest_cpu},
+    {"an_idle_cpu_gets_what_waits", test_an_idle_cpu_gets_what_waits},
+    {"nobody_runs_outside_its_mask", test_nobody_runs_outside_its_mask},
+    {"real_time_threads_evade_each_other", test_real_time_threads_evade_each_other},
+    {"threads_stay_near_their_memory", test_threads_stay_near_their_memory},
+};
+
+const unsigned several_test_count = sizeof(several_tests) / sizeof(several_tests[0]);
+
+const struct tap_test long_tests[] = {
+    {"many_threads_share_fairly", test_many_threads_share_fairly},
+    {"cpus_go_and_come_under_load", test_cpus_go_and_come_under_load},
+};
+
+const unsigned long_test_count = sizeof(long_tests) / sizeof(long_tests[0]);

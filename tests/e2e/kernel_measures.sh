@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# Figures of the kernel that a program cannot take of itself, with the bounds they have to keep.
+source "$(dirname "$0")/lib.sh"
+
+expect_status "the kernel leaves interrupts off and holds a CPU for short times only" 0 "$orrery" run tests/e2e/kernel_windows.lua
+grep -A12 'interrupts-off' "$work/out"
+
+expect_status "quanta, the scheduler's share, its statistics and the waits for locks are within bounds" 0 \
+    "$orrery" run tests/e2e/kernel_measures.lua
+grep '^        ' "$work/out"
+
+# Capacity of covert channels, and the page that says what is done about each.
+expect_status "a secret passes through the kernel as fast as its pages say, and not where a measure is taken" 0 \
+    "$orrery" run tests/e2e/kernel_covert.lua
+grep 'bits a second' "$work/out" | tee "$work/channels"
+unnamed=""
+while read -r channel _; do
+    grep -q "^| \`$channel\` | .* | [0-9,]* | .* | .* |$" docs/design/security.md || unnamed+=" $channel"
+done <"$work/channels"
+# covers: CP-25 (D)
+expect_same "every channel that is measured has its measure on the page" "$(wc -l <"$work/channels")$unnamed" 10
+
+finish
