@@ -199,9 +199,11 @@ for name, range in pairs { before = { args.first, (args.middle or 0) - 1 }, afte
     end)
 end
 
--- What leads from one thread to another, from its beginning up to that of the next: with interrupts off throughout.
-local switching <const> = { { "switch_context", "thread_bare" }, { "arch_thread_switch" }, { "switch_to" }, { "switch_away" },
-    { "thread_switched" }, { "ipc_fast_call" }, { "ipc_fast_reply" } }
+-- What leads from one thread to another, from its beginning up to that of the next: with interrupts off throughout. The end of
+-- message_resume has the user's stack already.
+local LEAVES <const> = "message_resume"
+local switching <const> = { { "switch_context", LEAVES }, { LEAVES, "thread_bare" }, { "arch_thread_switch" }, { "switch_to" },
+    { "switch_away" }, { "thread_switched" }, { "ipc_fast_call" }, { "ipc_fast_reply" } }
 local STACK_BYTES <const> = 16384
 
 -- Counts the NMIs that come between two instructions of a range, and those that find the stack of a third thread in use.
@@ -224,7 +226,8 @@ local function watch_stacks(m)
         if not left[cpu] then return end -- it was in a switch already when this began to watch
         seen.nmis = seen.nmis + 1
         local current = m.sym.cpu_table[cpu].current.stack_top
-        if not (on_stack(frame.rsp, current) or on_stack(frame.rsp, left[cpu]) or on_stack(frame.rsp, taken[cpu])) then
+        local users = seen.range == LEAVES and frame.rsp > 0 -- the kernel's half is negative
+        if not (users or on_stack(frame.rsp, current) or on_stack(frame.rsp, left[cpu]) or on_stack(frame.rsp, taken[cpu])) then
             seen.wrong = seen.wrong + 1
         end
     end)
@@ -248,7 +251,7 @@ check(4, "a switch is a single step for interrupts, and NMIs at each instruction
     for _, range in ipairs(switching) do
         local first, size = assert(m:symbol(range[1]))
         local last = range[2] and assert(m:symbol(range[2])) - 1 or first + size - 1
-        seen.first, seen.last, seen.nmis = first, last, 0
+        seen.first, seen.last, seen.nmis, seen.range = first, last, 0, range[1]
         for _, vector in ipairs { 256, m.kernel.harmless_vector } do
             for cpu = 0, 1 do m:interrupt_range(cpu, first, last, vector) end
             load()

@@ -41,16 +41,17 @@ end
 -- These leave the interrupt flag otherwise than they found it, which is what they are for.
 local changes_the_flag <const> = { thread_started = true, cap_tree_lock = true, cap_tree_unlock = true }
 local ENOUGH <const>, LONG <const> = 60, orrery.us(20)
+local STUCK <const> = 1000
 
 -- Gives the functions to the interrupts: one that nobody has seen yet at once, else one after the other, whenever one has had enough
--- of them or does not come up.
+-- of them or does not come up. STUCK interrupts elsewhere are one that calls itself, for it handles what it is: nothing else goes on.
 local function wander(m, names)
-    local at = { met = 0, index = 0, interrupts = 0, handled = 0, flags = 0, wrong = {} }
+    local at = { met = 0, index = 0, interrupts = 0, elsewhere = 0, handled = 0, flags = 0, wrong = {} }
     local open, probes, unmet = {}, {}, {}
     local function flag(cpu) return m:register(cpu, "rflags") & IF end
     local function take(name)
         local first, size = assert(m:symbol(name))
-        at.first, at.last, at.interrupts = first, first + size - 1, 0
+        at.first, at.last, at.interrupts, at.elsewhere = first, first + size - 1, 0, 0
         for cpu = 0, m:cpus() - 1 do m:interrupt_range(cpu, first, at.last, m.sym.VECTOR_RESCHEDULE) end
         for _, id in ipairs(probes) do m:unprobe(id) end
         probes = {
@@ -81,8 +82,12 @@ local function wander(m, names)
         if m.sym.held[cpu].count ~= 0 then at.wrong[#at.wrong + 1] = "interrupt at " .. m:describe(frame.rip) end
         if frame.rflags & IF == 0 then at.wrong[#at.wrong + 1] = "interrupts were off at " .. m:describe(frame.rip) end
         at.handled = at.handled + 1
-        if frame.rip >= at.first and frame.rip <= at.last then at.interrupts = at.interrupts + 1 end
-        if at.interrupts > ENOUGH then at.next() end
+        if frame.rip >= at.first and frame.rip <= at.last then
+            at.interrupts = at.interrupts + 1
+        else
+            at.elsewhere = at.elsewhere + 1
+        end
+        if at.interrupts > ENOUGH or at.elsewhere > STUCK then at.next() end
     end)
     return at
 end

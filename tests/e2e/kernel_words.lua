@@ -4,7 +4,6 @@
 -- Expects: they arrive, those beyond the ones that count as 0, and neither a word nor a half of one was ever stored.
 -- covers: IP-03
 local WORDS <const> = { "rdx", "r10", "r8", "r9", "r12", "r13", "r14", "r15" }
-local CALL <const>, REPLY_RECEIVE <const> = 43, 46 -- abi/syscalls.def
 local PHYSMAP <const>, MIB <const> = 0xffff800000000000, 1 << 20
 local MEMORY <const> = 64
 -- what names memory and stores nothing there
@@ -12,6 +11,7 @@ local READERS <const> = { cmp = true, test = true, nop = true, lea = true, xrsto
 local STATE_BYTES <const> = 576 -- the most that an instruction stores: XSAVE
 
 local m = orrery.machine { kernel = "orrery", cpus = 1, memory = MEMORY .. "M", engine = "fast", memory_model = "sc" }:boot()
+local CALL <const>, REPLY_RECEIVE <const> = m.sym.SYS_IPC_CALL, m.sym.SYS_IPC_REPLY_RECEIVE
 
 -- Halves of words as they would lie in memory.
 local function halves_of(words)
