@@ -1,7 +1,8 @@
 /*
  * Compares the two states after a case. The x87 error pointers (FOP, FIP, FDP) are in an FXSAVE image of the reference
  * silicon, and so in a signal frame, only while an exception is pending; FNSTENV and FNSAVE store them always, and what
- * these store is compared as memory.
+ * these store is compared as memory. With a host of another vendor (host_vendor.h) neither is compared, nor what is left by
+ * an instruction that both sides end with a fault of memory.
  *
  * Not compared: flags that the instruction table calls undefined; what an approximation left (only near enough);
  * MXCSR_MASK; which of the host's kernel pages exist (bit P of a page fault at an address of theirs).
@@ -11,6 +12,7 @@
 
 #include "base/bits.h"
 #include "cpu/insn.h"
+#include "host_vendor.h"
 #include "insn_forms.h"
 
 #include <inttypes.h>
@@ -162,7 +164,7 @@ static void compare_x87(struct comparison *x)
     compare_value(x, "fcw", load_le16(host + FX_FCW), load_le16(sim + FX_FCW));
     compare_value(x, "fsw", load_le16(host + FX_FSW) & ~ignored, load_le16(sim + FX_FSW) & ~ignored);
     compare_value(x, "tags", host[FX_TAGS], sim[FX_TAGS]);
-    if (!pending) { /* the image has the pointers of a pending exception only */
+    if (!pending && host_is_amd()) { /* the image has the pointers of a pending exception only */
         compare_value(x, "fop", load_le16(host + FX_FOP), load_le16(sim + FX_FOP));
         compare_value(x, "fip", load_le64(host + FX_FIP), load_le64(sim + FX_FIP));
         compare_value(x, "fdp", load_le64(host + FX_FDP), load_le64(sim + FX_FDP));
@@ -230,15 +232,20 @@ static bool absent_is_right(const struct insn_case *c, const struct insn_state *
     return right;
 }
 
+static bool is_int1(const struct insn_case *c, unsigned n)
+{
+    return n < c->count && strcmp(insn_rows[c->row[n]].name, "INT1") == 0;
+}
+
 /* INT1 is a trap. Hypervisors that see it first hand it on as if it were a fault. Under TF, which the instruction before may
- * just have cleared, a trap before it is that of the instruction before, unless that one loaded SS: then either will do. */
+ * just have cleared, or after another, a trap before it is that of the instruction before, unless that one loaded SS: then either
+ * will do. */
 static uint64_t trap_rip(const struct insn_case *c, const struct insn_state *host, uint64_t sim_rip)
 {
     unsigned stop = compare_stop(c, host);
-    bool int1 =
-        stop < c->count && host->vector == VECTOR_DB && strcmp(insn_rows[c->row[stop]].name, "INT1") == 0;
-    bool step = stop > 0 && ((c->in.rflags | host->rflags) & RFLAGS_TF) && sim_rip == host->rip;
-    return int1 && !step ? c->at + c->offset[stop + 1] : host->rip;
+    bool stepped = ((c->in.rflags | host->rflags) & RFLAGS_TF) != 0;
+    bool step = stop > 0 && (stepped || is_int1(c, stop - 1)) && sim_rip == host->rip;
+    return host->vector == VECTOR_DB && is_int1(c, stop) && !step ? c->at + c->offset[stop + 1] : host->rip;
 }
 
 static bool is_access_fault(const struct insn_state *s)
@@ -246,13 +253,47 @@ static bool is_access_fault(const struct insn_state *s)
     return s->vector >= VECTOR_TS && s->vector <= VECTOR_AC && s->vector != VECTOR_MF;
 }
 
+static bool fault_both(const struct insn_state *host, const struct insn_state *sim)
+{
+    return is_access_fault(host) && is_access_fault(sim) && host->rip == sim->rip;
+}
+
+static bool has_byte(const struct insn_case *c, unsigned n, uint8_t byte)
+{
+    return memchr(c->text + c->offset[n], byte, (size_t)c->offset[n + 1] - c->offset[n]) != NULL;
+}
+
+/*
+ * The simulator stopped where another vendor's processor may go on or stop otherwise:
+ *   of several faults in an instruction another comes first, and another part is done
+ *   an x87 store of an operand with an unmasked exception: that is pending, or memory faults
+ *   #AC of unaligned operands of 16 bytes
+ *   an offset from FS or GS that is not canonical, of an address that is
+ *   RF and the flags within a string instruction
+ */
+static bool is_vendors_own(const struct insn_case *c, const struct insn_state *host,
+                           const struct insn_state *sim)
+{
+    unsigned stop = compare_stop(c, sim);
+    if (fault_both(host, sim) || stop == c->count) {
+        return stop < c->count;
+    }
+    const char *name = insn_rows[c->row[stop]].name;
+    bool x87 = insn_extension(c->row[stop]) == ZYDIS_ISA_EXT_X87 || strcmp(name, "FISTTP") == 0;
+    bool segment = has_byte(c, stop, 0x64) || has_byte(c, stop, 0x65);
+    bool string = host->rip == sim->rip && host->vector == VECTOR_DB &&
+                  (has_byte(c, stop, 0xf2) || has_byte(c, stop, 0xf3));
+    bool unmasked = (~load_le16(sim->fx + FX_FCW) & 0x3f) != 0;
+    return (is_access_fault(sim) && x87 && unmasked) || sim->vector == VECTOR_AC ||
+           (sim->vector == VECTOR_GP && segment) || string;
+}
+
 /* Both sides fault in an instruction of which the host may have done a part. */
 static bool is_partly_done(const struct insn_case *c, const struct insn_state *host,
                            const struct insn_state *sim)
 {
     unsigned stop = compare_stop(c, host);
-    bool fault = is_access_fault(host) && is_access_fault(sim) && host->rip == sim->rip && stop < c->count;
-    return fault && insn_is_partial(c->row[stop]);
+    return fault_both(host, sim) && stop < c->count && insn_is_partial(c->row[stop]);
 }
 
 bool compare_states(const struct insn_case *c, const struct insn_state *host, const struct insn_state *sim,
@@ -264,6 +305,9 @@ bool compare_states(const struct insn_case *c, const struct insn_state *host, co
     }
     if (load_le32(host->fx + FX_MXCSR) & MXCSR_MM) {
         return true; /* the host's SSE operands may now be misaligned, a feature that the machine lacks */
+    }
+    if (!host_is_amd() && is_vendors_own(c, host, sim)) {
+        return true;
     }
     uint64_t flags = COMPARED_FLAGS & ~undefined_flags(c, host);
     uint32_t error = host->cr2 >= USER_END ? ~(uint32_t)PF_P : ~0u;

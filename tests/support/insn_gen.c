@@ -3,6 +3,7 @@
 #include "insn_gen.h"
 
 #include "base/bits.h"
+#include "host_vendor.h"
 #include "insn_aim.h"
 #include "insn_native.h"
 #include "insn_text.h"
@@ -29,7 +30,7 @@ void gen_init(void)
     value_memory(gen.memory, sizeof gen.memory, 0);
     for (unsigned row = 1; row < insn_row_count && row < ROWS_MAX; row++) {
         unsigned extension = insn_extension(row);
-        gen.lacks[row] = !native_has(extension) || (!native_is_amd() && insn_amd_only(row));
+        gen.lacks[row] = !native_has(extension) || (!host_is_amd() && insn_amd_only(row));
         for (unsigned compat = 0; compat < 2; compat++) {
             const struct insn_form_list *list = insn_forms(compat);
             bool any = list->first[row] != list->first[row + 1];
@@ -190,12 +191,21 @@ static void append(struct insn_case *c, struct aim *a, const struct insn_text *t
     note_approximation(c, t);
 }
 
-/* Near branches of 16 bits in 64-bit mode are AMD's. */
+/* AMD's alone: near branches of 16 bits in 64-bit mode; far ones that REX.W does not widen, and which of their faults comes
+ * first; pushes and pops of selectors that access more than 16 bits; what is PAUSE but for REX.B; MOVSXD of 16 bits, which reads 32;
+ * 32-bit addresses of strings, of which a count of zero clears the upper halves. */
 static bool is_vendors_own(const struct insn_text *t)
 {
     bool near =
         t->z.meta.branch_type == ZYDIS_BRANCH_TYPE_NEAR || t->z.meta.branch_type == ZYDIS_BRANCH_TYPE_SHORT;
-    return near && !t->compat && !native_is_amd() && t->insn.operand_size_bytes == 2;
+    bool far = t->z.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR;
+    bool selector = (t->z.mnemonic == ZYDIS_MNEMONIC_PUSH || t->z.mnemonic == ZYDIS_MNEMONIC_POP) &&
+                    t->op[0].type == ZYDIS_OPERAND_TYPE_REGISTER && text_gpr(t, t->op[0].reg.value) == 16;
+    bool pause = t->z.mnemonic == ZYDIS_MNEMONIC_PAUSE && t->z.raw.rex.B != 0;
+    bool string = t->z.meta.category == ZYDIS_CATEGORY_STRINGOP && !t->compat && t->z.address_width == 32;
+    bool extend = t->z.mnemonic == ZYDIS_MNEMONIC_MOVSXD && t->insn.operand_size_bytes == 2;
+    return !host_is_amd() && (extend || far || selector || pause || string ||
+                              (near && !t->compat && t->insn.operand_size_bytes == 2));
 }
 
 /* One more instruction; false: none was found. */

@@ -121,7 +121,6 @@ static struct {
     unsigned text_at, text_bytes; /* what the last case left there */
     volatile uint64_t runs;
     uint64_t runs_seen;
-    bool amd;
 } native;
 
 /* ---- the handler ---- */
@@ -312,12 +311,6 @@ static bool take_signals(void)
     return setitimer(ITIMER_REAL, &timer, NULL) == 0;
 }
 
-static bool vendor_is_amd(void)
-{
-    unsigned a, b, c, d;
-    return __get_cpuid(0, &a, &b, &c, &d) && b == signature_AMD_ebx;
-}
-
 bool native_open(const char **why)
 {
     if (!(getauxval(AT_HWCAP2) & HWCAP2_FSGS)) {
@@ -328,7 +321,6 @@ bool native_open(const char **why)
         return false;
     }
     bind_to_one_cpu();
-    native.amd = vendor_is_amd();
     __asm__ volatile("rdfsbase %0" : "=r"(native_own_fs));
     *why = "signals cannot be taken over";
     return take_signals();
@@ -415,11 +407,6 @@ bool native_has(unsigned isa_ext)
     return true;
 }
 
-bool native_is_amd(void)
-{
-    return native.amd;
-}
-
 #else
 
 bool native_open(const char **why)
@@ -447,11 +434,6 @@ uint32_t native_tsc_aux(void)
 bool native_has(unsigned isa_ext)
 {
     (void)isa_ext;
-    return false;
-}
-
-bool native_is_amd(void)
-{
     return false;
 }
 

@@ -18,6 +18,5 @@ uint32_t native_tsc_aux(void);
 
 /* Does the host have it (value of ZydisISAExt)? Extensions that are part of every x86-64 CPU count as had. */
 bool native_has(unsigned isa_ext);
-bool native_is_amd(void);
 
 #endif
