@@ -28,7 +28,7 @@ static const struct {
 #define EXCLUDED(row, reason) {row, reason},
 #define ALWAYS_FAULTS(row, form)
 #define PARTIAL(row)
-#define AMD_ONLY(row, reason)
+#define AMD_ONLY(row, form, reason)
 #include "insn_excluded.def"
 #undef EXCLUDED
 #undef ALWAYS_FAULTS
@@ -43,7 +43,7 @@ static const struct {
 #define EXCLUDED(row, reason)
 #define ALWAYS_FAULTS(row, form) {row, FORM_##form},
 #define PARTIAL(row)
-#define AMD_ONLY(row, reason)
+#define AMD_ONLY(row, form, reason)
 #include "insn_excluded.def"
 #undef EXCLUDED
 #undef ALWAYS_FAULTS
@@ -51,11 +51,17 @@ static const struct {
 #undef AMD_ONLY
 };
 
+/* Is it the row of that name in that form? */
+static bool is_row(unsigned row, const char *name, enum insn_form form)
+{
+    return strcmp(insn_rows[row].name, name) == 0 && insn_row_find(insn_rows[row].mnemonic, form) == row;
+}
+
 static const char *const partial[] = {
 #define EXCLUDED(row, reason)
 #define ALWAYS_FAULTS(row, form)
 #define PARTIAL(row) row,
-#define AMD_ONLY(row, reason)
+#define AMD_ONLY(row, form, reason)
 #include "insn_excluded.def"
 #undef EXCLUDED
 #undef ALWAYS_FAULTS
@@ -64,12 +70,14 @@ static const char *const partial[] = {
 };
 
 static const struct {
-    const char *row, *reason;
+    const char *row;
+    enum insn_form form;
+    const char *reason;
 } amd_only[] = {
 #define EXCLUDED(row, reason)
 #define ALWAYS_FAULTS(row, form)
 #define PARTIAL(row)
-#define AMD_ONLY(row, reason) {row, reason},
+#define AMD_ONLY(row, form, reason) {row, FORM_##form, reason},
 #include "insn_excluded.def"
 #undef EXCLUDED
 #undef ALWAYS_FAULTS
@@ -80,7 +88,7 @@ static const struct {
 const char *insn_amd_only(unsigned row)
 {
     for (unsigned i = 0; i < sizeof amd_only / sizeof amd_only[0]; i++) {
-        if (strcmp(insn_rows[row].name, amd_only[i].row) == 0) {
+        if (is_row(row, amd_only[i].row, amd_only[i].form)) {
             return amd_only[i].reason;
         }
     }
@@ -111,8 +119,7 @@ bool insn_always_faults(unsigned row)
 {
     bool found = (insn_rows[row].flags & INSN_CPL0) != 0;
     for (unsigned i = 0; i < sizeof faulting / sizeof faulting[0]; i++) {
-        found |= strcmp(insn_rows[row].name, faulting[i].row) == 0 &&
-                 insn_row_find(insn_rows[row].mnemonic, faulting[i].form) == row;
+        found |= is_row(row, faulting[i].row, faulting[i].form);
     }
     return found;
 }

@@ -191,21 +191,19 @@ static void append(struct insn_case *c, struct aim *a, const struct insn_text *t
     note_approximation(c, t);
 }
 
-/* AMD's alone: near branches of 16 bits in 64-bit mode; far ones that REX.W does not widen, and which of their faults comes
- * first; pushes and pops of selectors that access more than 16 bits; what is PAUSE but for REX.B; MOVSXD of 16 bits, which reads 32;
- * 32-bit addresses of strings, of which a count of zero clears the upper halves. */
+/* AMD's alone, in rows that others are compared of: near branches of 16 bits in 64-bit mode; pushes of selectors that write more
+ * than 16 bits; what is PAUSE but for REX.B; MOVSXD of 16 bits, which reads 32; 32-bit addresses of strings, of which a count of
+ * zero clears the upper halves. */
 static bool is_vendors_own(const struct insn_text *t)
 {
-    bool near =
-        t->z.meta.branch_type == ZYDIS_BRANCH_TYPE_NEAR || t->z.meta.branch_type == ZYDIS_BRANCH_TYPE_SHORT;
-    bool far = t->z.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR;
-    bool selector = (t->z.mnemonic == ZYDIS_MNEMONIC_PUSH || t->z.mnemonic == ZYDIS_MNEMONIC_POP) &&
-                    t->op[0].type == ZYDIS_OPERAND_TYPE_REGISTER && text_gpr(t, t->op[0].reg.value) == 16;
-    bool pause = t->z.mnemonic == ZYDIS_MNEMONIC_PAUSE && t->z.raw.rex.B != 0;
+    unsigned mnemonic = t->z.mnemonic, branch = t->z.meta.branch_type;
+    bool near = branch == ZYDIS_BRANCH_TYPE_NEAR || branch == ZYDIS_BRANCH_TYPE_SHORT;
+    bool narrow = (near && !t->compat) || mnemonic == ZYDIS_MNEMONIC_MOVSXD;
+    bool push = mnemonic == ZYDIS_MNEMONIC_PUSH && t->op[0].type == ZYDIS_OPERAND_TYPE_REGISTER &&
+                text_gpr(t, t->op[0].reg.value) == 16;
+    bool pause = mnemonic == ZYDIS_MNEMONIC_PAUSE && t->z.raw.rex.B != 0;
     bool string = t->z.meta.category == ZYDIS_CATEGORY_STRINGOP && !t->compat && t->z.address_width == 32;
-    bool extend = t->z.mnemonic == ZYDIS_MNEMONIC_MOVSXD && t->insn.operand_size_bytes == 2;
-    return !host_is_amd() && (extend || far || selector || pause || string ||
-                              (near && !t->compat && t->insn.operand_size_bytes == 2));
+    return !host_is_amd() && ((narrow && t->insn.operand_size_bytes == 2) || push || pause || string);
 }
 
 /* One more instruction; false: none was found. */
