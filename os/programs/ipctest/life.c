@@ -194,7 +194,11 @@ static bool test_who_may_end_whom(void)
     EXPECT(sys_process_kill(4000000000u, 0) == STATUS_ERR_NO_PROCESS);
     EXPECT(tap_status(tap_child(cannot_kill)) == 0 && tap_status(tap_child(ends_itself)) == 77);
     int64_t pid = tap_child(ends_itself);
-    sys_sleep(2 * MS); /* ended, and nobody has waited for it */
+    struct process_info info = {.threads = 1};
+    while (sys_process_info((unsigned)pid, &info) == STATUS_OK && info.threads != 0) {
+        sys_yield();
+    }
+    EXPECT(info.threads == 0); /* ended, and nobody has waited for it */
     EXPECT(sys_process_kill((unsigned)pid, 5) == STATUS_ERR_NO_PROCESS && tap_status(pid) == 77);
     return true;
 }
