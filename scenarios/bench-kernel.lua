@@ -10,7 +10,6 @@ local rounds = orrery.args.rounds or 2
 local engine = orrery.args.instructions and "fast" or "timed"
 local only = orrery.args.only or ""
 local WARM_UP = 8 -- samples behind the first that count as neither cold nor warm
-local FRONT_CAPACITY = 32
 
 local function machine(options)
     options = options or {}
@@ -224,17 +223,19 @@ end)
 
 -- A front that has an object, or room for one: the fast way.
 local function watch_objects(m, gathered, suffix)
-    local wanted = {}
+    local wanted, capacity = {}, 0
     local function prepare(cpu)
         local cache = m:register(cpu, "rdi")
         if wanted[cache] == nil then wanted[cache] = m.sym("slab_cache", cache).name:string() == "notification" end
-        return wanted[cache] and m.sym("slab_cache", cache).fronts[cpu].count or -1
+        local front = m.sym("slab_cache", cache).fronts[cpu]
+        capacity = #front.objects
+        return wanted[cache] and front.count or -1
     end
     time_calls(m, "slab_alloc_sized", 0, prepare, function(cycles, count)
         if count > 0 then table.insert(gathered["slab-alloc-" .. suffix()], cycles) end
     end)
     time_calls(m, "slab_free_site", nil, prepare, function(cycles, count)
-        if count >= 0 and count < FRONT_CAPACITY - 1 then table.insert(gathered["slab-free-" .. suffix()], cycles) end
+        if count >= 0 and count < capacity - 1 then table.insert(gathered["slab-free-" .. suffix()], cycles) end
     end)
 end
 

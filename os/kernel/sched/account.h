@@ -4,7 +4,7 @@
 /*
  * What the scheduler only counts, in one place, inline: tests/e2e/kernel_measures.lua takes the cycles of every
  * instruction that comes from this file for the cost of the statistics. Nothing here decides anything; what a slice or a
- * budget needs is run_queue_charge's. All of it: the lock of the CPU's queue is held, interrupts are off.
+ * budget needs is run_queue_charge's. All of it, but for account_start: the lock of the CPU's queue is held, interrupts are off.
  */
 
 #include "arch/x86_64/percpu.h"
