@@ -3,6 +3,7 @@
  * moves and deletes some, revokes the rest at once, and finds its space as it was; meanwhile all of them derive from one
  * object of the first process, which revokes it under their hands. Passes when every space came back.
  */
+#include "lib/random.h"
 #include "lib/tap.h"
 
 #define TREE 96u
@@ -10,13 +11,9 @@
 static handle_t shared;
 static uint64_t random_state;
 
-/* Xorshift, Marsaglia. */
 static unsigned next(unsigned limit)
 {
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return (unsigned)(random_state % limit);
+    return (unsigned)(random_next(&random_state) % limit);
 }
 
 static unsigned count_own(void)

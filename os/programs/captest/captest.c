@@ -5,6 +5,8 @@
  */
 #include "captest.h"
 
+#include "lib/random.h"
+
 static int64_t forgeries = 20000;
 
 bool is_capability_error(int64_t result)
@@ -16,14 +18,6 @@ bool usable(handle_t handle)
 {
     int64_t child = sys_cap_derive(handle, 0, 0);
     return child > 0 && sys_cap_delete((handle_t)child) == 0;
-}
-
-uint64_t random_next(uint64_t *state)
-{
-    *state ^= *state << 13;
-    *state ^= *state >> 7;
-    *state ^= *state << 17;
-    return *state;
 }
 
 /* ---- handles ---- */

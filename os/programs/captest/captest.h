@@ -10,9 +10,6 @@ bool is_capability_error(int64_t result);
 /* A capability can be derived from it. */
 bool usable(handle_t handle);
 
-/* Xorshift, Marsaglia. */
-uint64_t random_next(uint64_t *state);
-
 /* A new object of that type, with the capability that its maker gets; a notification when no call makes such a thing. */
 handle_t make_object(enum cap_type type);
 

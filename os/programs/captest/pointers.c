@@ -4,6 +4,7 @@
  */
 #include "captest.h"
 
+#include "lib/random.h"
 #include "lib/thread.h"
 
 #define PAGE     4096u

@@ -4,6 +4,7 @@
  */
 #include "captest.h"
 
+#include "lib/random.h"
 #include "lib/thread.h"
 
 #define PORT_FIRST 0x40u /* ports of which nothing is read or written here: the call is refused before */

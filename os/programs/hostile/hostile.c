@@ -4,6 +4,7 @@
  * has not come back for a while. That the kernel lives, and init gets every frame back, is the test; the program passes when all
  * calls were made and each child ended in one of the ways there are.
  */
+#include "lib/random.h"
 #include "lib/tap.h"
 #include "lib/thread.h"
 
@@ -19,13 +20,9 @@ static uint64_t random_state;
 static uint32_t made; /* calls of this child */
 static uint64_t page[2 * PAGE / 8] __attribute__((aligned(4096)));
 
-/* Xorshift, Marsaglia. */
 static uint64_t next(void)
 {
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return random_state;
+    return random_next(&random_state);
 }
 
 static uint64_t pointer(void)

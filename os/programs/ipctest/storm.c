@@ -1,6 +1,7 @@
 /* Many at once: clients and servers of one endpoint, writers and readers of 64 channels. */
 #include "ipctest.h"
 
+#include "lib/random.h"
 #include "lib/tap.h"
 
 #define CLIENTS  6u
@@ -114,10 +115,7 @@ static int puts_and_takes(void)
     int balance = 0;
     for (uint64_t i = 0; i < MOVES; i++) {
         struct channel_message m = {.words = {number * 1000 + i}};
-        random ^= random << 13;
-        random ^= random >> 7;
-        random ^= random << 17;
-        if ((random & 1) != 0) {
+        if ((random_next(&random) & 1) != 0) {
             balance += sys_channel_put(shared, &m, 1, 0) == 1 ? 1 : 0;
         } else {
             balance -= sys_channel_take(shared, &m, 1, 0) == 1 ? 1 : 0;

@@ -1,6 +1,8 @@
 /* Messages: calls across address spaces, regions handed over, channels, many pairs at once. Every server is a child. */
 #include "kbench.h"
 
+#include "lib/random.h"
+
 #define CALLS         256u
 #define REGION_PAGES  16u /* 64 KiB */
 #define REGION_CALLS  64u
@@ -92,10 +94,7 @@ static void pause_somewhat(void)
 {
     static uint64_t random;
     random = random != 0 ? random : (uint64_t)sys_getpid() * 0x9e3779b97f4a7c15;
-    random ^= random << 13; /* xorshift, Marsaglia */
-    random ^= random >> 7;
-    random ^= random << 17;
-    if (random % 4 == 0) {
+    if (random_next(&random) % 4 == 0) {
         (void)sys_sleep((random >> 8) % 20000);
     }
     for (uint64_t end = cycles() + (random >> 32) % 20000; cycles() < end;) {
