@@ -231,7 +231,7 @@ end
 -- Functions that the compiler inlines and that are atomic or order memory: m:inlined(name) tells where they are.
 state.atomic_helpers = {
     "spin_lock", "spin_unlock", "rcu_read_lock", "rcu_read_unlock", "ring_word_load", "ring_word_cas",
-    "signal_word_set", "signal_word_take", "identity_read", "identity_write",
+    "signal_word_set", "signal_word_take", "id_read", "id_write", "word_read", "word_write", "generation_read", "generation_write",
 }
 
 return state

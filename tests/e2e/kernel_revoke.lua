@@ -24,7 +24,7 @@ local function serial_in_table(m, space, handle)
     local leaf = m.sym("cap_space", space).root[slot // RECORDS]
     if leaf == 0 or leaf & 1 == 1 then return 0 end
     local record = m.sym("capability", leaf + slot % RECORDS * RECORD_BYTES)
-    return record.word & REVOKED == 0 and record.identity >> 16 or 0
+    return record.word & REVOKED == 0 and record.id or 0
 end
 
 -- Notes which capabilities are gone, and compares every lookup that succeeds with that and with the table.
@@ -49,7 +49,7 @@ local function observe(m)
     end
     m:on_entry("tell_removed", function(cpu)
         local list = taking[current(m, cpu)]
-        if list then list[#list + 1] = m:register(cpu, "rsi") >> 16 end
+        if list then list[#list + 1] = m:register(cpu, "rsi") end
     end)
 
     local looking = {} -- by CPU: a lookup is not preempted

@@ -24,12 +24,12 @@ status_t audit_init(void)
     return ring.records != NULL ? STATUS_OK : STATUS_ERR_NO_MEMORY;
 }
 
-void audit_note(enum cap_event event, struct pid actor, struct pid holder, cap_handle_t handle,
-                uint64_t identity, uint64_t parent, uint64_t word, status_t status)
+void audit_note(enum cap_event event, struct pid actor, struct pid holder, cap_handle_t handle, uint64_t id,
+                uint64_t parent, uint64_t word, status_t status)
 {
     struct cap_audit record = {.cycles = arch_cycles(),
-                               .id = identity_serial(identity),
-                               .parent = identity_serial(parent),
+                               .id = id,
+                               .parent = parent,
                                .handle = handle.word,
                                .actor = actor.number,
                                .holder = holder.number,
@@ -67,5 +67,5 @@ uint64_t audit_lost(void)
 
 void cap_audit_denied(struct pid pid, uint64_t id, status_t why)
 {
-    audit_note(CAP_EVENT_DENY, pid, pid, cap_handle(0), id << 16, 0, 0, why);
+    audit_note(CAP_EVENT_DENY, pid, pid, cap_handle(0), id, 0, 0, why);
 }

@@ -5,9 +5,9 @@
 #include "panic.h"
 
 #define SERIAL_BLOCK (1ull << 16)
-#define LAST_BLOCK   ((1ull << 48) / SERIAL_BLOCK - 1)
+#define LAST_BLOCK   (UINT64_MAX / SERIAL_BLOCK)
 
-static uint64_t last_block; /* of serial numbers, that a CPU has taken */
+static uint64_t last_block; /* of ids, that a CPU has taken; block 0 is nobody's */
 
 status_t cap_system_init(void)
 {
@@ -30,28 +30,18 @@ static __attribute__((noinline)) void take_serials(struct cap_cpu *cpu)
     cpu->serials_left = SERIAL_BLOCK;
 }
 
-uint64_t identity_new(void)
+uint64_t cap_id_new(void)
 {
     struct cap_cpu *cpu = cap_cpu_this();
     if (__builtin_expect(cpu->serials_left == 0, 0)) {
         take_serials(cpu);
     }
     cpu->serials_left--;
-    return cpu->serial++ << 16;
+    return cpu->serial++;
 }
 
-/* Identity and word of one moment: an identity never comes back, so equal before and after means unchanged between. */
-static void read_pair(const struct capability *record, uint64_t *identity, uint64_t *word)
-{
-    uint64_t before;
-    do {
-        before = identity_read(record);
-        *word = __atomic_load_n(&record->word, __ATOMIC_ACQUIRE);
-        *identity = identity_read(record);
-    } while (*identity != before);
-}
-
-status_t record_read(const struct cap_space *space, cap_handle_t handle, uint64_t *identity, uint64_t *word)
+/* Inline where it has to be fast: what it finds stays in registers. */
+ALWAYS_INLINE status_t read_slot(const struct cap_space *space, cap_handle_t handle, struct cap_found *out)
 {
     uint32_t slot = (uint32_t)handle.word;
     uint64_t generation = handle.word >> 32;
@@ -59,15 +49,20 @@ status_t record_read(const struct cap_space *space, cap_handle_t handle, uint64_
     if (record == NULL || generation > LAST_GENERATION) {
         return STATUS_ERR_CAP_INVALID;
     }
-    read_pair(record, identity, word);
+    record_find(record, out);
     bool current = generation == 0 && slot < CAP_WELL_KNOWN_SLOTS;
-    if (generation != identity_generation(*identity) && !current) {
+    if (generation != out->generation && !current) {
         return STATUS_ERR_CAP_GENERATION;
     }
-    if (identity_serial(*identity) == 0) {
+    if (out->id == 0) {
         return STATUS_ERR_CAP_INVALID;
     }
-    return (*word & FLAG_REVOKED) != 0 ? STATUS_ERR_CAP_REVOKED : STATUS_OK;
+    return (out->word & FLAG_REVOKED) != 0 ? STATUS_ERR_CAP_REVOKED : STATUS_OK;
+}
+
+status_t record_read(const struct cap_space *space, cap_handle_t handle, struct cap_found *out)
+{
+    return read_slot(space, handle, out);
 }
 
 static status_t check(uint64_t word, enum cap_type type, uint32_t rights)
@@ -78,18 +73,18 @@ static status_t check(uint64_t word, enum cap_type type, uint32_t rights)
     return (word_rights(word) & rights) == rights ? STATUS_OK : STATUS_ERR_CAP_RIGHTS;
 }
 
-static status_t deny(const struct cap_space *space, cap_handle_t handle, uint64_t identity, uint64_t word,
+static status_t deny(const struct cap_space *space, cap_handle_t handle, struct cap_found found,
                      status_t status)
 {
     cap_count(CAP_COUNT_DENIED, 1);
-    audit_note(CAP_EVENT_DENY, space->pid, space->pid, handle, identity, 0, word, status);
-    return FAIL(status, handle.word, word_rights(word));
+    audit_note(CAP_EVENT_DENY, space->pid, space->pid, handle, found.id, 0, found.word, status);
+    return FAIL(status, handle.word, word_rights(found.word));
 }
 
-static inline void view_fill(uint64_t identity, uint64_t word, struct cap_view *out)
+static inline void view_fill(uint64_t id, uint64_t word, struct cap_view *out)
 {
     *out = (struct cap_view){.object = word_object(word),
-                             .id = identity_serial(identity),
+                             .id = id,
                              .rights = word_rights(word),
                              .type = word_type(word),
                              .flags = (uint32_t)(word & WORD_FLAGS)};
@@ -103,18 +98,17 @@ static __attribute__((noinline)) status_t lookup_record(struct cap_space *space,
     struct cap_cpu *cpu = cap_cpu_this();
     uint64_t stamp = cap_space_stamp(space); /* before the record is read */
     struct cap_cache_entry *entry = cap_cache_place(cpu, stamp, handle);
-    uint64_t identity = 0;
-    uint64_t word = 0;
+    struct cap_found found = {0, 0, 0};
     cpu->counters[CAP_COUNT_MISS] += entry->stamp != stamp || entry->handle != handle.word;
-    status_t status = record_read(space, handle, &identity, &word);
+    status_t status = read_slot(space, handle, &found);
     if (status == STATUS_OK) {
-        *entry = (struct cap_cache_entry){stamp, handle.word, identity, word};
-        status = check(word, type, rights);
+        *entry = (struct cap_cache_entry){stamp, handle.word, found.id, found.word};
+        status = check(found.word, type, rights);
     }
     if (status != STATUS_OK) {
-        return deny(space, handle, identity, word, status);
+        return deny(space, handle, found, status);
     }
-    view_fill(identity, word, out);
+    view_fill(found.id, found.word, out);
     return STATUS_OK;
 }
 
@@ -124,7 +118,7 @@ status_t cap_lookup(struct cap_space *space, cap_handle_t handle, enum cap_type 
 {
     const struct cap_cache_entry *entry = cap_recall(cap_cpu_this(), space, handle, type, rights);
     if (__builtin_expect(entry != NULL, 1)) {
-        view_fill(entry->identity, entry->word, out);
+        view_fill(entry->id, entry->word, out);
         return STATUS_OK;
     }
     return lookup_record(space, handle, type, rights, out);
@@ -142,38 +136,40 @@ status_t cap_get(struct cap_space *space, cap_handle_t handle, enum cap_type typ
     return status;
 }
 
-static void info_fill(uint64_t identity, uint64_t word, struct cap_info *out)
+static void info_fill(const struct cap_found *found, struct cap_info *out)
 {
-    *out = (struct cap_info){.id = identity_serial(identity),
-                             .type = word_type(word),
-                             .rights = word_rights(word),
-                             .generation = identity_generation(identity),
-                             .flags = (uint32_t)(word & WORD_FLAGS)};
+    *out = (struct cap_info){.id = found->id,
+                             .type = word_type(found->word),
+                             .rights = word_rights(found->word),
+                             .generation = found->generation,
+                             .flags = (uint32_t)(found->word & WORD_FLAGS)};
 }
 
 status_t cap_read(struct cap_space *space, cap_handle_t handle, struct cap_info *out)
 {
-    uint64_t identity;
-    uint64_t word;
+    struct cap_found found;
     rcu_read_lock();
-    status_t status = record_read(space, handle, &identity, &word);
+    status_t status = record_read(space, handle, &found);
     rcu_read_unlock();
     if (status == STATUS_OK || status == STATUS_ERR_CAP_REVOKED) {
-        info_fill(identity, word, out);
+        info_fill(&found, out);
         status = STATUS_OK;
     }
     return status;
 }
 
 /* The first slot from `slot` on that holds something, CAP_MAX_SLOTS when there is none. In a read section. */
-static uint32_t next_used(const struct cap_space *space, uint32_t slot, uint64_t *identity)
+static uint32_t next_used(const struct cap_space *space, uint32_t slot, struct cap_found *found)
 {
     while (slot < __atomic_load_n(&space->reach, __ATOMIC_ACQUIRE)) {
         const struct capability *record = slot_record(space, slot);
         uint32_t end = (slot | (LEAF_SLOTS - 1)) + 1;
         for (; record != NULL && slot < end; slot++, record++) {
-            *identity = identity_read(record);
-            if (identity_serial(*identity) != 0) {
+            if (id_read(record) == 0) {
+                continue;
+            }
+            record_find(record, found);
+            if (found->id != 0) {
                 return slot;
             }
         }
@@ -184,36 +180,39 @@ static uint32_t next_used(const struct cap_space *space, uint32_t slot, uint64_t
 
 status_t cap_next(struct cap_space *space, cap_handle_t after, cap_handle_t *out)
 {
-    uint64_t identity = 0;
+    struct cap_found found = {0, 0, 0};
     if ((uint32_t)after.word >= CAP_MAX_SLOTS) {
         return STATUS_ERR_NOT_FOUND;
     }
     rcu_read_lock();
-    uint32_t slot = next_used(space, (uint32_t)after.word + 1, &identity);
+    uint32_t slot = next_used(space, (uint32_t)after.word + 1, &found);
     rcu_read_unlock();
     if (slot == CAP_MAX_SLOTS) {
         return STATUS_ERR_NOT_FOUND;
     }
-    *out = handle_make(slot, identity);
+    *out = handle_make(slot, found.generation);
     return STATUS_OK;
 }
 
 status_t record_lock(struct cap_space *space, cap_handle_t handle, uint32_t rights, struct cap_locked *out)
 {
     for (;;) {
-        out->identity = 0;
-        out->word = 0;
-        status_t status = record_read(space, handle, &out->identity, &out->word);
+        struct cap_found found = {0, 0, 0};
+        status_t status = record_read(space, handle, &found);
         if (status == STATUS_OK) {
-            status = check(out->word, CAP_NONE, rights);
+            status = check(found.word, CAP_NONE, rights);
         }
         if (status != STATUS_OK) {
-            return deny(space, handle, out->identity, out->word, status);
+            return deny(space, handle, found, status);
         }
+        out->id = found.id;
+        out->word = found.word;
         out->object = word_object(out->word);
         out->irq = cap_tree_lock(out->object);
         out->record = slot_record(space, (uint32_t)handle.word);
-        if (out->record != NULL && out->record->identity == out->identity && out->record->word == out->word) {
+        /* the same life of the slot; the id alone could have been away and come back */
+        if (out->record != NULL && generation_read(out->record) == found.generation &&
+            word_read(out->record) == found.word) {
             out->reference = slot_reference(space, (uint32_t)handle.word);
             return STATUS_OK;
         }
@@ -233,9 +232,9 @@ void tell_added(struct object *object, uint32_t rights)
     }
 }
 
-void tell_removed(struct object *object, uint64_t identity, uint64_t word, status_t why)
+void tell_removed(struct object *object, uint64_t id, uint64_t word, status_t why)
 {
     if (object_ops[object->type].removed != NULL) {
-        object_ops[object->type].removed(object, identity_serial(identity), word_rights(word), why);
+        object_ops[object->type].removed(object, id, word_rights(word), why);
     }
 }

@@ -11,7 +11,7 @@
 struct cap_cache_entry {
     uint64_t stamp; /* 0: never filled */
     uint64_t handle;
-    uint64_t identity;
+    uint64_t id;
     uint64_t word;
 };
 

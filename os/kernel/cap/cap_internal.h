@@ -8,7 +8,8 @@
  * Who may change what:
  *   a record's links, and live to dead   the lock of the tree, chosen by the object's address
  *   free, revoked, reserved slots        the lock of the space, taken inside that of the tree
- *   readers                              none: they read the identity, the word, the identity again
+ *   a generation                         who has just taken the id out, with what that needs
+ *   readers                              none: they read the generation, id and word, the generation again
  * A slot is reserved and then filled inside one read section, so a closed space needs one grace period to be at rest.
  */
 
@@ -30,26 +31,28 @@ struct cap_link {
 };
 
 /*
- * identity   63..16 serial number of the capability, unique for ever, 0: the slot is empty; 15..0 generation of the slot.
- *            (48 bits: a machine that makes one capability a microsecond runs nine years. The CPUs take them in blocks.
- *            64 bits with the generation beside the links, in references of 24 bits, were tried: a derivation took 6.6 %
- *            more, the clone of an empty space 33 %, fork, exit and wait 9 %.)
- * word       63..20 bits 47..4 of the object's address, 19..10 rights, 9..5 type, 4..0 flags
- * siblings   ring of the parent's children, closed by the parent's `children`; roots form a ring of their own
- * children   first and last child
+ * id           unique for ever, 0: the slot is empty. A move takes it along, so it may come back to a slot; a generation
+ *              does not. CPUs take ids in blocks.
+ * word         63..20 bits 47..4 of the object's address, 19..10 rights, 9..5 type, 4..0 flags
+ * siblings     the parent's children, first to last. `next` of the last one is the parent with REF_CHILDREN, `prev` of the
+ *              first one is the last one. Roots are a ring of their own, without a mark.
+ * first_child  0: none
+ * generation   of the slot; in one generation a slot is filled once at most. It goes up while the id is 0.
  * In an empty or revoked slot `siblings` links slot numbers of the space's free or revoked list, 0 at the ends.
  */
 struct capability {
-    uint64_t identity;
+    uint64_t id;
     uint64_t word;
     struct cap_link siblings;
-    struct cap_link children;
+    uint32_t first_child;
+    uint16_t generation;
+    uint16_t reserved;
 };
 
 _Static_assert(sizeof(struct capability) == 32 && LEAF_SLOTS * sizeof(struct capability) == PAGE_SIZE,
                "one leaf, one frame");
 
-#define REF_CHILDREN 0x80000000u /* this reference means `children`, without it `siblings` */
+#define REF_CHILDREN 0x80000000u /* no sibling but the parent: the end of its children */
 #define FLAG_REVOKED CAP_FLAG_REVOKED
 #define WORD_FLAGS   0x1full
 
@@ -109,29 +112,66 @@ static inline enum cap_type word_type(uint64_t word)
     return (enum cap_type)(word >> 5 & 0x1f);
 }
 
-static inline uint64_t identity_serial(uint64_t identity)
+static inline cap_handle_t handle_make(uint32_t slot, uint32_t generation)
 {
-    return identity >> 16;
+    return (cap_handle_t){(uint64_t)generation << 32 | slot};
 }
 
-static inline uint32_t identity_generation(uint64_t identity)
+/* Loads acquire and stores release, so a reader that finds one store finds what was stored before it. */
+static inline uint64_t id_read(const struct capability *record)
 {
-    return (uint32_t)(identity & 0xffff);
+    return __atomic_load_n(&record->id, __ATOMIC_ACQUIRE);
 }
 
-static inline cap_handle_t handle_make(uint32_t slot, uint64_t identity)
+static inline void id_write(struct capability *record, uint64_t id)
 {
-    return (cap_handle_t){(uint64_t)identity_generation(identity) << 32 | slot};
+    __atomic_store_n(&record->id, id, __ATOMIC_RELEASE);
 }
 
-static inline uint64_t identity_read(const struct capability *record)
+static inline uint64_t word_read(const struct capability *record)
 {
-    return __atomic_load_n(&record->identity, __ATOMIC_ACQUIRE);
+    return __atomic_load_n(&record->word, __ATOMIC_ACQUIRE);
 }
 
-static inline void identity_write(struct capability *record, uint64_t identity)
+static inline void word_write(struct capability *record, uint64_t word)
 {
-    __atomic_store_n(&record->identity, identity, __ATOMIC_RELEASE);
+    __atomic_store_n(&record->word, word, __ATOMIC_RELEASE);
+}
+
+static inline uint32_t generation_read(const struct capability *record)
+{
+    return __atomic_load_n(&record->generation, __ATOMIC_ACQUIRE);
+}
+
+static inline void generation_write(struct capability *record, uint32_t generation)
+{
+    __atomic_store_n(&record->generation, (uint16_t)generation, __ATOMIC_RELEASE);
+}
+
+/* What a slot holds, of one moment. */
+struct cap_found {
+    uint64_t id; /* 0: nothing */
+    uint64_t word;
+    uint32_t generation;
+};
+
+/*
+ * A generation never comes back, and in one a slot is filled once at most: equal before and after means that id and word
+ * are of the same capability. Whose slot is being emptied has lost its id and may still have the old generation.
+ */
+static inline void record_find(const struct capability *record, struct cap_found *out)
+{
+    uint32_t before;
+    uint32_t generation;
+    uint64_t id;
+    uint64_t word;
+    do {
+        before = generation_read(record);
+        id = id_read(record);
+        word = word_read(record);
+        generation = generation_read(record);
+    } while (__builtin_expect(generation != before, 0));
+    *out = (struct cap_found){id, word, generation};
 }
 
 /* The record of a slot, null when its leaf does not exist. In a read section or with the space locked. */
@@ -199,8 +239,8 @@ void space_restamp(struct cap_space *space);
 /* A capability that has left its tree stays in its slot as revoked. Its tree is locked. */
 void slot_bury(uint32_t reference);
 
-/* Empties a revoked slot if it still has that identity. */
-MUST_CHECK status_t slot_unbury(struct cap_space *space, uint32_t slot, uint64_t identity);
+/* Empties a revoked slot if it still has that id. */
+MUST_CHECK status_t slot_unbury(struct cap_space *space, uint32_t slot, uint64_t id);
 
 /* Frees at most `limit` of the oldest revoked slots; returns how many. */
 uint32_t space_collect(struct cap_space *space, uint32_t limit);
@@ -225,7 +265,7 @@ void cap_tree_unlock(const struct object *object, uint64_t irq);
 /* Links of a record that is not in a tree yet: a root by itself. */
 void cap_tree_root(uint32_t reference);
 
-/* Tree locked for all that follow. */
+/* Tree locked for all that follow. What is added has no links yet, and no children. */
 void cap_tree_add_child(uint32_t parent, uint32_t child);
 void cap_tree_add_sibling(uint32_t of, uint32_t sibling);
 void cap_tree_replace(uint32_t old, uint32_t by);
@@ -238,21 +278,20 @@ uint32_t cap_tree_first_child(uint32_t reference);
 
 /* ---- cap.c ---- */
 
-/* A serial number for a new capability, as an identity with generation 0. In a read section. */
-uint64_t identity_new(void);
+/* An id for a new capability. In a read section. */
+uint64_t cap_id_new(void);
 
 /*
- * Reads a slot. In a read section. STATUS_ERR_CAP_INVALID, _CAP_GENERATION; _CAP_REVOKED, with identity and word set.
+ * Reads a slot. In a read section. STATUS_ERR_CAP_INVALID, _CAP_GENERATION; _CAP_REVOKED, with *out set.
  */
-MUST_CHECK status_t record_read(const struct cap_space *space, cap_handle_t handle, uint64_t *identity,
-                                uint64_t *word);
+MUST_CHECK status_t record_read(const struct cap_space *space, cap_handle_t handle, struct cap_found *out);
 
 /* A live record under its tree's lock, in a read section. */
 struct cap_locked {
     struct capability *record;
     struct object *object;
     uint32_t reference;
-    uint64_t identity;
+    uint64_t id;
     uint64_t word;
     uint64_t irq;
 };
@@ -264,14 +303,14 @@ void record_unlock(const struct cap_locked *locked);
 
 /* Who is told of what has come or gone. No lock held. */
 void tell_added(struct object *object, uint32_t rights);
-void tell_removed(struct object *object, uint64_t identity, uint64_t word, status_t why);
+void tell_removed(struct object *object, uint64_t id, uint64_t word, status_t why);
 
 /* ---- audit.c ---- */
 
 MUST_CHECK status_t audit_init(void);
 /* actor and holder: process numbers, who did it and in whose space. What does not matter for the event is 0. */
-void audit_note(enum cap_event event, struct pid actor, struct pid holder, cap_handle_t handle,
-                uint64_t identity, uint64_t parent, uint64_t word, status_t status);
+void audit_note(enum cap_event event, struct pid actor, struct pid holder, cap_handle_t handle, uint64_t id,
+                uint64_t parent, uint64_t word, status_t status);
 
 /* Records overwritten before anybody read them. */
 uint64_t audit_lost(void);

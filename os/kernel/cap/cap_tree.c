@@ -1,8 +1,8 @@
 /*
- * Derivation trees as rings. A record's `children` is the head of the ring of its children, and each child is in that ring
- * with its `siblings`. A reference says which of the two it means. So a record finds its neighbours without knowing its
- * parent, and taking one out, with its children put in its place, is a splice: every operation here is a few assignments,
- * and every state in between two of them is a tree in which exactly the descendants of a capability are below it.
+ * Derivation trees as lists. A record knows its siblings before and after it and its first child. The end of a list of
+ * children is its parent, marked; the first child has the last one before it. So a record finds all that names it without
+ * knowing its parent, and taking one out, with its children put in its place, is a splice: every operation here is a few
+ * assignments, under the tree's lock, and leaves a tree in which exactly the descendants of a capability are below it.
  */
 #include "cap/cap_internal.h"
 
@@ -36,71 +36,109 @@ void cap_tree_unlock(const struct object *object, uint64_t irq)
     spin_unlock_irqrestore(lock_of(object), irq);
 }
 
-static struct cap_link *link_of(uint32_t reference)
+static bool is_parent(uint32_t reference)
 {
-    struct capability *record = record_of(reference);
-    return (reference & REF_CHILDREN) != 0 ? &record->children : &record->siblings;
+    return (reference & REF_CHILDREN) != 0;
 }
 
-static void join(uint32_t before, uint32_t after)
+/* `first` comes behind `before`, which is the last one of all when there is none: then the parent names the first. */
+static void name_first(uint32_t before, uint32_t first)
 {
-    link_of(before)->next = after;
-    link_of(after)->prev = before;
+    struct capability *record = record_of(before);
+    if (is_parent(record->siblings.next)) {
+        record_of(record->siblings.next)->first_child = first;
+    } else {
+        record->siblings.next = first;
+    }
+}
+
+/* `last` comes before `after`, which is the parent when there is none: then the first child names the last. After name_first. */
+static void name_last(uint32_t after, uint32_t last)
+{
+    uint32_t named = is_parent(after) ? record_of(after)->first_child : after;
+    record_of(named)->siblings.prev = last;
 }
 
 void cap_tree_root(uint32_t reference)
 {
-    join(reference, reference);
-    join(reference | REF_CHILDREN, reference | REF_CHILDREN);
-}
-
-static void insert_before(uint32_t where, uint32_t what)
-{
-    join(link_of(where)->prev, what);
-    join(what, where);
+    struct capability *record = record_of(reference);
+    record->siblings = (struct cap_link){reference, reference};
+    record->first_child = 0;
 }
 
 void cap_tree_add_child(uint32_t parent, uint32_t child)
 {
-    insert_before(parent | REF_CHILDREN, child);
+    struct capability *above = record_of(parent);
+    struct capability *record = record_of(child);
+    uint32_t first = above->first_child;
+    record->first_child = 0;
+    record->siblings = (struct cap_link){parent | REF_CHILDREN, child};
+    if (first == 0) {
+        above->first_child = child;
+        return;
+    }
+    struct capability *eldest = record_of(first);
+    uint32_t last = eldest->siblings.prev;
+    record->siblings.prev = last;
+    record_of(last)->siblings.next = child;
+    eldest->siblings.prev = child;
 }
 
+/* Before the one that it is a sibling of. */
 void cap_tree_add_sibling(uint32_t of, uint32_t sibling)
 {
-    insert_before(of, sibling);
-}
-
-uint32_t cap_tree_first_child(uint32_t reference)
-{
-    uint32_t first = record_of(reference)->children.next;
-    return (first & REF_CHILDREN) != 0 ? 0 : first;
+    struct capability *after = record_of(of);
+    struct capability *record = record_of(sibling);
+    record->first_child = 0;
+    record->siblings = (struct cap_link){of, after->siblings.prev};
+    name_first(after->siblings.prev, sibling);
+    after->siblings.prev = sibling;
 }
 
 void cap_tree_replace(uint32_t old, uint32_t by)
 {
     struct cap_link siblings = record_of(old)->siblings;
-    struct cap_link children = record_of(old)->children;
-    cap_tree_root(by);
-    if (siblings.next != old) {
-        join(siblings.prev, by);
-        join(by, siblings.next);
+    uint32_t children = record_of(old)->first_child;
+    struct capability *record = record_of(by);
+    record->first_child = children;
+    record->siblings = siblings;
+    if (children != 0) {
+        record_of(record_of(children)->siblings.prev)->siblings.next = by | REF_CHILDREN;
     }
-    if ((children.next & REF_CHILDREN) == 0) {
-        join(by | REF_CHILDREN, children.next);
-        join(children.prev, by | REF_CHILDREN);
+    if (siblings.next == old) {
+        record->siblings = (struct cap_link){by, by};
+    } else {
+        name_first(siblings.prev, by);
+        name_last(siblings.next, by);
     }
 }
 
 void cap_tree_remove(uint32_t reference)
 {
-    struct cap_link siblings = record_of(reference)->siblings;
-    struct cap_link children = record_of(reference)->children;
-    if ((children.next & REF_CHILDREN) != 0) {
-        join(siblings.prev, siblings.next);
-    } else if (siblings.next == reference) {
-        join(children.prev, children.next);
+    const struct capability *record = record_of(reference);
+    struct cap_link siblings = record->siblings;
+    uint32_t first = record->first_child;
+    if (first == 0 && siblings.prev != reference) {
+        name_first(siblings.prev, siblings.next);
+        name_last(siblings.next, siblings.prev);
+    } else if (first == 0) { /* alone: an only child, or a root */
+        if (is_parent(siblings.next)) {
+            record_of(siblings.next)->first_child = 0;
+        }
     } else {
-        join(siblings.prev, children.next);
-        join(children.prev, siblings.next);
+        struct capability *eldest = record_of(first);
+        uint32_t last = eldest->siblings.prev;
+        bool root_alone = siblings.next == reference;
+        record_of(last)->siblings.next = root_alone ? first : siblings.next;
+        if (!root_alone) {
+            eldest->siblings.prev = siblings.prev;
+            name_first(siblings.prev, first);
+            name_last(siblings.next, last); /* of an only child too, whose `prev` was itself */
+        }
     }
+}
+
+uint32_t cap_tree_first_child(uint32_t reference)
+{
+    return record_of(reference)->first_child;
 }

@@ -168,7 +168,7 @@ struct cap_leaf *leaf_create(struct cap_space *space, uint32_t index, uint32_t g
         return NULL;
     }
     for (uint32_t i = 0; generation != 0 && i < LEAF_SLOTS; i++) {
-        leaf->records[i].identity = generation;
+        leaf->records[i].generation = (uint16_t)generation;
     }
     return leaf;
 }

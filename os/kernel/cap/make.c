@@ -1,6 +1,6 @@
 /*
  * Making, moving and deleting capabilities. A slot is reserved and filled inside one read section. What is filled becomes
- * visible with the store of its identity, under the lock of its tree.
+ * visible with the store of its id, under the lock of its tree.
  */
 #include "cap/cap_internal.h"
 
@@ -16,10 +16,10 @@ enum relation { CHILD, SIBLING };
         rcu_read_unlock();          \
     } while ((status) == STATUS_ERR_AGAIN && ((status) = space_grow(to)) == STATUS_OK)
 
-static void fill(struct capability *record, uint64_t serial, uint64_t word)
+static void fill(struct capability *record, uint64_t id, uint64_t word)
 {
-    __atomic_store_n(&record->word, word, __ATOMIC_RELEASE);
-    identity_write(record, serial | identity_generation(record->identity));
+    word_write(record, word);
+    id_write(record, id);
     cap_count(CAP_COUNT_MADE, 1);
 }
 
@@ -34,14 +34,14 @@ static status_t insert_step(struct cap_space *space, uint32_t wanted, struct obj
         return status;
     }
     struct capability *record = slot_record(space, slot);
-    uint64_t serial = identity_new();
+    uint64_t id = cap_id_new();
     uint64_t word = word_make(object, object->type, rights, flags);
     cap_tree_root(slot_reference(space, slot));
-    *out = handle_make(slot, record->identity);
+    *out = handle_make(slot, record->generation);
     object_get(object);
-    fill(record, serial, word);
+    fill(record, id, word);
     tell_added(object, rights);
-    audit_note(CAP_EVENT_CREATE, space->pid, space->pid, *out, serial, 0, word, STATUS_OK);
+    audit_note(CAP_EVENT_CREATE, space->pid, space->pid, *out, id, 0, word, STATUS_OK);
     return STATUS_OK;
 }
 
@@ -98,23 +98,22 @@ static status_t link_new(struct plan *plan, uint32_t slot, cap_handle_t *out)
     }
     struct capability *record = slot_record(plan->to, slot);
     uint32_t reference = slot_reference(plan->to, slot);
-    uint64_t serial = identity_new();
+    uint64_t id = cap_id_new();
     uint64_t word = plan->relation == SIBLING
                         ? source.word
                         : word_make(source.object, word_type(source.word), plan->rights, plan->flags);
-    cap_tree_root(reference);
     if (plan->relation == SIBLING) {
         cap_tree_add_sibling(source.reference, reference);
     } else {
         cap_tree_add_child(source.reference, reference);
     }
-    *out = handle_make(slot, record->identity);
+    *out = handle_make(slot, record->generation);
     object_get(source.object);
-    fill(record, serial, word);
+    fill(record, id, word);
     record_unlock(&source);
     tell_added(source.object, word_rights(word));
     audit_note(plan->from != plan->to ? CAP_EVENT_TRANSFER : CAP_EVENT_DERIVE, plan->from->pid, plan->to->pid,
-               *out, serial, source.identity, word, STATUS_OK);
+               *out, id, source.id, word, STATUS_OK);
     return STATUS_OK;
 }
 
@@ -172,17 +171,17 @@ static status_t move_into(struct cap_space *from, cap_handle_t handle, struct ca
     }
     struct capability *record = slot_record(to, slot);
     cap_tree_replace(source.reference, slot_reference(to, slot));
-    *out = handle_make(slot, record->identity);
+    *out = handle_make(slot, record->generation);
     record_empty(source.record); /* it is in one place at most, never in two */
     space_restamp(from);
-    __atomic_store_n(&record->word, source.word, __ATOMIC_RELEASE);
-    identity_write(record, (source.identity & ~0xffffull) | identity_generation(record->identity));
+    word_write(record, source.word);
+    id_write(record, source.id);
     record_unlock(&source);
     slot_give(from, (uint32_t)handle.word);
     if (from != to) {
         tell_added(source.object, word_rights(source.word));
     }
-    audit_note(CAP_EVENT_MOVE, from->pid, to->pid, *out, source.identity, 0, source.word, STATUS_OK);
+    audit_note(CAP_EVENT_MOVE, from->pid, to->pid, *out, source.id, 0, source.word, STATUS_OK);
     return STATUS_OK;
 }
 
@@ -236,7 +235,7 @@ static status_t take_out(struct cap_space *space, cap_handle_t handle, struct ca
     space_restamp(space);
     record_unlock(taken);
     slot_give(space, (uint32_t)handle.word);
-    audit_note(CAP_EVENT_DELETE, space->pid, space->pid, handle, taken->identity, 0, taken->word, STATUS_OK);
+    audit_note(CAP_EVENT_DELETE, space->pid, space->pid, handle, taken->id, 0, taken->word, STATUS_OK);
     cap_count(CAP_COUNT_DELETED, 1);
     return STATUS_OK;
 }
@@ -244,12 +243,11 @@ static status_t take_out(struct cap_space *space, cap_handle_t handle, struct ca
 status_t cap_delete(struct cap_space *space, cap_handle_t handle)
 {
     struct cap_locked taken;
-    uint64_t identity;
-    uint64_t word;
+    struct cap_found found;
     rcu_read_lock();
-    status_t status = record_read(space, handle, &identity, &word);
+    status_t status = record_read(space, handle, &found);
     if (status == STATUS_ERR_CAP_REVOKED) {
-        status = slot_unbury(space, (uint32_t)handle.word, identity);
+        status = slot_unbury(space, (uint32_t)handle.word, found.id);
         rcu_read_unlock();
         return status;
     }
@@ -260,7 +258,7 @@ status_t cap_delete(struct cap_space *space, cap_handle_t handle)
             !space->closed) { /* a closed one has no lookups under way */
             rcu_synchronize();
         }
-        tell_removed(taken.object, taken.identity, taken.word, STATUS_ERR_DEAD);
+        tell_removed(taken.object, taken.id, taken.word, STATUS_ERR_DEAD);
         object_put(taken.object);
     }
     return status;

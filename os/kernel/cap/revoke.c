@@ -20,7 +20,7 @@ _Static_assert(CAP_REVOKE_STEP >= ARCH_MAX_CPUS, "a step takes more than all oth
 /* Taken out, to be told about without locks. */
 struct taken {
     struct object *object;
-    uint64_t identity;
+    uint64_t id;
     uint64_t word;
     cap_handle_t handle;
     struct pid pid;
@@ -46,28 +46,28 @@ static void take_child(uint32_t child, struct taken *out)
 {
     const struct capability *record = record_of(child);
     const struct cap_leaf *leaf = leaf_of(child);
-    *out =
-        (struct taken){.object = word_object(record->word),
-                       .identity = record->identity,
-                       .word = record->word,
-                       .handle = handle_make(leaf->index * LEAF_SLOTS + child % LEAF_SLOTS, record->identity),
-                       .pid = leaf->space->pid};
+    *out = (struct taken){.object = word_object(record->word),
+                          .id = record->id,
+                          .word = record->word,
+                          .handle =
+                              handle_make(leaf->index * LEAF_SLOTS + child % LEAF_SLOTS, record->generation),
+                          .pid = leaf->space->pid};
     cap_tree_remove(child);
     slot_bury(child);
 }
 
-/* One step; a batch that is not full: at that moment nothing was left below. *serial: of what is revoked, 0 at the first. */
-static status_t step(struct cap_space *space, cap_handle_t handle, uint64_t *serial, struct batch *batch)
+/* One step; a batch that is not full: at that moment nothing was left below. *id: of what is revoked, 0 at the first. */
+static status_t step(struct cap_space *space, cap_handle_t handle, uint64_t *id, struct batch *batch)
 {
     struct cap_locked root;
     batch->count = 0;
     rcu_read_lock();
     status_t status = record_lock(space, handle, 0, &root);
     if (status == STATUS_OK) {
-        if (*serial != 0 && identity_serial(root.identity) != *serial) {
+        if (*id != 0 && root.id != *id) {
             status = STATUS_ERR_CAP_INVALID; /* a well-known slot with another one in it */
         }
-        *serial = identity_serial(root.identity);
+        *id = root.id;
         uint32_t child;
         while (status == STATUS_OK && batch->count < batch->limit &&
                (child = cap_tree_first_child(root.reference)) != 0) {
@@ -79,30 +79,30 @@ static status_t step(struct cap_space *space, cap_handle_t handle, uint64_t *ser
     return status;
 }
 
-static void tell(const struct cap_space *space, const struct batch *batch, uint64_t serial)
+static void tell(const struct cap_space *space, const struct batch *batch, uint64_t id)
 {
     for (unsigned i = 0; i < batch->count; i++) {
         const struct taken *taken = &batch->entries[i];
-        audit_note(CAP_EVENT_REVOKE, space->pid, taken->pid, taken->handle, taken->identity, serial << 16,
-                   taken->word, STATUS_OK);
-        tell_removed(taken->object, taken->identity, taken->word, STATUS_ERR_CAP_REVOKED);
+        audit_note(CAP_EVENT_REVOKE, space->pid, taken->pid, taken->handle, taken->id, id, taken->word,
+                   STATUS_OK);
+        tell_removed(taken->object, taken->id, taken->word, STATUS_ERR_CAP_REVOKED);
         object_put(taken->object);
     }
     cap_count(CAP_COUNT_REVOKED, batch->count);
 }
 
-static void tell_all(const struct cap_space *space, struct batch *first, uint64_t serial)
+static void tell_all(const struct cap_space *space, struct batch *first, uint64_t id)
 {
     while (first != NULL) {
         struct batch *next = first->next;
-        tell(space, first, serial);
+        tell(space, first, id);
         kfree(first);
         first = next;
     }
 }
 
 /* Takes up to BATCHES_MAX batches, then tells about them. *done: there was a moment at which nothing was left. */
-static status_t take_and_tell(struct cap_space *space, cap_handle_t handle, uint64_t *serial, uint64_t *sum,
+static status_t take_and_tell(struct cap_space *space, cap_handle_t handle, uint64_t *id, uint64_t *sum,
                               bool *done)
 {
     struct taken spare_entries[SPARE]; /* without memory it goes on by small steps */
@@ -115,7 +115,7 @@ static status_t take_and_tell(struct cap_space *space, cap_handle_t handle, uint
     for (unsigned i = 0; i < BATCHES_MAX && status == STATUS_OK && !*done && spare.count == 0; i++) {
         struct batch *batch = batch_create();
         struct batch *into = batch != NULL ? batch : &spare;
-        status = step(space, handle, serial, into);
+        status = step(space, handle, id, into);
         *done = into->count < into->limit;
         *sum += into->count;
         if (batch != NULL) {
@@ -126,19 +126,19 @@ static status_t take_and_tell(struct cap_space *space, cap_handle_t handle, uint
     if (*sum != before) {
         rcu_synchronize(); /* who has found one of them has done what it looked for, and is seen by who is told */
     }
-    tell_all(space, first, *serial);
-    tell(space, &spare, *serial);
+    tell_all(space, first, *id);
+    tell(space, &spare, *id);
     return status;
 }
 
 status_t cap_revoke(struct cap_space *space, cap_handle_t handle, uint64_t *revoked)
 {
-    uint64_t serial = 0;
+    uint64_t id = 0;
     uint64_t sum = 0;
     bool done = false;
     status_t status = STATUS_OK;
     while (status == STATUS_OK && !done) {
-        status = take_and_tell(space, handle, &serial, &sum, &done);
+        status = take_and_tell(space, handle, &id, &sum, &done);
     }
     if (revoked != NULL) {
         *revoked = sum;

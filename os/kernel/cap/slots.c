@@ -23,12 +23,13 @@ void space_restamp(struct cap_space *space)
 
 void record_empty(struct capability *record)
 {
-    identity_write(record, identity_generation(record->identity) + 1);
+    id_write(record, 0);
+    generation_write(record, record->generation + 1u);
 }
 
 static bool record_retired(const struct capability *record)
 {
-    return record->identity == LAST_GENERATION;
+    return record->generation == LAST_GENERATION;
 }
 
 /* ---- lists of slot numbers; space locked ---- */
@@ -91,7 +92,7 @@ static uint32_t highest_generation(const struct cap_leaf *leaf)
 {
     uint32_t highest = 0;
     for (uint32_t i = 0; i < LEAF_SLOTS; i++) {
-        uint32_t generation = identity_generation(leaf->records[i].identity);
+        uint32_t generation = leaf->records[i].generation;
         highest = generation > highest ? generation : highest;
     }
     return highest;
@@ -187,9 +188,9 @@ status_t space_grow(struct cap_space *space)
 /* Space locked. */
 static void give_locked(struct cap_space *space, uint32_t slot)
 {
-    struct capability *record = slot_record(space, slot);
     struct cap_leaf *leaf = leaf_of(slot_reference(space, slot));
-    record->word = 0;
+    struct capability *record = &leaf->records[slot % LEAF_SLOTS];
+    word_write(record, 0); /* who finds it finds the generation of now */
     space->used--;
     if (record_retired(record)) {
         return; /* its leaf counts it as used for ever */
@@ -233,7 +234,7 @@ static status_t take_checked(struct cap_space *space, uint32_t wanted, uint32_t 
     }
     const struct capability *record = slot_record(space, wanted);
     *slot = wanted;
-    if (identity_serial(record->identity) != 0 || record->word != 0) {
+    if (record->id != 0 || record->word != 0) {
         return STATUS_ERR_EXISTS;
     }
     return record_retired(record) ? STATUS_ERR_CAP_QUOTA : STATUS_OK;
@@ -247,8 +248,9 @@ status_t slot_take(struct cap_space *space, uint32_t wanted, uint32_t *slot)
         if (wanted == 0) {
             free_unlink(space, *slot);
         }
-        slot_record(space, *slot)->word = FLAG_RESERVED;
-        leaf_of(slot_reference(space, *slot))->used++;
+        struct cap_leaf *leaf = leaf_of(slot_reference(space, *slot));
+        word_write(&leaf->records[*slot % LEAF_SLOTS], FLAG_RESERVED);
+        leaf->used++;
         space->used++;
     }
     spin_unlock_irqrestore(&space->lock, irq);
@@ -315,7 +317,7 @@ void slot_bury(uint32_t reference)
     struct capability *record = record_of(reference);
     const uint64_t type_and_rights = word_make(NULL, (enum cap_type)0x1f, 0x3ff, 0);
     spin_lock(&space->lock);
-    __atomic_store_n(&record->word, (record->word & type_and_rights) | FLAG_REVOKED, __ATOMIC_RELEASE);
+    word_write(record, (record->word & type_and_rights) | FLAG_REVOKED);
     space_restamp(space);
     revoked_push(space, leaf->index * LEAF_SLOTS + reference % LEAF_SLOTS);
     if (space->revoked_count == 1) {
@@ -324,12 +326,12 @@ void slot_bury(uint32_t reference)
     spin_unlock(&space->lock);
 }
 
-status_t slot_unbury(struct cap_space *space, uint32_t slot, uint64_t identity)
+status_t slot_unbury(struct cap_space *space, uint32_t slot, uint64_t id)
 {
     uint64_t irq = spin_lock_irqsave(&space->lock);
     struct capability *record = slot_record(space, slot);
     status_t status = STATUS_ERR_CAP_GENERATION;
-    if (record != NULL && record->identity == identity && (record->word & FLAG_REVOKED) != 0) {
+    if (record != NULL && record->id == id && (record->word & FLAG_REVOKED) != 0) {
         revoked_unlink(space, slot);
         record_empty(record);
         give_locked(space, slot);

@@ -115,20 +115,12 @@ void cap_space_destroy(struct cap_space *space)
 
 /* ---- cloning ---- */
 
-/* The generation of a child's slot that stays empty: a handle of the parent's capability there must not fit. */
-static uint64_t empty_identity(uint64_t identity)
-{
-    uint32_t generation = identity_generation(identity);
-    return identity_serial(identity) != 0 && generation != LAST_GENERATION ? generation + 1 : generation;
-}
-
 /* The child's capability for a live one of the parent. In a read section. */
 static void inherit_live(struct cap_locked *source, struct cap_space *child, struct cap_leaf *leaf,
                          uint32_t slot)
 {
     struct capability *record = &leaf->records[slot % LEAF_SLOTS];
     uint32_t reference = leaf->number << LEAF_SHIFT | slot % LEAF_SLOTS;
-    cap_tree_root(reference);
     if ((source->word & CAP_FLAG_INHERIT_COPY) != 0) {
         cap_tree_add_sibling(source->reference, reference);
     } else {
@@ -139,14 +131,21 @@ static void inherit_live(struct cap_locked *source, struct cap_space *child, str
     leaf->used++;
     spin_unlock(&child->lock);
     object_get(source->object);
-    __atomic_store_n(&record->word, source->word, __ATOMIC_RELEASE);
-    identity_write(record, identity_new() | identity_generation(source->identity));
+    generation_write(record, source->record->generation); /* a well-known slot may hold another one by now */
+    word_write(record, source->word);
+    id_write(record, cap_id_new());
 }
 
-static bool is_wanted(const struct capability *record, uint64_t identity)
+/* The child's generation for a slot of the parent that is in use; true when the child may get the capability. */
+static bool copy_generation(const struct capability *from, struct capability *record)
 {
-    uint64_t word = __atomic_load_n(&record->word, __ATOMIC_RELAXED);
-    return identity_serial(identity) != 0 && (word & (FLAG_REVOKED | CAP_FLAG_INHERIT_NONE)) == 0;
+    struct cap_found found;
+    record_find(from, &found);
+    bool take = found.id != 0 && (found.word & (FLAG_REVOKED | CAP_FLAG_INHERIT_NONE)) == 0;
+    bool next =
+        !take && found.generation != LAST_GENERATION; /* a handle of what is or was there must not fit */
+    record->generation = (uint16_t)(found.generation + next);
+    return take;
 }
 
 /* True when the child got one, else the slot is free. */
@@ -155,8 +154,8 @@ static bool inherit(struct cap_space *parent, struct cap_space *child, struct ca
     struct capability *record = &leaf->records[slot % LEAF_SLOTS];
     struct cap_locked source;
     rcu_read_lock();
-    /* the record's own identity is the source's generation; who has changed it meanwhile has the next one */
-    bool inherited = record_lock(parent, handle_make(slot, record->identity), 0, &source) == STATUS_OK;
+    /* the record's own generation is the source's; who has changed it meanwhile has the next one */
+    bool inherited = record_lock(parent, handle_make(slot, record->generation), 0, &source) == STATUS_OK;
     if (inherited) {
         inherit_live(&source, child, leaf, slot);
         record_unlock(&source);
@@ -176,13 +175,13 @@ static void copy_generations(const struct cap_space *parent, struct cap_leaf *le
     rcu_read_lock();
     const struct capability *from = slot_record(parent, leaf->index * LEAF_SLOTS);
     for (uint32_t i = 0; from != NULL && i < LEAF_SLOTS; i++) {
-        uint64_t identity = identity_read(&from[i]);
-        if (identity == 0) {
-            continue; /* never used, as the child's */
+        uint64_t word = word_read(&from[i]);
+        uint32_t generation = generation_read(&from[i]);
+        if (word != 0) {
+            wanted[i / 64] |= (uint64_t)copy_generation(&from[i], &leaf->records[i]) << i % 64;
+        } else if (generation != 0) { /* empty, and no more to come: what is emptied loses its word last */
+            leaf->records[i].generation = (uint16_t)generation;
         }
-        bool take = is_wanted(&from[i], identity);
-        leaf->records[i].identity = take ? identity_generation(identity) : empty_identity(identity);
-        wanted[i / 64] |= (uint64_t)take << i % 64;
     }
     rcu_read_unlock();
 }

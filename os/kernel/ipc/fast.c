@@ -70,7 +70,7 @@ static void fill_message(struct ipc_message *to, uint64_t tag, uint64_t badge, u
 /* The states of both: the partner is IDLE, the sender waits. Returns the badge that the partner gets. Endpoint locked. */
 ALWAYS_INLINE uint64_t meet(const struct passage *passage, struct ipc_party *self, struct ipc_party *partner)
 {
-    uint64_t id = identity_serial(passage->capability->identity);
+    uint64_t id = passage->capability->id;
     endpoint_end(partner, STATUS_OK);
     self->message.badge = id;
     self->bare = true;

@@ -75,7 +75,33 @@ static uint32_t reference_of(const struct node *node)
     return slot_reference(world.spaces[node->space], (uint32_t)node->handle.word);
 }
 
-/* The children that the kernel's ring holds are those of the model. */
+/* The node of a live capability with that parent. */
+static bool is_live_below(uint32_t reference, int parent)
+{
+    for (int i = 0; i < (int)NODES; i++) {
+        if (world.nodes[i].life == LIVE && world.nodes[i].parent == parent &&
+            reference_of(&world.nodes[i]) == reference) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The ring of a root holds roots only, and is the same in both directions. */
+static void assert_ring(int index)
+{
+    uint32_t root = reference_of(&world.nodes[index]);
+    uint32_t at = root;
+    do {
+        uint32_t next = record_of(at)->siblings.next;
+        assert_int_equal(next & REF_CHILDREN, 0);
+        assert_int_equal(record_of(next)->siblings.prev, at);
+        assert_true(is_live_below(next, -1));
+        at = next;
+    } while (at != root);
+}
+
+/* The children that the kernel's list holds are those of the model. */
 static void assert_children(int index)
 {
     unsigned expected = 0;
@@ -83,21 +109,17 @@ static void assert_children(int index)
     for (int i = 0; i < (int)NODES; i++) {
         expected += world.nodes[i].life == LIVE && world.nodes[i].parent == index;
     }
-    uint32_t head = reference_of(&world.nodes[index]) | REF_CHILDREN;
-    uint32_t before = head;
-    for (uint32_t at = record_of(head)->children.next; at != head; at = record_of(at)->siblings.next) {
+    uint32_t end = reference_of(&world.nodes[index]) | REF_CHILDREN;
+    uint32_t first = record_of(end)->first_child;
+    uint32_t before = 0;
+    for (uint32_t at = first; at != 0 && at != end; at = record_of(at)->siblings.next) {
         assert_int_equal(at & REF_CHILDREN, 0);
-        assert_int_equal(record_of(at)->siblings.prev, before);
-        bool found = false;
-        for (int i = 0; i < (int)NODES && !found; i++) {
-            found = world.nodes[i].life == LIVE && world.nodes[i].parent == index &&
-                    reference_of(&world.nodes[i]) == at;
-        }
-        assert_true(found);
+        assert_true(before == 0 || record_of(at)->siblings.prev == before);
+        assert_true(is_live_below(at, index));
         before = at;
         met++;
     }
-    assert_int_equal(record_of(head)->children.prev, before);
+    assert_true(first == 0 || record_of(first)->siblings.prev == before);
     assert_int_equal(met, expected);
 }
 
@@ -120,6 +142,9 @@ static void assert_equal_to_model(void)
         assert_int_equal(view.id, node->id);
         assert_int_equal(view.rights, node->rights);
         assert_children(i);
+        if (node->parent == -1) {
+            assert_ring(i);
+        }
     }
     for (unsigned i = 0; i < SPACES; i++) {
         assert_int_equal(world.spaces[i]->used, used[i]);
@@ -338,8 +363,8 @@ static void describe_node(int index, char **text)
 {
     order[ordered++] = index;
     *(*text)++ = '(';
-    uint32_t head = reference_of(&world.nodes[index]) | REF_CHILDREN;
-    for (uint32_t at = record_of(head)->children.next; at != head; at = record_of(at)->siblings.next) {
+    uint32_t end = reference_of(&world.nodes[index]) | REF_CHILDREN;
+    for (uint32_t at = record_of(end)->first_child; at != 0 && at != end; at = record_of(at)->siblings.next) {
         for (int i = 0; i < (int)NODES; i++) {
             if (world.nodes[i].life == LIVE && reference_of(&world.nodes[i]) == at) {
                 describe_node(i, text);
@@ -350,7 +375,7 @@ static void describe_node(int index, char **text)
     *(*text)++ = ')';
 }
 
-/* The forest as brackets, children in the order of their ring, roots in the order of their making. */
+/* The forest as brackets, children in the order of their list, roots in the order of their making. */
 static void describe(char *text)
 {
     ordered = 0;
