@@ -135,12 +135,16 @@ MUST_CHECK status_t cap_copy(struct cap_space *space, cap_handle_t source, cap_h
 MUST_CHECK status_t cap_move(struct cap_space *from, cap_handle_t source, struct cap_space *to, uint32_t slot,
                              cap_handle_t *out);
 
-/* Empties a slot, of a revoked capability too. Fails as cap_lookup. Bound: O(1). */
+/*
+ * Empties a slot, of a revoked capability too: then the revocation may still be under way. Fails as cap_lookup. Bound: O(1),
+ * and a grace period when the object's users are told.
+ */
 MUST_CHECK status_t cap_delete(struct cap_space *space, cap_handle_t handle);
 
 /*
  * Takes away everything that was derived from a capability, which itself stays. When it returns no CPU's lookup finds any
- * of them. Preemptible, CAP_REVOKE_STEP a step. *count: how many (may be null). Fails as cap_lookup.
+ * of them, and none is in use: not those either that another revocation or their own holder took away meanwhile. Preemptible,
+ * CAP_REVOKE_STEP a step. *count: how many of them this call took (may be null). Fails as cap_lookup; then it waits for nobody.
  */
 MUST_CHECK status_t cap_revoke(struct cap_space *space, cap_handle_t handle, uint64_t *count);
 

@@ -245,6 +245,19 @@ MUST_CHECK status_t slot_unbury(struct cap_space *space, uint32_t slot, uint64_t
 /* Frees at most `limit` of the oldest revoked slots; returns how many. */
 uint32_t space_collect(struct cap_space *space, uint32_t limit);
 
+/* ---- revoke.c: removals that others may have to wait for ---- */
+
+/* One that has taken a capability of the object out of its tree and has not told the users yet. Lives on a stack. */
+struct cap_removal {
+    struct list node;
+    const struct object *object;
+    uint64_t number; /* in order of the beginnings */
+};
+
+/* Before the first capability is taken, the object's tree locked; and when all users have been told, without locks. */
+void removal_begin(struct cap_removal *removal, const struct object *object);
+void removal_end(struct cap_removal *removal);
+
 /* ---- space.c ---- */
 
 /* The slab cache of spaces. STATUS_ERR_EXISTS. */

@@ -223,12 +223,21 @@ status_t cap_move(struct cap_space *from, cap_handle_t source, struct cap_space 
 
 /* ---- deleting ---- */
 
-/* Takes a live capability out of tree and slot; its reference to the object passes to the caller. In a read section. */
-static status_t take_out(struct cap_space *space, cap_handle_t handle, struct cap_locked *taken)
+/*
+ * Takes a live capability out of tree and slot; its reference to the object passes to the caller. *removal has begun when there
+ * may be users to be told, else its object is null. In a read section.
+ */
+static status_t take_out(struct cap_space *space, cap_handle_t handle, struct cap_locked *taken,
+                         struct cap_removal *removal)
 {
     status_t status = record_lock(space, handle, 0, taken);
     if (status != STATUS_OK) {
         return status;
+    }
+    removal->object = NULL;
+    if (object_ops[taken->object->type].removed != NULL &&
+        !space->closed) { /* a closed one has no lookups under way */
+        removal_begin(removal, taken->object);
     }
     cap_tree_remove(taken->reference);
     record_empty(taken->record);
@@ -243,6 +252,7 @@ static status_t take_out(struct cap_space *space, cap_handle_t handle, struct ca
 status_t cap_delete(struct cap_space *space, cap_handle_t handle)
 {
     struct cap_locked taken;
+    struct cap_removal removal;
     struct cap_found found;
     rcu_read_lock();
     status_t status = record_read(space, handle, &found);
@@ -251,14 +261,16 @@ status_t cap_delete(struct cap_space *space, cap_handle_t handle)
         rcu_read_unlock();
         return status;
     }
-    status = take_out(space, handle, &taken);
+    status = take_out(space, handle, &taken, &removal);
     rcu_read_unlock();
     if (status == STATUS_OK) {
-        if (object_ops[taken.object->type].removed != NULL &&
-            !space->closed) { /* a closed one has no lookups under way */
+        if (removal.object != NULL) {
             rcu_synchronize();
         }
         tell_removed(taken.object, taken.id, taken.word, STATUS_ERR_DEAD);
+        if (removal.object != NULL) {
+            removal_end(&removal);
+        }
         object_put(taken.object);
     }
     return status;

@@ -7,10 +7,14 @@
  * Everything is taken before anybody is told. Between two steps each other CPU can derive one capability at most (the
  * tree's lock serves in order of arrival), which is less than a step takes, so the end is reached however busy they are:
  * it is a step that finds less than it could take. To wait for one that finds nothing would be to wait for the others.
+ *
+ * What another removal has taken meanwhile is not below any more, but may still be in use until that one has told about it:
+ * so at the end a revocation waits for those of the same object that are under way. Who removes waits for nobody before.
  */
 #include "cap/cap_internal.h"
 
 #include "mm/kheap.h"
+#include "sched/wait.h"
 
 #define BATCHES_MAX 256u /* then those are told before more are taken: a bound on memory */
 #define SPARE       8u
@@ -32,6 +36,73 @@ struct batch {
     unsigned limit;
     unsigned count;
 };
+
+/* One call of cap_revoke. */
+struct revocation {
+    uint64_t id; /* of what is revoked, 0 before the first step */
+    struct cap_removal removal;
+};
+
+/* ---- removals under way ---- */
+
+static struct {
+    struct spinlock lock;
+    struct list under_way; /* by number */
+    uint64_t begun;
+    struct wait_queue ended;
+} removals = {.lock = SPINLOCK_INIT("cap.removals", CAP_REMOVALS),
+              .under_way = LIST_INIT(removals.under_way),
+              .ended = WAIT_QUEUE_INIT(removals.ended, "cap.removed")};
+
+void removal_begin(struct cap_removal *removal, const struct object *object)
+{
+    spin_lock(&removals.lock);
+    removal->object = object;
+    removal->number = ++removals.begun;
+    list_push_back(&removals.under_way, &removal->node);
+    spin_unlock(&removals.lock);
+}
+
+void removal_end(struct cap_removal *removal)
+{
+    uint64_t irq = spin_lock_irqsave(&removals.lock);
+    list_remove(&removal->node);
+    spin_unlock_irqrestore(&removals.lock, irq);
+    wait_queue_wake_all(&removals.ended);
+}
+
+/* One of the object, and of the first `last`, has not ended. Bound: O(removals under way), interrupts off. */
+static bool removal_under_way(const struct object *object, uint64_t last)
+{
+    bool found = false;
+    uint64_t irq = spin_lock_irqsave(&removals.lock);
+    list_for_each(node, &removals.under_way)
+    {
+        const struct cap_removal *removal = list_entry(node, struct cap_removal, node);
+        if (removal->number > last) {
+            break;
+        }
+        found |= removal->object == object;
+    }
+    spin_unlock_irqrestore(&removals.lock, irq);
+    return found;
+}
+
+/* Returns when all have ended that are under way now and take capabilities of the object. */
+static void removals_wait(const struct object *object)
+{
+    uint64_t last = __atomic_load_n(&removals.begun, __ATOMIC_SEQ_CST);
+    while (removal_under_way(object, last)) {
+        struct waiter waiter;
+        wait_queue_join(&removals.ended, &waiter);
+        if (removal_under_way(object, last)) {
+            wait_queue_sleep(&waiter, WAIT_FOREVER);
+        }
+        wait_queue_leave(&removals.ended, &waiter);
+    }
+}
+
+/* ---- steps ---- */
 
 static struct batch *batch_create(void)
 {
@@ -56,18 +127,21 @@ static void take_child(uint32_t child, struct taken *out)
     slot_bury(child);
 }
 
-/* One step; a batch that is not full: at that moment nothing was left below. *id: of what is revoked, 0 at the first. */
-static status_t step(struct cap_space *space, cap_handle_t handle, uint64_t *id, struct batch *batch)
+/* One step; a batch that is not full: at that moment nothing was left below. */
+static status_t step(struct cap_space *space, cap_handle_t handle, struct revocation *revocation,
+                     struct batch *batch)
 {
     struct cap_locked root;
     batch->count = 0;
     rcu_read_lock();
     status_t status = record_lock(space, handle, 0, &root);
     if (status == STATUS_OK) {
-        if (*id != 0 && root.id != *id) {
+        if (revocation->id == 0) {
+            revocation->id = root.id;
+            removal_begin(&revocation->removal, root.object);
+        } else if (root.id != revocation->id) {
             status = STATUS_ERR_CAP_INVALID; /* a well-known slot with another one in it */
         }
-        *id = root.id;
         uint32_t child;
         while (status == STATUS_OK && batch->count < batch->limit &&
                (child = cap_tree_first_child(root.reference)) != 0) {
@@ -102,8 +176,8 @@ static void tell_all(const struct cap_space *space, struct batch *first, uint64_
 }
 
 /* Takes up to BATCHES_MAX batches, then tells about them. *done: there was a moment at which nothing was left. */
-static status_t take_and_tell(struct cap_space *space, cap_handle_t handle, uint64_t *id, uint64_t *sum,
-                              bool *done)
+static status_t take_and_tell(struct cap_space *space, cap_handle_t handle, struct revocation *revocation,
+                              uint64_t *sum, bool *done)
 {
     struct taken spare_entries[SPARE]; /* without memory it goes on by small steps */
     struct batch spare = {.entries = spare_entries, .limit = SPARE};
@@ -115,7 +189,7 @@ static status_t take_and_tell(struct cap_space *space, cap_handle_t handle, uint
     for (unsigned i = 0; i < BATCHES_MAX && status == STATUS_OK && !*done && spare.count == 0; i++) {
         struct batch *batch = batch_create();
         struct batch *into = batch != NULL ? batch : &spare;
-        status = step(space, handle, id, into);
+        status = step(space, handle, revocation, into);
         *done = into->count < into->limit;
         *sum += into->count;
         if (batch != NULL) {
@@ -126,19 +200,23 @@ static status_t take_and_tell(struct cap_space *space, cap_handle_t handle, uint
     if (*sum != before) {
         rcu_synchronize(); /* who has found one of them has done what it looked for, and is seen by who is told */
     }
-    tell_all(space, first, *id);
-    tell(space, &spare, *id);
+    tell_all(space, first, revocation->id);
+    tell(space, &spare, revocation->id);
     return status;
 }
 
 status_t cap_revoke(struct cap_space *space, cap_handle_t handle, uint64_t *revoked)
 {
-    uint64_t id = 0;
+    struct revocation revocation = {0};
     uint64_t sum = 0;
     bool done = false;
     status_t status = STATUS_OK;
     while (status == STATUS_OK && !done) {
-        status = take_and_tell(space, handle, &id, &sum, &done);
+        status = take_and_tell(space, handle, &revocation, &sum, &done);
+    }
+    if (revocation.id != 0) {
+        removal_end(&revocation.removal);
+        removals_wait(revocation.removal.object);
     }
     if (revoked != NULL) {
         *revoked = sum;

@@ -776,6 +776,7 @@ int main(int argc, char **argv)
                                        {short_tests, short_test_count},
                                        {name_tests, name_test_count},
                                        {life_tests, life_test_count},
+                                       {going_tests, going_test_count},
                                        {storm_tests, storm_test_count},
                                        {region_tests, region_test_count},
                                        {hardware_tests, hardware_test_count}};

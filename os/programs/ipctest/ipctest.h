@@ -42,6 +42,9 @@ extern const unsigned name_test_count;
 extern const struct tap_test life_tests[];
 extern const unsigned life_test_count;
 
+extern const struct tap_test going_tests[];
+extern const unsigned going_test_count;
+
 extern const struct tap_test region_tests[];
 extern const unsigned region_test_count;
 

@@ -14,6 +14,7 @@
 #include "lib/fail.h"
 #include "mm/kheap.h"
 #include "mm/slab.h"
+#include "sched/wait.h"
 
 static unsigned fake_reading;
 static unsigned fake_grace_periods;
@@ -84,6 +85,34 @@ void rcu_defer(struct rcu_node *node, rcu_function function)
     node->function = function;
     node->next = fake_deferred;
     fake_deferred = node;
+}
+
+/* Nobody else removes anything, so nobody waits for that. */
+void wait_queue_join(struct wait_queue *queue, struct waiter *waiter)
+{
+    (void)queue;
+    (void)waiter;
+    fail();
+}
+
+bool wait_queue_sleep(struct waiter *waiter, uint64_t deadline_cycles)
+{
+    (void)waiter;
+    (void)deadline_cycles;
+    return false;
+}
+
+void wait_queue_leave(struct wait_queue *queue, struct waiter *waiter)
+{
+    (void)queue;
+    (void)waiter;
+}
+
+void wait_queue_wake_all(struct wait_queue *queue)
+{
+    assert_false(fake_irqs_off);
+    assert_int_equal(fake_reading, 0);
+    assert_true(list_empty(&queue->waiters));
 }
 
 void collector_wake(void)

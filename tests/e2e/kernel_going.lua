@@ -1,0 +1,218 @@
+-- Purpose: capabilities of an endpoint are revoked, or the server is ended, while the CPU of a client and a server that go the short
+-- way stands still before an instruction of it, at each of them; and revoked twice at once, while who was first stands still before
+-- it tells the users.
+-- Expects: a message arrives whole or fails with the status of a revoked capability; none arrives, and nobody waits, by a capability
+-- whose revocation has returned; nobody hangs, nothing leaks.
+-- Options: --set every=N (one of N instructions, which the seed chooses).
+-- covers: CP-09 (X: at each instruction of the short way; two removals at once), CP-20 (X)
+
+local TELLS <const>, STOP <const>, TOLD <const> = 1000000, 1000001, 2000000 -- os/programs/ipctest/going.c
+local STILL <const> = orrery.us(40)
+local OFTEN <const> = 4 -- more often than a client that starts
+local every = orrery.args.every and math.tointeger(tonumber(orrery.args.every)) or 1
+
+local function current(m, cpu) return m.sym.cpu_table[cpu].current:value() end
+
+
+-- As m:on_return, but by probes that stay: each new one costs the simulator what it knows of the code.
+local function on_exit(m, name, fn)
+    local exits = 0
+    for _, address in ipairs(m:code_of(name)) do
+        local text = m:disassemble(address)
+        if text:find("^ret") then
+            exits = exits + 1
+            m:probe(address, fn)
+        end
+    end
+    assert(exits > 0, name)
+end
+
+-- Notes which capabilities are gone for good, and compares with that every message of the short way and who waits.
+local function observe(m)
+    local self = { messages = 0, late = 0, left = 0, revoked = 0, armed = false }
+    local example = m.sym.cpu_table[0].current:deref()
+    local party = example:offsetof("ipc")
+    local badge, state = party + example.ipc:offsetof("message") + example.ipc.message:offsetof("badge"), party + example.ipc:offsetof("state")
+    local function word(address, format) return (string.unpack(format, m:read(address, 8))) end
+    local taking, gone, users = {}, {}, {} -- by thread: what its revocation takes; serial numbers; threads that used the short way
+    m:on_entry("cap_revoke", function(cpu) taking[current(m, cpu)] = {} end)
+    m:on_entry("tell_removed", function(cpu)
+        local list = taking[current(m, cpu)]
+        if list then list[#list + 1] = m:register(cpu, "rsi") >> 16 end
+    end)
+    on_exit(m, "cap_revoke", function(cpu)
+        local thread = current(m, cpu)
+        for _, serial in ipairs(taking[thread]) do
+            gone[serial], self.revoked = true, self.revoked + 1
+            for user in pairs(users) do
+                if word(user + state, "<I4") ~= m.sym.IPC_IDLE and word(user + badge, "<I8") == serial then self.left = self.left + 1 end
+            end
+        end
+        taking[thread] = nil
+    end)
+    local from = {} -- by CPU: who sends
+    for _, name in ipairs { "ipc_fast_call", "ipc_fast_reply" } do
+        m:on_entry(name, function(cpu)
+            if not self.armed then return end
+            from[cpu] = current(m, cpu)
+            users[from[cpu]] = true
+        end)
+    end
+    m:on_entry("message_resume", function(cpu)
+        self.messages = self.messages + 1
+        if self.armed and from[cpu] and gone[word(from[cpu] + badge, "<I8")] then self.late = self.late + 1 end
+    end)
+    m:on_entry("thread_free_block", function(cpu) users[m:register(cpu, "rdi")] = nil end)
+    return self
+end
+
+describe("what goes while it is used", function()
+    local m = orrery.machine { kernel = "orrery", cpus = 2, memory = "64M", blocks = "single" }:boot()
+    local before
+
+    local function figures()
+        m:run(orrery.seconds(3)) -- revoked capabilities stay in their slots for a while
+        return m.kernel.figures()
+    end
+
+    local told, waiting, stop, rounds, ends = nil, false, false, 0, 0
+    on_exit(m, "invoke_getppid", function(cpu)
+        m:set_register(cpu, "rax", stop and STOP or told and TOLD + told or TELLS)
+        if told then
+            told, waiting = nil, true
+        elseif waiting then
+            waiting, rounds = false, rounds + 1
+            m:stop()
+        end
+    end)
+    local command, seen, buried
+
+    local function running(cpu)
+        local process = m.sym.cpu_table[cpu].current.process
+        return process:value() ~= 0 and process.pid.number or 0
+    end
+
+    -- Does it on CPU 1, or waits until it is done.
+    local function round_over(deed)
+        local round = rounds
+        told = told or deed
+        ends = ends + (told == 2 and 1 or 0)
+        m:run(orrery.ms(5))
+        expect(rounds - round, "rounds"):to_be(1)
+    end
+
+    local all, times, target, came = {}, {}, nil, nil -- instructions of the short way; how often each was next on CPU 0
+
+    local function watch(names)
+        for _, name in ipairs(names) do
+            for _, address in ipairs(m:code_of(name)) do
+                all[#all + 1], times[address] = address, 0
+                m:probe(address, function(cpu)
+                    if cpu ~= 0 then return end
+                    times[address] = times[address] + 1
+                    if address == target then came() end
+                end)
+            end
+        end
+    end
+
+    -- Those that messages come to again and again. With several clients: the places of two capabilities in a CPU's cache may be
+    -- one, then all messages go the long way.
+    local function visited()
+        local found, often = {}, {}
+        for _ = 1, 4 do
+            for _, address in ipairs(all) do times[address] = 0 end
+            m:run(orrery.us(300))
+            for _, address in ipairs(all) do often[address] = often[address] or times[address] >= OFTEN end
+            round_over(0)
+        end
+        for _, address in ipairs(all) do
+            if often[address] then found[#found + 1] = address end
+        end
+        return found
+    end
+
+    -- Who comes to the address next on CPU 0 stands still behind it while the deed is done on CPU 1. Returns whether one came, and
+    -- whether a capability was taken meanwhile.
+    local function done_at(address, deed)
+        local stood, overtaken
+        target = address
+        function came()
+            if running(0) == command.pid then return end
+            stood, told, target = m:register(0, "retired"), deed, nil
+            m:stall(0, stood, STILL) -- before the next instruction
+            m:stop()
+        end
+        function buried() overtaken = overtaken or (stood ~= nil and m:register(0, "retired") <= stood + 1) end
+        m:run(orrery.us(200))
+        if stood then round_over() end
+        target, buried = nil, nil
+        return stood ~= nil, overtaken
+    end
+
+    -- With other capabilities when messages go the long way.
+    local function surely_done_at(address, deed)
+        for i = 1, 8 do
+            local came, taken = done_at(address, deed)
+            if came then return came, taken end
+            round_over(i % 2)
+        end
+        return false, false
+    end
+
+    it("begins", function()
+        before = figures()
+        seen = observe(m)
+        watch { "ipc_fast_call", "ipc_fast_reply", "message_resume" }
+        m:on_entry("slot_bury", function() if buried then buried() end end)
+        command, seen.armed = m:command("ipctest a_revocation_at_each_instruction"), true
+        m:run(orrery.ms(2))
+    end)
+
+    for i, name in ipairs { "a client's capability", "a server's capability", "a server" } do
+        local deed = i - 1
+        it(name .. " goes at each instruction of the short way", function()
+            local places = visited()
+            local chosen, stood, overtaken = 0, 0, 0
+            for _, address in ipairs(places) do
+                if math.random(deed == 2 and every * 16 or every) == 1 then -- tests/e2e/kernel_kill.lua has more ends
+                    local came, taken = surely_done_at(address, deed)
+                    chosen, stood, overtaken = chosen + 1, stood + (came and 1 or 0), overtaken + (taken and 1 or 0)
+                end
+            end
+            expect(stood, "instructions where it went, of " .. chosen):to_be(chosen)
+            if deed < 2 then expect(overtaken, "of them so that it was taken meanwhile"):to_be(chosen) end
+            expect(seen.late, "messages by a capability that was gone"):to_be(0)
+            expect(seen.left, "threads that wait by a capability that is gone"):to_be(0)
+            orrery.note(string.format("%d of %d instructions that messages come to; of %d", stood, #places, #all))
+        end)
+    end
+
+    it("and all ends", function()
+        stop = true
+        expect(command:wait { within = orrery.seconds(10) }.status):to_be(0)
+        expect(seen.revoked, "capabilities revoked"):to_be_at_least(rounds - ends)
+        orrery.note(string.format("%d messages the short way, %d capabilities revoked", seen.messages, seen.revoked))
+        local after = figures()
+        for what, count in pairs(before) do expect(after[what], what):to_be(count) end
+    end)
+end)
+
+it("a second revoker waits until the first has told the users", function()
+    local m = orrery.machine { kernel = "orrery", cpus = 4, memory = "64M" }:boot()
+    local active, met = {}, 0
+    for _, name in ipairs { "cap_revoke", "cap_delete" } do
+        m:on_entry(name, function(cpu) active[current(m, cpu)] = name end)
+        m:on_return(name, function(cpu) active[current(m, cpu)] = nil end)
+    end
+    m:on_entry("tell_removed", function(cpu)
+        if not active[current(m, cpu)] then return end
+        for thread, name in pairs(active) do
+            if thread ~= current(m, cpu) and name == "cap_revoke" then met = met + 1 end
+        end
+        m:stall(cpu, m:register(cpu, "retired") + 1, orrery.us(50))
+    end)
+    expect(m:command("ipctest a_revocation_waits_for_what_others_remove"):wait { within = orrery.seconds(10) }.status):to_be(0)
+    expect(met, "revocations under way when another removal stood still"):to_be_at_least(6)
+    orrery.note(string.format("%d revocations waited", met))
+end)
