@@ -20,7 +20,6 @@ struct passage {
     struct frame *frame; /* the sender's */
     struct endpoint *endpoint;
     const struct cap_cache_entry *capability;
-    const struct cap_space *space;
     bool answers;
 };
 
@@ -42,12 +41,16 @@ ALWAYS_INLINE enum ipc_counter check_registers(const struct frame *frame, const 
     return process->rate.limit.per_second != 0 ? IPC_COUNTER_LONG_RATE : IPC_COUNTER_SHORT;
 }
 
-/* Who gets the message and goes on; null: nobody, or the sender would not have to wait. Endpoint locked. */
+/*
+ * Who gets the message and goes on; null: nobody, or the sender would not have to wait. Endpoint locked. The capability is not
+ * looked at again: interrupts are off from the lookup to user mode, as in a read section. What has gone meanwhile is told about
+ * after a grace period, which finds the sender in a queue (ipc/ipc.c).
+ */
 ALWAYS_INLINE struct ipc_party *partner_of(const struct passage *passage, const struct ipc_party *self)
 {
     const struct endpoint *endpoint = passage->endpoint;
-    if (endpoint->closed != STATUS_OK || cap_space_stamp(passage->space) != passage->capability->stamp) {
-        return NULL; /* a capability that is gone evicts after this look, or was seen by it (ipc.c, still_held) */
+    if (endpoint->closed != STATUS_OK) {
+        return NULL;
     }
     if (!passage->answers) {
         return endpoint_first_of(&endpoint->receivers);
@@ -134,7 +137,7 @@ ALWAYS_INLINE enum ipc_counter try(struct frame *frame, bool answers)
         if (capability != NULL) {
             struct object *object = word_object(capability->word);
             struct endpoint *endpoint = &list_entry(object, struct endpoint_object, object)->endpoint;
-            const struct passage passage = {cpu, frame, endpoint, capability, space, answers};
+            const struct passage passage = {cpu, frame, endpoint, capability, answers};
             reason = pass(&passage, thread);
         }
     }
