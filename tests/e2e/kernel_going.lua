@@ -4,6 +4,7 @@
 -- Expects: a message arrives whole or fails with the status of a revoked capability; none arrives, and nobody waits, by a capability
 -- whose revocation has returned; nobody hangs, nothing leaks.
 -- Options: --set every=N (one of N instructions, which the seed chooses).
+-- covers: IP-16 (X: the server is ended at a sample of the instructions of the short way)
 -- covers: CP-09 (X: at each instruction of the short way; two removals at once), CP-20 (X)
 
 local TELLS <const>, STOP <const>, TOLD <const> = 1000000, 1000001, 2000000 -- os/programs/ipctest/going.c
@@ -29,7 +30,7 @@ end
 
 -- Notes which capabilities are gone for good, and compares with that every message of the short way and who waits.
 local function observe(m)
-    local self = { messages = 0, late = 0, left = 0, revoked = 0, armed = false }
+    local self = { messages = 0, late = 0, left = 0, ending = 0, revoked = 0, armed = false }
     local example = m.sym.cpu_table[0].current:deref()
     local party = example:offsetof("ipc")
     local badge, state = party + example.ipc:offsetof("message") + example.ipc.message:offsetof("badge"), party + example.ipc:offsetof("state")
@@ -51,6 +52,9 @@ local function observe(m)
         taking[thread] = nil
     end)
     local from = {} -- by CPU: who sends
+    local telling, told_to_end = {}, {} -- by CPU: whom sched_poke is for; threads for which it has returned
+    m:on_entry("sched_poke", function(cpu) telling[cpu] = m:register(cpu, "rdi") end)
+    on_exit(m, "sched_poke", function(cpu) told_to_end[telling[cpu]] = true end)
     for _, name in ipairs { "ipc_fast_call", "ipc_fast_reply" } do
         m:on_entry(name, function(cpu)
             if not self.armed then return end
@@ -60,9 +64,13 @@ local function observe(m)
     end
     m:on_entry("message_resume", function(cpu)
         self.messages = self.messages + 1
+        if told_to_end[from[cpu]] then self.ending = self.ending + 1 end
         if self.armed and from[cpu] and gone[word(from[cpu] + badge, "<I8")] then self.late = self.late + 1 end
     end)
-    m:on_entry("thread_free_block", function(cpu) users[m:register(cpu, "rdi")] = nil end)
+    m:on_entry("thread_free_block", function(cpu)
+        local thread = m:register(cpu, "rdi")
+        users[thread], told_to_end[thread] = nil, nil
+    end)
     return self
 end
 
@@ -175,7 +183,7 @@ describe("what goes while it is used", function()
             local places = visited()
             local chosen, stood, overtaken = 0, 0, 0
             for _, address in ipairs(places) do
-                if math.random(deed == 2 and every * 16 or every) == 1 then -- tests/e2e/kernel_kill.lua has more ends
+                if math.random(deed == 2 and every * 3 or every) == 1 then -- tests/e2e/kernel_kill.lua has more ends
                     local came, taken = surely_done_at(address, deed)
                     chosen, stood, overtaken = chosen + 1, stood + (came and 1 or 0), overtaken + (taken and 1 or 0)
                 end
@@ -183,6 +191,7 @@ describe("what goes while it is used", function()
             expect(stood, "instructions where it went, of " .. chosen):to_be(chosen)
             if deed < 2 then expect(overtaken, "of them so that it was taken meanwhile"):to_be(chosen) end
             expect(seen.late, "messages by a capability that was gone"):to_be(0)
+            expect(seen.ending, "threads that wait the short way after they were told to end"):to_be(0)
             expect(seen.left, "threads that wait by a capability that is gone"):to_be(0)
             orrery.note(string.format("%d of %d instructions that messages come to; of %d", stood, #places, #all))
         end)
