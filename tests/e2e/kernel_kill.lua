@@ -71,6 +71,11 @@ describe("ends in the middle of messages", function()
         end)
         local round = rounds
         m:run(orrery.us(500))
+        for _ = 1, 8 do -- two programs that go round in step meet it when one of them loses the CPU in the midst
+            if victim then break end
+            m:stall(0, m:register(0, "retired") + math.random(2000), orrery.us(math.random(8000)))
+            m:run(orrery.ms(8))
+        end
         if victim and rounds == round then m:run(orrery.ms(20)) end
         m:unprobe(id)
         expect(rounds - round, "rounds for an end at " .. m:describe(address)):to_be(victim and 1 or 0)
