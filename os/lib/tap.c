@@ -1,7 +1,13 @@
 /* Runs the tests of a program. */
 #include "lib/tap.h"
 
+#include "abi/sched.h"
+
+#define LOOKS   20000u
+#define LOOK_NS 250000ull
+
 static int failed_line;
+static const char *running;
 static const char *skip_reason;
 static void (*after_failure)(void);
 
@@ -47,6 +53,7 @@ static bool run(const struct tap_test *test, unsigned number)
 {
     failed_line = 0;
     skip_reason = NULL;
+    running = test->name;
     bool good = test->function();
     print("%sok %u - %s%s%s\n", good ? "" : "not ", number, test->name, skip_reason != NULL ? " # SKIP " : "",
           skip_reason != NULL ? skip_reason : "");
@@ -101,6 +108,50 @@ int32_t tap_in_child(void (*function)(void))
         sys_exit(0);
     }
     return tap_status(pid);
+}
+
+/* Between the two looks at it, it has not run, and nobody at all was ready. */
+static bool waits_now(unsigned whom, uint64_t number)
+{
+    static struct system_stats stats;
+    struct sched_info before;
+    struct sched_info after;
+    bool seen = sys_sched_get(whom, number, &before) == STATUS_OK && sys_stats(&stats, sizeof(stats)) > 0 &&
+                sys_sched_get(whom, number, &after) == STATUS_OK;
+    return seen && stats.threads_ready == 0 && before.switches != 0 && after.switches == before.switches &&
+           after.run_cycles == before.run_cycles;
+}
+
+static bool comes_to_wait(unsigned whom, int64_t number)
+{
+    for (unsigned look = 0; look < LOOKS && number > 0; look++) {
+        if (waits_now(whom, (uint64_t)number)) {
+            return true;
+        }
+        sys_sleep(LOOK_NS);
+    }
+    return false;
+}
+
+bool tap_child_waits(int64_t pid)
+{
+    return comes_to_wait(SCHED_PROCESS, pid);
+}
+
+bool tap_thread_waits(int64_t tid)
+{
+    return comes_to_wait(SCHED_THREAD, tid);
+}
+
+bool tap_undisturbed(bool (*attempt)(void))
+{
+    for (unsigned i = 0; i < TAP_ATTEMPTS; i++) {
+        if (attempt()) {
+            return true;
+        }
+        print("# disturbed: %s\n", running);
+    }
+    return false;
 }
 
 uint64_t tap_free_frames(void)

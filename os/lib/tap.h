@@ -49,6 +49,21 @@ int64_t tap_child(int (*function)(void));
 /* Status of a child, -1 when there is none. */
 int32_t tap_status(int64_t pid);
 
+/*
+ * Until a child, or a thread of this process, waits for something: its last thread neither runs nor is ready to. False when that
+ * is not seen for long.
+ */
+bool tap_child_waits(int64_t pid);
+bool tap_thread_waits(int64_t tid);
+
+/*
+ * For what is true of time only while the processors run without a break, as in Orrery: up to so many attempts until one
+ * succeeds. In QEMU on a busy host the processors stand still now and then; each attempt that fails is told on the console,
+ * and run_program (tests/e2e/lib.sh) allows none in Orrery. What must hold in every attempt, the test notes by itself.
+ */
+#define TAP_ATTEMPTS 20u
+bool tap_undisturbed(bool (*attempt)(void));
+
 /* Free frames of a system at rest: asks for a quiescence first. 0 when the figures may not be read. */
 uint64_t tap_free_frames(void);
 

@@ -190,9 +190,11 @@ bool test_revoked_slots_are_collected(void)
 
 /* ---- to children ---- */
 
+static handle_t received; /* notification */
+
 static void wait_for_a_gift(void)
 {
-    const uint64_t end = cycles() + clock_hz();
+    const uint64_t end = cycles() + 60 * clock_hz();
     int64_t got = 0;
     sys_cap_delete(CAP_AUDIT);
     while (cycles() < end && got <= 0) {
@@ -209,6 +211,7 @@ static void wait_for_a_gift(void)
     bool good = got > 0 && sys_audit_read(0, &record, 1) == STATUS_ERR_CAP_INVALID &&
                 sys_cap_move((handle_t)got, CAP_AUDIT) > 0 && sys_audit_read(0, &record, 1) == 1 &&
                 sys_cap_copy(CAP_AUDIT) == STATUS_ERR_CAP_RIGHTS;
+    (void)sys_notification_signal(received, 1);
     while (cycles() < end && sys_audit_read(0, &record, 1) >= 0) {
         sys_yield();
     }
@@ -218,7 +221,9 @@ static void wait_for_a_gift(void)
 /* covers: CP-11 CP-06 */
 bool test_a_child_gets_what_it_is_given(void)
 {
+    uint64_t bits;
     int64_t mine = sys_cap_derive(CAP_AUDIT, RIGHT_READ | RIGHT_GRANT, CAP_FLAG_INHERIT_NONE);
+    received = (handle_t)sys_notification_create();
     int64_t pid = sys_fork();
     if (pid == 0) {
         wait_for_a_gift();
@@ -226,12 +231,12 @@ bool test_a_child_gets_what_it_is_given(void)
     EXPECT(mine > 0 && pid > 0);
     EXPECT(sys_cap_give((handle_t)mine, (unsigned)pid, RIGHT_READ | RIGHT_WRITE, 0) == STATUS_ERR_CAP_RIGHTS);
     EXPECT(sys_cap_give((handle_t)mine, (unsigned)pid, RIGHT_READ, 0) > 0);
-    sys_sleep(5000000);
+    EXPECT(sys_notification_wait(received, 1, &bits, IPC_FOREVER) == STATUS_OK);
     EXPECT(sys_cap_revoke((handle_t)mine) == 1);
     int32_t status = -1;
     EXPECT(sys_wait((unsigned)pid, &status, 0) == pid && status == 0);
     EXPECT(sys_cap_give((handle_t)mine, (unsigned)pid, RIGHT_READ, 0) == STATUS_ERR_NO_PROCESS);
-    return sys_cap_delete((handle_t)mine) == 0;
+    return sys_cap_delete((handle_t)mine) == 0 && sys_cap_delete(received) == 0;
 }
 
 int after_exec(int argc, char **argv)

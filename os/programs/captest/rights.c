@@ -85,7 +85,7 @@ static int64_t bystander(void)
 {
     int64_t pid = sys_fork();
     if (pid == 0) {
-        sys_sleep(10000000000);
+        sys_sleep(3600000000000); /* it is ended */
         sys_exit(0);
     }
     return pid;
@@ -281,9 +281,9 @@ bool test_all_seven_errors_cross_the_boundary(void)
 /* ---- iteration while the space changes ---- */
 
 #define STAYING 96u
-#define PASSES  20u   /* in which something changed */
-#define MOST    4000u /* in QEMU the other thread may not come to run for a while */
-#define MOVING  160u  /* more than one leaf of records holds */
+#define PASSES  20u     /* in which something changed */
+#define MOST    100000u /* in QEMU the other thread may not come to run for a while */
+#define MOVING  160u    /* more than one leaf of records holds */
 
 static _Atomic bool no_more;
 static _Atomic uint64_t changes;

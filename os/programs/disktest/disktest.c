@@ -271,11 +271,14 @@ static bool test_a_driver_that_ends_takes_nobody_along(void)
     return close_disk();
 }
 
+static handle_t opened; /* notification */
+
 static int read_most(void)
 {
     struct ipc_registers m;
     struct disk own; /* a child's capability is another one than its parent's */
     status_t status = disk_open(&own, PATIENCE_NS);
+    (void)sys_notification_signal(opened, 1);
     while (
         status ==
         STATUS_OK) { /* until there is no driver any more: so it ends in the middle of a request, or right before one */
@@ -287,16 +290,19 @@ static int read_most(void)
 /* The next driver finds a device that is at work for its predecessor. */
 static bool test_a_driver_that_ends_at_work_can_be_followed(void)
 {
+    uint64_t bits;
+    opened = (handle_t)sys_notification_create();
     for (unsigned i = 0; i < 6; i++) {
         EXPECT(open_disk(NULL));
         int64_t reader = tap_child(read_most);
+        EXPECT(sys_notification_wait(opened, 1, &bits, IPC_FOREVER) == STATUS_OK);
         sys_sleep(MS + i * MS / 100);
         EXPECT(stop(driver) == 99);
         disk_close(&disk);
         EXPECT(open_disk(NULL) && reads_well(&disk, 0, sizeof(words)) && tap_status(reader) == 0);
         EXPECT(close_disk());
     }
-    return true;
+    return sys_cap_delete(opened) == STATUS_OK;
 }
 
 /* A layer as tests/e2e/kernel_disk.sh has made it. */

@@ -141,7 +141,7 @@ static bool test_sends_wait_for_who_receives(void)
 {
     EXPECT(make_endpoint());
     int64_t pid = tap_child(send_three);
-    sys_sleep(2 * MS);
+    EXPECT(tap_child_waits(pid));
     EXPECT(sys_wait((unsigned)pid, NULL, WAIT_NO_BLOCK) == 0);
     uint64_t stamp = 0;
     for (uint64_t i = 0; i < 3; i++) {
@@ -149,75 +149,6 @@ static bool test_sends_wait_for_who_receives(void)
         EXPECT(sys_ipc_receive(endpoint, &m) == STATUS_OK && m.words[0] == i && m.time > stamp);
         stamp = m.time;
     }
-    return tap_status(pid) == 0;
-}
-
-/* covers: IP-15 */
-static bool test_patience_runs_out(void)
-{
-    EXPECT(make_endpoint());
-    struct ipc_registers m = message(1, 1, 0, 0);
-    EXPECT(sys_ipc_send(endpoint, &m) == STATUS_ERR_AGAIN);
-    m = message(1, 1, 0, 0);
-    EXPECT(sys_ipc_call(endpoint, &m) == STATUS_ERR_AGAIN);
-    m = message(0, 0, 0, 0);
-    EXPECT(sys_ipc_receive(endpoint, &m) == STATUS_ERR_AGAIN);
-    int64_t before = sys_clock();
-    m = message(1, 1, 0, 3 * MS);
-    EXPECT(sys_ipc_send(endpoint, &m) == STATUS_ERR_TIMEOUT);
-    m = message(1, 1, 0, 3 * MS);
-    EXPECT(sys_ipc_call(endpoint, &m) == STATUS_ERR_TIMEOUT);
-    m = message(0, 0, 0, 3 * MS);
-    EXPECT(sys_ipc_receive(endpoint, &m) == STATUS_ERR_TIMEOUT);
-    EXPECT(sys_clock() - before >= (int64_t)(9 * MS) && sys_clock() - before < (int64_t)SECOND);
-    return true;
-}
-
-static int never_answers(void)
-{
-    struct ipc_registers m = message(0, 0, 0, IPC_FOREVER);
-    return sys_ipc_receive(endpoint, &m) == STATUS_OK && sys_sleep(3600 * SECOND) == 0 ? 0 : 1;
-}
-
-/* The one who receives has the message at once, and then there is no time left for the answer. */
-static bool test_a_call_without_patience_waits_for_no_answer(void)
-{
-    EXPECT(make_endpoint());
-    int64_t server = tap_child(never_answers);
-    struct ipc_registers m = message(1, 1, 0, 0);
-    while (sys_ipc_call(endpoint, &m) == STATUS_ERR_AGAIN) { /* it does not receive yet */
-        m = message(1, 1, 0, 0);
-        sys_sleep(MS);
-    }
-    m = message(1, 1, 0, 0);
-    EXPECT(sys_ipc_call(endpoint, &m) == STATUS_ERR_AGAIN); /* it had the message */
-    EXPECT(sys_process_kill((unsigned)server, 5) == STATUS_OK);
-    return tap_status(server) == 5;
-}
-
-/* Takes a call and answers it too late: the caller has gone, which is told once. */
-static int late(void)
-{
-    struct ipc_registers m = message(0, 0, 0, IPC_FOREVER);
-    if (sys_ipc_receive(endpoint, &m) != STATUS_OK) {
-        return 1;
-    }
-    sys_sleep(10 * MS);
-    m.tag = 0;
-    if (sys_ipc_reply(0, &m) != STATUS_ERR_PEER) {
-        return 2;
-    }
-    m.tag = 0;
-    return sys_ipc_reply(0, &m) == STATUS_ERR_STATE ? 0 : 3;
-}
-
-/* covers: IP-15 */
-static bool test_a_caller_that_gave_up_is_gone(void)
-{
-    EXPECT(make_endpoint());
-    int64_t pid = tap_child(late);
-    struct ipc_registers m = message(1, 1, 0, 5 * MS);
-    EXPECT(sys_ipc_call(endpoint, &m) == STATUS_ERR_TIMEOUT);
     return tap_status(pid) == 0;
 }
 
@@ -464,7 +395,7 @@ static int waits_for_a_channel(void)
 static bool revoked_while(int (*function)(void), handle_t handle)
 {
     int64_t pid = tap_child(function);
-    sys_sleep(2 * MS);
+    EXPECT(tap_child_waits(pid));
     EXPECT(sys_cap_revoke(handle) >= 1);
     return tap_status(pid) == 0;
 }
@@ -668,7 +599,10 @@ static bool test_channels_fill_and_empty(void)
 
 /* ---- rate limit ---- */
 
-/* 1000 a second, 5 at once: in 20 ms at most 25 pass, fewer when others run. */
+/*
+ * 1000 a second, 5 at once: in 20 ms at most 25 pass, fewer when others run. Longer on a CPU that stands still, until as many
+ * have passed, and been refused, as shows the limit.
+ */
 static int is_limited(void)
 {
     unsigned passed = 0;
@@ -677,8 +611,10 @@ static int is_limited(void)
         sys_ipc_limit(0, 5) != STATUS_ERR_RANGE) {
         return 1;
     }
-    int64_t end = sys_clock() + (int64_t)(20 * MS);
-    while (sys_clock() < end) {
+    const int64_t start = sys_clock();
+    int64_t took = 0;
+    while (took < (int64_t)(20 * MS) ||
+           ((passed < 5 || refused <= passed) && took < (int64_t)(20 * SECOND))) {
         struct ipc_registers m = message(0, 0, 0, 0);
         int64_t status = sys_ipc_send(endpoint, &m);
         passed += status == STATUS_ERR_AGAIN;
@@ -686,8 +622,9 @@ static int is_limited(void)
         if (status != STATUS_ERR_AGAIN && status != STATUS_ERR_RATE) {
             return 2;
         }
+        took = sys_clock() - start;
     }
-    return passed >= 5 && passed <= 26 && refused > passed ? 0 : 3;
+    return passed >= 5 && passed <= 6 + (uint64_t)took / MS && refused > passed ? 0 : 3;
 }
 
 /* covers: IP-22 */

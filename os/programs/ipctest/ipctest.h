@@ -27,6 +27,11 @@ int echo(void);
 /* For another program in the process of one that has bound a name: 7 when nobody has. */
 int finds_no(const char *name);
 
+/* patience.c; tests of messages */
+bool test_patience_runs_out(void);
+bool test_a_call_without_patience_waits_for_no_answer(void);
+bool test_a_caller_that_gave_up_is_gone(void);
+
 /* move.c; a test of regions */
 bool test_a_moved_page_has_no_writer_left(void);
 

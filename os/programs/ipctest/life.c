@@ -25,7 +25,7 @@ static bool test_a_process_is_ended_while_it_waits(void)
 {
     EXPECT(make_endpoint());
     int64_t pid = tap_child(waits_to_receive);
-    sys_sleep(2 * MS);
+    EXPECT(tap_child_waits(pid));
     EXPECT(sys_process_kill((unsigned)pid, KILLED) == STATUS_OK && tap_status(pid) == KILLED);
     pid = tap_child(waits_for_an_answer);
     struct ipc_registers m = message(0, 0, 0, IPC_FOREVER);
@@ -34,7 +34,7 @@ static bool test_a_process_is_ended_while_it_waits(void)
     m = message(0, 0, 0, 0);
     EXPECT(sys_ipc_reply(0, &m) == STATUS_ERR_PEER);
     pid = tap_child(waits_for_an_answer); /* in the queue */
-    sys_sleep(2 * MS);
+    EXPECT(tap_child_waits(pid));
     EXPECT(sys_process_kill((unsigned)pid, KILLED) == STATUS_OK && tap_status(pid) == KILLED);
     m = message(0, 0, 0, 0);
     return sys_ipc_receive(endpoint, &m) == STATUS_ERR_AGAIN;

@@ -166,7 +166,7 @@ static bool test_names_run_out_and_come_back(void)
 static int waits_for_it(void)
 {
     uint64_t before = (uint64_t)sys_clock();
-    int64_t found = name_wait(wanted, 5 * SECOND);
+    int64_t found = name_wait(wanted, 60 * SECOND);
     uint64_t passed = (uint64_t)sys_clock() - before;
     if (found <= 0 || own_id((handle_t)found) == 0) {
         return 1;
@@ -186,6 +186,7 @@ static bool test_a_lookup_waits_for_a_name(void)
     for (unsigned i = 0; i < NAME_WAITS + 8; i++) {
         waiters[i] = tap_child(waits_for_it);
     }
+    EXPECT(tap_child_waits(waiters[0])); /* for its answer */
     sys_sleep(100 * MS);
     EXPECT(name_bind("something-else", endpoint, RIGHT_WRITE) == STATUS_OK);
     EXPECT(name_bind(wanted, endpoint, RIGHT_WRITE) == STATUS_OK);
@@ -206,7 +207,7 @@ static bool test_who_waits_for_a_name_may_end(void)
     wanted = "never";
     for (unsigned i = 0; i < NAME_WAITS + 2; i++) {
         int64_t waiter = tap_child(waits_for_it);
-        sys_sleep(MS);
+        EXPECT(tap_child_waits(waiter));
         EXPECT(sys_process_kill((unsigned)waiter, 3) == STATUS_OK && tap_status(waiter) == 3);
     }
     EXPECT(name_bind(wanted, endpoint, RIGHT_WRITE) == STATUS_OK);

@@ -10,6 +10,7 @@
 #define ROUNDS 200u
 
 static handle_t passed;
+static bool all_good; /* in all attempts, whoever may have been disturbed */
 
 static bool share_a_cpu(void)
 {
@@ -42,16 +43,22 @@ static bool end_echo(int64_t pid)
     return sys_sched_affinity(SCHED_THREAD, 0, UINT64_MAX) == 0 && good;
 }
 
+static bool nearly_all_are_short(void)
+{
+    uint64_t before = counts().short_way;
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        all_good = all_good && call(endpoint, i % 90, IPC_FOREVER);
+    }
+    return counts().short_way - before >= 2 * ROUNDS - ROUNDS / 10;
+}
+
 /* Each counter of abi/ipc_counters.def that is a reason for the long way has a test below or in handoff.c. covers: IP-10 (K) */
 static bool test_messages_go_from_registers_to_registers(void)
 {
     EXPECT(share_a_cpu());
     int64_t pid = start_echo();
-    uint64_t syscalls = counts().short_way;
-    for (unsigned i = 0; i < ROUNDS; i++) {
-        EXPECT(call(endpoint, i % 90, IPC_FOREVER));
-    }
-    EXPECT(counts().short_way - syscalls >= 2 * ROUNDS - ROUNDS / 10);
+    all_good = true;
+    EXPECT(tap_undisturbed(nearly_all_are_short) && all_good);
     return end_echo(pid);
 }
 
@@ -125,12 +132,12 @@ static int calls_once_known(void)
 }
 
 /* Until a call has found no partner; on a busy host that may take a while. */
-static void wait_for_call(uint64_t before)
+static bool wait_for_call(uint64_t before, int64_t pid)
 {
     for (unsigned i = 0; i < 3000 && counts().long_partner == before; i++) {
         sys_sleep(MS);
     }
-    sys_sleep(MS); /* and waits in the queue */
+    return tap_child_waits(pid); /* in the queue */
 }
 
 /* covers: IP-10 (K: reasons) */
@@ -139,13 +146,13 @@ static bool test_without_a_partner_the_long_way_is_taken(void)
     EXPECT(share_a_cpu());
     uint64_t before = counts().long_partner;
     int64_t first = tap_child(calls_once_known);
-    wait_for_call(before);
+    EXPECT(wait_for_call(before, first));
     EXPECT(counts().long_partner == before + 1);
     struct ipc_registers m = message(0, 0, 0, IPC_FOREVER);
     EXPECT(sys_ipc_receive(endpoint, &m) == STATUS_OK);
     before = counts().long_partner;
     int64_t second = tap_child(calls_once_known);
-    wait_for_call(before); /* it is queued, so the answer's receive would end at once */
+    EXPECT(wait_for_call(before, second)); /* it is queued, so the answer's receive would end at once */
     before = counts().long_partner;
     m = message(0, 1, 0, IPC_FOREVER);
     m.words[0] = 6;
@@ -163,17 +170,25 @@ static int spins(void)
     return 0;
 }
 
+static bool nearly_all_are_short_though_it_is_busy(void)
+{
+    int64_t busy = tap_child(spins);
+    uint64_t before = counts().short_way;
+    for (unsigned i = 0; i < 20; i++) {
+        all_good = all_good && call(endpoint, i, IPC_FOREVER);
+    }
+    uint64_t passed_so = counts().short_way - before;
+    all_good = tap_status(busy) == 0 && all_good;
+    return passed_so >= 36;
+}
+
 /* covers: IP-10 (K: the short way) */
 static bool test_a_busy_cpu_does_not_lengthen_the_way(void)
 {
     EXPECT(share_a_cpu());
     int64_t pid = start_echo();
-    int64_t busy = tap_child(spins);
-    uint64_t before = counts().short_way;
-    for (unsigned i = 0; i < 20; i++) {
-        EXPECT(call(endpoint, i, IPC_FOREVER));
-    }
-    EXPECT(counts().short_way - before >= 36 && tap_status(busy) == 0);
+    all_good = true;
+    EXPECT(tap_undisturbed(nearly_all_are_short_though_it_is_busy) && all_good);
     return end_echo(pid);
 }
 
@@ -206,17 +221,26 @@ static int echo_until_revoked(void)
     return status == STATUS_ERR_CAP_REVOKED ? 0 : 1;
 }
 
+/* True when the server did come to wait by the short way. */
+static bool revoked_after_the_short_way(void)
+{
+    all_good = make_endpoint() && all_good;
+    int64_t pid = tap_child(echo_until_revoked);
+    uint64_t before = counts().short_way;
+    for (unsigned i = 0; i < 4; i++) {
+        all_good = all_good && call(endpoint, i, IPC_FOREVER);
+    }
+    bool was_short = counts().short_way >= before + 4;
+    all_good = sys_cap_revoke(endpoint) >= 1 && tap_status(pid) == 0 && all_good;
+    return was_short;
+}
+
 /* covers: IP-15 (the short way), IP-13 (no lost wake: revocation) */
 static bool test_a_revocation_wakes_who_came_the_short_way(void)
 {
     EXPECT(share_a_cpu());
-    int64_t pid = tap_child(echo_until_revoked);
-    uint64_t before = counts().short_way;
-    for (unsigned i = 0; i < 4; i++) {
-        EXPECT(call(endpoint, i, IPC_FOREVER));
-    }
-    EXPECT(counts().short_way >= before + 4);
-    EXPECT(sys_cap_revoke(endpoint) >= 1 && tap_status(pid) == 0);
+    all_good = true;
+    EXPECT(tap_undisturbed(revoked_after_the_short_way) && all_good);
     return sys_sched_affinity(SCHED_THREAD, 0, UINT64_MAX) == 0;
 }
 
@@ -234,18 +258,27 @@ static int owes_an_answer(void)
     return status == STATUS_OK ? 0 : 1;
 }
 
+/* True when the caller did come to wait by the short way. */
+static bool owed_after_the_short_way(void)
+{
+    all_good = make_endpoint() && all_good;
+    int64_t pid = tap_child(owes_an_answer);
+    uint64_t before = counts().short_way;
+    for (unsigned i = 0; i < 3; i++) {
+        all_good = all_good && call(endpoint, i, IPC_FOREVER);
+    }
+    struct ipc_registers m = message(1, 1, 0, IPC_FOREVER);
+    all_good = all_good && sys_ipc_call(endpoint, &m) == STATUS_ERR_PEER;
+    all_good = tap_status(pid) == 0 && all_good;
+    return counts().short_way >= before + 4;
+}
+
 /* covers: IP-15 (the short way), IP-16 (partial: the server ends while it owes an answer) */
 static bool test_the_end_of_a_server_wakes_who_came_the_short_way(void)
 {
     EXPECT(share_a_cpu());
-    int64_t pid = tap_child(owes_an_answer);
-    uint64_t before = counts().short_way;
-    for (unsigned i = 0; i < 3; i++) {
-        EXPECT(call(endpoint, i, IPC_FOREVER));
-    }
-    struct ipc_registers m = message(1, 1, 0, IPC_FOREVER);
-    EXPECT(sys_ipc_call(endpoint, &m) == STATUS_ERR_PEER);
-    EXPECT(counts().short_way >= before + 4 && tap_status(pid) == 0);
+    all_good = true;
+    EXPECT(tap_undisturbed(owed_after_the_short_way) && all_good);
     return sys_sched_affinity(SCHED_THREAD, 0, UINT64_MAX) == 0;
 }
 

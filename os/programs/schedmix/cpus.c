@@ -176,6 +176,9 @@ static bool is_bound_to(uint32_t pid, uint64_t mask)
 {
     for (unsigned waited_ms = 0; waited_ms < 10000; waited_ms++) {
         struct sched_info info = info_of(pid);
+        if (info.tid == 0) {
+            return false; /* it has ended */
+        }
         if (info.affinity == mask && (mask & 1ull << info.cpu) != 0) {
             return true;
         }
@@ -329,9 +332,11 @@ static bool test_cpus_go_and_come_under_load(void)
     EXPECT(sys_cpu_set(0, 0) == STATUS_ERR_RESERVED);
     EXPECT(sys_cpu_set(cpus, 0) == STATUS_ERR_RANGE);
     EXPECT(sys_cpu_set(1, 2) == STATUS_ERR_RANGE);
-    spin_for(hotplug_events * 3);
+    spin_for(hotplug_events * 3 + 20);
     for (unsigned i = 0; i < 8; i++) {
-        start(works[i % 4], fair, i < 4 ? all_cpus() : 1ull << (cpus - 1));
+        uint64_t mask = i < 4 ? all_cpus() : 1ull << (cpus - 1);
+        uint32_t pid = start(works[i % 4], fair, mask);
+        EXPECT(is_bound_to(pid, mask) || info_of(pid).tid == 0); /* before its CPU goes */
     }
     for (unsigned event = 0; event < hotplug_events; event++) {
         unsigned cpu = 1 + next_random() % (cpus - 1);

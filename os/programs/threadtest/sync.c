@@ -25,10 +25,10 @@ static bool run_all(thread_function function)
 
 static uint32_t word;
 
+/* Once a thread waits: argument is its number. */
 static uint64_t wake_later(void *argument)
 {
-    (void)argument;
-    sys_sleep(20 * MS);
+    (void)tap_thread_waits((int64_t)(uintptr_t)argument);
     __atomic_store_n(&word, 1, __ATOMIC_RELEASE);
     return (uint64_t)sys_futex_wake(&word, 5, FUTEX_PRIVATE);
 }
@@ -42,7 +42,7 @@ static bool test_a_word_is_waited_at(void)
     int64_t before = sys_clock();
     EXPECT(sys_futex_wait(&word, 0, 5 * MS, FUTEX_PRIVATE) == STATUS_ERR_TIMEOUT);
     EXPECT(sys_clock() - before >= (int64_t)(5 * MS) && sys_futex_wake(&word, 1, 0) == 0);
-    int64_t tid = thread_start(wake_later, NULL, 0);
+    int64_t tid = thread_start(wake_later, (void *)(uintptr_t)sys_thread_self(), 0);
     EXPECT(sys_futex_wait(&word, 0, THREAD_PATIENCE_FOREVER, FUTEX_PRIVATE) == STATUS_OK && word == 1);
     return thread_join(tid, &woken) == STATUS_OK && woken == 1;
 }
@@ -83,7 +83,7 @@ static bool test_processes_meet_at_a_word_of_a_shared_region(void)
     *mine = 0;
     word = 0;
     int64_t pid = tap_child(wait_in_region);
-    sys_sleep(20 * MS);
+    EXPECT(tap_child_waits(pid));
     *mine = 5;
     EXPECT(sys_futex_wake(&word, 5, 0) == 0);
     EXPECT(sys_futex_wake((uint32_t *)(uintptr_t)at + 3, 5, FUTEX_PRIVATE) == 0);

@@ -90,12 +90,23 @@ static uint64_t sleeper(void *argument)
     return 7;
 }
 
+static struct mutex gate;
+
+static uint64_t pass_gate(void *argument)
+{
+    mutex_lock(&gate);
+    mutex_unlock(&gate);
+    return (uint64_t)(uintptr_t)argument;
+}
+
 static bool test_join_has_patience(void)
 {
     uint64_t value = 0;
-    int64_t tid = thread_start(sleeper, (void *)(50 * MS), 0);
+    mutex_lock(&gate);
+    int64_t tid = thread_start(pass_gate, (void *)7, 0);
     EXPECT(tid > 0 && sys_thread_join((unsigned)tid, &value, 0) == STATUS_ERR_TIMEOUT);
     EXPECT(sys_thread_join((unsigned)tid, &value, 5 * MS) == STATUS_ERR_TIMEOUT);
+    mutex_unlock(&gate);
     return thread_join(tid, &value) == STATUS_OK && value == 7;
 }
 
@@ -192,15 +203,6 @@ static bool test_threads_give_every_frame_back(void)
     struct process_info before = info_of(0);
     EXPECT(run_rounds(&before));
     return tap_free_frames() == frames;
-}
-
-static struct mutex gate;
-
-static uint64_t pass_gate(void *argument)
-{
-    mutex_lock(&gate);
-    mutex_unlock(&gate);
-    return (uint64_t)(uintptr_t)argument;
 }
 
 /* covers: TH-06 (S) */

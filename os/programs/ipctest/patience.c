@@ -1,0 +1,98 @@
+/* Waits that have an end: at once, after a time, or because the other side gave up. */
+#include "ipctest.h"
+
+#include "lib/tap.h"
+
+static bool ended_by_time;
+
+/* Three waits of 3 ms: never shorter, and together less than a second. */
+static bool waits_are_short(void)
+{
+    int64_t before = sys_clock();
+    struct ipc_registers m = message(1, 1, 0, 3 * MS);
+    ended_by_time = ended_by_time && sys_ipc_send(endpoint, &m) == STATUS_ERR_TIMEOUT;
+    m = message(1, 1, 0, 3 * MS);
+    ended_by_time = ended_by_time && sys_ipc_call(endpoint, &m) == STATUS_ERR_TIMEOUT;
+    m = message(0, 0, 0, 3 * MS);
+    ended_by_time = ended_by_time && sys_ipc_receive(endpoint, &m) == STATUS_ERR_TIMEOUT;
+    int64_t passed = sys_clock() - before;
+    ended_by_time = ended_by_time && passed >= (int64_t)(9 * MS);
+    return passed < (int64_t)SECOND;
+}
+
+/* covers: IP-15 */
+bool test_patience_runs_out(void)
+{
+    EXPECT(make_endpoint());
+    struct ipc_registers m = message(1, 1, 0, 0);
+    EXPECT(sys_ipc_send(endpoint, &m) == STATUS_ERR_AGAIN);
+    m = message(1, 1, 0, 0);
+    EXPECT(sys_ipc_call(endpoint, &m) == STATUS_ERR_AGAIN);
+    m = message(0, 0, 0, 0);
+    EXPECT(sys_ipc_receive(endpoint, &m) == STATUS_ERR_AGAIN);
+    ended_by_time = true;
+    EXPECT(tap_undisturbed(waits_are_short) && ended_by_time);
+    return true;
+}
+
+static int never_answers(void)
+{
+    struct ipc_registers m = message(0, 0, 0, IPC_FOREVER);
+    return sys_ipc_receive(endpoint, &m) == STATUS_OK && sys_sleep(3600 * SECOND) == 0 ? 0 : 1;
+}
+
+/* The one who receives has the message at once, and then there is no time left for the answer. */
+bool test_a_call_without_patience_waits_for_no_answer(void)
+{
+    EXPECT(make_endpoint());
+    int64_t server = tap_child(never_answers);
+    struct ipc_registers m = message(1, 1, 0, 0);
+    while (sys_ipc_call(endpoint, &m) == STATUS_ERR_AGAIN) { /* it does not receive yet */
+        m = message(1, 1, 0, 0);
+        sys_sleep(MS);
+    }
+    m = message(1, 1, 0, 0);
+    EXPECT(sys_ipc_call(endpoint, &m) == STATUS_ERR_AGAIN); /* it had the message */
+    EXPECT(sys_process_kill((unsigned)server, 5) == STATUS_OK);
+    return tap_status(server) == 5;
+}
+
+#define TAKEN    1u
+#define GIVEN_UP 2u
+
+static handle_t between_them;
+
+/* Takes a call and answers it too late: the caller has gone, which is told once. */
+static int late(void)
+{
+    uint64_t bits;
+    struct ipc_registers m = message(0, 0, 0, IPC_FOREVER);
+    if (sys_ipc_receive(endpoint, &m) != STATUS_OK) {
+        return 1;
+    }
+    if (sys_notification_signal(between_them, TAKEN) != STATUS_OK ||
+        sys_notification_wait(between_them, GIVEN_UP, &bits, IPC_FOREVER) != STATUS_OK) {
+        return 4;
+    }
+    m.tag = 0;
+    if (sys_ipc_reply(0, &m) != STATUS_ERR_PEER) {
+        return 2;
+    }
+    m.tag = 0;
+    return sys_ipc_reply(0, &m) == STATUS_ERR_STATE ? 0 : 3;
+}
+
+/* covers: IP-15 */
+bool test_a_caller_that_gave_up_is_gone(void)
+{
+    uint64_t bits;
+    EXPECT(make_endpoint());
+    between_them = (handle_t)sys_notification_create();
+    int64_t pid = tap_child(late);
+    do { /* a call that gives up before the child receives is none that the child has */
+        struct ipc_registers m = message(1, 1, 0, 5 * MS);
+        EXPECT(sys_ipc_call(endpoint, &m) == STATUS_ERR_TIMEOUT);
+    } while (sys_notification_wait(between_them, TAKEN, &bits, 0) != STATUS_OK);
+    EXPECT(sys_notification_signal(between_them, GIVEN_UP) == STATUS_OK);
+    return tap_status(pid) == 0;
+}
