@@ -337,7 +337,7 @@ static void rest(struct system_stats *out)
 static bool comes_to(const struct system_stats *before, uint32_t awake, uint32_t sleeping)
 {
     bool there = false;
-    for (unsigned i = 0; i < 200 && !there; i++) {
+    for (unsigned i = 0; i < 20000 && !there; i++) {
         there = is_as(before, awake, sleeping);
     }
     return there;
