@@ -38,6 +38,19 @@ static bool wait_for_ends(uint32_t number)
     return __atomic_load_n(&ended, __ATOMIC_ACQUIRE) == number;
 }
 
+/* They become ready on this CPU in their order before any of them runs, and stay: no tick takes them elsewhere. */
+static bool start_here(struct thread **threads, unsigned number)
+{
+    bool pinned = true;
+    preempt_disable();
+    for (unsigned i = 0; i < number; i++) {
+        pinned = sched_set_affinity(threads[i], 1ull << arch_cpu_id()) == STATUS_OK && pinned;
+        sched_start_on(threads[i], arch_cpu_id());
+    }
+    preempt_enable();
+    return pinned;
+}
+
 /* Threads of one level on this CPU take turns in the order in which they came. covers: SC-01 SC-10 PR-08 */
 void ktest_threads_of_one_level_take_turns(void)
 {
@@ -47,12 +60,7 @@ void ktest_threads_of_one_level_take_turns(void)
     for (unsigned i = 0; i < 3; i++) {
         KEXPECT(thread_create(&threads[i], &sched_kernel, note_and_yield, (void *)(uintptr_t)i) == STATUS_OK);
     }
-    preempt_disable();
-    for (unsigned i = 0; i < 3; i++) {
-        sched_start_on(threads[i], arch_cpu_id());
-    }
-    preempt_enable();
-    KEXPECT(wait_for_ends(3));
+    KEXPECT(start_here(threads, 3) && wait_for_ends(3));
     KEXPECT(traced == 3 * ROUNDS);
     for (unsigned i = 0; i < 3 * ROUNDS; i++) {
         KEXPECT(trace[i] == i % 3);
@@ -80,12 +88,7 @@ void ktest_classes_run_in_strict_order(void)
     for (unsigned i = 0; i < 4; i++) {
         KEXPECT(thread_create(&threads[i], &params[i], note_once, (void *)(uintptr_t)i) == STATUS_OK);
     }
-    preempt_disable();
-    for (unsigned i = 0; i < 4; i++) {
-        sched_start_on(threads[i], arch_cpu_id());
-    }
-    preempt_enable();
-    KEXPECT(wait_for_ends(4));
+    KEXPECT(start_here(threads, 4) && wait_for_ends(4));
     for (unsigned i = 0; i < 4; i++) {
         KEXPECT(trace[i] == 3 - i);
     }
