@@ -35,18 +35,18 @@ local function observe(m)
     local party = example:offsetof("ipc")
     local badge, state = party + example.ipc:offsetof("message") + example.ipc.message:offsetof("badge"), party + example.ipc:offsetof("state")
     local function word(address, format) return (string.unpack(format, m:read(address, 8))) end
-    local taking, gone, users = {}, {}, {} -- by thread: what its revocation takes; serial numbers; threads that used the short way
+    local taking, gone, users = {}, {}, {} -- by thread: what its revocation takes; ids; threads that used the short way
     m:on_entry("cap_revoke", function(cpu) taking[current(m, cpu)] = {} end)
     m:on_entry("tell_removed", function(cpu)
         local list = taking[current(m, cpu)]
-        if list then list[#list + 1] = m:register(cpu, "rsi") >> 16 end
+        if list then list[#list + 1] = m:register(cpu, "rsi") end
     end)
     on_exit(m, "cap_revoke", function(cpu)
         local thread = current(m, cpu)
-        for _, serial in ipairs(taking[thread]) do
-            gone[serial], self.revoked = true, self.revoked + 1
+        for _, id in ipairs(taking[thread]) do
+            gone[id], self.revoked = true, self.revoked + 1
             for user in pairs(users) do
-                if word(user + state, "<I4") ~= m.sym.IPC_IDLE and word(user + badge, "<I8") == serial then self.left = self.left + 1 end
+                if word(user + state, "<I4") ~= m.sym.IPC_IDLE and word(user + badge, "<I8") == id then self.left = self.left + 1 end
             end
         end
         taking[thread] = nil

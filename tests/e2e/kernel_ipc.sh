@@ -3,10 +3,12 @@
 # covers: TS-03
 source "$(dirname "$0")/lib.sh"
 
+# a scenario tells these what to do: kernel_kill.lua, kernel_going.lua
+told="-an_end_at_each_instruction -a_revocation_at_each_instruction"
 for machine in "--cpus 1" "--cpus 4" "--cpus 4 --engine timed --memory-model tso" "--cpus 2 --engine timed --memory-model sc --numa 2" \
     "--cpus 8 --board microvm"; do
     # shellcheck disable=SC2086
-    run_program "messages keep their promises $machine" ipctest -- $machine
+    run_program "messages keep their promises $machine" ipctest $told -- $machine
     # the interrupts that a program gets are those of a timer that only the PC boards have
     wanted=none
     [[ $machine == *microvm* ]] && wanted="interrupts_reach_a_program_and_wait_for_it # SKIP the 8254 does not count"

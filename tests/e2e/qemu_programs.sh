@@ -6,7 +6,7 @@ source "$(dirname "$0")/lib.sh"
 # words of a program's run; -TEST: a test that is left out of it
 declare -A words=(
     [capstorm]="8 4" [captest]="-revocation_reaches_every_cpu" [covert]="endpoint together" [dimbench]="limit 4" [dimquery]=""
-    [hostile]="20000 1" [hotplug]="--cycles 40" [ipctest]="" [memhog]="48" [proctest]="" [shmpingpong]="--rounds 200"
+    [hostile]="20000 1" [hotplug]="--cycles 40" [ipctest]="-an_end_at_each_instruction -a_revocation_at_each_instruction" [memhog]="48" [proctest]="" [shmpingpong]="--rounds 200"
     [schedmix]="--ms 60 --events 16 bad_arguments_are_refused nobody_runs_outside_its_mask cpus_go_and_come_under_load"
     [spawntest]="-the_time_of_a_spawn_is_told" [threadtest]=""
 )
@@ -15,6 +15,8 @@ declare -A left_out=(
     [covert]="channels but one: their rates are the simulator's to measure"
     [dimbench]="measures are in cycles; races that a scenario controls (tests/e2e/dimension_race.lua)"
     [ipcflood]="shares of time, and what may pass in a second"
+    [ipctest -an_end_at_each_instruction]="the simulator holds a CPU there (tests/e2e/kernel_kill.lua)"
+    [ipctest -a_revocation_at_each_instruction]="the simulator holds a CPU there (tests/e2e/kernel_going.lua)"
     [kbench]="cycles" [kborn]="part of kbench"
     [schedmix]="all other tests: shares of time, latencies, deadlines"
     [spawntest -the_time_of_a_spawn_is_told]="a bound in cycles"

@@ -209,12 +209,12 @@ static bool do_told(enum deed deed, int64_t *server)
     return false;
 }
 
-/* covers: CP-09 (X: at each instruction of the short way), CP-20 (X) */
+/* For tests/e2e/kernel_going.lua, which answers. */
 static bool test_a_revocation_at_each_instruction(void)
 {
     int64_t told = sys_getppid();
     if (told != TELLS) {
-        return true;
+        return tap_skip("nobody tells when to revoke");
     }
     EXPECT(make_endpoint());
     service = 0;
