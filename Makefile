@@ -141,7 +141,7 @@ $(SIM_TESTS): $(O)/%: %.c $(TEST_SUPPORT) $(SIM_LIB)
 
 # The parts of the kernel and of its loader that run on the host, in an archive: a test links what it calls, and the fakes of
 # what is the CPU's.
-OS_HOST_SRC := $(sort $(filter-out %/rcu.c %_thread.c %/uefi/cpu.c,$(wildcard $(addprefix os/,kernel/mm/*.c kernel/lib/*.c \
+OS_HOST_SRC := $(sort $(filter-out %_thread.c %/uefi/cpu.c,$(wildcard $(addprefix os/,kernel/mm/*.c kernel/lib/*.c \
                  kernel/cap/*.c kernel/object/object.c kernel/sched/runqueue.c kernel/sched/class_*.c uefi/*.c boot/block.c \
                  kernel/arch/x86_64/acpi.c kernel/proc/elf.c kernel/proc/initrd.c kernel/proc/usercopy.c \
                  dimension/system/archive.c programs/virtblk/queue.c programs/virtblk/window.c lib/sync.c)) $(wildcard tests/unit/os/fake/*.c)))

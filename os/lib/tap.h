@@ -51,7 +51,8 @@ int32_t tap_status(int64_t pid);
 
 /*
  * Until a child, or a thread of this process, waits for something: its last thread neither runs nor is ready to. False when that
- * is not seen for long.
+ * is not seen for five seconds. It is seen only while nobody in the system is ready, so not beside a load that never rests;
+ * needs CAP_STATISTICS and CAP_PROCESS.
  */
 bool tap_child_waits(int64_t pid);
 bool tap_thread_waits(int64_t tid);

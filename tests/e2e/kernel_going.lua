@@ -30,12 +30,13 @@ end
 
 -- Notes which capabilities are gone for good, and compares with that every message of the short way and who waits.
 local function observe(m)
-    local self = { messages = 0, late = 0, left = 0, ending = 0, revoked = 0, armed = false }
+    local self = { messages = 0, late = 0, left = 0, ending = 0, revoked = 0, known = 0, armed = false }
     local example = m.sym.cpu_table[0].current:deref()
     local party = example:offsetof("ipc")
     local badge, state = party + example.ipc:offsetof("message") + example.ipc.message:offsetof("badge"), party + example.ipc:offsetof("state")
     local function word(address, format) return (string.unpack(format, m:read(address, 8))) end
     local taking, gone, users = {}, {}, {} -- by thread: what its revocation takes; ids; threads that used the short way
+    local badges = {} -- of messages that went the short way
     m:on_entry("cap_revoke", function(cpu) taking[current(m, cpu)] = {} end)
     m:on_entry("tell_removed", function(cpu)
         local list = taking[current(m, cpu)]
@@ -44,7 +45,7 @@ local function observe(m)
     on_exit(m, "cap_revoke", function(cpu)
         local thread = current(m, cpu)
         for _, id in ipairs(taking[thread]) do
-            gone[id], self.revoked = true, self.revoked + 1
+            gone[id], self.revoked, self.known = true, self.revoked + 1, self.known + (badges[id] and 1 or 0)
             for user in pairs(users) do
                 if word(user + state, "<I4") ~= m.sym.IPC_IDLE and word(user + badge, "<I8") == id then self.left = self.left + 1 end
             end
@@ -65,7 +66,11 @@ local function observe(m)
     m:on_entry("message_resume", function(cpu)
         self.messages = self.messages + 1
         if told_to_end[from[cpu]] then self.ending = self.ending + 1 end
-        if self.armed and from[cpu] and gone[word(from[cpu] + badge, "<I8")] then self.late = self.late + 1 end
+        if self.armed and from[cpu] then
+            local used = word(from[cpu] + badge, "<I8")
+            badges[used] = true
+            if gone[used] then self.late = self.late + 1 end
+        end
     end)
     m:on_entry("thread_free_block", function(cpu)
         local thread = m:register(cpu, "rdi")
@@ -201,6 +206,7 @@ describe("what goes while it is used", function()
         stop = true
         expect(command:wait { within = orrery.seconds(10) }.status):to_be(0)
         expect(seen.revoked, "capabilities revoked"):to_be_at_least(rounds - ends)
+        expect(seen.known, "of them such that messages had come by"):to_be_above(seen.revoked // 4)
         orrery.note(string.format("%d messages the short way, %d capabilities revoked", seen.messages, seen.revoked))
         local after = figures()
         for what, count in pairs(before) do expect(after[what], what):to_be(count) end

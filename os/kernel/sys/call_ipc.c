@@ -37,6 +37,8 @@ static status_t check_tag(uint64_t tag)
     return fits ? STATUS_OK : FAIL(STATUS_ERR_ARGUMENT, tag, IPC_WORDS);
 }
 
+_Static_assert(IPC_WORDS == 8, "HACKING.md says what else knows the registers of words");
+
 /* Where the words of a message lie in a frame. */
 static uint64_t *word_in(struct frame *frame, unsigned number)
 {
