@@ -67,13 +67,26 @@ void ktest_threads_of_one_level_take_turns(void)
     }
 }
 
+/* Every link, mask, count and sum of the queues of all CPUs. */
+static bool queues_are_sound(void)
+{
+    bool sound = true;
+    for (unsigned i = 0; i < cpu_count_online(); i++) {
+        struct run_queue *queue = &cpu_table[i]->queue;
+        uint64_t flags = spin_lock_irqsave(&queue->lock);
+        sound = run_queue_check(queue) && sound;
+        spin_unlock_irqrestore(&queue->lock, flags);
+    }
+    return sound;
+}
+
 static void note_once(void *argument)
 {
     note((uint32_t)(uintptr_t)argument);
     __atomic_add_fetch(&ended, 1, __ATOMIC_RELEASE);
 }
 
-/* Made ready in the wrong order while the CPU may not switch: idle, fair, two real-time levels. covers: SC-02 SC-05 */
+/* Made ready in the wrong order while the CPU may not switch: idle, fair, two real-time levels. Then they end. covers: SC-02 SC-05 SC-25 */
 void ktest_classes_run_in_strict_order(void)
 {
     static const struct sched_params params[4] = {
@@ -92,6 +105,7 @@ void ktest_classes_run_in_strict_order(void)
     for (unsigned i = 0; i < 4; i++) {
         KEXPECT(trace[i] == 3 - i);
     }
+    KEXPECT(queues_are_sound());
 }
 
 /* False when somebody else is ready, too. */
@@ -275,10 +289,7 @@ void ktest_a_change_of_mask_or_class_moves_threads(void)
             KEXPECT(sched_set_params(threads[i], &steps[step]) == STATUS_OK);
         }
         sched_sleep_until(clock_cycles() + clock_cycles_from_ns(2000000));
-        uint64_t flags = spin_lock_irqsave(&cpu_table[last]->queue.lock);
-        bool sound = run_queue_check(&cpu_table[last]->queue);
-        spin_unlock_irqrestore(&cpu_table[last]->queue.lock, flags);
-        KEXPECT(sound);
+        KEXPECT(queues_are_sound());
     }
     KEXPECT(cpu_table[last]->queue.deadline_bandwidth == 0);
     for (unsigned i = 0; i < 2; i++) {
@@ -290,5 +301,5 @@ void ktest_a_change_of_mask_or_class_moves_threads(void)
     KEXPECT(__atomic_load_n(&threads[0]->cpu, __ATOMIC_ACQUIRE) == 0);
     KEXPECT(__atomic_load_n(&threads[1]->cpu, __ATOMIC_ACQUIRE) == 0);
     told = true;
-    KEXPECT(wait_for_ends(2));
+    KEXPECT(wait_for_ends(2) && queues_are_sound());
 }

@@ -316,6 +316,7 @@ static const struct tap_test tests[] = {
     {"a_child_gets_what_it_is_given", test_a_child_gets_what_it_is_given},
     {"fork_and_exec_follow_the_policy", test_fork_and_exec_follow_the_policy},
     {"limits_are_kept", test_limits_are_kept},
+    {"the_audit_ring_tells_of_what_is_new_and_given", test_the_audit_ring_tells_of_what_is_new_and_given},
     {"the_audit_ring_tells_the_script", test_the_audit_ring_tells_the_script},
     {"lookups_are_remembered", test_lookups_are_remembered},
     {"every_right_of_every_call_is_needed", test_every_right_of_every_call_is_needed},

@@ -23,6 +23,7 @@ bool test_revoked_slots_are_collected(void);
 bool test_a_child_gets_what_it_is_given(void);
 bool test_fork_and_exec_follow_the_policy(void);
 bool test_limits_are_kept(void);
+bool test_the_audit_ring_tells_of_what_is_new_and_given(void);
 bool test_the_audit_ring_tells_the_script(void);
 bool test_lookups_are_remembered(void);
 

@@ -360,11 +360,48 @@ static uint64_t audit_end(void)
     return next;
 }
 
+static struct cap_audit mine[64];
+
+/* What this process did since a record: how many, in `mine`. Others may be at work. */
+static unsigned own_records(uint64_t from)
+{
+    static struct cap_audit records[64];
+    int64_t count = sys_audit_read(from, records, 64);
+    unsigned found = 0;
+    for (int64_t i = 0; i < count; i++) {
+        if (records[i].actor == (uint32_t)sys_getpid()) {
+            mine[found++] = records[i];
+        }
+    }
+    return found;
+}
+
+static int sleeps(void)
+{
+    return sys_sleep(3600000000000) == 0 ? 0 : 1;
+}
+
+/* covers: CP-14 (creation, transfer) */
+bool test_the_audit_ring_tells_of_what_is_new_and_given(void)
+{
+    int64_t pid = tap_child(sleeps);
+    uint64_t from = audit_end();
+    int64_t made = sys_endpoint_create(0);
+    EXPECT(made > 0 && sys_cap_give((handle_t)made, (unsigned)pid, RIGHT_READ, 0) > 0);
+    EXPECT(own_records(from) == 2);
+    EXPECT(mine[0].event == CAP_EVENT_CREATE && mine[0].handle == (handle_t)made && mine[0].parent == 0 &&
+           mine[0].holder == (uint32_t)sys_getpid());
+    EXPECT(mine[1].event == CAP_EVENT_TRANSFER && mine[1].holder == (uint32_t)pid &&
+           mine[1].parent == mine[0].id && mine[1].rights == RIGHT_READ);
+    EXPECT(mine[0].type == CAP_ENDPOINT && mine[1].type == CAP_ENDPOINT && mine[0].id < mine[1].id);
+    EXPECT(sys_process_kill((unsigned)pid, 5) == STATUS_OK && tap_status(pid) == 5);
+    return sys_cap_delete((handle_t)made) == STATUS_OK;
+}
+
 /* covers: CP-14 */
 bool test_the_audit_ring_tells_the_script(void)
 {
     static struct cap_audit records[64];
-    static struct cap_audit mine[64];
     static const unsigned script[] = {CAP_EVENT_DERIVE, CAP_EVENT_DERIVE, CAP_EVENT_MOVE,
                                       CAP_EVENT_DENY,   CAP_EVENT_REVOKE, CAP_EVENT_DELETE};
     uint64_t from = audit_end();
@@ -373,14 +410,7 @@ bool test_the_audit_ring_tells_the_script(void)
     int64_t moved = sys_cap_move((handle_t)child, 0);
     EXPECT(sys_cap_copy((handle_t)moved) == STATUS_ERR_CAP_RIGHTS);
     EXPECT(sys_cap_revoke((handle_t)root) == 1 && sys_cap_delete((handle_t)root) == 0);
-    int64_t count = sys_audit_read(from, records, 64);
-    unsigned found = 0;
-    for (int64_t i = 0; i < count; i++) { /* others may be at work */
-        if (records[i].actor == (uint32_t)sys_getpid()) {
-            mine[found++] = records[i];
-        }
-    }
-    EXPECT(found == 6);
+    EXPECT(own_records(from) == 6);
     for (unsigned i = 0; i < 6; i++) {
         EXPECT(mine[i].event == script[i] && mine[i].type == CAP_CONSOLE);
     }
