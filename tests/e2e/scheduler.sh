@@ -16,7 +16,8 @@ for run in "--cpus 1|$order" "--cpus 2|$wakes" "--cpus 2 --engine timed|figures_
     "--cpus 4|load_spreads nobody_runs_outside_its_mask idle_cpus_take_no_ticks" \
     "--cpus 4 --numa 2|threads_stay_near_their_memory a_thread_goes_to_the_nearest_cpu" \
     "--cpus 3 --cpu tcg72|real_time_threads_evade_each_other cpus_go_and_come_under_load" \
-    "--cpus 4|cpus_go_and_come_under_load"; do
+    "--cpus 4|cpus_go_and_come_under_load" \
+    "--cpus 4|masks_hold_while_cpus_go who_loses_the_last_cpu_of_its_mask_runs_anywhere"; do
     machine=${run%%|*}
     tests=${run#*|}
     # shellcheck disable=SC2086

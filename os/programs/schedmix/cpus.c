@@ -354,6 +354,56 @@ static bool test_cpus_go_and_come_under_load(void)
     return true;
 }
 
+/* What `lost` says of masks that still have a CPU: kept, and nobody is elsewhere. Who sleeps is nowhere. */
+static bool masks_hold(const uint64_t *masks, unsigned number, uint64_t lost)
+{
+    bool hold = true;
+    for (unsigned i = 0; i < number; i++) {
+        struct sched_info info = info_of(children[i]);
+        hold = hold && info.affinity == masks[i] && (masks[i] & ~lost & 1ull << info.cpu) != 0;
+    }
+    return hold;
+}
+
+/* Masks of two CPUs, of which one goes off and comes back. covers: SC-20 */
+static bool test_masks_hold_while_cpus_go(void)
+{
+    uint64_t masks[8];
+    unsigned number = 0;
+    EXPECT(cpus >= 4);
+    spin_for(3600000);
+    for (; number < 8; number++) {
+        masks[number] = (number % 4 < 2 ? 3ull : 6ull) << 1; /* 1 and 2; 2 and 3 */
+        uint32_t pid =
+            start(number % 2 == 0 ? spin : yield_often, number % 3 == 0 ? fifo(2) : fair, masks[number]);
+        EXPECT(is_bound_to(pid, masks[number]));
+    }
+    for (unsigned event = 0; event < hotplug_events / 2; event++) {
+        unsigned cpu = 1 + next_random() % 3;
+        EXPECT(sys_cpu_set(cpu, 0) == 0);
+        for (unsigned look = 0; look < 3; look++) {
+            EXPECT(masks_hold(masks, number, 1ull << cpu));
+            pause_ms(1);
+        }
+        EXPECT(sys_cpu_set(cpu, 1) == 0);
+        EXPECT(masks_hold(masks, number, 0));
+        sys_sleep(next_random() % (NS_PER_MS / 2));
+    }
+    return end_all();
+}
+
+/* The one exception: whose last CPU goes may run anywhere from then on. covers: SC-20 */
+static bool test_who_loses_the_last_cpu_of_its_mask_runs_anywhere(void)
+{
+    spin_for(3600000);
+    uint32_t pid = start(spin, fair, 4);
+    EXPECT(is_bound_to(pid, 4) && sys_cpu_set(2, 0) == 0);
+    struct sched_info info = info_of(pid);
+    EXPECT(info.affinity == UINT64_MAX && info.cpu != 2 && run_cycles(pid) != 0);
+    EXPECT(sys_cpu_set(2, 1) == 0 && info_of(pid).affinity == UINT64_MAX);
+    return end_all();
+}
+
 const struct tap_test several_tests[] = {
     {"load_spreads", test_load_spreads},
     {"an_idle_cpu_pulls", test_an_idle_cpu_pulls},
@@ -371,6 +421,9 @@ const unsigned several_test_count = sizeof(several_tests) / sizeof(several_tests
 const struct tap_test long_tests[] = {
     {"many_threads_share_fairly", test_many_threads_share_fairly},
     {"cpus_go_and_come_under_load", test_cpus_go_and_come_under_load},
+    {"masks_hold_while_cpus_go", test_masks_hold_while_cpus_go},
+    {"who_loses_the_last_cpu_of_its_mask_runs_anywhere",
+     test_who_loses_the_last_cpu_of_its_mask_runs_anywhere},
 };
 
 const unsigned long_test_count = sizeof(long_tests) / sizeof(long_tests[0]);
