@@ -27,7 +27,9 @@ for _ in $(seq 19); do
 done
 expect_same "20 runs give one hash" "0 different" "$different different"
 
-expect_same "without ASLR" "$golden" "$(setarch -R "$orrery" run scenarios/fork-storm.lua --cpus 4 --set processes=1000 --hash | grep '^state-hash:')"
+if aslr_goes_off; then
+    expect_same "without ASLR" "$golden" "$(setarch -R "$orrery" run scenarios/fork-storm.lua --cpus 4 --set processes=1000 --hash | grep '^state-hash:')"
+fi
 expect_same "in another directory" "$golden" "$(here=$PWD && cd / && "$orrery" run "$here/scenarios/fork-storm.lua" --cpus 4 --set processes=1000 --hash | grep '^state-hash:')"
 expect_same "with another environment" "$golden" "$(env -i LC_ALL=C.UTF-8 TZ=Asia/Tokyo MALLOC_PERTURB_=165 HOME=/nowhere "$orrery" run scenarios/fork-storm.lua --cpus 4 --set processes=1000 --hash | grep '^state-hash:')"
 

@@ -14,7 +14,7 @@ for _, operation in ipairs { "endpoint_receive_locked", "endpoint_send_locked", 
         m:on_entry("cap_revoke", function(_, cycle)
             if from < cycle and cycle < till then overtaken = overtaken + 1 end
         end)
-        local command = m:command("ipctest a_revocation_wakes_who_waits")
+        local command = m:command("ipctest a_revocation_at_any_time_ends_the_wait")
         expect(command:wait { within = orrery.seconds(5) }.status):to_be(0)
         expect(overtaken, "revocations that overtook the wait"):to_be_at_least(1)
     end)

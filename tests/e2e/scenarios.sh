@@ -219,7 +219,9 @@ for _ in $(seq 20); do
     chance "$orrery" run tests/e2e/chance.lua
 done | sort -u >"$work/chances"
 expect_same "a scenario has one result in 20 processes" "1" "$(wc -l <"$work/chances")"
-expect_same "and without ASLR" "$(cat "$work/chances")" "$(chance setarch -R "$orrery" run tests/e2e/chance.lua)"
+if aslr_goes_off; then
+    expect_same "and without ASLR" "$(cat "$work/chances")" "$(chance setarch -R "$orrery" run tests/e2e/chance.lua)"
+fi
 expect_same "and from another directory" "$(cat "$work/chances")" \
     "$(here=$PWD && cd / && chance env -i "$orrery" run "$here/tests/e2e/chance.lua")"
 

@@ -419,6 +419,19 @@ static bool test_a_revocation_wakes_who_waits(void)
     return true;
 }
 
+/* Whether it comes before the wait, in it, or in between, where tests/e2e/ipc_race.lua stops who is about to wait. */
+static bool test_a_revocation_at_any_time_ends_the_wait(void)
+{
+    static int (*const waits[])(void) = {waits_to_receive, waits_to_send, waits_for_an_answer};
+    EXPECT(make_endpoint());
+    for (unsigned i = 0; i < 3; i++) {
+        int64_t pid = tap_child(waits[i]);
+        sys_sleep(2 * MS);
+        EXPECT(sys_cap_revoke(endpoint) >= 1 && tap_status(pid) == 0);
+    }
+    return true;
+}
+
 /* ---- rights put aside ---- */
 
 /* Takes two calls, answers them in the other order by rights put aside. */
@@ -693,6 +706,7 @@ static const struct tap_test tests[] = {
     {"undelivered_capabilities_do_not_leak", test_undelivered_capabilities_do_not_leak},
     {"what_is_moved_is_given_up", test_what_is_moved_is_given_up},
     {"a_revocation_wakes_who_waits", test_a_revocation_wakes_who_waits},
+    {"a_revocation_at_any_time_ends_the_wait", test_a_revocation_at_any_time_ends_the_wait},
     {"rights_to_answer_are_put_aside_and_used_once", test_rights_to_answer_are_put_aside_and_used_once},
     {"notifications_are_taken_once", test_notifications_are_taken_once},
     {"a_channel_keeps_order_while_it_wraps", test_a_channel_keeps_order_while_it_wraps},
