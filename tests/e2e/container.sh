@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The recipe of the development container: it names only what there is, and its steps up to the test suite work here. Building it
-# needs a container runtime and is not done.
+# needs a container runtime, runs all other tests as well, and is not done here.
 # covers: DS-38 (D: the recipe and its steps, without a container)
 source "$(dirname "$0")/lib.sh"
 recipe=Containerfile
