@@ -154,6 +154,16 @@ bool tap_undisturbed(bool (*attempt)(void))
     return false;
 }
 
+uint64_t tap_audit_end(void)
+{
+    static struct cap_audit records[64];
+    uint64_t next = 1;
+    for (int64_t count; (count = sys_audit_read(next, records, 64)) > 0;) {
+        next = records[count - 1].sequence + 1;
+    }
+    return next;
+}
+
 uint64_t tap_free_frames(void)
 {
     static struct system_stats stats;

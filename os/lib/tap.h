@@ -65,6 +65,9 @@ bool tap_thread_waits(int64_t tid);
 #define TAP_ATTEMPTS 20u
 bool tap_undisturbed(bool (*attempt)(void));
 
+/* Number of the next record of the audit ring. */
+uint64_t tap_audit_end(void);
+
 /* Free frames of a system at rest: asks for a quiescence first. 0 when the figures may not be read. */
 uint64_t tap_free_frames(void);
 

@@ -18,8 +18,8 @@ end
 
 local function current(m, cpu) return m.sym.cpu_table[cpu].current:value() end
 
--- The serial number of the capability in the slot of a handle as memory is now, 0: none, or a revoked one.
-local function serial_in_table(m, space, handle)
+-- The id of the capability in the slot of a handle as memory is now, 0: none, or a revoked one.
+local function id_in_table(m, space, handle)
     local slot = handle & 0xffffffff
     local leaf = m.sym("cap_space", space).root[slot // RECORDS]
     if leaf == 0 or leaf & 1 == 1 then return 0 end
@@ -31,7 +31,7 @@ end
 local function observe(m)
     local self = { found = 0, hits = 0, revoked = 0, deleted = 0, late = 0, stale = 0, overtaken = 0, taker = nil, takes = 0 }
     local taking, active = {}, 0 -- by thread: what its revocation or deletion has taken; how many are under way
-    local gone = {}              -- serial number -> which return of such a call it was; negative: of a deletion
+    local gone = {}              -- id -> which return of such a call it was; negative: of a deletion
     local returns = 0
 
     for _, name in ipairs { "cap_revoke", "cap_delete" } do
@@ -42,7 +42,7 @@ local function observe(m)
         m:on_return(name, function(cpu)
             local thread = current(m, cpu)
             returns, active = returns + 1, active - 1
-            for _, serial in ipairs(taking[thread]) do gone[serial] = name == "cap_revoke" and returns or -returns end
+            for _, id in ipairs(taking[thread]) do gone[id] = name == "cap_revoke" and returns or -returns end
             local what = name == "cap_revoke" and "revoked" or "deleted"
             self[what], taking[thread] = self[what] + #taking[thread], nil
         end)
@@ -56,18 +56,18 @@ local function observe(m)
     m:on_entry("cap_lookup", function(cpu)
         local space, handle = m:register(cpu, "rdi"), m:register(cpu, "rsi")
         looking[cpu] = { space = space, handle = handle, out = m:register(cpu, "r8"), returns = returns, hit = true,
-            serial = serial_in_table(m, space, handle), quiet = active == 0 }
+            id = id_in_table(m, space, handle), quiet = active == 0 }
     end)
     m:on_entry("lookup_record", function(cpu) looking[cpu].hit = false end)
     m:on_return("cap_lookup", function(cpu, _, rax)
         local look = looking[cpu]
         if rax & 0xffffffff ~= 0 then return end
-        local serial = m.sym("cap_view", look.out).id
-        local went = gone[serial]
+        local id = m.sym("cap_view", look.out).id
+        local went = gone[id]
         self.found, self.hits = self.found + 1, self.hits + (look.hit and 1 or 0)
         if went and (went > 0 or -went <= look.returns) then self.late = self.late + 1 end
-        if look.quiet and look.serial ~= serial then self.stale = self.stale + 1 end
-        if look.serial == serial and serial_in_table(m, look.space, look.handle) ~= serial then self.overtaken = self.overtaken + 1 end
+        if look.quiet and look.id ~= id then self.stale = self.stale + 1 end
+        if look.id == id and id_in_table(m, look.space, look.handle) ~= id then self.overtaken = self.overtaken + 1 end
     end)
     return self
 end

@@ -2,11 +2,11 @@
 #define TESTS_SUPPORT_HOST_VENDOR_H
 
 /*
- * Whether the host's processor is of the vendor that the simulated one is modelled on (sim/cpu/). What the manuals leave to the
- * vendors is compared with such a host only:
- *   error pointers   FOP, FIP, FDP: AMD's images have them while an exception is pending, and zeros otherwise; Intel's always
+ * Whether the host's processor is of the vendor that the simulated one is modelled on (sim/cpu/). What the manuals leave
+ * to the vendors is compared with such a host only:
+ *   error pointers   FOP, FIP, FDP: AMD's images have them while an exception is pending, else zeros; Intel's always
  *   dot products     of DPPS and DPPD, which NaN the sum is when several elements are one
- *   what insn_excluded.def lists
+ *   what insn_excluded.def lists, what insn_gen.c calls AMD's alone, and what insn_compare.c lets pass
  */
 
 #include <stdbool.h>

@@ -194,7 +194,7 @@ static void append(struct insn_case *c, struct aim *a, const struct insn_text *t
 /* AMD's alone, in rows that others are compared of: near branches of 16 bits in 64-bit mode; pushes of selectors that write more
  * than 16 bits; what is PAUSE but for REX.B; MOVSXD of 16 bits, which reads 32; 32-bit addresses of strings, of which a count of
  * zero clears the upper halves. */
-static bool is_vendors_own(const struct insn_text *t)
+static bool is_amds_alone(const struct insn_text *t)
 {
     unsigned mnemonic = t->z.mnemonic, branch = t->z.meta.branch_type;
     bool near = branch == ZYDIS_BRANCH_TYPE_NEAR || branch == ZYDIS_BRANCH_TYPE_SHORT;
@@ -212,7 +212,7 @@ static bool add_insn(struct insn_case *c, struct aim *a)
     for (unsigned i = 0; i < TRIES; i++) {
         struct insn_text t;
         const struct insn_form_bytes *form = choose_form(a->r, c->compat);
-        if (text_make(a->r, c->compat, form, &t) && gen_has_row(t.insn.row) && !is_vendors_own(&t) &&
+        if (text_make(a->r, c->compat, form, &t) && gen_has_row(t.insn.row) && !is_amds_alone(&t) &&
             (text_flags_read(&t) & c->undefined[c->count]) == 0 && aim_insn(a, &t, c->at + c->bytes)) {
             append(c, a, &t);
             return true;

@@ -4,8 +4,8 @@
 #include "lib/fail.h"
 #include "panic.h"
 
-#define SERIAL_BLOCK (1ull << 16)
-#define LAST_BLOCK   (UINT64_MAX / SERIAL_BLOCK)
+#define ID_BLOCK   (1ull << 16)
+#define LAST_BLOCK (UINT64_MAX / ID_BLOCK)
 
 static uint64_t last_block; /* of ids, that a CPU has taken; block 0 is nobody's */
 
@@ -20,24 +20,24 @@ status_t cap_system_init(void)
 }
 
 /* Each CPU has numbers of its own, so that on one nobody sees how many were used on another (docs/design/security.md). */
-static __attribute__((noinline)) void take_serials(struct cap_cpu *cpu)
+static __attribute__((noinline)) void take_ids(struct cap_cpu *cpu)
 {
     uint64_t block = __atomic_add_fetch(&last_block, 1, __ATOMIC_RELAXED);
     if (block > LAST_BLOCK) {
-        panic("capabilities: all serial numbers are used up");
+        panic("capabilities: all ids are used up");
     }
-    cpu->serial = block * SERIAL_BLOCK;
-    cpu->serials_left = SERIAL_BLOCK;
+    cpu->next_id = block * ID_BLOCK;
+    cpu->ids_left = ID_BLOCK;
 }
 
 uint64_t cap_id_new(void)
 {
     struct cap_cpu *cpu = cap_cpu_this();
-    if (__builtin_expect(cpu->serials_left == 0, 0)) {
-        take_serials(cpu);
+    if (__builtin_expect(cpu->ids_left == 0, 0)) {
+        take_ids(cpu);
     }
-    cpu->serials_left--;
-    return cpu->serial++;
+    cpu->ids_left--;
+    return cpu->next_id++;
 }
 
 /* Inline where it has to be fast: what it finds stays in registers. */

@@ -1,7 +1,7 @@
 #ifndef OS_KERNEL_CAP_CAP_CPU_H
 #define OS_KERNEL_CAP_CAP_CPU_H
 
-/* What the capability system keeps of one CPU, in its per-CPU area: recent lookups, counters, serial numbers. */
+/* What the capability system keeps of one CPU, in its per-CPU area: recent lookups, counters, ids. */
 
 #include <stdint.h>
 
@@ -29,8 +29,8 @@ enum cap_counter {
 struct cap_cpu {
     uint64_t counters[CAP_COUNTERS]; /* written by this CPU only, in read sections */
     struct cap_cache_entry cache[CAP_CACHE_ENTRIES];
-    uint64_t serial; /* of the next capability that is made here; in read sections, too */
-    uint64_t serials_left;
+    uint64_t next_id; /* of the next capability that is made here; in read sections, too */
+    uint64_t ids_left;
 };
 
 #endif

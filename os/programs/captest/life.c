@@ -350,16 +350,6 @@ bool test_limits_are_kept(void)
 
 /* ---- audit ---- */
 
-static uint64_t audit_end(void)
-{
-    static struct cap_audit records[64];
-    uint64_t next = 1;
-    for (int64_t count; (count = sys_audit_read(next, records, 64)) > 0;) {
-        next = records[count - 1].sequence + 1;
-    }
-    return next;
-}
-
 static struct cap_audit mine[64];
 
 /* What this process did since a record: how many, in `mine`. Others may be at work. */
@@ -385,7 +375,7 @@ static int sleeps(void)
 bool test_the_audit_ring_tells_of_what_is_new_and_given(void)
 {
     int64_t pid = tap_child(sleeps);
-    uint64_t from = audit_end();
+    uint64_t from = tap_audit_end();
     int64_t made = sys_endpoint_create(0);
     EXPECT(made > 0 && sys_cap_give((handle_t)made, (unsigned)pid, RIGHT_READ, 0) > 0);
     EXPECT(own_records(from) == 2);
@@ -404,7 +394,7 @@ bool test_the_audit_ring_tells_the_script(void)
     static struct cap_audit records[64];
     static const unsigned script[] = {CAP_EVENT_DERIVE, CAP_EVENT_DERIVE, CAP_EVENT_MOVE,
                                       CAP_EVENT_DENY,   CAP_EVENT_REVOKE, CAP_EVENT_DELETE};
-    uint64_t from = audit_end();
+    uint64_t from = tap_audit_end();
     int64_t root = sys_cap_derive(CAP_CONSOLE, RIGHTS_ALL, 0);
     int64_t child = sys_cap_derive((handle_t)root, RIGHT_READ, 0);
     int64_t moved = sys_cap_move((handle_t)child, 0);

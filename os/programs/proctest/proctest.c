@@ -402,16 +402,6 @@ static handle_t made_for(uint32_t type)
                                   : sys_notification_create());
 }
 
-static uint64_t audit_end(void)
-{
-    static struct cap_audit records[64];
-    uint64_t next = 1;
-    for (int64_t count; (count = sys_audit_read(next, records, 64)) > 0;) {
-        next = records[count - 1].sequence + 1;
-    }
-    return next;
-}
-
 /* The record of a revocation, which names whom it was taken from. */
 static bool is_recorded(uint64_t from, uint64_t parent, int64_t holder)
 {
@@ -441,7 +431,7 @@ static bool test_a_revocation_tells_every_holder(void)
         for (unsigned i = 0; i < 3; i++) {
             EXPECT(tap_child_waits(holders[i])); /* or sleeps */
         }
-        uint64_t from = audit_end();
+        uint64_t from = tap_audit_end();
         EXPECT(sys_cap_read(target, &info) == STATUS_OK && sys_cap_revoke(target) == 3);
         for (unsigned i = 0; i < 3; i++) {
             EXPECT(is_recorded(from, info.id, holders[i]));

@@ -2,29 +2,6 @@
 
 #include "fake/fake_cap.h"
 
-static struct fake_object thing;
-
-static struct cap_space *space_with(uint32_t rights, cap_handle_t *handle)
-{
-    start_caps();
-    fake_object_init(&thing);
-    struct cap_space *space = cap_space_create((struct pid){7});
-    assert_non_null(space);
-    assert_ok(cap_insert(space, &thing.object, rights, 0, handle));
-    return space;
-}
-
-static void end(struct cap_space *space)
-{
-    cap_space_destroy(space);
-    assert_false(thing.released);
-    rcu_barrier();
-    object_put(&thing.object);
-    rcu_barrier();
-    assert_true(thing.released);
-    end_caps();
-}
-
 /* ---- layout and lookups ---- */
 
 /* covers: CP-01 CP-12 */
@@ -53,7 +30,7 @@ static void a_record_is_32_bytes_and_holds_id_object_rights_and_generation(void 
     }
     struct object *high = (struct object *)(uintptr_t)0xffff812345678ab0ull; /* the kernel's half */
     assert_ptr_equal(word_object(word_make(high, CAP_MEMORY, 1, 0)), high);
-    end(space);
+    end_space(space);
 }
 
 /* covers: CP-04 CP-22 */
@@ -80,7 +57,7 @@ static void each_step_of_the_check_fails_with_its_own_status(void **state)
     assert_ok(cap_space_limit(space, 2));
     assert_ok(cap_derive(space, handle, space, RIGHT_READ, 0, &child)); /* in the place of the revoked one */
     assert_int_equal(cap_derive(space, handle, space, RIGHT_READ, 0, &child), STATUS_ERR_CAP_QUOTA);
-    end(space);
+    end_space(space);
 }
 
 /* Every status of the group is distinct, has a name and a text of its own, and is told from every other. covers: CP-22, ER-01 (distinct) */
@@ -162,7 +139,7 @@ static void rights_only_ever_shrink(void **state)
                 assert_int_equal(status, (asked & had & ~wanted) == 0 ? STATUS_OK : STATUS_ERR_CAP_RIGHTS);
             }
         }
-        end(space);
+        end_space(space);
     }
 }
 
@@ -184,7 +161,7 @@ static void another_space_takes_the_right_to_grant(void **state)
     assert_ok(usable(other, out));
     assert_int_equal(usable(space, handle), STATUS_ERR_CAP_GENERATION);
     cap_space_destroy(other);
-    end(space);
+    end_space(space);
 }
 
 /* ---- generations and growth ---- */
@@ -212,7 +189,7 @@ static void a_slot_is_retired_before_its_generation_wraps(void **state)
         assert_ok(cap_insert(space, &thing.object, RIGHT_READ, 0, &next));
         assert_int_not_equal((uint32_t)next.word, slot);
     }
-    end(space);
+    end_space(space);
 }
 
 /* covers: CP-12 CP-13 CP-10 */
@@ -251,7 +228,7 @@ static void a_space_grows_to_all_its_slots_and_gives_their_memory_back(void **st
         }
         assert_int_not_equal(usable(space, handles[(uint32_t)handle.word % count]), STATUS_OK);
     }
-    end(space);
+    end_space(space);
 }
 
 /* covers: CP-13 */
@@ -269,7 +246,7 @@ static void the_limit_of_a_space_goes_down_only(void **state)
     assert_int_equal(cap_space_limit(space, 2), STATUS_ERR_RANGE);
     assert_ok(cap_delete(space, handle));
     assert_ok(cap_insert(space, &thing.object, 0, 0, &handle));
-    end(space);
+    end_space(space);
 }
 
 /* ---- revocation ---- */
@@ -314,7 +291,7 @@ static void revocation_takes_a_thousand_deep_and_ten_thousand_wide(void **state)
     assert_ok(cap_revoke(space, root, &count));
     assert_int_equal(count, 0);
     cap_space_destroy(other);
-    end(space);
+    end_space(space);
 }
 
 /* covers: CP-07 */
@@ -337,7 +314,7 @@ static void a_deleted_capability_s_children_stay_below_its_parent(void **state)
     assert_ok(cap_revoke(space, a, &count));
     assert_int_equal(count, 2);
     assert_int_equal(usable(space, c), STATUS_ERR_CAP_REVOKED);
-    end(space);
+    end_space(space);
 }
 
 /* covers: CP-10 */
@@ -369,7 +346,7 @@ static void revoked_slots_are_told_first_and_collected_later(void **state)
     assert_int_equal(space->used, 1);
     collector_pass(true);
     assert_true(collector_idle());
-    end(space);
+    end_space(space);
 }
 
 /* A space that ends while it holds revoked ones and while others' trees reach into it. */
@@ -398,7 +375,7 @@ static void a_space_ends_with_everything_in_it(void **state)
     assert_ok(usable(space, below));
     assert_ok(cap_revoke(space, root, &count));
     assert_int_equal(count, 1);
-    end(space);
+    end_space(space);
 }
 
 /* ---- inheritance ---- */
@@ -448,7 +425,7 @@ static void fork_and_exec_follow_the_policy_of_each_capability(void **state)
             assert_int_equal(usable(child, handle), status);
         }
         cap_space_destroy(child);
-        end(space);
+        end_space(space);
     }
 }
 
@@ -477,7 +454,7 @@ static void a_clone_keeps_generations_so_that_dead_handles_stay_dead(void **stat
         }
     }
     cap_space_destroy(child);
-    end(space);
+    end_space(space);
 }
 
 /* ---- iteration ---- */
@@ -512,7 +489,7 @@ static void iteration_meets_what_stays_exactly_once(void **state)
         assert_int_equal(met[i], 1);
     }
     assert_int_equal(cap_next(space, cap_handle(UINT64_MAX), &at), STATUS_ERR_NOT_FOUND);
-    end(space);
+    end_space(space);
 }
 
 /* ---- cache ---- */
@@ -561,7 +538,7 @@ static void the_cache_hits_and_never_tells_what_is_gone(void **state)
         assert_int_equal(view.rights, i % 2 == 0 ? RIGHTS_ALL : RIGHT_READ);
     }
     cap_space_destroy(other);
-    end(space);
+    end_space(space);
 }
 
 /* ---- audit ---- */
@@ -618,7 +595,7 @@ static void the_audit_ring_tells_what_was_done(void **state)
     assert_int_equal(cap_audit_read(0, records, 1), 1);
     assert_int_equal(records[0].sequence, from + 7 + 1000 - 512);
     cap_space_destroy(other);
-    end(space);
+    end_space(space);
 }
 
 /* ---- objects ---- */
@@ -682,7 +659,7 @@ static void a_clone_without_memory_leaves_nothing(void **state)
     uint64_t revoked;
     assert_ok(cap_revoke(space, root, &revoked));
     assert_int_equal(revoked, 1000);
-    end(space);
+    end_space(space);
 }
 
 int main(void)

@@ -2,29 +2,6 @@
 
 #include "fake/fake_cap.h"
 
-static struct fake_object thing;
-
-static struct cap_space *space_with(uint32_t rights, cap_handle_t *handle)
-{
-    start_caps();
-    fake_object_init(&thing);
-    struct cap_space *space = cap_space_create((struct pid){7});
-    assert_non_null(space);
-    assert_ok(cap_insert(space, &thing.object, rights, 0, handle));
-    return space;
-}
-
-static void end(struct cap_space *space)
-{
-    cap_space_destroy(space);
-    assert_false(thing.released);
-    rcu_barrier();
-    object_put(&thing.object);
-    rcu_barrier();
-    assert_true(thing.released);
-    end_caps();
-}
-
 /* More than a block of numbers on one CPU, with some on another in between. covers: CP-01 CP-25 (U: identities of CPUs) */
 static void identities_never_come_twice_and_tell_nothing_of_another_cpu(void **state)
 {
@@ -47,7 +24,7 @@ static void identities_never_come_twice_and_tell_nothing_of_another_cpu(void **s
     assert_int_equal(seen_on_1, 70);
     assert_int_equal(last[0] >> 16, (first >> 16) + 2); /* behind the other CPU's */
     fake_cpu = 0;
-    end(space);
+    end_space(space);
 }
 
 /* The newest record of the audit ring with that event. */
@@ -67,8 +44,8 @@ static struct cap_audit audited(enum cap_event event)
 /* The numbers that this CPU gives next; the tests after this go on behind them. */
 static void next_id_is(uint64_t id)
 {
-    fake_cap_cpus[0].serial = id;
-    fake_cap_cpus[0].serials_left = 16;
+    fake_cap_cpus[0].next_id = id;
+    fake_cap_cpus[0].ids_left = 16;
 }
 
 /* Every way that tells an id tells all of it; the lowest 48 bits of these are 0. covers: CP-01 */
@@ -118,8 +95,8 @@ static void an_id_has_64_bits_wherever_it_is_told(void **state)
     assert_ok(cap_insert(space, &thing.object, RIGHTS_ALL, 0, &root));
     assert_ok(look(space, root, CAP_CONSOLE, 0, &view));
     assert_int_equal(view.id, UINT64_MAX);
-    fake_cap_cpus[0].serials_left = 0;
-    end(space);
+    fake_cap_cpus[0].ids_left = 0;
+    end_space(space);
 }
 
 int main(void)

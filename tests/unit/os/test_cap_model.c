@@ -33,8 +33,6 @@ static struct {
     unsigned dead_count;
 } world;
 
-static struct fake_object thing;
-
 static int node_new(unsigned space, cap_handle_t handle, int parent, uint32_t rights)
 {
     for (int i = 0; i < (int)NODES; i++) {

@@ -40,7 +40,6 @@ static void step_end(void)
 
 /* ---- two capabilities that take turns in a slot ---- */
 
-static struct fake_object thing;
 static struct cap_space *space;
 
 static struct player {

@@ -229,4 +229,28 @@ static inline void end_caps(void)
     assert_frames_sound();
 }
 
+/* A space with one capability, of `thing`, and its end: the object goes with its last capability. */
+static struct fake_object thing;
+
+static inline struct cap_space *space_with(uint32_t rights, cap_handle_t *handle)
+{
+    start_caps();
+    fake_object_init(&thing);
+    struct cap_space *space = cap_space_create((struct pid){7});
+    assert_non_null(space);
+    assert_ok(cap_insert(space, &thing.object, rights, 0, handle));
+    return space;
+}
+
+static inline void end_space(struct cap_space *space)
+{
+    cap_space_destroy(space);
+    assert_false(thing.released);
+    rcu_barrier();
+    object_put(&thing.object);
+    rcu_barrier();
+    assert_true(thing.released);
+    end_caps();
+}
+
 #endif
