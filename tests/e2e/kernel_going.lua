@@ -7,13 +7,13 @@
 -- covers: IP-16 (X: the server is ended at a sample of the instructions of the short way)
 -- covers: CP-09 (X: at each instruction of the short way; two removals at once), CP-20 (X)
 
-local TELLS <const>, STOP <const>, TOLD <const> = 1000000, 1000001, 2000000 -- os/programs/ipctest/going.c
+local deeds = require "deeds"
+
 local STILL <const> = orrery.us(40)
 local OFTEN <const> = 4 -- more often than a client that starts
 local every = orrery.args.every and math.tointeger(tonumber(orrery.args.every)) or 1
 
 local function current(m, cpu) return m.sym.cpu_table[cpu].current:value() end
-
 
 -- As m:on_return, but by probes that stay: each new one costs the simulator what it knows of the code.
 local function on_exit(m, name, fn)
@@ -88,30 +88,18 @@ describe("what goes while it is used", function()
         return m.kernel.figures()
     end
 
-    local told, waiting, stop, rounds, ends = nil, false, false, 0, 0
-    on_exit(m, "invoke_getppid", function(cpu)
-        m:set_register(cpu, "rax", stop and STOP or told and TOLD + told or TELLS)
-        if told then
-            told, waiting = nil, true
-        elseif waiting then
-            waiting, rounds = false, rounds + 1
-            m:stop()
-        end
-    end)
+    local asked, ends = deeds.attend(m, on_exit), 0
     local command, seen, buried
 
-    local function running(cpu)
-        local process = m.sym.cpu_table[cpu].current.process
-        return process:value() ~= 0 and process.pid.number or 0
-    end
+    local function running(cpu) return deeds.running(m, cpu) end
 
     -- Does it on CPU 1, or waits until it is done.
     local function round_over(deed)
-        local round = rounds
-        told = told or deed
-        ends = ends + (told == 2 and 1 or 0)
+        local round = asked.rounds
+        asked.told = asked.told or deed
+        ends = ends + (asked.told == 2 and 1 or 0)
         m:run(orrery.ms(5))
-        expect(rounds - round, "rounds"):to_be(1)
+        expect(asked.rounds - round, "rounds"):to_be(1)
     end
 
     local all, times, target, came = {}, {}, nil, nil -- instructions of the short way; how often each was next on CPU 0
@@ -152,7 +140,7 @@ describe("what goes while it is used", function()
         target = address
         function came()
             if running(0) == command.pid then return end
-            stood, told, target = m:register(0, "retired"), deed, nil
+            stood, asked.told, target = m:register(0, "retired"), deed, nil
             m:stall(0, stood, STILL) -- before the next instruction
             m:stop()
         end
@@ -203,9 +191,9 @@ describe("what goes while it is used", function()
     end
 
     it("and all ends", function()
-        stop = true
+        asked.stop = true
         expect(command:wait { within = orrery.seconds(10) }.status):to_be(0)
-        expect(seen.revoked, "capabilities revoked"):to_be_at_least(rounds - ends)
+        expect(seen.revoked, "capabilities revoked"):to_be_at_least(asked.rounds - ends)
         expect(seen.known, "of them such that messages had come by"):to_be_above(seen.revoked // 4)
         orrery.note(string.format("%d messages the short way, %d capabilities revoked", seen.messages, seen.revoked))
         local after = figures()

@@ -3,7 +3,8 @@
 -- Options: --set every=N (1: at all of the instructions that messages come to; by default a sample that the seed chooses).
 -- covers: IP-16 (X: a sample of the instructions)
 
-local TELLS <const>, STOP <const>, TOLD <const> = 1000000, 1000001, 2000000 -- os/programs/ipctest/life.c
+local deeds = require "deeds"
+
 local every = orrery.args.every and math.tointeger(tonumber(orrery.args.every)) or 12
 
 local short = { { "ipc_fast_reply" }, { "ipc_fast_call" } }
@@ -23,24 +24,10 @@ describe("ends in the middle of messages", function()
         return m.kernel.frames.free
     end
 
-    local told, waiting, stop, rounds = nil, false, false, 0
-
-    -- Who ends the others asks all the time; when it asks again after it was told of somebody, that round is over.
-    m:on_return("invoke_getppid", function(cpu)
-        m:set_register(cpu, "rax", stop and STOP or told and TOLD + told or TELLS)
-        if told then
-            told, waiting = nil, true
-        elseif waiting then
-            waiting, rounds = false, rounds + 1
-            m:stop()
-        end
-    end)
+    local deed = deeds.attend(m, m.on_return) -- the pid of who is to be ended
     local command
 
-    local function running(cpu)
-        local process = m.sym.cpu_table[cpu].current.process
-        return process:value() ~= 0 and process.pid.number or 0
-    end
+    local function running(cpu) return deeds.running(m, cpu) end
 
     -- The instructions of functions that messages come to, and how many there are.
     local function visited(names)
@@ -66,19 +53,19 @@ describe("ends in the middle of messages", function()
         id = m:probe(address, function(cpu)
             if cpu ~= 0 or victim or running(cpu) == command.pid then return end
             victim = running(cpu)
-            told = victim
+            deed.told = victim
             m:stall(cpu, m:register(cpu, "retired") + 1, orrery.us(20))
         end)
-        local round = rounds
+        local round = deed.rounds
         m:run(orrery.us(500))
         for _ = 1, 8 do -- two programs that go round in step meet it when one of them loses the CPU in the midst
             if victim then break end
             m:stall(0, m:register(0, "retired") + math.random(2000), orrery.us(math.random(8000)))
             m:run(orrery.ms(8))
         end
-        if victim and rounds == round then m:run(orrery.ms(20)) end
+        if victim and deed.rounds == round then m:run(orrery.ms(20)) end
         m:unprobe(id)
-        expect(rounds - round, "rounds for an end at " .. m:describe(address)):to_be(victim and 1 or 0)
+        expect(deed.rounds - round, "rounds for an end at " .. m:describe(address)):to_be(victim and 1 or 0)
         return victim ~= nil
     end
 
@@ -118,10 +105,10 @@ describe("ends in the middle of messages", function()
     end
 
     local function session(groups)
-        command, stop = m:command("ipctest an_end_at_each_instruction"), false
+        command, deed.stop = m:command("ipctest an_end_at_each_instruction"), false
         for _, names in ipairs(groups) do ends_at_instructions_of(names) end
         it("and all goes on", function()
-            stop = true
+            deed.stop = true
             expect(command:wait { within = orrery.seconds(10) }.status):to_be(0)
         end)
     end

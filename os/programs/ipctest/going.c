@@ -5,7 +5,6 @@
 #include "abi/sched.h"
 #include "ipctest.h"
 
-#include "lib/tap.h"
 #include "lib/thread.h"
 
 #define KILLED 9
@@ -82,9 +81,6 @@ static bool test_a_revocation_waits_for_what_others_remove(void)
 
 /* ---- at each instruction of the short way ---- */
 
-#define TELLS 1000000 /* somebody tells what to do when */
-#define STOP  1000001
-#define TOLD  2000000 /* and one of: */
 #define PAUSE 10000ull
 
 static handle_t to_client; /* endpoints by which they get capabilities */

@@ -59,4 +59,9 @@ extern const unsigned handoff_test_count;
 extern const struct tap_test hardware_tests[];
 extern const unsigned hardware_test_count;
 
+/* What getppid says to tests that tests/e2e/deeds.lua leads, which knows these numbers, too. */
+#define TELLS 1000000 /* somebody tells what to do when */
+#define STOP  1000001
+#define TOLD  2000000 /* and what: a pid, or a deed */
+
 #endif

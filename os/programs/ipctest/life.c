@@ -82,10 +82,6 @@ static bool test_an_end_at_any_time_is_noticed_by_the_other_side(void)
 
 /* ---- ends at each instruction: tests/e2e/kernel_kill.lua answers getppid in the place of the kernel ---- */
 
-#define TELLS     1000000 /* somebody tells when to end whom */
-#define STOP      1000001
-#define TOLD_BASE 2000000 /* and the pid */
-
 /* Takes messages by turns in one call with the answer, and in two. */
 static int serves_in_all_ways(void)
 {
@@ -158,13 +154,13 @@ static bool test_an_end_at_each_instruction(void)
         int64_t told;
         do {
             told = sys_getppid();
-        } while (told != TOLD_BASE + server && told != TOLD_BASE + client && told != STOP);
+        } while (told != TOLD + server && told != TOLD + client && told != STOP);
         if (told == STOP) {
             return end(server) && end(client) && sys_cap_delete(endpoint) == STATUS_OK;
         }
-        EXPECT(goes_on_without(told - TOLD_BASE, client));
+        EXPECT(goes_on_without(told - TOLD, client));
         EXPECT(sys_sched_affinity(SCHED_THREAD, 0, 1) == 0);
-        if (told == TOLD_BASE + server) {
+        if (told == TOLD + server) {
             server = tap_child(serves_in_all_ways);
         } else {
             client = tap_child(calls_in_all_ways);

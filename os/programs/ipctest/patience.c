@@ -1,8 +1,6 @@
 /* Waits that have an end: at once, after a time, or because the other side gave up. */
 #include "ipctest.h"
 
-#include "lib/tap.h"
-
 static bool ended_by_time;
 
 /* Three waits of 3 ms: never shorter, and together less than a second. */
