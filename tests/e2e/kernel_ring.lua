@@ -81,7 +81,8 @@ local function run(seed)
         if under_way > 1 then overlapping = overlapping + 1 end
         inside[cpu] = true
         check.begins(cpu, value)
-        if math.random(2) == 1 then m:stall(cpu, m:register(cpu, "retired") + math.random(50), orrery.ns(math.random(900))) end
+        -- Who begins alone waits for the others, so that calls overlap however fast they are.
+        if under_way == 1 or math.random(2) == 1 then m:stall(cpu, m:register(cpu, "retired") + math.random(50), orrery.ns(math.random(900))) end
     end
     local function ends(cpu, answer)
         under_way, inside[cpu] = under_way - 1, nil
