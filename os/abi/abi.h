@@ -38,9 +38,9 @@ typedef uint64_t handle_t;
 
 #define CAP_WELL_KNOWN_SLOTS 32u
 
+/* Without a policy, fork's child gets a child of the capability. */
 #define CAP_FLAG_KEEP_ON_EXEC 0x1u /* exec leaves it */
-#define CAP_FLAG_INHERIT_COPY \
-    0x2u /* fork's child gets a sibling; without a policy it gets a child of the capability */
+#define CAP_FLAG_INHERIT_COPY 0x2u /* fork's child gets a sibling */
 #define CAP_FLAG_INHERIT_NONE 0x4u /* fork's child gets nothing */
 #define CAP_FLAGS_ALL         0x7u
 #define CAP_FLAG_REVOKED      0x8u /* told, not asked for: it stays in its slot for a second or two */

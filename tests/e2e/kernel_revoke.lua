@@ -6,8 +6,8 @@
 -- covers: CP-09 (X), CP-20 (X), CP-20 (B)
 
 local cpus = orrery.args.cpus or 4
-local RECORDS <const>, RECORD_BYTES <const> = 128, 32 -- of a leaf: os/kernel/cap/cap_internal.h
-local REVOKED <const> = 8                              -- CAP_FLAG_REVOKED
+local RECORDS <const> = 128 -- LEAF_SLOTS
+local REVOKED <const> = 8   -- CAP_FLAG_REVOKED
 local STILL <const> = orrery.us(30)
 
 local function booted(options)
@@ -23,7 +23,7 @@ local function id_in_table(m, space, handle)
     local slot = handle & 0xffffffff
     local leaf = m.sym("cap_space", space).root[slot // RECORDS]
     if leaf == 0 or leaf & 1 == 1 then return 0 end
-    local record = m.sym("capability", leaf + slot % RECORDS * RECORD_BYTES)
+    local record = m.sym("capability", leaf + slot % RECORDS * m.sym("capability", leaf):sizeof())
     return record.word & REVOKED == 0 and record.id or 0
 end
 

@@ -15,8 +15,9 @@ end
 
 -- covers: CP-02 (S: its own table)
 it("a program that knows where its capabilities lie can neither read nor write them", function()
-    local RECORD <const>, FIRST <const> = 32, 32 -- bytes of one, and the first slot that is not well known
     local m = booted { cpus = 2, memory = "64M" }
+    local RECORD <const> = m.sym("capability", 0):sizeof()
+    local FIRST <const> = 32 -- slot that is not well known
     local told, before, pid = nil, nil, nil
     m:on_return("invoke_getppid", function(cpu)
         local process = process_on(m, cpu)

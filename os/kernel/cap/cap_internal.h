@@ -15,6 +15,7 @@
 
 #include "cap/cap.h"
 #include "cap/cap_cpu.h"
+#include "cap/cap_word.h"
 #include "lib/list.h"
 #include "lib/spinlock.h"
 #include "mm/slab.h"
@@ -33,7 +34,7 @@ struct cap_link {
 /*
  * id           unique for ever, 0: the slot is empty. A move takes it along, so it may come back to a slot; a generation
  *              does not. CPUs take ids in blocks.
- * word         63..20 bits 47..4 of the object's address, 19..10 rights, 9..5 type, 4..0 flags
+ * word         object, rights, type and flags (cap_word.h); of an empty slot 0 or FLAG_RESERVED
  * siblings     the parent's children, first to last. `next` of the last one is the parent with REF_CHILDREN, `prev` of the
  *              first one is the last one. Roots are a ring of their own, without a mark.
  * first_child  0: none
@@ -53,8 +54,6 @@ _Static_assert(sizeof(struct capability) == 32 && LEAF_SLOTS * sizeof(struct cap
                "one leaf, one frame");
 
 #define REF_CHILDREN 0x80000000u /* no sibling but the parent: the end of its children */
-#define FLAG_REVOKED CAP_FLAG_REVOKED
-#define WORD_FLAGS   0x1full
 
 struct cap_leaf {
     struct capability *records;
@@ -90,27 +89,6 @@ struct cap_space {
     struct list collector_node; /* under the collector's lock */
     struct rcu_node rcu;
 };
-
-static inline uint64_t word_make(const struct object *object, enum cap_type type, uint32_t rights,
-                                 uint32_t flags)
-{
-    return (uint64_t)(uintptr_t)object << 16 | (uint64_t)rights << 10 | (uint64_t)type << 5 | flags;
-}
-
-static inline struct object *word_object(uint64_t word)
-{
-    return (struct object *)(uintptr_t)((int64_t)(word & ~0xfffffull) >> 16);
-}
-
-static inline uint32_t word_rights(uint64_t word)
-{
-    return (uint32_t)(word >> 10) & 0x3ff;
-}
-
-static inline enum cap_type word_type(uint64_t word)
-{
-    return (enum cap_type)(word >> 5 & 0x1f);
-}
 
 static inline cap_handle_t handle_make(uint32_t slot, uint32_t generation)
 {

@@ -5,17 +5,6 @@
 
 #include "cap/cap_internal.h"
 
-/* Type and rights as they lie in the word of a capability. CAP_NONE: of any type. */
-static inline uint64_t cap_word_mask(enum cap_type type, uint32_t rights)
-{
-    return (uint64_t)rights << 10 | (type != CAP_NONE ? 0x1full << 5 : 0);
-}
-
-static inline bool cap_word_passes(uint64_t word, enum cap_type type, uint32_t rights)
-{
-    return (word & cap_word_mask(type, rights)) == ((uint64_t)rights << 10 | (uint64_t)type << 5);
-}
-
 static inline uint64_t cap_space_stamp(const struct cap_space *space)
 {
     return __atomic_load_n(&space->stamp, __ATOMIC_ACQUIRE);
@@ -40,7 +29,7 @@ static inline const struct cap_cache_entry *cap_recall(struct cap_cpu *cpu, cons
     uint64_t stamp = cap_space_stamp(space);
     const struct cap_cache_entry *entry = cap_cache_place(cpu, stamp, handle);
     if (__builtin_expect(entry->stamp == stamp, 1) && __builtin_expect(entry->handle == handle.word, 1) &&
-        __builtin_expect(cap_word_passes(entry->word, type, rights), 1)) {
+        __builtin_expect(word_passes(entry->word, type, rights), 1)) {
         cpu->counters[CAP_COUNT_HIT]++;
         return entry;
     }

@@ -14,8 +14,8 @@
 #define CHUNKS       1024u /* 2 GiB of records */
 
 struct chunk {
-    struct cap_leaf *
-        *entries; /* null: no such chunk; a free entry holds the index of the next free one << 1 | 1 */
+    /* Null: no such chunk. A free entry holds the index of the next free one << 1 | 1. */
+    struct cap_leaf **entries;
     uint16_t used;
     uint16_t first_free; /* CHUNK_LEAVES: none */
 };

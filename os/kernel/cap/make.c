@@ -235,8 +235,8 @@ static status_t take_out(struct cap_space *space, cap_handle_t handle, struct ca
         return status;
     }
     removal->object = NULL;
-    if (object_ops[taken->object->type].removed != NULL &&
-        !space->closed) { /* a closed one has no lookups under way */
+    /* A closed space has no lookups under way. */
+    if (object_ops[taken->object->type].removed != NULL && !space->closed) {
         removal_begin(removal, taken->object);
     }
     cap_tree_remove(taken->reference);

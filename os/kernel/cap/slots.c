@@ -7,11 +7,10 @@
 
 #include "mm/kheap.h"
 
-#define FLAG_RESERVED 0x10u
-#define COLLECT_STEP  64u
-#define FREE_ENOUGH   (2 * LEAF_SLOTS) /* a leaf may go if so many are free, its own too */
-#define TIRED \
-    (LAST_GENERATION - 256) /* a leaf with a slot of that generation stays, or all would be retired */
+#define COLLECT_STEP 64u
+#define FREE_ENOUGH  (2 * LEAF_SLOTS) /* a leaf may go if so many are free, its own too */
+/* A leaf with a slot of that generation stays, or all would be retired. */
+#define TIRED (LAST_GENERATION - 256)
 
 static uint64_t last_stamp;
 
@@ -315,9 +314,8 @@ void slot_bury(uint32_t reference)
     const struct cap_leaf *leaf = leaf_of(reference);
     struct cap_space *space = leaf->space;
     struct capability *record = record_of(reference);
-    const uint64_t type_and_rights = word_make(NULL, (enum cap_type)0x1f, 0x3ff, 0);
     spin_lock(&space->lock);
-    word_write(record, (record->word & type_and_rights) | FLAG_REVOKED);
+    word_write(record, (record->word & (WORD_TYPE | WORD_RIGHTS)) | FLAG_REVOKED);
     space_restamp(space);
     revoked_push(space, leaf->index * LEAF_SLOTS + reference % LEAF_SLOTS);
     if (space->revoked_count == 1) {

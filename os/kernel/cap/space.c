@@ -105,8 +105,8 @@ void cap_space_destroy(struct cap_space *space)
         rcu_synchronize(); /* for slots that others have reserved and not yet filled */
     }
     collector_remove(space);
-    while (space->used !=
-           0) { /* again for what was revoked, and so is in another list, while it was looked at */
+    /* Again for what was revoked, and so is in another list, while it was looked at. */
+    while (space->used != 0) {
         delete_each(space, true);
     }
     leaves_free(space);

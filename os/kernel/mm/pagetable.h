@@ -42,11 +42,10 @@ enum page_flag_bit {
 #define PAGE_HUGE          PAGE_FLAG_VALUE(HUGE)
 #define PAGE_GLOBAL        PAGE_FLAG_VALUE(GLOBAL)
 #define PAGE_COPY_ON_WRITE PAGE_FLAG_VALUE(COPY_ON_WRITE)
-#define PAGE_DEVICE \
-    PAGE_FLAG_VALUE(DEVICE) /* leaf without a frame reference (MMIO, shared by physical address) */
-#define PAGE_NO_ACCESS  PAGE_FLAG_VALUE(NO_ACCESS) /* leaf that keeps its frame but is not present */
-#define PAGE_PAT        PAGE_FLAG_VALUE(PAT)
-#define PAGE_NO_EXECUTE PAGE_FLAG_VALUE(NO_EXECUTE)
+#define PAGE_DEVICE        PAGE_FLAG_VALUE(DEVICE)    /* leaf without a frame reference (MMIO, shared) */
+#define PAGE_NO_ACCESS     PAGE_FLAG_VALUE(NO_ACCESS) /* leaf that keeps its frame but is not present */
+#define PAGE_PAT           PAGE_FLAG_VALUE(PAT)
+#define PAGE_NO_EXECUTE    PAGE_FLAG_VALUE(NO_EXECUTE)
 
 static inline page_flags_t page_flags_or(page_flags_t a, page_flags_t b)
 {

@@ -21,8 +21,8 @@ struct call {
     struct frame *frame; /* the caller's registers; a call with more results than RAX writes them here */
     struct process *process;
     uint64_t arguments[6];
-    struct cap_view
-        capability; /* SLOT and HANDLE rows: what was checked; its object stays until the call ends */
+    /* SLOT and HANDLE rows: what was checked; its object stays until the call ends. */
+    struct cap_view capability;
 };
 
 #define DECODED_ARGUMENTS_0()    DECODED_NOT

@@ -17,8 +17,8 @@
 
 #define WORKERS    16u
 #define SLOTS_EACH 32u
-#define ROUNDS \
-    8u /* of a generation: one that fills the slots, some that change them, one that empties them */
+/* Of a generation: one that fills the slots, some that change them, one that empties them. */
+#define ROUNDS         8u
 #define GENERATIONS    3u /* at least: the first one shows what stays in the caches of a heap that was used */
 #define SECOND_NS      1000000000ull
 #define ROUND_LIMIT_NS (20 * SECOND_NS)
