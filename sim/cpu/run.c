@@ -1,7 +1,7 @@
 /*
  * The run loop: what happens at boundaries between instructions, and between chains of blocks.
  *
- * At a boundary, in this order: deadline; INIT; debug traps of the instruction before; NMI; external
+ * At a boundary, in this order: deadline; step hook; INIT; debug traps of the instruction before; NMI; external
  * interrupt; instruction breakpoint; probe; the next instruction. When nothing of this can happen inside a
  * block, blocks run; when something might (trap flag, shadow, breakpoint, fewer cycles left than the block
  * costs, a queued store to the page), single instructions do.
@@ -156,7 +156,7 @@ static enum step take_events(struct cpu *cpu, enum cpu_stop *stop)
     return STEP_ON;
 }
 
-/* What comes before one particular instruction: its breakpoint, its probe, the step hook. */
+/* What comes before one particular instruction: its breakpoint, its probe. */
 static enum step before_instruction(struct cpu *cpu, enum cpu_stop *stop)
 {
     uint64_t linear = cpu_linear_rip(cpu);
@@ -173,10 +173,16 @@ static enum step before_instruction(struct cpu *cpu, enum cpu_stop *stop)
         *stop = CPU_STOP_PROBE;
         return STEP_STOP;
     }
+    return STEP_ON;
+}
+
+/* The step hook. When it stalled the vCPU, its time is looked at before anything else happens here. */
+static enum step call_step_hook(struct cpu *cpu)
+{
     if (cpu->step_hook) {
         cpu->step_hook(cpu, cpu->step_hook_target);
     }
-    return STEP_ON;
+    return cpu->stall_cycles != 0 ? STEP_AGAIN : STEP_ON;
 }
 
 /* ---- one instruction ---- */
@@ -452,7 +458,10 @@ static enum step run_stretch(struct cpu *cpu, enum flow *flow, enum cpu_stop *st
             return STEP_ON;
         }
     }
-    enum step step = take_events(cpu, stop);
+    enum step step = call_step_hook(cpu);
+    if (step == STEP_ON) {
+        step = take_events(cpu, stop);
+    }
     if (step != STEP_ON) {
         return step;
     }

@@ -25,7 +25,7 @@ struct probe {
     void *arg;
 };
 
-/* An armed stall: vCPU cpu's clock jumps by cycles before its step-th step. */
+/* An armed stall: vCPU cpu's clock jumps by cycles before its next instruction once it has retired `step` of them. */
 struct stall {
     unsigned cpu;
     uint64_t step, cycles;
@@ -36,9 +36,16 @@ struct interrupt_range {
     bool armed;
     uint64_t first, last;
     uint16_t vector;
-    bool fired; /* at fired_rip: the same instruction is not interrupted twice in a row */
-    uint64_t fired_rip;
 };
+
+/* Who was interrupted before an instruction of a range: it executes when this one comes back to it, on whichever vCPU. */
+struct interrupted {
+    uint64_t linear_rip;
+    uint64_t rsp;
+    uint64_t space; /* address of the top paging structure; 0 outside user mode, where stacks alone tell who it is */
+};
+
+#define INTERRUPTED_MAX 256
 
 /* Who wants to know how far a run is. */
 struct progress {
@@ -91,6 +98,8 @@ struct sim {
     struct stall stalls[STALLS_MAX];
     unsigned stall_count;
     struct interrupt_range ranges[SIM_CPUS_MAX];
+    struct interrupted interrupted[INTERRUPTED_MAX]; /* oldest first; beyond the bound the oldest is forgotten */
+    unsigned interrupted_count;
     struct effect_log log;
     struct progress progress;
 

@@ -22,7 +22,7 @@
 #include <string.h>
 
 #define SNAPSHOT_MAGIC   UINT64_C(0x504e53595252524f) /* "ORRRYSNP" */
-#define SNAPSHOT_VERSION UINT64_C(2)
+#define SNAPSHOT_VERSION UINT64_C(3)
 #define HEAD_BYTES       16u
 #define CHECKSUM_BYTES   16u
 
@@ -43,11 +43,15 @@ static void visit_hooks(struct sim *s, struct visitor *v)
         visit_u64(v, "range_first", &r->first);
         visit_u64(v, "range_last", &r->last);
         visit_u16(v, "range_vector", &r->vector);
-        visit_bool(v, "range_fired", &r->fired);
-        visit_u64(v, "range_fired_rip", &r->fired_rip);
         if (v->loading) {
             hooks_update(s, i);
         }
+    }
+    visit_count(v, "interrupted", &s->interrupted_count, INTERRUPTED_MAX);
+    for (unsigned i = 0; i < s->interrupted_count; i++) {
+        visit_u64(v, "interrupted_rip", &s->interrupted[i].linear_rip);
+        visit_u64(v, "interrupted_rsp", &s->interrupted[i].rsp);
+        visit_u64(v, "interrupted_space", &s->interrupted[i].space);
     }
 }
 

@@ -54,7 +54,7 @@ describe("ends in the middle of messages", function()
             if cpu ~= 0 or victim or running(cpu) == command.pid then return end
             victim = running(cpu)
             deed.told = victim
-            m:stall(cpu, m:register(cpu, "retired") + 1, orrery.us(20))
+            m:stall(cpu, m:register(cpu, "retired"), orrery.us(20))
         end)
         local round = deed.rounds
         m:run(orrery.us(500))

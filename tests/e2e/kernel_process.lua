@@ -202,7 +202,7 @@ describe("lookups of processes", function()
                     alive = nil
                     m:unprobe(id)
                     stood = stood + 1
-                    m:stall(cpu, m:register(cpu, "retired") + 1, STILL)
+                    m:stall(cpu, m:register(cpu, "retired"), STILL)
                 end)
             end
         end

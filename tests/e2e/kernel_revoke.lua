@@ -85,7 +85,7 @@ describe("capabilities", function()
                     if seen.takes == last or not seen.taker or current(m, cpu) == seen.taker then return end
                     last, stood = seen.takes, stood + 1
                     m:unprobe(id)
-                    m:stall(cpu, m:register(cpu, "retired") + 1, STILL)
+                    m:stall(cpu, m:register(cpu, "retired"), STILL)
                 end)
             end
         end

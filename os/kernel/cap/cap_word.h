@@ -15,8 +15,8 @@
 #define WORD_OBJECT_SHIFT 20u /* below: rights */
 
 #define WORD_FLAGS  ((UINT64_C(1) << WORD_TYPE_SHIFT) - 1)
-#define WORD_TYPE   ((UINT64_C(1) << WORD_RIGHTS_SHIFT) - 1 & ~WORD_FLAGS)
-#define WORD_RIGHTS ((UINT64_C(1) << WORD_OBJECT_SHIFT) - 1 & ~WORD_TYPE & ~WORD_FLAGS)
+#define WORD_TYPE   (((UINT64_C(1) << WORD_RIGHTS_SHIFT) - 1) & ~WORD_FLAGS)
+#define WORD_RIGHTS (((UINT64_C(1) << WORD_OBJECT_SHIFT) - 1) & ~WORD_TYPE & ~WORD_FLAGS)
 
 /* An address has its sign in bits 63..47 and zeros in these. */
 #define WORD_ADDRESS_ZEROS 4u

@@ -127,7 +127,24 @@ static void engines_and_memory_models_agree_on_the_architectural_state(void **st
     }
 }
 
-/* ---- two CPUs ---- */
+/* ---- stalls and interrupts at instructions, two CPUs ---- */
+
+/* Enables the local APIC, a 32-bit IDT gate for vector 0x40 whose handler counts at 0x4000, and at 0x4100
+ * how often each byte from the nops on was its return address; then loops over 4 nops. */
+GUEST_CODE(range_code,
+           ".code32\n"
+           " movl $0x6000, %esp\n"
+           " movl $(0x200000 + 2f - range_code), %eax\n"
+           " movw %ax, 0x5200\n movw $8, 0x5202\n movw $0x8e00, 0x5204\n shrl $16, %eax\n movw %ax, 0x5206\n"
+           " movw $0x7ff, 0x4ff0\n movl $0x5000, 0x4ff2\n lidt 0x4ff0\n"
+           " movw $0x27, 0x4fe0\n movl $0x5f00, 0x4fe2\n"
+           " movl $0x0000ffff, 0x5f08\n movl $0x00cf9b00, 0x5f0c\n"
+           " movl $0x0000ffff, 0x5f10\n movl $0x00cf9300, 0x5f14\n lgdt 0x4fe0\n"
+           " movl $0x1ff, 0xfee000f0\n sti\n"
+           " 3: nop\n nop\n nop\n nop\n incl 0x4004\n jmp 3b\n"
+           " 2: incl 0x4000\n movl (%esp), %eax\n incl 0x4100 - 4 * (0x200000 + 3b - range_code)(,%eax,4)\n"
+           "  movl $0, 0xfee000b0\n iret\n"
+           ".code64");
 
 /* Copies an AP start-up routine to 0x8000, starts CPU 1 by INIT and SIPI, then counts at 0x3000 while CPU 1 counts at
  * 0x3008 (real mode). */
@@ -193,6 +210,35 @@ static void a_stall_holds_one_cpu_back_by_its_cycles(void **state)
     sim_destroy(s);
 }
 
+/* Where the only CPU stands during a stall before the instruction that has so many behind it. */
+static struct sim_regs stalled_at(uint64_t step, bool single_step_blocks)
+{
+    struct sim_config c;
+    sim_config_init(&c);
+    c.single_step_blocks = single_step_blocks;
+    struct sim *s = guest_create(&c, range_code, range_code_end);
+    struct effect f = {.kind = EFFECT_STALL, .cpu = 0, .arg = {step, 50000}};
+    assert_true(sim_effect(s, &f, NULL));
+    assert_int_equal(sim_run(s, 10000), SIM_STOP_CYCLES);
+    struct sim_regs r;
+    sim_get_regs(s, 0, &r);
+    sim_destroy(s);
+    return r;
+}
+
+static void a_stall_comes_before_its_instruction_whatever_the_blocks(void **state)
+{
+    (void)state;
+    for (uint64_t step = 0; step < 60; step++) {
+        struct sim_regs whole = stalled_at(step, false), single = stalled_at(step, true);
+        assert_int_equal(whole.retired, step);
+        assert_int_equal(single.retired, step);
+        assert_int_equal(whole.rip, single.rip);
+        assert_int_equal(whole.clock_cycles, single.clock_cycles);
+        assert_true(whole.clock_cycles >= 50000);
+    }
+}
+
 static void a_lost_start_up_message_leaves_the_second_cpu_waiting(void **state)
 {
     (void)state;
@@ -218,27 +264,19 @@ static void a_late_start_up_message_starts_the_second_cpu_late(void **state)
     sim_destroy(s);
 }
 
-/* ---- interrupts at every instruction ---- */
+static void count_probe(void *arg, unsigned cpu, uint64_t now_cycles)
+{
+    (void)cpu;
+    (void)now_cycles;
+    ++*(uint64_t *)arg;
+}
 
-/* Enables the local APIC, a 32-bit IDT gate for vector 0x40 whose handler counts at 0x4000, then loops over 4 nops. */
-GUEST_CODE(range_code,
-           ".code32\n"
-           " movl $0x6000, %esp\n"
-           " movl $(0x200000 + 2f - range_code), %eax\n"
-           " movw %ax, 0x5200\n movw $8, 0x5202\n movw $0x8e00, 0x5204\n shrl $16, %eax\n movw %ax, 0x5206\n"
-           " movw $0x7ff, 0x4ff0\n movl $0x5000, 0x4ff2\n lidt 0x4ff0\n"
-           " movw $0x27, 0x4fe0\n movl $0x5f00, 0x4fe2\n"
-           " movl $0x0000ffff, 0x5f08\n movl $0x00cf9b00, 0x5f0c\n"
-           " movl $0x0000ffff, 0x5f10\n movl $0x00cf9300, 0x5f14\n lgdt 0x4fe0\n"
-           " movl $0x1ff, 0xfee000f0\n sti\n"
-           " 3: nop\n nop\n nop\n nop\n incl 0x4004\n jmp 3b\n"
-           " 2: incl 0x4000\n movl $0, 0xfee000b0\n iret\n"
-           ".code64");
-
+/* A probe in the range comes after the interrupt, once an execution. */
 static void an_interrupt_comes_before_every_instruction_of_a_range(void **state)
 {
     (void)state;
     struct sim *s = guest_create(NULL, range_code, range_code_end);
+    uint64_t probed = 0;
     const uint8_t *nops = range_code;
     while (memcmp(nops, "\x90\x90\x90\x90", 4) != 0) {
         nops++;
@@ -248,11 +286,17 @@ static void an_interrupt_comes_before_every_instruction_of_a_range(void **state)
     assert_int_equal(word_at(s, 0x4000), 0);
     struct effect f = {.kind = EFFECT_INTERRUPT_RANGE, .cpu = 0, .arg = {first, first + 3, 0x40}};
     assert_true(sim_effect(s, &f, NULL));
+    assert_true(sim_probe_add(s, lin(first + 2), count_probe, &probed) >= 0);
     uint64_t rounds = word_at(s, 0x4004);
     assert_int_equal(sim_run(s, 100000), SIM_STOP_CYCLES);
     rounds = word_at(s, 0x4004) - rounds;
     assert_true(rounds > 100);
     assert_in_range(word_at(s, 0x4000), 4 * rounds - 4, 4 * rounds + 4);
+    for (unsigned nop = 0; nop < 4; nop++) {
+        assert_in_range(word_at(s, 0x4100 + 4 * nop), rounds - 1, rounds + 1);
+    }
+    assert_int_equal(word_at(s, 0x4110), 0);
+    assert_in_range(probed, rounds, rounds + 1);
     f.arg[0] = 1;
     f.arg[1] = 0;
     assert_true(sim_effect(s, &f, NULL));
@@ -444,6 +488,7 @@ int main(void)
         cmocka_unit_test(engines_and_memory_models_agree_on_the_architectural_state),
         cmocka_unit_test(two_cpus_advance_in_step),
         cmocka_unit_test(a_stall_holds_one_cpu_back_by_its_cycles),
+        cmocka_unit_test(a_stall_comes_before_its_instruction_whatever_the_blocks),
         cmocka_unit_test(a_lost_start_up_message_leaves_the_second_cpu_waiting),
         cmocka_unit_test(a_late_start_up_message_starts_the_second_cpu_late),
         cmocka_unit_test(an_interrupt_comes_before_every_instruction_of_a_range),

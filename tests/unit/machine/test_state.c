@@ -220,6 +220,7 @@ static void fill_queues(struct sim *s)
     b->fault_count = APIC_BUS_FAULTS_MAX;
     b->waiter_count = APIC_BUS_SOURCES_MAX;
     s->stall_count = STALLS_MAX;
+    s->interrupted_count = INTERRUPTED_MAX;
 }
 
 /* With every device that a board can have. */
@@ -509,6 +510,7 @@ static void a_number_that_would_lead_outside_is_not_loaded(void **state)
         {"sim.apic_bus.last_lowest", 1},
         {"sim.stall_count", STALLS_MAX + 1},
         {"sim.stalls[0].cpu", 1},
+        {"sim.interrupted_count", INTERRUPTED_MAX + 1},
         {"sim.stop_cpu", 1},
         {"sim.ended", SIM_STOP_NOT_MODELLED + 1},
         {"sim.request", REQUEST_DEBUG_EXIT + 1},
