@@ -447,7 +447,7 @@ function Machine:unprobe(id) end
 ---from a probe: makes the run return
 function Machine:stop() end
 
----the vCPU's clock jumps by cycles before its step-th instruction (an effect)
+---the vCPU's clock jumps by cycles before its next instruction once register `retired` is step or more (an effect)
 ---@param cpu integer
 ---@param step integer
 ---@param cycles integer

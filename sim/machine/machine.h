@@ -42,7 +42,7 @@ struct interrupt_range {
 struct interrupted {
     uint64_t linear_rip;
     uint64_t rsp;
-    uint64_t space; /* address of the top paging structure; 0 outside user mode, where stacks alone tell who it is */
+    uint64_t space; /* address of the top paging structure; 0 outside user mode: stacks tell */
 };
 
 #define INTERRUPTED_MAX 256
@@ -98,7 +98,7 @@ struct sim {
     struct stall stalls[STALLS_MAX];
     unsigned stall_count;
     struct interrupt_range ranges[SIM_CPUS_MAX];
-    struct interrupted interrupted[INTERRUPTED_MAX]; /* oldest first; beyond the bound the oldest is forgotten */
+    struct interrupted interrupted[INTERRUPTED_MAX]; /* oldest first; with one too many it is forgotten */
     unsigned interrupted_count;
     struct effect_log log;
     struct progress progress;
