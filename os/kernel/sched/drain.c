@@ -37,12 +37,14 @@ void sched_move_sleepers(struct cpu *cpu)
     uint64_t flags = arch_irq_save();
     struct cpu *to = cpu_this();
     lock_both(cpu, to);
+    uint64_t now = clock_cycles();
     for (struct tree_node *first; (first = tree_first(&cpu->queue.sleepers)) != NULL;) {
         struct thread *thread = tree_entry(first, struct thread, sleep_node);
         uint64_t deadline = first->key;
         sched_sleepers_remove(cpu, thread);
         run_queue_leave(&cpu->queue, &thread->sched);
         run_queue_join(&to->queue, &thread->sched);
+        sched_note_move(to, thread, MOVE_FORCED, now);
         __atomic_store_n(&thread->cpu, to->id, __ATOMIC_RELEASE);
         sched_sleepers_add(to, thread, deadline);
     }

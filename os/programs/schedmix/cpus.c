@@ -262,6 +262,124 @@ static bool test_threads_stay_near_their_memory(void)
     return true;
 }
 
+/* ---- crossings of nodes ---- */
+
+static uint64_t crossings(void)
+{
+    uint64_t sum = 0;
+    for (unsigned cpu = 0; cpu < cpus; cpu++) {
+        sum += stats()->cpus[cpu].node_crossings;
+    }
+    return sum;
+}
+
+static uint64_t cpus_of_node(unsigned node)
+{
+    uint64_t mask = 0;
+    for (unsigned cpu = 0; cpu < cpus; cpu++) {
+        mask |= stats()->cpus[cpu].node == node ? 1ull << cpu : 0;
+    }
+    return mask;
+}
+
+/* One is sent round all CPUs, backwards every other time: a step to another node is a crossing, counted where it ends, and a
+ * step inside a node is none. On a machine without nodes there are none. covers: SC-19 (who is sent) */
+static bool test_each_crossing_of_nodes_is_counted_once(void)
+{
+    unsigned at = 0;
+    unsigned crossed = 0;
+    EXPECT(sys_sched_affinity(SCHED_THREAD, 0, 1) == STATUS_OK);
+    spin_for(3600000);
+    uint32_t pid = start(spin, fair, 1);
+    EXPECT(is_bound_to(pid, 1));
+    uint64_t begin = crossings();
+    for (unsigned step = 1; step <= 4 * cpus; step++) {
+        unsigned to = step / cpus % 2 == 0 ? step % cpus : cpus - 1 - step % cpus;
+        bool crosses = stats()->cpus[at].node != stats()->cpus[to].node;
+        uint64_t sum = crossings();
+        uint64_t there = stats()->cpus[to].node_crossings;
+        EXPECT(sys_sched_affinity(SCHED_PROCESS, pid, 1ull << to) == STATUS_OK);
+        EXPECT(is_bound_to(pid, 1ull << to));
+        EXPECT(stats()->cpus[to].node_crossings - there == crosses && crossings() - sum == crosses);
+        crossed += crosses;
+        at = to;
+    }
+    print("# %u of %u steps crossed\n", crossed, 4 * cpus);
+    EXPECT(crossings() - begin == crossed && (crossed != 0) == (stats()->nodes > 1));
+    sys_sched_affinity(SCHED_THREAD, 0, UINT64_MAX);
+    return end_all();
+}
+
+static void sleep_long(void)
+{
+    sys_sleep(3600000 * NS_PER_MS);
+}
+
+/* Children that are on no CPU of the mask, every step-th of them from the first. */
+static unsigned outside(uint64_t mask, unsigned first, unsigned step)
+{
+    unsigned count = 0;
+    for (unsigned i = first; i < child_count; i += step) {
+        count += (mask & 1ull << info_of(children[i]).cpu) == 0;
+    }
+    return count;
+}
+
+/* The CPUs of the last node go off one by one: who runs there crosses when the last of them goes, who sleeps there with its own
+ * CPU, each once, to the boot CPU's node. covers: SC-19 (who is left without a CPU) */
+static bool test_who_loses_its_node_crosses_once(void)
+{
+    unsigned node = stats()->cpus[cpus - 1].node;
+    uint64_t mask = cpus_of_node(node) & ~1ull;
+    EXPECT(sys_sched_affinity(SCHED_THREAD, 0, 1) == STATUS_OK);
+    spin_for(3600000);
+    for (unsigned i = 0; i < 6; i++) {
+        EXPECT(is_bound_to(start(i % 2 == 0 ? spin : sleep_long, fair, mask), mask));
+    }
+    pause_ms(2 * TICK_MS);
+    uint64_t begin = crossings();
+    uint64_t left = mask;
+    for (unsigned cpu = 1; cpu < cpus; cpu++) {
+        if ((mask & 1ull << cpu) != 0) {
+            EXPECT(outside(mask, 0, 2) == 0);
+            EXPECT(sys_cpu_set(cpu, 0) == STATUS_OK);
+            left &= ~(1ull << cpu);
+            pause_ms(2 * TICK_MS);
+            EXPECT(outside(mask, 0, 2) == (left == 0 ? 3 : 0));
+            EXPECT(crossings() - begin == (node != 0 ? outside(mask, 0, 1) : 0));
+        }
+    }
+    EXPECT(outside(mask, 0, 1) == 6);
+    EXPECT(end_all());
+    for (unsigned cpu = 1; cpu < cpus; cpu++) {
+        EXPECT((mask & 1ull << cpu) == 0 || sys_cpu_set(cpu, 1) == STATUS_OK);
+    }
+    sys_sched_affinity(SCHED_THREAD, 0, UINT64_MAX);
+    return true;
+}
+
+/* Four for each CPU of the first node, which then may leave it: those that are found on another node afterwards crossed, once
+ * each, and nobody else did. covers: SC-19 (who is given away) */
+static bool test_a_full_node_gives_away_who_is_counted(void)
+{
+    uint64_t mask = cpus_of_node(0);
+    EXPECT(sys_sched_affinity(SCHED_THREAD, 0, 1) == STATUS_OK);
+    spin_for(3600000);
+    for (unsigned i = 0; i < 2 * cpus; i++) {
+        EXPECT(is_bound_to(start(spin, fair, mask), mask));
+    }
+    uint64_t begin = crossings();
+    for (unsigned i = 0; i < 2 * cpus; i++) {
+        EXPECT(sys_sched_affinity(SCHED_PROCESS, children[i], all_cpus()) == STATUS_OK);
+    }
+    pause_ms(10 * TICK_MS);
+    unsigned away = outside(mask, 0, 1);
+    print("# %u of %u crossed, counted %u\n", away, 2 * cpus, (unsigned)(crossings() - begin));
+    EXPECT(crossings() - begin == away && (away != 0) == (stats()->nodes > 1));
+    sys_sched_affinity(SCHED_THREAD, 0, UINT64_MAX);
+    return end_all();
+}
+
 /* 64 on every CPU, up to 256: each gets its share within a third, from 5 s on within a tenth, and everything goes on. They
  * spin until they are ended: a time set before they are made might come before they are measured. Run by
  * tests/e2e/kernel_sched_long.lua. */
@@ -414,6 +532,9 @@ const struct tap_test several_tests[] = {
     {"nobody_runs_outside_its_mask", test_nobody_runs_outside_its_mask},
     {"real_time_threads_evade_each_other", test_real_time_threads_evade_each_other},
     {"threads_stay_near_their_memory", test_threads_stay_near_their_memory},
+    {"each_crossing_of_nodes_is_counted_once", test_each_crossing_of_nodes_is_counted_once},
+    {"who_loses_its_node_crosses_once", test_who_loses_its_node_crosses_once},
+    {"a_full_node_gives_away_who_is_counted", test_a_full_node_gives_away_who_is_counted},
 };
 
 const unsigned several_test_count = sizeof(several_tests) / sizeof(several_tests[0]);

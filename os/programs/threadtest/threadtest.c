@@ -723,6 +723,7 @@ int main(int argc, char **argv)
     }
     const struct tap_group groups[] = {{tests, sizeof(tests) / sizeof(tests[0])},
                                        {sync_tests, sync_test_count},
-                                       {error_tests, error_test_count}};
-    return tap_run(groups, 3, argc, argv);
+                                       {error_tests, error_test_count},
+                                       {stale_tests, stale_test_count}};
+    return tap_run(groups, argc > 1 ? 4 : 3, argc, argv);
 }

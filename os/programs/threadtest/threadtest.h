@@ -1,7 +1,7 @@
 #ifndef OS_PROGRAMS_THREADTEST_THREADTEST_H
 #define OS_PROGRAMS_THREADTEST_THREADTEST_H
 
-/* What the tests of threads, of synchronisation and of reports of errors share. */
+/* What the tests of threads, of synchronisation, of reports of errors and of what has ended share. */
 
 #include "lib/sync.h"
 #include "lib/tap.h"
@@ -14,5 +14,7 @@ extern const struct tap_test sync_tests[];
 extern const unsigned sync_test_count;
 extern const struct tap_test error_tests[];
 extern const unsigned error_test_count;
+extern const struct tap_test stale_tests[]; /* run only when asked for by name */
+extern const unsigned stale_test_count;
 
 #endif
