@@ -117,7 +117,7 @@ MUST_CHECK status_t sched_set_affinity(struct thread *thread, uint64_t mask);
  */
 bool sched_drain(struct cpu *cpu);
 
-/* Makes this CPU wake the sleepers of another one on which nothing runs any more. */
+/* Makes this CPU wake the sleepers of another one on which nothing runs any more: each has moved here, which is counted. */
 void sched_move_sleepers(struct cpu *cpu);
 
 void sched_info_read(struct thread *thread, struct sched_info *out);

@@ -4,7 +4,8 @@
  */
 #include "threadtest.h"
 
-#define MOMENTS 4u /* at once; before the delay is over; when the first thread has been freed; when all have */
+/* At once, before the delay is over, when the first thread has been freed, when all have. */
+#define MOMENTS 4u
 #define DELAY   (1000 * MS)
 #define ENDED   (3 * MOMENTS)
 
@@ -104,11 +105,11 @@ static bool test_what_is_kept_of_the_ended_is_told_apart(void)
     sys_sleep(begin + DELAY - 2 * MS - (uint64_t)sys_clock());
     EXPECT(use(1) && dead() == ENDED);
     while (dead() == ENDED) {
-        sys_yield();
+        sys_sleep(MS / 10);
     }
     EXPECT((uint64_t)sys_clock() >= begin + DELAY && use(2));
     while (dead() != 0) {
-        sys_yield();
+        sys_sleep(MS / 10);
     }
     EXPECT(use(3));
     return sys_cap_delete(endpoint) == STATUS_OK;
