@@ -183,15 +183,17 @@ status_t frame_alloc_contiguous(uint64_t n, uint32_t flags, enum frame_owner own
 
 /* ---- freeing ---- */
 
-/* Moves a frame's references from 1 to 0; who succeeds owns the frame. */
-static status_t claim(pfn_t pfn)
+/* Moves a frame's references from 1 to 0; who succeeds owns the frame. owner: what it must serve, NONE: anything. */
+ALWAYS_INLINE status_t claim(struct page_frame *frame, enum frame_owner owner)
 {
-    struct page_frame *frame = frame_lookup(pfn);
     if (frame == NULL) {
         return STATUS_ERR_FOREIGN;
     }
     if (frame->state == FRAME_RESERVED) {
         return STATUS_ERR_RESERVED;
+    }
+    if (owner != FRAME_OWNER_NONE && frame->state == FRAME_ALLOCATED && frame->owner != owner) {
+        return STATUS_ERR_FOREIGN;
     }
     uint32_t expected = 1;
     if (frame->state != FRAME_ALLOCATED ||
@@ -202,9 +204,8 @@ static status_t claim(pfn_t pfn)
 }
 
 /* Gives a claimed frame to the CPU's cache or its zone. */
-static void release(pfn_t pfn, bool zeroed)
+ALWAYS_INLINE void release(pfn_t pfn, struct page_frame *frame, bool zeroed)
 {
-    struct page_frame *frame = &frame_table[pfn];
     frame->owner = FRAME_OWNER_NONE;
     frame->owner_id = 0;
     if (!frame_cpu_give(pfn, frame, zeroed)) {
@@ -213,39 +214,45 @@ static void release(pfn_t pfn, bool zeroed)
     }
 }
 
-static status_t free_one(pfn_t pfn, bool zeroed)
+ALWAYS_INLINE status_t free_one(pfn_t pfn, enum frame_owner owner, bool zeroed)
 {
     (void)frame_manager_get();
     uint64_t start = frame_cpu_stamp(true);
-    status_t status = claim(pfn);
+    struct page_frame *frame = frame_lookup(pfn);
+    status_t status = claim(frame, owner);
     if (status != STATUS_OK) {
         return status;
     }
-    release(pfn, zeroed);
+    release(pfn, frame, zeroed);
     if (start != 0) {
         frame_cpu_note_latency(true, start);
     }
     return STATUS_OK;
 }
 
+status_t frame_free_of(pfn_t pfn, enum frame_owner owner)
+{
+    return free_one(pfn, owner, false);
+}
+
 status_t frame_free(pfn_t pfn)
 {
-    return free_one(pfn, false);
+    return free_one(pfn, FRAME_OWNER_NONE, false);
 }
 
-status_t frame_free_zeroed(paddr_t address)
+status_t frame_free_zeroed(paddr_t address, enum frame_owner owner)
 {
-    return paddr_offset(address) != 0 ? STATUS_ERR_UNALIGNED : free_one(paddr_pfn(address), true);
+    return paddr_offset(address) != 0 ? STATUS_ERR_UNALIGNED : free_one(paddr_pfn(address), owner, true);
 }
 
-status_t frame_free_run(pfn_t pfn, uint64_t n)
+status_t frame_free_run_of(pfn_t pfn, uint64_t n, enum frame_owner owner)
 {
     (void)frame_manager_get();
     if (n == 0 || n > FRAME_RUN_MAX) {
         return STATUS_ERR_RANGE;
     }
     for (uint64_t i = 0; i < n; i++) {
-        status_t status = claim(pfn + i);
+        status_t status = claim(frame_lookup(pfn + i), owner);
         if (status != STATUS_OK) {
             while (i-- > 0) {
                 __atomic_store_n(&frame_table[pfn + i].refs, 1, __ATOMIC_RELEASE);
@@ -261,6 +268,11 @@ status_t frame_free_run(pfn_t pfn, uint64_t n)
     }
     zone_give(pfn, n, true);
     return STATUS_OK;
+}
+
+status_t frame_free_run(pfn_t pfn, uint64_t n)
+{
+    return frame_free_run_of(pfn, n, FRAME_OWNER_NONE);
 }
 
 /* ---- references ---- */
@@ -310,7 +322,7 @@ bool frame_put(pfn_t pfn)
         panic("frame_put: frame 0x%llx had no reference", (unsigned long long)pfn);
     }
     if (old == 1) {
-        release(pfn, false);
+        release(pfn, frame, false);
     }
     return old == 1;
 }

@@ -276,13 +276,17 @@ MUST_CHECK status_t frame_free(pfn_t pfn);
 
 /*
  * As frame_free by physical address, also STATUS_ERR_UNALIGNED, for a frame that the caller has left full of zeros: the CPU's
- * next FRAME_ZERO need not fill it.
+ * next FRAME_ZERO need not fill it. STATUS_ERR_FOREIGN, too, when it does not serve `owner`.
  */
-MUST_CHECK status_t frame_free_zeroed(paddr_t address);
+MUST_CHECK status_t frame_free_zeroed(paddr_t address, enum frame_owner owner);
 
 /* Gives back n frames from pfn, all or nothing; any part of any run. Fails as frame_free, STATUS_ERR_RANGE
  * for n. */
 MUST_CHECK status_t frame_free_run(pfn_t pfn, uint64_t n);
+
+/* As frame_free and frame_free_run for what serves `owner` (NONE: anybody), else STATUS_ERR_FOREIGN. */
+MUST_CHECK status_t frame_free_of(pfn_t pfn, enum frame_owner owner);
+MUST_CHECK status_t frame_free_run_of(pfn_t pfn, uint64_t n, enum frame_owner owner);
 
 /* One more reference to an allocated frame. Panics when the frame is not allocated or the count would wrap.
  */

@@ -1,11 +1,14 @@
 /*
- * Names and figures of the objects that are whole frames. Each CPU counts for itself, so that two that map memory do not meet
- * here; an object may be freed by another CPU than the one that took it, so only the sums mean something. Deviations: none.
+ * Names, figures and checks of the objects that are whole frames. Each CPU counts for itself, so that two that map memory do not
+ * meet here; an object may be freed by another CPU than the one that took it, so only the sums mean something. Deviations: with
+ * heap=full a write to a freed object is seen while it lies in a front of zeros, not once its frame serves something else.
  */
 #include "mm/frame_cache.h"
 
 #include "arch/arch.h"
 #include "lib/format.h"
+#include "lib/string.h"
+#include "mm/slab_internal.h"
 
 struct counts {
     uint64_t allocs;
@@ -16,14 +19,16 @@ struct counts {
 
 static const struct {
     const char *name;
-    enum frame_owner owner;
+    enum frame_owner owner; /* of nothing else */
+    bool has_length; /* the first frame's owner_id is the number of frames, that of the others is not */
 } kinds[FRAME_CACHES] = {
-    [FRAME_CACHE_PAGE_TABLE] = {"page-table", FRAME_OWNER_PAGE_TABLE},
-    [FRAME_CACHE_CAP_RECORDS] = {"cap-records", FRAME_OWNER_CAP},
-    [FRAME_CACHE_MESSAGES] = {"messages", FRAME_OWNER_IPC},
+    [FRAME_CACHE_PAGE_TABLE] = {"page-table", FRAME_OWNER_PAGE_TABLE, false},
+    [FRAME_CACHE_CAP_RECORDS] = {"cap-records", FRAME_OWNER_CAP, false},
+    [FRAME_CACHE_MESSAGES] = {"messages", FRAME_OWNER_MESSAGE, true},
 };
 
 static struct counts counts[FRAME_CACHES][MM_MAX_CPUS];
+static bool checks; /* heap=full */
 
 /* The thread may go to another CPU meanwhile, hence the atomic additions. */
 static struct counts *counts_here(enum frame_cache cache)
@@ -50,25 +55,114 @@ static status_t taken(enum frame_cache cache, uint64_t frames, status_t status)
     return STATUS_OK;
 }
 
+/* ---- heap=full ---- */
+
+void frame_cache_init(enum heap_debug debug)
+{
+    checks = debug == HEAP_DEBUG_FULL;
+}
+
+/* Reports the first byte of n frames that is not zero; they are full of zeros then. */
+static void check_zeros(enum frame_cache cache, uint64_t n, pfn_t pfn, enum heap_fault fault,
+                        const char *site)
+{
+    uint8_t *object = arch_phys_to_virt(paddr_from_pfn(pfn));
+    uint64_t at = 0;
+    while (at < n * PAGE_SIZE && *(const uint64_t *)(object + at) == 0) {
+        at += sizeof(uint64_t);
+    }
+    if (at < n * PAGE_SIZE) {
+        at += (unsigned)__builtin_ctzll(*(const uint64_t *)(object + at)) / 8;
+        slab_report(&(struct heap_report){.fault = fault,
+                                          .cache = kinds[cache].name,
+                                          .object = object,
+                                          .size = n * PAGE_SIZE,
+                                          .offset = at,
+                                          .found_site = site});
+        memset(object, 0, n * PAGE_SIZE);
+    }
+}
+
+/* Is it an object of the cache, of that length, with a user? */
+static bool is_object(enum frame_cache cache, uint64_t n, pfn_t pfn)
+{
+    const struct page_frame *frame = frame_lookup(pfn);
+    return frame != NULL && frame->state == FRAME_ALLOCATED && frame->owner == kinds[cache].owner &&
+           frame_refs(pfn) == 1 && (!kinds[cache].has_length || frame->owner_id == n);
+}
+
+/* Objects that are given back as full of zeros. */
+static void check_given(enum frame_cache cache, unsigned n, const paddr_t *addresses)
+{
+    for (unsigned i = 0; i < n; i++) {
+        if (is_object(cache, 1, paddr_pfn(addresses[i]))) {
+            check_zeros(cache, 1, paddr_pfn(addresses[i]), HEAP_FAULT_DIRTY, SLAB_SITE);
+        }
+    }
+}
+
+/* Overwrites a freed object: a single frame with what it must still hold when it is taken again. */
+static status_t free_checked(enum frame_cache cache, uint64_t n, pfn_t pfn)
+{
+    bool mine = is_object(cache, n, pfn);
+    if (mine) {
+        memset(arch_phys_to_virt(paddr_from_pfn(pfn)), n == 1 ? 0 : SLAB_POISON_FREE, n * PAGE_SIZE);
+    }
+    return mine && n == 1 ? frame_free_zeroed(paddr_from_pfn(pfn), kinds[cache].owner)
+                          : frame_free_run_of(pfn, n, kinds[cache].owner);
+}
+
+/* ---- objects ---- */
+
+/* What the frame table says of an object's first frame besides its owner. */
+static uint32_t label(enum frame_cache cache, uint64_t n, uint32_t owner_id)
+{
+    return kinds[cache].has_length ? (uint32_t)n : owner_id;
+}
+
 status_t frame_cache_alloc(enum frame_cache cache, uint64_t n, uint32_t flags, uint32_t owner_id, pfn_t *out)
 {
     enum frame_owner owner = kinds[cache].owner;
-    status_t status = n == 1 ? frame_alloc(flags, owner, owner_id, out)
-                             : frame_alloc_contiguous(n, flags, owner, owner_id, out);
+    status_t status;
+    if (n == 1) {
+        status = frame_alloc(flags, owner, label(cache, 1, owner_id), out);
+    } else {
+        status = frame_alloc_contiguous(n, flags, owner, 0, out);
+    }
+    if (status == STATUS_OK && n != 1) {
+        frame_set_owner(*out, 1, owner, label(cache, n, owner_id));
+    }
+    if (__builtin_expect(checks && status == STATUS_OK && (flags & FRAME_ZERO) != 0, 0)) {
+        check_zeros(cache, n, *out, HEAP_FAULT_USE_AFTER_FREE, SLAB_SITE);
+    }
     return taken(cache, n, status);
 }
 
 unsigned frame_cache_alloc_some(enum frame_cache cache, unsigned n, uint32_t flags, uint32_t owner_id,
                                 pfn_t *out)
 {
-    unsigned got = frame_alloc_some(n, flags, kinds[cache].owner, owner_id, out);
+    unsigned got = frame_alloc_some(n, flags, kinds[cache].owner, label(cache, 1, owner_id), out);
+    if (__builtin_expect(checks && (flags & FRAME_ZERO) != 0, 0)) {
+        for (unsigned i = 0; i < got; i++) {
+            check_zeros(cache, 1, out[i], HEAP_FAULT_USE_AFTER_FREE, SLAB_SITE);
+        }
+    }
     count(&counts_here(cache)->allocs, got);
     return got;
 }
 
 status_t frame_cache_free(enum frame_cache cache, uint64_t n, pfn_t pfn)
 {
-    status_t status = n == 1 ? frame_free(pfn) : frame_free_run(pfn, n);
+    enum frame_owner owner = kinds[cache].owner;
+    const struct page_frame *frame = kinds[cache].has_length ? frame_lookup(pfn) : NULL;
+    status_t status;
+    if (frame != NULL && frame->state == FRAME_ALLOCATED && frame->owner == owner && frame->owner_id != n) {
+        status = STATUS_ERR_FOREIGN;
+    } else if (checks) {
+        status = free_checked(cache, n, pfn);
+    } else {
+        status = n == 1 ? frame_free_of(pfn, owner) : frame_free_run_of(pfn, n, owner);
+    }
     if (status == STATUS_OK) {
         count(&counts_here(cache)->frees, 1);
     }
@@ -80,8 +174,12 @@ status_t frame_cache_free(enum frame_cache cache, uint64_t n, pfn_t pfn)
 
 unsigned frame_cache_free_zeroed(enum frame_cache cache, unsigned n, const paddr_t *addresses)
 {
+    enum frame_owner owner = kinds[cache].owner;
     unsigned given = 0;
-    while (given < n && frame_free_zeroed(addresses[given]) == STATUS_OK) {
+    if (__builtin_expect(checks, 0)) {
+        check_given(cache, n, addresses);
+    }
+    while (given < n && frame_free_zeroed(addresses[given], owner) == STATUS_OK) {
         given++;
     }
     count(&counts_here(cache)->frees, given);

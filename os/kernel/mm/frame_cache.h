@@ -2,14 +2,24 @@
 #define OS_KERNEL_MM_FRAME_CACHE_H
 
 /*
- * Caches of objects that are whole frames: page tables, the records of capabilities, the messages of channels. A slab would
- * put a header in front of them and align the rest away, so free ones lie in the per-CPU caches of the frame manager, which
- * all of these share and which keep those full of zeros apart (frame_cpu.c). A cache here has the name and the figures, as a
- * slab cache has them, and is in the same listing (kheap_dump). Context as of the frame manager.
+ * Slab caches of objects that fill whole frames: page tables, the records of capabilities, the messages of channels. A slab here
+ * is one object and has no header, which would align the rest of a frame away: the frame table says whose it is.
+ *
+ *   name, figures    as those of any slab cache, in the same listing (kheap_dump)
+ *   constructed      an object is full of zeros when it is taken; one that was left so goes to the next taker as it is
+ *   a CPU's front    the stacks of the frame manager (frame_cpu.c), of which one keeps what is full of zeros; all caches share it
+ *   under pressure   what lies in a front counts as free, and is taken from every CPU before an allocation fails
+ *   double free      refused: STATUS_ERR_DOUBLE_FREE
+ *   foreign free     refused, of another cache too, or not from the first frame, or of another length: STATUS_ERR_FOREIGN
+ *   heap=full        freed objects are overwritten; a write to a freed one is reported when it is taken again, and one that is
+ *                    not as full of zeros as its user said when it is given back (slab.h, report hook)
+ *
+ * Context as of the frame manager.
  */
 
 #include "abi/status.h"
 #include "mm/frame.h"
+#include "mm/slab.h"
 #include "types.h"
 
 enum frame_cache {
@@ -28,7 +38,14 @@ struct frame_cache_stats {
     uint64_t frames; /* of the objects with users */
 };
 
-/* An object of n frames that follow one another. Flags and failures as frame_alloc, for n > 1 frame_alloc_contiguous. */
+/* The debug level, with the heap's; until then nothing is checked beyond what a free refuses. */
+void frame_cache_init(enum heap_debug debug);
+
+/*
+ * An object of n frames that follow one another, full of zeros. n: 1, but for messages. Flags (with FRAME_ZERO, or without when
+ * the user fills all of it) and failures as frame_alloc, for n > 1 frame_alloc_contiguous. owner_id: the user's, for its frame's
+ * entry in the frame table; of messages the length stands there.
+ */
 MUST_CHECK status_t frame_cache_alloc(enum frame_cache cache, uint64_t n, uint32_t flags, uint32_t owner_id,
                                       pfn_t *out);
 
@@ -36,10 +53,13 @@ MUST_CHECK status_t frame_cache_alloc(enum frame_cache cache, uint64_t n, uint32
 unsigned frame_cache_alloc_some(enum frame_cache cache, unsigned n, uint32_t flags, uint32_t owner_id,
                                 pfn_t *out);
 
-/* Gives back an object of n frames. Fails as frame_free_run, changing nothing. */
+/* Gives back an object of n frames. Fails as frame_free_run, and with STATUS_ERR_FOREIGN, changing nothing. */
 MUST_CHECK status_t frame_cache_free(enum frame_cache cache, uint64_t n, pfn_t pfn);
 
-/* Gives back n objects of one frame that the caller has left full of zeros, up to the first that frame_free_zeroed refuses: how many. */
+/*
+ * Gives back n objects of one frame that the caller has left full of zeros, up to the first that is refused as by
+ * frame_free_zeroed: how many.
+ */
 unsigned frame_cache_free_zeroed(enum frame_cache cache, unsigned n, const paddr_t *addresses);
 
 /* Sums over all CPUs; each figure is exact when the machine is at rest. Bound: O(CPUs). */

@@ -41,6 +41,8 @@ static const char *fault_text(enum heap_fault fault)
         return "underflow";
     case HEAP_FAULT_FOREIGN:
         return "foreign pointer";
+    case HEAP_FAULT_DIRTY:
+        return "not full of zeros";
     }
     return "unknown fault";
 }

@@ -16,7 +16,7 @@
 #include "arch/x86_64/switch.h"
 #include "console.h"
 #include "lib/string.h"
-#include "mm/frame.h"
+#include "mm/frame_cache.h"
 #include "mm/kheap.h"
 #include "mm/pagetable.h"
 #include "must.h"
@@ -143,7 +143,7 @@ static status_t low_table_alloc(void *context, paddr_t *table)
 {
     (void)context;
     pfn_t pfn;
-    status_t status = frame_alloc(FRAME_DMA | FRAME_ZERO, FRAME_OWNER_PAGE_TABLE, 0, &pfn);
+    status_t status = frame_cache_alloc(FRAME_CACHE_PAGE_TABLE, 1, FRAME_DMA | FRAME_ZERO, 0, &pfn);
     *table = paddr_from_pfn(status == STATUS_OK ? pfn : 0);
     return status;
 }
@@ -151,7 +151,9 @@ static status_t low_table_alloc(void *context, paddr_t *table)
 static void low_table_free(void *context, paddr_t table)
 {
     (void)context;
-    frame_put(paddr_pfn(table));
+    if (frame_cache_free(FRAME_CACHE_PAGE_TABLE, 1, paddr_pfn(table)) != STATUS_OK) {
+        panic("page table at 0x%llx could not be freed", (unsigned long long)table.number);
+    }
 }
 
 /* CR3 is loaded by 32-bit code. */

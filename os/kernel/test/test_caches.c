@@ -1,4 +1,5 @@
 /* The caches of the running kernel, of slabs and of whole frames: their names, and that they count what they are named for. */
+#include "arch/arch.h"
 #include "arch/x86_64/kmap.h"
 #include "cap/cap.h"
 #include "ipc/channel.h"
@@ -135,4 +136,94 @@ void ktest_caches_count_the_objects_of_their_name(void)
         KEXPECT(after.allocs - before[i].allocs >= rows[i].made);
         KEXPECT(strcmp(after.name, "thread") == 0 || after.frees - before[i].frees >= rows[i].made);
     }
+}
+
+/* ---- objects of whole frames ---- */
+
+static unsigned reports;
+static struct heap_report seen;
+
+static void note_report(const struct heap_report *report)
+{
+    seen = *report;
+    reports++;
+}
+
+static bool was_reported(enum heap_fault fault, const char *cache, const uint8_t *object, uint64_t offset)
+{
+    bool good = reports == 1 && seen.fault == fault && seen.cache != NULL && strcmp(seen.cache, cache) == 0 &&
+                seen.object == object && seen.offset == offset;
+    reports = 0;
+    return good;
+}
+
+static bool is_refused(enum frame_cache cache, uint64_t n, pfn_t pfn, status_t why)
+{
+    struct frame_cache_stats before;
+    struct frame_cache_stats after;
+    frame_cache_stats_read(cache, &before);
+    status_t status = frame_cache_free(cache, n, pfn);
+    frame_cache_stats_read(cache, &after);
+    return status == why && before.frees == after.frees;
+}
+
+/* An object goes back once, whole, and to its own cache. */
+static bool goes_back_as_it_came(enum frame_cache cache, uint64_t n)
+{
+    pfn_t pfn;
+    if (frame_cache_alloc(cache, n, FRAME_ZERO, 0, &pfn) != STATUS_OK) {
+        return false;
+    }
+    bool good = true;
+    for (enum frame_cache other = 0; other < FRAME_CACHES; other++) {
+        good = (other == cache || is_refused(other, n, pfn, STATUS_ERR_FOREIGN)) && good;
+    }
+    good = (n == 1 || is_refused(cache, n, pfn + 1, STATUS_ERR_FOREIGN)) && good;
+    good = (n == 1 || is_refused(cache, n - 1, pfn, STATUS_ERR_FOREIGN)) && good;
+    good = frame_cache_free(cache, n, pfn) == STATUS_OK && good;
+    return is_refused(cache, n, pfn, STATUS_ERR_DOUBLE_FREE) && good;
+}
+
+/* With heap=full: a write to an object that is free, and one that its user says is full of zeros. */
+static bool tells_of_stray_writes(enum frame_cache cache, const char *name)
+{
+    pfn_t pfn;
+    pfn_t again;
+    if (frame_cache_alloc(cache, 1, FRAME_ZERO, 0, &pfn) != STATUS_OK) {
+        return false;
+    }
+    const paddr_t address = paddr_from_pfn(pfn);
+    uint8_t *object = arch_phys_to_virt(address);
+    object[9] = 1;
+    bool good = frame_cache_free_zeroed(cache, 1, &address) == 1;
+    good = was_reported(HEAP_FAULT_DIRTY, name, object, 9) && good;
+    object[4095] = 1;
+    good = frame_cache_alloc(cache, 1, FRAME_ZERO, 0, &again) == STATUS_OK && again == pfn && good;
+    good = was_reported(HEAP_FAULT_USE_AFTER_FREE, name, object, 4095) && good;
+    return frame_cache_free(cache, 1, pfn) == STATUS_OK && good;
+}
+
+static void note_level(void *full, struct slab_cache *cache)
+{
+    *(bool *)full |= strcmp(cache->name, "kmalloc-16") == 0 && cache->debug == HEAP_DEBUG_FULL;
+}
+
+/* On one CPU without interruption, for the object that is taken next is the one that was given back last. covers: HP-08 */
+void ktest_caches_of_whole_frames_take_back_what_is_theirs(void)
+{
+    static const char *const names[FRAME_CACHES] = {"page-table", "cap-records", "messages"};
+    bool full = false;
+    slab_for_each_cache(note_level, &full);
+    slab_set_report_hook(note_report);
+    uint64_t flags = arch_irq_save();
+    bool refused = true;
+    bool told = true;
+    for (enum frame_cache cache = 0; cache < FRAME_CACHES; cache++) {
+        refused = goes_back_as_it_came(cache, 1) && refused;
+        told = (!full || tells_of_stray_writes(cache, names[cache])) && told;
+    }
+    refused = goes_back_as_it_came(FRAME_CACHE_MESSAGES, 5) && refused;
+    arch_irq_restore(flags);
+    slab_set_report_hook(NULL);
+    KEXPECT(refused && told && reports == 0);
 }

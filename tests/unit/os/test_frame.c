@@ -175,7 +175,7 @@ static void every_misuse_has_its_own_error(void **state)
     assert_int_equal(frame_free(1ull << 40), STATUS_ERR_FOREIGN);
     assert_int_equal(frame_free((1ull << 32) - 1), STATUS_ERR_FOREIGN);
     assert_int_equal(frame_free(0), STATUS_ERR_RESERVED);
-    assert_int_equal(frame_free_zeroed(paddr_make(0x1001)), STATUS_ERR_UNALIGNED);
+    assert_int_equal(frame_free_zeroed(paddr_make(0x1001), FRAME_OWNER_TEST), STATUS_ERR_UNALIGNED);
     assert_int_equal(frame_free(100), STATUS_ERR_DOUBLE_FREE);
     assert_ok(frame_alloc(0, FRAME_OWNER_TEST, 0, &pfn));
     frame_get(pfn);

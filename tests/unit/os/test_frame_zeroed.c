@@ -23,7 +23,7 @@ static void a_frame_that_is_given_back_full_of_zeros_is_taken_without_filling_it
     assert_ok(frame_alloc(0, FRAME_OWNER_TEST, 0, &dirty));
     assert_ok(frame_alloc(FRAME_ZERO, FRAME_OWNER_TEST, 0, &clean));
     write_word(dirty, 7);
-    assert_ok(frame_free_zeroed(paddr_from_pfn(clean)));
+    assert_ok(frame_free_zeroed(paddr_from_pfn(clean), FRAME_OWNER_TEST));
     assert_ok(frame_free(dirty));
     assert_int_equal(frame_free_count(), initial);
     assert_int_equal(frame_check(NULL), 0);
@@ -35,9 +35,9 @@ static void a_frame_that_is_given_back_full_of_zeros_is_taken_without_filling_it
     assert_ok(frame_alloc(FRAME_ZERO, FRAME_OWNER_TEST, 0, &got));
     assert_int_equal(got, dirty);
     assert_int_equal(read_word(got), 0);
-    assert_int_equal(frame_free_zeroed(paddr_from_pfn(clean + 1000000)), STATUS_ERR_FOREIGN);
-    assert_ok(frame_free_zeroed(paddr_from_pfn(dirty)));
-    assert_int_equal(frame_free_zeroed(paddr_from_pfn(dirty)), STATUS_ERR_DOUBLE_FREE);
+    assert_int_equal(frame_free_zeroed(paddr_from_pfn(clean + 1000000), FRAME_OWNER_TEST), STATUS_ERR_FOREIGN);
+    assert_ok(frame_free_zeroed(paddr_from_pfn(dirty), FRAME_OWNER_TEST));
+    assert_int_equal(frame_free_zeroed(paddr_from_pfn(dirty), FRAME_OWNER_TEST), STATUS_ERR_DOUBLE_FREE);
 }
 
 static void frames_full_of_zeros_are_counted_drained_and_given_to_who_wants_any(void **state)
@@ -54,7 +54,7 @@ static void frames_full_of_zeros_are_counted_drained_and_given_to_who_wants_any(
              taken++) {
         }
         for (uint64_t i = 0; i < taken; i++) {
-            assert_ok(frame_free_zeroed(paddr_from_pfn(frames[i])));
+            assert_ok(frame_free_zeroed(paddr_from_pfn(frames[i]), FRAME_OWNER_TEST));
         }
         assert_int_equal(frame_manager.cpus[0].zeroed_count, FRAME_CPU_ZEROED);
         assert_int_equal(frame_free_count(), initial);
@@ -67,7 +67,7 @@ static void frames_full_of_zeros_are_counted_drained_and_given_to_who_wants_any(
     assert_int_equal(again, taken);
     assert_int_equal(frame_manager.cpus[0].zeroed_count, 0);
     for (uint64_t i = 0; i < again; i++) {
-        assert_ok(frame_free_zeroed(paddr_from_pfn(frames[i])));
+        assert_ok(frame_free_zeroed(paddr_from_pfn(frames[i]), FRAME_OWNER_TEST));
     }
     frame_cpu_drain_all();
     assert_int_equal(frame_manager.cpus[0].zeroed_count, 0);
