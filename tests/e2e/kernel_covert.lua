@@ -2,7 +2,7 @@
 -- time: os/programs/covert, without and with what docs/design/security.md says against each channel.
 -- Expects: a secret passes without an error when nothing stands against it, which shows that the channel is there and the measurement
 -- finds it; with the measure against it less than 100 bits a second are left.
--- covers: CP-25 (B), TS-05 (S)
+-- covers: CP-25 (B: what the kernel keeps, not what caches of hardware tell), TS-05 (S)
 
 local HERTZ <const> = 3000000000
 local LEFT <const> = 100 -- bits a second

@@ -20,4 +20,14 @@ done <"$work/channels"
 # covers: CP-25 (D)
 expect_same "every channel that is measured has its measure on the page" "$(wc -l <"$work/channels")$unnamed" 10
 
+# What hardware would tell cannot be measured here; the page says what of it is shared, and goes stale when the machine has caches.
+unnamed=""
+for what in "L1 and L2 caches" "lines of a shared page" "last-level cache" "TLBs and paging-structure caches" "branch predictors" \
+    "prefetchers and store buffers" "execution units" "memory bus and rows" "the kernel's own lines" "clock and power"; do
+    grep -q "^| \`$what\` | .* | .* | .* | .* |$" docs/design/security.md || unnamed+=" $what"
+done
+grep -q '^| MODEL | MACHINE, caches, predictors: \*later\* |' docs/model.md || unnamed+=" (the machine has caches by now)"
+# covers: CP-25 (D)
+expect_same "what hardware remembers has who shares it and what is left on the page" "none" "${unnamed:-none}"
+
 finish

@@ -124,7 +124,7 @@ enum heap_fault {
     HEAP_FAULT_OVERFLOW,       /* red zone after the object */
     HEAP_FAULT_UNDERFLOW,      /* red zone before the object */
     HEAP_FAULT_FOREIGN,        /* not an object of any cache, or not its first byte */
-    HEAP_FAULT_DIRTY,          /* given back with something in it that should be full of zeros (frame_cache.h) */
+    HEAP_FAULT_DIRTY, /* given back with something in it that should be full of zeros (frame_cache.h) */
 };
 
 struct heap_report {

@@ -208,9 +208,11 @@ static void a_space_grows_to_all_its_slots_and_gives_their_memory_back(void **st
     assert_int_equal(status, STATUS_ERR_CAP_QUOTA);
     assert_int_equal(count, CAP_MAX_SLOTS - CAP_WELL_KNOWN_SLOTS - 1);
     assert_int_equal(leaf_count(), SPACE_LEAVES);
-    print_message("%u capabilities in %u bytes: %.2f bytes each\n", count,
-                  leaf_count() * 4096u + SPACE_LEAVES * 8,
-                  (leaf_count() * 4096.0 + SPACE_LEAVES * 8) / count);
+    double bytes = leaf_count() * 4096.0 + SPACE_LEAVES * sizeof(root_word_t);
+    double leaves = leaf_count() * (double)(sizeof(struct cap_leaf) + sizeof(struct cap_leaf *));
+    print_message(
+        "%u capabilities in %.0f bytes: %.2f bytes each, with their leaves and those' directory %.2f\n",
+        count, bytes, bytes / count, (bytes + leaves) / count);
     for (uint32_t i = 0; i < count; i++) {
         assert_ok(usable(space, handles[i]));
         assert_ok(cap_delete(space, handles[i]));

@@ -35,7 +35,8 @@ static void a_frame_that_is_given_back_full_of_zeros_is_taken_without_filling_it
     assert_ok(frame_alloc(FRAME_ZERO, FRAME_OWNER_TEST, 0, &got));
     assert_int_equal(got, dirty);
     assert_int_equal(read_word(got), 0);
-    assert_int_equal(frame_free_zeroed(paddr_from_pfn(clean + 1000000), FRAME_OWNER_TEST), STATUS_ERR_FOREIGN);
+    assert_int_equal(frame_free_zeroed(paddr_from_pfn(clean + 1000000), FRAME_OWNER_TEST),
+                     STATUS_ERR_FOREIGN);
     assert_ok(frame_free_zeroed(paddr_from_pfn(dirty), FRAME_OWNER_TEST));
     assert_int_equal(frame_free_zeroed(paddr_from_pfn(dirty), FRAME_OWNER_TEST), STATUS_ERR_DOUBLE_FREE);
 }
