@@ -149,7 +149,7 @@ describe("memory", function()
     -- covers: MM-23
     it("messages, capabilities and processes have their frames from the manager, under their names", function()
         local m = booted { cpus = 1, memory = "16M" }
-        local owners = { IPC = 0, CAP = 0, PROC = 0 }
+        local owners = { IPC = 0, MESSAGE = 0, CAP = 0, PROC = 0 }
         local function count()
             local found = {}
             for name in pairs(owners) do found[name] = 0 end
@@ -161,16 +161,19 @@ describe("memory", function()
             end
             return found
         end
-        local idle, loading, mapping = count(), nil, nil
+        local idle, loading, mapping, channel = count(), nil, nil, nil
         m:on_entry("program_load", function() loading = loading or count() end)
         m:on_entry("region_map", function() mapping = mapping or count() end)
-        expect(m:command("ipctest regions_are_shared"):wait().status):to_be(0)
+        m:on_return("channel_create", function() channel = channel or count() end)
+        expect(m:command("ipctest regions_are_shared channels_fill_and_empty"):wait().status):to_be(0)
         m:ask("quiesce")
         expect(idle.CAP, "capabilities of those that run"):to_be_above(0)
-        expect(idle.IPC, "messages of those that run"):to_be(0)
+        expect(idle.IPC, "pages of regions of those that run"):to_be(0)
+        expect(idle.MESSAGE, "messages of channels of those that run"):to_be(0)
         expect(idle.PROC, "programs that are made"):to_be(0)
         expect(loading.PROC, "strings of a program that is made"):to_be(8)
         expect(mapping.IPC, "pages of a region"):to_be_above(0)
+        expect(channel.MESSAGE, "messages of a channel"):to_be_above(0)
         expect(mapping.CAP, "capabilities of one program more"):to_be_above(idle.CAP)
         for name, frames in pairs(count()) do expect(frames, name):to_be(idle[name]) end
     end)
