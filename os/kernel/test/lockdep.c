@@ -20,6 +20,12 @@ static struct held {
     const char *longest_name;
 } held[ARCH_MAX_CPUS];
 
+static struct trace {
+    const struct spinlock *expected; /* null: nobody asks */
+    uint32_t taken;
+    uint32_t others;
+} traces[ARCH_MAX_CPUS];
+
 static uint8_t usage[LOCK_CLASS_COUNT];
 static struct lockdep_report report;
 
@@ -56,9 +62,18 @@ static void check_interrupts(const struct spinlock *lock)
     }
 }
 
+static void note_in_trace(struct trace *mine, const struct spinlock *lock)
+{
+    if (mine->expected != NULL && cpu_this()->irq_depth == 0) {
+        mine->taken++;
+        mine->others += lock != mine->expected;
+    }
+}
+
 void lockdep_acquire(const struct spinlock *lock)
 {
     struct held *mine = &held[arch_cpu_id()];
+    note_in_trace(&traces[arch_cpu_id()], lock);
     for (unsigned i = 0; i < mine->count; i++) {
         check_order(mine->locks[i], lock);
     }
@@ -111,4 +126,20 @@ void lockdep_forget(void)
     for (unsigned class = 0; class < LOCK_CLASS_COUNT; class ++) {
         __atomic_store_n(&usage[class], 0, __ATOMIC_RELAXED);
     }
+}
+
+void lockdep_trace(const struct spinlock *expected)
+{
+    struct trace *mine = &traces[arch_cpu_id()];
+    mine->taken = 0;
+    mine->others = 0;
+    mine->expected = expected;
+}
+
+void lockdep_traced(uint32_t *taken, uint32_t *others)
+{
+    struct trace *mine = &traces[arch_cpu_id()];
+    mine->expected = NULL;
+    *taken = mine->taken;
+    *others = mine->others;
 }

@@ -17,4 +17,12 @@ struct lockdep_report {
 void lockdep_read(struct lockdep_report *out);
 void lockdep_forget(void);
 
+/*
+ * The lock trace of this CPU, from one call to the other: how many locks were taken outside interrupts, and how many of them
+ * were not `expected`. The caller runs on the same CPU both times.
+ */
+struct spinlock;
+void lockdep_trace(const struct spinlock *expected);
+void lockdep_traced(uint32_t *taken, uint32_t *others);
+
 #endif

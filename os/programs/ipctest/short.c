@@ -66,7 +66,7 @@ static bool nearly_all_are_short(void)
     return counts().short_way - before >= 2 * ROUNDS - ROUNDS / 10;
 }
 
-/* Each counter of abi/ipc_counters.def that is a reason for the long way has a test below or in handoff.c. covers: IP-10 (K) */
+/* Each counter of abi/ipc_counters.def that is a reason for the long way has a test below or in handoff.c. covers: IP-10 (S) */
 static bool test_messages_go_from_registers_to_registers(void)
 {
     EXPECT(share_a_cpu());
@@ -78,7 +78,7 @@ static bool test_messages_go_from_registers_to_registers(void)
 
 /* ---- reasons for the long way ---- */
 
-/* covers: IP-10 (K: reasons) */
+/* covers: IP-10 (S: reasons) */
 static bool test_capabilities_take_the_long_way(void)
 {
     EXPECT(share_a_cpu());
@@ -93,7 +93,7 @@ static bool test_capabilities_take_the_long_way(void)
     return end_echo(pid);
 }
 
-/* covers: IP-10 (K: reasons) */
+/* covers: IP-10 (S: reasons) */
 static bool test_limited_patience_takes_the_long_way(void)
 {
     EXPECT(share_a_cpu());
@@ -108,7 +108,7 @@ static int calls_with_a_limit(void)
     return sys_ipc_limit(1000000, 1000) == STATUS_OK && call(endpoint, 5, IPC_FOREVER) ? 0 : 1;
 }
 
-/* covers: IP-10 (K: reasons) */
+/* covers: IP-10 (S: reasons) */
 static bool test_a_rate_limit_takes_the_long_way(void)
 {
     EXPECT(share_a_cpu());
@@ -119,7 +119,7 @@ static bool test_a_rate_limit_takes_the_long_way(void)
     return end_echo(pid);
 }
 
-/* covers: IP-10 (K: reasons) */
+/* covers: IP-10 (S: reasons) */
 static bool test_a_capability_seen_first_takes_the_long_way(void)
 {
     EXPECT(share_a_cpu());
@@ -154,7 +154,7 @@ static bool wait_for_call(uint64_t before, int64_t pid)
     return tap_child_waits(pid); /* in the queue */
 }
 
-/* covers: IP-10 (K: reasons) */
+/* covers: IP-10 (S: reasons) */
 static bool test_without_a_partner_the_long_way_is_taken(void)
 {
     EXPECT(share_a_cpu());
@@ -196,7 +196,7 @@ static bool nearly_all_are_short_though_it_is_busy(void)
     return passed_so >= 36;
 }
 
-/* covers: IP-10 (K: the short way) */
+/* covers: IP-10 (S: the short way) */
 static bool test_a_busy_cpu_does_not_lengthen_the_way(void)
 {
     EXPECT(share_a_cpu());
@@ -206,7 +206,7 @@ static bool test_a_busy_cpu_does_not_lengthen_the_way(void)
     return end_echo(pid);
 }
 
-/* covers: IP-10 (K: reasons) */
+/* covers: IP-10 (S: reasons) */
 static bool test_a_thread_of_another_class_takes_the_long_way(void)
 {
     const struct sched_params real_time = {.policy = SCHED_RR, .level = 1};
