@@ -60,7 +60,7 @@ bool tap_thread_waits(int64_t tid);
 /*
  * For what is true of time only while the processors run without a break, as in Orrery: up to so many attempts until one
  * succeeds. In QEMU on a busy host the processors stand still now and then; each attempt that fails is told on the console,
- * and run_program (tests/e2e/lib.sh) allows none in Orrery. What must hold in every attempt, the test notes by itself.
+ * and tests/e2e/lib.sh allows none in Orrery. What must hold in every attempt, the test notes by itself.
  */
 #define TAP_ATTEMPTS 20u
 bool tap_undisturbed(bool (*attempt)(void));

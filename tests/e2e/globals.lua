@@ -17,6 +17,7 @@ it("globals of the boot keep their bytes", function()
     for _, place in ipairs(kept) do place.before = bytes(place) end
     expect(m:command("forkstorm --processes 30 --depth 2"):wait().status):to_be(0)
     expect(m:command("selftest"):wait().status):to_be(0)
+    expect(m:console(0):match("# disturbed[^\r\n]*"), "a test that was disturbed"):to_be(nil)
     expect(m:command("schedmix --ms 20 --events 2 cpus_go_and_come_under_load"):wait().status):to_be(0)
     expect(#kept, "globals that are kept"):to_be_at_least(10)
     expect(#gone, "globals that are gone"):to_be_at_least(2)

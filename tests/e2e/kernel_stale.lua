@@ -124,6 +124,7 @@ for _, line in ipairs(orrery.args.seeds and {} or { "selftest", "ipctest", "capt
         local m = booted(1)
         local seen = watch(m)
         expect(m:command(line):wait().status):to_be(0)
+        expect(m:console(0):match("# disturbed[^\r\n]*"), "a test that was disturbed"):to_be(nil)
         orrery.note(string.format("%d flushes, %d looks, %d loads", seen.flushes, seen.looks, seen.loads))
         expect(seen.first or "none", "stale translations"):to_be("none")
         expect(seen.looks + seen.loads, "looks"):to_be_above(20)

@@ -97,6 +97,7 @@ it("ends of messages are seen while a program uses them, and gone after it", fun
         end
     end)
     expect(m:command("ipctest"):wait().status):to_be(0)
+    expect(m:console(0):match("# disturbed[^\r\n]*"), "a test that was disturbed"):to_be(nil)
     m:unprobe(id)
     expect(endpoints):to_be_above(before)
     expect(channels):to_be_above(0)

@@ -68,6 +68,7 @@ describe("the system", function()
             expect(m:command(line):wait { within = orrery.seconds(20) }.status, line):to_be(0)
             m:ask("quiesce")
         end
+        expect(m:console(0):match("# disturbed[^\r\n]*"), "a test that was disturbed"):to_be(nil)
         expect(hog:wait { within = orrery.seconds(40) }.status, "the hog"):to_be(0)
         m:ask("quiesce")
         expect(frames.free + frames.dma, "free frames, and those that captest has made memory for DMA"):to_be(before)

@@ -15,6 +15,7 @@ compare() {
     timeout 500 "$orrery" boot --kernel "$kernel" --initrd "$initrd" --cpu tcg72 --cpus "$cpus" --memory "${memory}M" \
         --append "$append" >"$work/orrery" 2>&1 </dev/null
     o=$?
+    ! grep '^# disturbed' "$work/orrery" || fail "no test is disturbed: $machine: $cpus cpus, $memory MiB, '$append'"
     mask <"$work/qemu" >"$work/qemu.masked"
     mask <"$work/orrery" >"$work/orrery.masked"
     if [ $q -eq 33 ] && [ $o -eq 33 ] && [ -s "$work/qemu.masked" ] && cmp -s "$work/qemu.masked" "$work/orrery.masked"; then

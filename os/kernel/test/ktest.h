@@ -23,7 +23,7 @@ void ktest_fail(const char *file, int line, const char *what);
 /*
  * For what is true of time only while the processors run without a break, as in Orrery: up to so many attempts until one
  * succeeds. In QEMU on a busy host the processors stand still now and then; each attempt that fails is told on the console
- * with the test's name, and tests/e2e/kernel_tests.sh allows none in Orrery.
+ * with the test's name, and tests/e2e/lib.sh allows none in Orrery.
  */
 #define KTEST_ATTEMPTS 20u
 bool ktest_undisturbed(bool (*attempt)(void));
