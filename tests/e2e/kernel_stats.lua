@@ -3,6 +3,8 @@
 -- Expects: every snapshot lies between the truth at its begin and at its end; no hang.
 -- covers: BT-12 (X, S), ST-02 (X), ST-03 (X), ST-05
 
+local borrow = require "borrow"
+
 local IF <const> = 1 << 9
 
 -- Counts forks and ends by their events, and compares every snapshot; returns what it found.
@@ -109,6 +111,45 @@ describe("statistics", function()
         expect(m:ask("stats", { until_line = "end" })):to_contain("processes 2\n") -- init and the name server
     end)
 
+    it("the banner has the snapshot's threads when there are some", function()
+        local m = orrery.machine { cpus = 4, memory = "64M", kernel = "orrery", memory_model = "sc" }:boot()
+        local function current(cpu) return m.sym.cpu_table[cpu].current:value() end
+        local banners, told, from = {}, {}, #m:console(0)
+        m:on_entry("stats_snapshot", function(cpu)
+            local banner = banners[current(cpu)]
+            if banner and banner.over then -- the one in whose place it was
+                banners[current(cpu)] = nil
+            elseif banner then
+                banner.figures = m:register(cpu, "rdi")
+            else
+                banner = {}
+                banners[current(cpu)] = banner
+                borrow.calls(m, cpu, function()
+                    coroutine.yield { "banner_print" }
+                    told[#told + 1], banner.over = banner.threads, true
+                end)
+            end
+        end)
+        m:on_return("stats_snapshot", function(cpu)
+            local banner = banners[current(cpu)]
+            if not banner or not banner.figures or banner.over then return end
+            banner.threads = m.sym("system_stats", banner.figures).threads
+        end)
+        local storm = m:command("forkstorm --processes 100 --depth 3")
+        for _ = 1, 10 do
+            m:ask("stats", { until_line = "end" })
+            m:run(orrery.us(100))
+        end
+        expect(storm:wait().status):to_be(0)
+        local printed = {} -- by now
+        for threads in m:console(0, from):gmatch("threads: (%d+)\r?\n") do printed[#printed + 1] = threads end
+        orrery.note("threads: " .. table.concat(told, " "))
+        expect(table.concat(printed, " "), "threads that banners tell"):to_be(table.concat(told, " "))
+        expect(#told, "banners"):to_be(10)
+        expect(math.min(table.unpack(told)), "threads in a banner"):to_be_at_least(2) -- of init and of the name server
+        expect(math.max(table.unpack(told)), "threads in a banner"):to_be_above(2)
+    end)
+
     -- The image of the in-kernel tests keeps a list of the locks that each CPU holds. Up to the tests' first line all that is
     -- printed are the stages of the boot and the banner, early ones among them.
     it("no lock is held when a line of the boot or of the banner is formatted", function()
@@ -123,6 +164,41 @@ describe("statistics", function()
         expect(m:wait_text(0, "TAP", orrery.seconds(2)), "the tests have begun"):to_be(true)
         expect(lines, "lines"):to_be_at_least(40)
         expect(snapshots, "banners"):to_be_at_least(4)
+        expect(locks, "locks taken meanwhile"):to_be_above(100)
+        expect(held, "lines with a lock held"):to_be(0)
+    end)
+
+    it("no lock is held when a line of a banner is formatted while all CPUs are busy", function()
+        local m = orrery.machine { kernel = "build/os/orrery-test.elf", initrd = "build/os/initrd.cpio", cpus = 4, memory = "64M" }
+        m:fail_call("ktest_run_all", 0, { always = true }) -- the image then goes on as any other
+        m:boot { until_text = "init: ready" }
+        local lines, held, locks, printing, skip = 0, 0, 0, {}, {}
+        local function current(cpu) return m.sym.cpu_table[cpu].current:value() end
+        m:on_entry("console_printf", function(cpu)
+            if not printing[current(cpu)] then return end
+            lines, held = lines + 1, held + (m.sym.held[cpu].count ~= 0 and 1 or 0)
+        end)
+        m:on_entry("lockdep_acquire", function() locks = locks + (next(printing) and 1 or 0) end)
+        m:on_entry("stats_snapshot", function(cpu)
+            local thread = current(cpu)
+            if printing[thread] or skip[thread] then
+                skip[thread] = nil
+                return
+            end
+            printing[thread] = true
+            borrow.calls(m, cpu, function()
+                coroutine.yield { "banner_print" }
+                printing[thread], skip[thread] = nil, true
+            end)
+        end)
+        local storm = m:command("forkstorm --processes 100 --depth 3")
+        for _ = 1, 10 do
+            m:ask("stats", { until_line = "end" })
+            m:run(orrery.us(100))
+        end
+        expect(storm:wait().status):to_be(0)
+        orrery.note(string.format("%d lines, %d locks taken meanwhile", lines, locks))
+        expect(lines, "lines"):to_be_at_least(70)
         expect(locks, "locks taken meanwhile"):to_be_above(100)
         expect(held, "lines with a lock held"):to_be(0)
     end)
