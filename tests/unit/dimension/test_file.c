@@ -114,11 +114,6 @@ static void every_single_flipped_bit_is_found(void **state)
         uint8_t *file = sample_file(compress, &bytes);
         assert_ok(dim_file_check(file, bytes, &error));
         for (uint64_t bit = 0; bit < 8 * bytes; bit++) {
-            /* all of the bits that mean something, every 37th of the padding (whose check is one loop) */
-            bool padding = bit >= 8 * 640 && bit % (8 * 4096) >= 8 * 310;
-            if (padding && bit % 37 != 0) {
-                continue;
-            }
             file[bit / 8] ^= (uint8_t)(1u << bit % 8);
             if (dim_file_check(file, bytes, &error) == STATUS_OK) {
                 fail_msg("bit %llu", (unsigned long long)bit);
