@@ -12,7 +12,8 @@ local places = { "run_queue_add", "run_queue_take", "buddy_insert", "block_list_
     "sched_timer_interrupt", "arch_space_load", "cap_space_clone", "cap_tree_add_child", "cap_lookup", "uart_write", "console_printf",
     "kmap_stacks_free", "reaper_add", "shootdown_flush", "shootdown_serve", "syscall_dispatch", "trap_dispatch", "rcu_synchronize" }
 
-local function dies_at(place, call)
+-- nil, or how often the place was come to when that was less often.
+local function survives(place, call)
     local m = orrery.machine { kernel = "build/os/orrery.elf", initrd = "build/os/initrd.cpio", memory = "64M", cpus = CPUS,
         memory_model = "sc", append = "-- forkstorm --processes 60 --depth 3" }
     assert(m:wait_text(0, "init: ready", orrery.seconds(3)))
@@ -29,14 +30,13 @@ local function dies_at(place, call)
         m:on_entry(name, function(cpu) if cpu == owner and name ~= place then allocated = allocated + 1 end end)
     end
     local why = m:run(orrery.seconds(2))
-    if not owner then return false end
+    if not owner then return calls end
     expect(why, place):to_be("debug-exit")
     expect(select(2, m:console(0):gsub("panic: %-%- forkstorm", "")), "messages"):to_be(1)
     expect(m:console(0)):to_match("rip %x+")
     expect(m:console(0)):to_match("panic: cpu " .. owner)
     expect(allocated, "allocations on the way"):to_be(0)
     expect(m.sym.stopped_cpus, "stopped CPUs"):to_be(CPUS - 1)
-    return true
 end
 
 describe("a panic", function()
@@ -44,7 +44,14 @@ describe("a panic", function()
     for turn = 1, TURNS do
         local place = places[(turn - 1) % #places + 1]
         local call = math.random(turn <= #places and 30 or 3)
-        it("at call " .. call .. " of " .. place, function() died = died + (dies_at(place, call) and 1 or 0) end)
+        it("at call " .. call .. " of " .. place, function()
+            local calls = survives(place, call)
+            if calls and calls > 0 then calls = survives(place, math.random(calls)) end
+            died = died + (calls and 0 or 1)
+        end)
     end
-    it("came at most of the points", function() expect(died):to_be_at_least(TURNS * 3 // 4) end)
+    it("came at most of the points", function()
+        orrery.note(string.format("at %d of %d", died, TURNS))
+        expect(died):to_be_at_least(TURNS * 3 // 4)
+    end)
 end)

@@ -50,7 +50,7 @@ describe("time", function()
     end)
 end)
 
--- covers: SC-03 (K), IR-05 (X: depth), IR-09 (X: switches)
+-- covers: SC-03 (X: lock trace), IR-05 (X: depth), IR-09 (X: switches)
 it("a CPU chooses from its own queue under that queue's lock alone, or empties that of one that goes; so it switches", function()
     local m, choices, switches = kernel_tests(4), 0, 0
     local held, cpus, wrong = m.sym.held, m.sym.cpu_table, {}
@@ -162,7 +162,7 @@ for _, step in ipairs { { "thread_create", "STATUS_ERR_NO_MEMORY" }, { "kheap_al
     end)
 end
 
--- covers: SC-27 (K)
+-- covers: SC-27 (S: of programs)
 it("threads and processes know each other whatever is under way", function()
     local m, looks, threads = booted { cpus = 4 }, 0, 0
     local loads = { m:command("forkstorm --processes 300 --depth 4"), m:command("threadtest threads_start_and_are_joined") }
@@ -196,24 +196,39 @@ end)
 
 -- covers: SC-11 (X)
 it("no wake-up is lost, at whichever instruction it overtakes the wait", function()
-    local m, waits, blocks, overtaken = kernel_tests(2), 0, 0, {}
-    expect(m:wait_text(0, "shootdown_leaves_no_stale_translation", orrery.seconds(20))):to_be(true)
-    local function stop(cpu, after) m:stall(cpu, m:register(cpu, "retired") + after, orrery.us(20)) end
-    m:on_entry("sched_prepare_wait", function(cpu)
-        waits = waits + 1
-        overtaken[cpu] = waits % 4 == 0
-        if overtaken[cpu] then stop(cpu, waits // 4) end
-    end)
-    m:on_entry("sched_block", function(cpu)
-        if not overtaken[cpu] then
-            blocks = blocks + 1
+    local waits, blocks, overtakes = 0, 0, 0 -- each stands still one instruction later than the one before
+    local prepared, blocked = orrery.histogram("prepared"), orrery.histogram("blocked") -- instructions up to the next step
+    for _ = 1, 3 do
+        local m, overtaken, began = kernel_tests(2), {}, {}
+        expect(m:wait_text(0, "shootdown_leaves_no_stale_translation", orrery.seconds(20))):to_be(true)
+        local function stop(cpu, after) m:stall(cpu, m:register(cpu, "retired") + after, orrery.us(20)) end
+        m:on_entry("sched_prepare_wait", function(cpu)
+            waits, began[cpu] = waits + 1, m:register(cpu, "retired")
+            overtaken[cpu] = waits % 4 == 0
+            if not overtaken[cpu] then return end
+            stop(cpu, overtakes)
+            overtakes = overtakes + 1
+        end)
+        m:on_entry("sched_block", function(cpu)
+            prepared:add(m:register(cpu, "retired") - began[cpu])
+            began[cpu] = m:register(cpu, "retired")
+            if overtaken[cpu] then return end
             stop(cpu, blocks)
-        end
-    end)
-    expect(m:wait_text(0, " - wake_is_never_lost", m:cycles() + orrery.seconds(2))):to_be(true)
-    expect(m:console(0):find("not ok", 1, true) or 0, "place of a test that failed"):to_be(0)
+            blocks = blocks + 1
+        end)
+        m:on_entry("switch_context", function(cpu)
+            if began[cpu] then blocked:add(m:register(cpu, "retired") - began[cpu]) end
+            began[cpu] = nil
+        end)
+        expect(m:wait_text(0, " - wake_is_never_lost", m:cycles() + orrery.seconds(2))):to_be(true)
+        expect(m:console(0):find("not ok", 1, true) or 0, "place of a test that failed"):to_be(0)
+    end
+    orrery.note(prepared:row())
+    orrery.note(blocked:row())
+    orrery.note(string.format("stood still after 0 to %d and 0 to %d instructions", overtakes - 1, blocks - 1))
+    expect(overtakes, "waits that stood still"):to_be_above(prepared:p50())
+    expect(blocks, "blocks that stood still"):to_be_above(blocked:p50())
     expect(waits):to_be_above(400)
-    expect(blocks):to_be_above(150)
 end)
 
 -- covers: SC-12
@@ -268,19 +283,34 @@ end)
 -- covers: SC-23 (X), SC-28 (X)
 for _, name in ipairs { "sched_prepare_wait", "sched_block", "sched_poke", "wait_queue_leave", "sched_exit" } do
     it("threads that end wherever they are, stopped at the instructions of " .. name, function()
-        local m, calls, on = booted { cpus = 3 }, 0, false
+        local m, calls, points, stood, fresh, on = booted { cpus = 3 }, 0, 0, 0, {}, false
+        local function current(cpu) return m.sym.cpu_table[cpu].current:value() end
         local line = "threadtest exit_ends_all_threads_wherever_they_are"
         expect(m:command(line):wait().status):to_be(0)
         local before = m.kernel.figures()
         m:on_entry(name, function(cpu)
-            if not on then return end
-            calls = calls + 1
-            m:stall(cpu, m:register(cpu, "retired") + calls % 150, orrery.us(15))
+            calls, fresh[current(cpu)] = calls + (on and 1 or 0), on
         end)
+        for _, address in ipairs(m:code_of(name)) do
+            local id
+            points = points + 1
+            id = m:probe(address, function(cpu) -- each call stands still at one instruction, where none has before
+                if not fresh[current(cpu)] then return end
+                fresh[current(cpu)], stood = nil, stood + 1
+                m:unprobe(id)
+                m:stall(cpu, m:register(cpu, "retired"), orrery.us(15))
+            end)
+        end
         on = true
-        expect(m:command(line):wait().status):to_be(0)
+        local seen
+        repeat
+            seen = stood
+            expect(m:command(line):wait().status):to_be(0)
+        until stood == seen
         on = false
+        orrery.note(string.format("%d calls, stood still at %d of %d instructions", calls, stood, points))
         expect(calls, "calls that were stopped"):to_be_above(5)
+        expect(stood, "instructions where one stood still, of " .. points):to_be_at_least(points // 4)
         for what, value in pairs(m.kernel.figures()) do expect(value, what):to_be(before[what]) end
     end)
 end

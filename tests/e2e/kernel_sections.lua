@@ -3,7 +3,7 @@
 -- of one after the other later.
 -- Expects: no interrupt is handled and no thread loses its CPU while it holds a lock, has preemption off or is in a read section;
 -- every function leaves the interrupt flag as it found it; every test passes.
--- covers: IR-01 (X), IR-09 (X)
+-- covers: IR-01 (X), IR-09 (X), IR-11 (X: under the lock validator)
 local IF <const> = 1 << 9
 
 local programs <const> = {
@@ -95,7 +95,7 @@ end
 local function watch(m)
     local names = functions_with_locks(m)
     local at = wander(m, names)
-    at.functions, at.switches = #names, 0
+    at.functions, at.switches, at.report = #names, 0, m.sym.report
     at.next()
     m:on_entry("arch_thread_switch", function(cpu)
         local here, from = m.sym.cpu_table[cpu], m.sym("thread", m:register(cpu, "rsi"))
@@ -115,6 +115,7 @@ local function judge(at, met, switches)
     expect(at.met, "functions that take locks and were met"):to_be_at_least(met)
     expect(at.switches, "switches"):to_be_above(switches)
     expect(at.handled, "interrupts"):to_be_above(500)
+    expect(at.report.breaches, "breaches that the lock validator has seen"):to_be(0)
 end
 
 it("nothing comes into a section that it must not come into, in the kernel's own tests", function()
