@@ -1,6 +1,6 @@
 -- Purpose: the kernel's statistics while everything moves: snapshots against the events themselves, an interrupt at every
 -- instruction of the path, and no lock held while text goes out.
--- Expects: every snapshot lies between the truth at its begin and at its end; no hang.
+-- Expects: every snapshot lies between the truth at its begin and at its end; its counts of threads are those of their states; no hang.
 -- covers: BT-12 (X, S), ST-02 (X), ST-03 (X), ST-05
 
 local borrow = require "borrow"
@@ -34,6 +34,138 @@ local function watch(m)
     return found
 end
 
+-- Compares the threads of every snapshot, from now on, with the state words of all threads. The kernel reads a CPU's counts
+-- between two looks at its queue's lock, and has read them well when nobody took it: what the states were when it began is
+-- what it must have read. A thread on its way between two CPUs belongs to none; read at different times, two may show it.
+local function watch_states(m)
+    local NEW <const>, WAITING <const>, READY <const>, DEAD <const> =
+        m.sym.THREAD_NEW, m.sym.THREAD_WAITING, m.sym.THREAD_READY, m.sym.THREAD_DEAD
+    local state_at <const>, cpu_at <const> = m.sym("thread", 0):offsetof("state"), m.sym("thread", 0):offsetof("cpu")
+    local found = { snapshots = 0, exact = 0, moving = 0, ready = 0, sleeping = 0, most = 0, wrong = {} }
+    local threads, ending, births, deaths, reading = {}, {}, 0, 0, {}
+    local function word(address) return (string.unpack("<I4", assert(m:read(address, 4)))) end
+    local function born(cpu)
+        threads[m:register(cpu, "rdi")] = true
+        births = births + 1
+    end
+    -- Those that are alive, and how many; how many are just being started, and ended.
+    local function alive()
+        local set, count, starting, dying = {}, 0, 0, 0
+        for thread in pairs(threads) do
+            local state = word(thread + state_at)
+            if state == NEW then
+                starting = starting + 1
+            elseif state ~= DEAD then
+                set[thread], count, dying = true, count + 1, dying + (ending[thread] and 1 or 0)
+            end
+        end
+        return set, count, starting, dying
+    end
+    local function current(cpu) return m.sym("cpu", m:register(cpu, "gs_base")).current:value() end
+    -- What the threads of a CPU do, by their states.
+    local function look(cpu)
+        local seen, runs = { running = 0, ready = 0, sleeping = 0, threads = {} }, cpu.current:value()
+        for thread in pairs(threads) do
+            if word(thread + cpu_at) == cpu.id then
+                local state = word(thread + state_at)
+                local does = thread == runs and "running" or state == READY and "ready" or state == WAITING and "sleeping"
+                if does then seen[does], seen.threads[#seen.threads + 1] = seen[does] + 1, thread end
+            end
+        end
+        return seen
+    end
+    for _, task in ipairs(m.kernel.tasks()) do
+        if task.name ~= "idle" then threads[task.place:address()] = true end
+    end
+    m:on_entry("sched_start", born)
+    m:on_entry("sched_start_on", born)
+    m:on_entry("sched_exit", function(cpu)
+        ending[current(cpu)] = true
+        deaths = deaths + 1
+    end)
+    m:on_entry("thread_free_block", function(cpu)
+        local thread = m:register(cpu, "rdi")
+        threads[thread], ending[thread] = nil, nil
+    end)
+    m:on_entry("sched_totals_read", function(cpu) reading[current(cpu)] = { at = m:register(cpu, "rdi") } end)
+    m:on_entry("add_counts", function(cpu)
+        local read, area = reading[current(cpu)], m.sym("cpu", m:register(cpu, "rsi"))
+        if not read then return end
+        if area.id == 0 then -- the kernel begins, perhaps again
+            local starting, dying
+            read.alive, read.count, starting, dying = alive()
+            read.births, read.deaths = births - starting, deaths - dying
+        end
+        read[area.id] = look(area)
+    end)
+    m:on_return("sched_totals_read", function(cpu)
+        local read = reading[current(cpu)]
+        if not read then return end
+        local seen, sum, times = m.sym("sched_totals", read.at), { running = 0, ready = 0, sleeping = 0 }, {}
+        for id = 0, m:cpus() - 1 do
+            for does, count in pairs(sum) do sum[does] = count + read[id][does] end
+            for _, thread in ipairs(read[id].threads) do times[thread] = (times[thread] or 0) + 1 end
+        end
+        local born_since, dead_since, moving, now = births - read.births, deaths - read.deaths, 0, alive()
+        for thread in pairs(read.alive) do
+            if now[thread] then moving = moving + 1 - (times[thread] or 0) end
+        end
+        local quiet = born_since + dead_since == 0
+        local function check(right, what, is, truth)
+            if not right then found.wrong[#found.wrong + 1] = string.format("%s: %d, true %d", what, is, truth) end
+        end
+        check(seen.running == sum.running, "running", seen.running, sum.running)
+        check(seen.sleeping == sum.sleeping, "sleeping", seen.sleeping, sum.sleeping)
+        check(math.abs(seen.ready - sum.ready - moving) <= born_since + dead_since, "ready", seen.ready, sum.ready + moving)
+        check(seen.threads >= read.count - dead_since and seen.threads <= read.count + born_since, "threads", seen.threads, read.count)
+        check(seen.running + seen.ready + seen.sleeping == seen.threads, "sum", seen.running + seen.ready + seen.sleeping, seen.threads)
+        found.snapshots, found.most = found.snapshots + 1, math.max(found.most, seen.threads)
+        found.exact = found.exact + (quiet and 1 or 0)
+        for _, what in ipairs { "ready", "sleeping" } do found[what] = math.max(found[what], seen[what]) end
+        found.moving = found.moving + (moving ~= 0 and 1 or 0)
+    end)
+    return found
+end
+
+-- Threads that are born and die, wait and are woken by each other and by the clock, move with and without their CPUs going.
+local MIX <const> = {
+    "hotplug --cycles 12 --pause-us 200",
+    "forkstorm --processes 30 --depth 3",
+    "ipctest clients_and_servers_lose_nothing",
+    "ipctest calls_are_answered_word_for_word clients_and_servers_lose_nothing",
+    "threadtest all_registers_survive_preemption_and_migration a_mutex_lets_one_in conditions_pass_everything_on",
+}
+
+-- Runs them all at once and asks for snapshots until they have ended, or `enough` returns true.
+local function run_mix(m, enough)
+    local loads = {}
+    for i, line in ipairs(MIX) do loads[i] = m:command(line) end
+    for _ = 1, 40 do
+        m:ask("stats", { until_line = "end" })
+        if enough() then return end
+        m:run(orrery.us(150))
+    end
+    for _, load in ipairs(loads) do expect(load:wait().status, load.line):to_be(0) end
+end
+
+-- The instructions that count a thread: each changes memory in what was inlined from sched/account.h.
+local function counting_instructions(m)
+    local found = {}
+    for _, name in ipairs { "account_start", "account_end", "account_leave", "account_join", "account_sleep", "account_wake" } do
+        for _, range in ipairs(m:inlined(name)) do
+            local at = range.first
+            while at <= range.last do
+                local text, size = m:disassemble(at)
+                if text:find("^%a+ [dq]word ptr %[") then
+                    found[#found + 1] = { at = at, size = size, name = name .. " in " .. m:describe(at):match("^[%w_]+") }
+                end
+                at = at + math.max(size, 1)
+            end
+        end
+    end
+    return found
+end
+
 describe("statistics", function()
     for _, cpus in ipairs { 1, 8 } do
         it("every snapshot is true while processes come and go on " .. cpus .. " CPUs", function()
@@ -41,6 +173,7 @@ describe("statistics", function()
             local m = orrery.machine { cpus = cpus, memory = "64M", kernel = "orrery", memory_model = "sc" }
             local found = watch(m)
             m:boot()
+            local states = watch_states(m)
             local storm = m:command("forkstorm --processes 60 --depth 3")
             for _ = 1, 20 do
                 m:ask("stats", { until_line = "end" })
@@ -49,6 +182,9 @@ describe("statistics", function()
             expect(storm:wait().status):to_be(0)
             expect(found.snapshots, "snapshots"):to_be_at_least(20)
             expect(found.wrong[1] or "none", "wrong snapshots"):to_be("none")
+            expect(states.wrong[1] or "none", "wrong counts of threads"):to_be("none")
+            expect(states.exact, "counts of threads while none was born or ended"):to_be_at_least(10)
+            expect(states.ready > 0 and states.sleeping > 0 and states.most, "threads"):to_be_at_least(8)
         end)
     end
 
@@ -57,6 +193,7 @@ describe("statistics", function()
             local m = orrery.machine { cpus = 8, memory = "64M", kernel = "orrery", memory_model = "sc", seed = seed }
             local found = watch(m)
             m:boot()
+            local states = watch_states(m)
             for n = 0, 30 do
                 if math.random(2) == 1 then m:delay_ipi(n * 3, orrery.us(math.random(50))) end
             end
@@ -75,15 +212,55 @@ describe("statistics", function()
             expect(storm:wait().status):to_be(0)
             expect(found.snapshots, "snapshots"):to_be_at_least(12)
             expect(found.wrong[1] or "none", "wrong snapshots"):to_be("none")
+            expect(states.snapshots, "counts of threads"):to_be_at_least(12)
+            expect(states.wrong[1] or "none", "wrong counts of threads"):to_be("none")
         end)
     end
+
+    for _, cpus in ipairs { 4, 8 } do
+        it("the counts of threads are those of their states while they wait, move and lose their CPUs, on " .. cpus .. " CPUs", function()
+            local m = orrery.machine { cpus = cpus, memory = "64M", kernel = "orrery", memory_model = "sc" }:boot()
+            local states = watch_states(m)
+            m:on_entry("sched_enqueue", function(cpu) -- now and then it takes its time to bring a thread
+                if math.random(8) == 1 then m:stall(cpu, m:register(cpu, "retired") + 1, orrery.us(60)) end
+            end)
+            run_mix(m, function() return false end)
+            orrery.note(string.format("%d snapshots, %d while no thread was born or ended, %d with one between two CPUs",
+                states.snapshots, states.exact, states.moving))
+            expect(states.snapshots, "counts of threads"):to_be_at_least(40)
+            expect(states.moving, "with a thread between two CPUs"):to_be_above(0)
+            expect(states.wrong[1] or "none", "wrong counts of threads"):to_be("none")
+        end)
+    end
+
+    -- Each path in a machine of its own, in another one when that did not come by.
+    it("a count that is left out once is seen, on whichever path", function()
+        local paths, index, seed = nil, 1, 1
+        repeat
+            local m = orrery.machine { cpus = 4, memory = "64M", kernel = "orrery", memory_model = "sc", seed = seed }:boot()
+            paths = paths or counting_instructions(m)
+            local path, states, left_out = paths[index], watch_states(m), false
+            m:probe(path.at, function(cpu)
+                if not left_out and states.snapshots > 0 then
+                    left_out = true
+                    m:set_register(cpu, "rip", path.at + path.size)
+                end
+            end)
+            run_mix(m, function() return #states.wrong > 0 end)
+            expect(left_out or seed < 8, "somebody came by " .. path.name):to_be(true)
+            expect(#states.wrong > 0, "snapshots that show " .. path.name .. " left out"):to_be(left_out)
+            index, seed = left_out and index + 1 or index, left_out and 1 or seed + 1
+        until index > #paths
+        orrery.note(#paths .. " paths")
+        expect(#paths, "paths"):to_be_at_least(12)
+    end)
 
     it("an interrupt at every instruction of the statistics path is survived", function()
         local m = orrery.machine { cpus = 2, memory = "64M", kernel = "orrery" }
         local handled = 0
         m:boot()
         m:on_entry("sched_timer_interrupt", function() handled = handled + 1 end)
-        for _, name in ipairs { "stats_snapshot", "process_totals_read", "stats_copy_out" } do
+        for _, name in ipairs { "stats_snapshot", "process_totals_read", "sched_totals_read", "add_counts", "stats_copy_out" } do
             local first, size = assert(m:symbol(name))
             handled = 0
             for cpu = 0, 1 do m:interrupt_range(cpu, first, first + size - 1, m.sym.VECTOR_TIMER) end

@@ -86,6 +86,22 @@ static inline void spin_unlock(struct spinlock *lock)
     arch_step16(&lock->serving);
 }
 
+/*
+ * For who reads what a lock guards without taking it: true when nobody holds it; then nothing has changed from here on until
+ * spin_taken_since(ticket) is true (but for 65,536 takings in between).
+ */
+static inline bool spin_unheld(const struct spinlock *lock, uint16_t *ticket)
+{
+    *ticket = __atomic_load_n(&lock->serving, __ATOMIC_ACQUIRE);
+    return __atomic_load_n(&lock->next, __ATOMIC_ACQUIRE) == *ticket;
+}
+
+static inline bool spin_taken_since(const struct spinlock *lock, uint16_t ticket)
+{
+    __atomic_thread_fence(__ATOMIC_ACQUIRE);
+    return __atomic_load_n(&lock->next, __ATOMIC_RELAXED) != ticket;
+}
+
 /* For assembly that releases a lock by itself (entry.S): the validator is told before. */
 static inline void spin_unlock_announce(const struct spinlock *lock)
 {

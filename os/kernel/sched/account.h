@@ -4,7 +4,7 @@
 /*
  * What the scheduler only counts, in one place, inline: tests/e2e/kernel_measures.lua takes the cycles of every
  * instruction that comes from this file for the cost of the statistics. Nothing here decides anything; what a slice or a
- * budget needs is run_queue_charge's. All of it, but for account_start: the lock of the CPU's queue is held, interrupts are off.
+ * budget needs is run_queue_charge's. All of it: the lock of the CPU's queue is held, interrupts are off.
  */
 
 #include "arch/x86_64/percpu.h"
@@ -43,7 +43,7 @@ ALWAYS_INLINE void account_handoff(struct cpu *cpu)
     cpu->handoffs++;
 }
 
-/* A thread that nobody has seen run is ready for the first time. Interrupts off, no lock needed. */
+/* A new thread is ready for the first time, here. */
 ALWAYS_INLINE void account_start(struct cpu *cpu)
 {
     cpu->threads_started++;
@@ -53,6 +53,28 @@ ALWAYS_INLINE void account_start(struct cpu *cpu)
 ALWAYS_INLINE void account_end(struct cpu *cpu)
 {
     cpu->threads_ended++;
+}
+
+/* A thread that was ready, ran or slept here is on its way to another CPU; it has come from one. */
+ALWAYS_INLINE void account_leave(struct cpu *cpu)
+{
+    cpu->threads_moved--;
+}
+
+ALWAYS_INLINE void account_join(struct cpu *cpu)
+{
+    cpu->threads_moved++;
+}
+
+/* The thread that runs waits and makes place; a thread that waited and had made place does not wait any more. */
+ALWAYS_INLINE void account_sleep(struct cpu *cpu)
+{
+    cpu->threads_waiting++;
+}
+
+ALWAYS_INLINE void account_wake(struct cpu *cpu)
+{
+    cpu->threads_waiting--;
 }
 
 #endif

@@ -1,4 +1,5 @@
 /* Taking threads and sleepers away from a CPU that goes. */
+#include "sched/account.h"
 #include "sched/internal.h"
 
 /* Puts every ready thread elsewhere and makes the one that runs leave. */
@@ -19,6 +20,7 @@ bool sched_drain(struct cpu *cpu)
         }
         struct thread *thread = sched_thread_of(entity);
         run_queue_leave(&cpu->queue, entity);
+        account_leave(cpu);
         thread_set_state(thread, THREAD_WAKING);
         spin_unlock(&cpu->queue.lock);
         sched_enqueue(thread, sched_target(thread, cpu->id), RUN_MOVED, MOVE_FORCED);
@@ -42,11 +44,15 @@ void sched_move_sleepers(struct cpu *cpu)
         struct thread *thread = tree_entry(first, struct thread, sleep_node);
         uint64_t deadline = first->key;
         sched_sleepers_remove(cpu, thread);
+        account_wake(cpu);
         run_queue_leave(&cpu->queue, &thread->sched);
+        account_leave(cpu);
         run_queue_join(&to->queue, &thread->sched);
+        account_join(to);
         sched_note_move(to, thread, MOVE_FORCED, now);
         __atomic_store_n(&thread->cpu, to->id, __ATOMIC_RELEASE);
         sched_sleepers_add(to, thread, deadline);
+        account_sleep(to);
     }
     sched_timer_update(to, false);
     spin_unlock(&cpu->queue.lock);

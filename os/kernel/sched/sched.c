@@ -7,6 +7,7 @@
 
 #include "arch/x86_64/pcid.h"
 #include "arch/x86_64/switch.h"
+#include "lib/irq_scope.h"
 #include "mm/slab.h"
 #include "panic.h"
 #include "sched/account.h"
@@ -15,7 +16,8 @@
 #include "sched/wait.h"
 #include "smp/hotplug.h"
 
-#define RELAX_NS 20000ull
+#define RELAX_NS     20000ull
+#define TOTALS_TRIES 8u /* readings of all CPUs until none finds a thread between two of them */
 
 static bool preemption_enabled;
 
@@ -135,6 +137,7 @@ static void requeue_current(struct cpu *cpu, enum run_reason reason, uint64_t no
     if (!sched_may_run(thread, cpu)) {
         thread_set_state(thread, THREAD_WAKING);
         run_queue_leave(&cpu->queue, &thread->sched);
+        account_leave(cpu);
         return;
     }
     thread_set_state(thread, THREAD_READY);
@@ -296,6 +299,7 @@ bool sched_block(uint64_t deadline_cycles)
         if (deadline_cycles != WAIT_FOREVER) {
             sched_sleepers_add(cpu, thread, deadline_cycles);
         }
+        account_sleep(cpu);
         uint64_t now = clock_cycles();
         sched_account(cpu, now, false);
         switch_away(cpu, now);
@@ -316,16 +320,19 @@ static bool claim(struct cpu *cpu, struct thread *thread)
     bool free = thread->state == THREAD_WAITING && owner->current != thread && sched_may_run(thread, cpu);
     if (free) {
         sched_sleepers_remove(owner, thread);
+        account_wake(owner);
         thread_set_state(thread, THREAD_WAKING);
     }
     if (owner != cpu) {
         if (free) {
             run_queue_leave(&owner->queue, &thread->sched);
+            account_leave(owner);
         }
         spin_unlock(&owner->queue.lock);
         spin_lock(&cpu->queue.lock);
         if (free) {
             run_queue_join(&cpu->queue, &thread->sched);
+            account_join(cpu);
             sched_note_move(cpu, thread, MOVE_WAKE, clock_cycles());
             __atomic_store_n(&thread->cpu, cpu->id, __ATOMIC_RELEASE);
         }
@@ -343,6 +350,7 @@ static void block_and_run(struct cpu *cpu, struct thread *to, uint64_t now)
         to->ready_since = now;
         from->need_resched = false;
         account_handoff(cpu);
+        account_sleep(cpu);
         switch_to(cpu, from, to, now);
         return;
     }
@@ -350,6 +358,7 @@ static void block_and_run(struct cpu *cpu, struct thread *to, uint64_t now)
         sched_tell(cpu);
     }
     if (from->state == THREAD_WAITING) {
+        account_sleep(cpu);
         switch_away(cpu, now);
     } else {
         spin_unlock(&cpu->queue.lock);
@@ -467,22 +476,54 @@ void sched_idle(void)
     }
 }
 
+/* ---- figures ---- */
+
+/* Adds the threads of a CPU; how many more have left it for others than came from them. Between two takings of the lock. */
+static __attribute__((noinline)) int64_t add_counts(struct sched_totals *out, const struct cpu *cpu)
+{
+    out->switches += cpu_is_online(cpu) ? __atomic_load_n(&cpu->switches, __ATOMIC_RELAXED) : 0;
+    out->ready += __atomic_load_n(&cpu->queue.ready_count, __ATOMIC_RELAXED);
+    out->running += __atomic_load_n(&cpu->current, __ATOMIC_RELAXED) != cpu->idle;
+    out->sleeping += __atomic_load_n(&cpu->threads_waiting, __ATOMIC_RELAXED);
+    out->threads += (uint32_t)(__atomic_load_n(&cpu->threads_started, __ATOMIC_RELAXED) -
+                               __atomic_load_n(&cpu->threads_ended, __ATOMIC_RELAXED));
+    return -__atomic_load_n(&cpu->threads_moved, __ATOMIC_RELAXED);
+}
+
+/* The tickets of the queue's lock are the sequence: who changes a count has drawn one. Interrupts are off, since theirs do. */
+static int64_t read_counts(struct sched_totals *out, const struct cpu *cpu)
+{
+    IRQS_OFF_IN_BLOCK();
+    const struct sched_totals before = *out;
+    uint16_t ticket;
+    int64_t moving;
+    do {
+        while (!spin_unheld(&cpu->queue.lock, &ticket)) {
+            arch_pause();
+        }
+        *out = before;
+        moving = add_counts(out, cpu);
+    } while (spin_taken_since(&cpu->queue.lock, ticket));
+    return moving;
+}
+
+/*
+ * On each CPU those that run, are ready and sleep are those that started here, or came, and did not end or leave. Summed up,
+ * what left and came is who is on the way between two CPUs, or was when its CPUs were read at different times: one that none
+ * of them has counts as ready, one that two of them had counts once.
+ */
 void sched_totals_read(struct sched_totals *out)
 {
-    *out = (struct sched_totals){0};
-    uint64_t ended = 0, started = 0;
-    for (unsigned id = 0; id < cpu_count_present(); id++) {
-        ended += __atomic_load_n(&cpu_table[id]->threads_ended, __ATOMIC_ACQUIRE);
-    }
-    for (unsigned id = 0; id < cpu_count_present(); id++) {
-        const struct cpu *cpu = cpu_table[id];
-        started += __atomic_load_n(&cpu->threads_started, __ATOMIC_RELAXED);
-        if (cpu_is_online(cpu)) {
-            out->switches += __atomic_load_n(&cpu->switches, __ATOMIC_RELAXED);
-            out->ready += __atomic_load_n(&cpu->queue.ready_count, __ATOMIC_RELAXED);
-            out->running += __atomic_load_n(&cpu->current, __ATOMIC_RELAXED) != cpu->idle;
+    int64_t moving;
+    unsigned tries = 0;
+    do {
+        *out = (struct sched_totals){0};
+        moving = 0;
+        for (unsigned id = 0; id < cpu_count_present(); id++) {
+            moving += read_counts(out, cpu_table[id]);
         }
-    }
-    uint64_t awake = (uint64_t)out->ready + out->running;
-    out->sleeping = started - ended > awake ? (uint32_t)(started - ended - awake) : 0;
+    } while (moving != 0 && ++tries < TOTALS_TRIES);
+    int64_t ready = (int64_t)out->ready + moving;
+    out->ready = ready > 0 ? (uint32_t)ready : 0;
+    out->sleeping -= ready < 0 ? (uint32_t)-ready : 0;
 }

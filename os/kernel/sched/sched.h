@@ -136,9 +136,13 @@ struct sched_totals {
     uint32_t ready;
     uint32_t running; /* threads other than idle ones */
     uint32_t sleeping;
+    uint32_t threads; /* started and not ended: ready + running + sleeping, each counted by itself */
 };
 
-/* Of a moment: each number is right for one, all together only while nothing changes. Takes no lock. */
+/*
+ * Every CPU's counts are those of one moment, of all CPUs those of moments close together: a thread is in exactly one count
+ * however it moves meanwhile. Takes no lock; waits while a queue's lock is held.
+ */
 void sched_totals_read(struct sched_totals *out);
 
 #endif

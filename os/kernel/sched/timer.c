@@ -2,6 +2,7 @@
  * The scheduler's use of the timer: one one-shot deadline a CPU, the first of tick, policy (slices, budgets, real-time
  * share) and sleepers. The tick keeps its phase over idle time and over late interrupts: always a multiple of its period.
  */
+#include "sched/account.h"
 #include "sched/internal.h"
 
 static uint64_t tick_cycles(void)
@@ -69,6 +70,7 @@ static void wake_due_sleepers(struct cpu *cpu, uint64_t now)
     for (struct tree_node *first; (first = tree_first(&cpu->queue.sleepers)) != NULL && first->key <= now;) {
         struct thread *thread = tree_entry(first, struct thread, sleep_node);
         sched_sleepers_remove(cpu, thread);
+        account_wake(cpu);
         thread->timed_out = true;
         thread_set_state(thread, THREAD_WAKING);
         if (sched_make_ready(cpu, thread, RUN_WOKEN, now)) {

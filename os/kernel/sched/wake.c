@@ -60,6 +60,7 @@ void sched_enqueue(struct thread *thread, unsigned target, enum run_reason reaso
         sched_note_move(cpu, thread, move, now);
     }
     __atomic_store_n(&thread->cpu, target, __ATOMIC_RELEASE);
+    reason == RUN_NEW ? account_start(cpu) : account_join(cpu);
     sched_account(cpu, now, cpu->account_idle);
     run_queue_join(&cpu->queue, &thread->sched);
     bool tell = sched_make_ready(cpu, thread, reason, now);
@@ -73,6 +74,7 @@ void sched_detach(struct cpu *cpu, struct thread *thread)
 {
     run_queue_remove(&cpu->queue, &thread->sched);
     run_queue_leave(&cpu->queue, &thread->sched);
+    account_leave(cpu);
     thread_set_state(thread, THREAD_WAKING);
 }
 
@@ -80,10 +82,12 @@ void sched_detach(struct cpu *cpu, struct thread *thread)
 static void wake_blocked(struct cpu *cpu, struct thread *thread)
 {
     sched_sleepers_remove(cpu, thread);
+    account_wake(cpu);
     thread_set_state(thread, THREAD_WAKING);
     unsigned target = sched_target(thread, cpu->id);
     if (target != cpu->id) {
         run_queue_leave(&cpu->queue, &thread->sched);
+        account_leave(cpu);
         spin_unlock(&cpu->queue.lock);
         sched_enqueue(thread, target, RUN_WOKEN, MOVE_WAKE);
         return;
@@ -130,7 +134,6 @@ void sched_start_on(struct thread *thread, unsigned cpu)
     uint64_t flags = arch_irq_save();
     thread->affinity = 1ull << cpu;
     thread->home_node = cpu_table[cpu]->node;
-    account_start(cpu_this());
     sched_enqueue(thread, cpu, RUN_NEW, MOVE_WAKE);
     arch_irq_restore(flags);
 }
@@ -140,7 +143,6 @@ void sched_start(struct thread *thread)
     uint64_t flags = arch_irq_save();
     unsigned target = sched_target(thread, arch_cpu_id());
     thread->home_node = cpu_table[target]->node;
-    account_start(cpu_this());
     sched_enqueue(thread, target, RUN_NEW, MOVE_WAKE);
     arch_irq_restore(flags);
     sched_switch_if_needed();

@@ -82,6 +82,7 @@ void stats_snapshot(struct system_stats *out)
     out->threads_running = threads.running;
     out->threads_ready = threads.ready;
     out->threads_sleeping = threads.sleeping;
+    out->threads_started = threads.threads;
     out->cpus_present = cpu_count_present();
     for (unsigned id = 0; id < cpu_count_present() && id < STATS_MAX_CPUS; id++) {
         cpu_snapshot(&out->cpus[id], cpu_table[id]);

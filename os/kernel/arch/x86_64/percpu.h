@@ -90,13 +90,17 @@ struct cpu {
     uint64_t tlb_loads_flushed;
     uint64_t moves[MOVE_COUNT]; /* threads that came here from other CPUs; under the queue's lock */
     uint64_t node_crossings;    /* those of them that came from another node */
-    uint64_t threads_started;   /* by this CPU; written with interrupts off */
-    uint64_t threads_ended;     /* on this CPU */
-    uint32_t balance_failed;    /* attempts in a row that found only threads whose data is in the caches */
-    uint32_t rank;              /* of what runs, for other CPUs (sched/internal.h) */
-    uint32_t park;              /* CPU_PARK_*; hotplug sets it */
-    bool draining;              /* nothing new may come, what is here must leave */
-    uint64_t run_delay;         /* cycles that threads which ran here had waited for it */
+    /* Under the queue's lock: threads started and ended here, those that came from other CPUs less those that left, and those
+     * that wait for something else than a CPU. */
+    uint64_t threads_started;
+    uint64_t threads_ended;
+    int64_t threads_moved;
+    uint32_t threads_waiting;
+    uint32_t balance_failed; /* attempts in a row that found only threads whose data is in the caches */
+    uint32_t rank;           /* of what runs, for other CPUs (sched/internal.h) */
+    uint32_t park;           /* CPU_PARK_*; hotplug sets it */
+    bool draining;           /* nothing new may come, what is here must leave */
+    uint64_t run_delay;      /* cycles that threads which ran here had waited for it */
 
     /* Where the time went. Written under the queue's lock; odd sequence: being written. */
     uint32_t account_sequence;
