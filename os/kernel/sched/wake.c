@@ -60,7 +60,11 @@ void sched_enqueue(struct thread *thread, unsigned target, enum run_reason reaso
         sched_note_move(cpu, thread, move, now);
     }
     __atomic_store_n(&thread->cpu, target, __ATOMIC_RELEASE);
-    reason == RUN_NEW ? account_start(cpu) : account_join(cpu);
+    if (reason == RUN_NEW) {
+        account_start(cpu);
+    } else {
+        account_join(cpu);
+    }
     sched_account(cpu, now, cpu->account_idle);
     run_queue_join(&cpu->queue, &thread->sched);
     bool tell = sched_make_ready(cpu, thread, reason, now);
