@@ -95,12 +95,16 @@ static bool all_over(void)
     return over;
 }
 
-/* Threads in each state, but for READY, which needs preemption off to last. */
+/* Threads in each state, but for READY, which needs preemption off to last. The test itself keeps off the CPU of the one that
+ * runs. */
 static bool make_threads(void)
 {
     static void (*const works[KINDS])(void *) = {wait_in_queue, wait_for_a_time, run_once, run_until_told,
                                                  run_once};
     stop = 0;
+    if (sched_set_affinity(thread_current(), 1) != STATUS_OK) {
+        return false;
+    }
     for (unsigned kind = 0; kind < KINDS; kind++) {
         runs[kind] = 0;
         woken[kind] = 0;
@@ -139,6 +143,7 @@ static bool each_was_woken_as_it_should(void)
     bool over = comes_true(all_over);
     over &= runs[QUEUED] == 1 && woken[QUEUED] == 1 && list_empty(&queue.waiters);
     over &= runs[ASLEEP] == 1 && woken[ASLEEP] == 1;
+    over &= sched_set_affinity(thread_current(), AFFINITY_ALL) == STATUS_OK;
     over &= runs[READY] == 1 && runs[RUNNING] == (has_running() ? 1 : 0) && runs[NEW] == 0;
     thread_destroy_new(threads[NEW]);
     if (!has_running()) {
