@@ -310,7 +310,8 @@ static bool begin(void)
     want.threads = 0;
     want.forks = 0;
     want.exits = 0;
-    want.clock_hz = clock_cycles_from_ns(1000000000);
+    uint64_t second = clock_cycles_from_ns(1000000000); /* rounded down */
+    want.clock_hz = now.clock_hz - second <= 1 ? now.clock_hz : second;
     want.cpus_online = cpu_count_present();
     want.cpus_present = 0;
     while (want.cpus_present < ARCH_MAX_CPUS && cpu_table[want.cpus_present] != NULL) {
@@ -419,12 +420,49 @@ static bool use_the_heap(void)
     return good && shows_memory("heap given back");
 }
 
+static bool is_actor(const struct thread *thread)
+{
+    bool found = false;
+    for (unsigned i = 0; i < ACTORS; i++) {
+        found |= actors[i].doing > NEW && actors[i].thread == thread;
+    }
+    return found;
+}
+
+/* How many threads of the kernel's own sleep on a CPU for a time. */
+static unsigned others_asleep(struct cpu *cpu)
+{
+    unsigned count = 0;
+    uint64_t flags = spin_lock_irqsave(&cpu->queue.lock);
+    for (struct tree_node *node = tree_first(&cpu->queue.sleepers); node != NULL; node = tree_next(node)) {
+        count += !is_actor(tree_entry(node, struct thread, sleep_node));
+    }
+    spin_unlock_irqrestore(&cpu->queue.lock, flags);
+    return count;
+}
+
+/* Who sleeps for a time leaves a CPU that goes: actors say themselves where they sleep then, others are here. */
+static bool take_down(unsigned id)
+{
+    want.cpus[base.own].moves_forced += others_asleep(cpu_table[id]);
+    if (cpu_down(id) != STATUS_OK) {
+        return false;
+    }
+    for (unsigned i = 0; i < ACTORS; i++) {
+        if (actors[i].doing == NAP && actors[i].cpu == id) {
+            actors[i].cpu = __atomic_load_n(&actors[i].thread->cpu, __ATOMIC_ACQUIRE);
+            want.cpus[actors[i].cpu].moves_forced++;
+        }
+    }
+    return true;
+}
+
 /* With all asleep or gone: a CPU of theirs goes and comes, and their sleep goes on. */
 static bool take_a_cpu_away(unsigned cpus)
 {
     for (unsigned round = 0; cpus > 1 && round < 2; round++) {
         flushes_known = false;
-        if ((round == 0 ? cpu_down(cpus - 1) : cpu_up(cpus - 1)) != STATUS_OK) {
+        if (!(round == 0 ? take_down(cpus - 1) : cpu_up(cpus - 1) == STATUS_OK)) {
             return false;
         }
         want.cpus_online += round == 0 ? -1u : 1u;
