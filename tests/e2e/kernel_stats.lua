@@ -166,6 +166,35 @@ local function counting_instructions(m)
     return found
 end
 
+local function current(m, cpu) return m.sym.cpu_table[cpu].current:value() end
+
+-- While processes come and go, each of ten requests for statistics prints a banner first. banners has a table for each thread
+-- that prints one, with the address of its snapshot as figures; printed gets that at the end.
+local function print_banners_under_load(m, banners, printed)
+    local over = {}
+    m:on_entry("stats_snapshot", function(cpu)
+        local thread = current(m, cpu)
+        if over[thread] then -- the call in whose place the banner was
+            over[thread] = nil
+        elseif banners[thread] then
+            banners[thread].figures = m:register(cpu, "rdi")
+        else
+            banners[thread] = {}
+            borrow.calls(m, cpu, function()
+                coroutine.yield { "banner_print" }
+                if printed then printed(banners[thread]) end
+                banners[thread], over[thread] = nil, true
+            end)
+        end
+    end)
+    local storm = m:command("forkstorm --processes 100 --depth 3")
+    for _ = 1, 10 do
+        m:ask("stats", { until_line = "end" })
+        m:run(orrery.us(100))
+    end
+    expect(storm:wait().status):to_be(0)
+end
+
 describe("statistics", function()
     for _, cpus in ipairs { 1, 8 } do
         it("every snapshot is true while processes come and go on " .. cpus .. " CPUs", function()
@@ -290,34 +319,12 @@ describe("statistics", function()
 
     it("the banner has the snapshot's threads when there are some", function()
         local m = orrery.machine { cpus = 4, memory = "64M", kernel = "orrery", memory_model = "sc" }:boot()
-        local function current(cpu) return m.sym.cpu_table[cpu].current:value() end
         local banners, told, from = {}, {}, #m:console(0)
-        m:on_entry("stats_snapshot", function(cpu)
-            local banner = banners[current(cpu)]
-            if banner and banner.over then -- the one in whose place it was
-                banners[current(cpu)] = nil
-            elseif banner then
-                banner.figures = m:register(cpu, "rdi")
-            else
-                banner = {}
-                banners[current(cpu)] = banner
-                borrow.calls(m, cpu, function()
-                    coroutine.yield { "banner_print" }
-                    told[#told + 1], banner.over = banner.threads, true
-                end)
-            end
-        end)
         m:on_return("stats_snapshot", function(cpu)
-            local banner = banners[current(cpu)]
-            if not banner or not banner.figures or banner.over then return end
-            banner.threads = m.sym("system_stats", banner.figures).threads
+            local banner = banners[current(m, cpu)]
+            if banner and banner.figures then banner.threads = m.sym("system_stats", banner.figures).threads end
         end)
-        local storm = m:command("forkstorm --processes 100 --depth 3")
-        for _ = 1, 10 do
-            m:ask("stats", { until_line = "end" })
-            m:run(orrery.us(100))
-        end
-        expect(storm:wait().status):to_be(0)
+        print_banners_under_load(m, banners, function(banner) told[#told + 1] = banner.threads end)
         local printed = {} -- by now
         for threads in m:console(0, from):gmatch("threads: (%d+)\r?\n") do printed[#printed + 1] = threads end
         orrery.note("threads: " .. table.concat(told, " "))
@@ -349,31 +356,13 @@ describe("statistics", function()
         local m = orrery.machine { kernel = "build/os/orrery-test.elf", initrd = "build/os/initrd.cpio", cpus = 4, memory = "64M" }
         m:fail_call("ktest_run_all", 0, { always = true }) -- the image then goes on as any other
         m:boot { until_text = "init: ready" }
-        local lines, held, locks, printing, skip = 0, 0, 0, {}, {}
-        local function current(cpu) return m.sym.cpu_table[cpu].current:value() end
+        local lines, held, locks, banners = 0, 0, 0, {}
         m:on_entry("console_printf", function(cpu)
-            if not printing[current(cpu)] then return end
+            if not banners[current(m, cpu)] then return end
             lines, held = lines + 1, held + (m.sym.held[cpu].count ~= 0 and 1 or 0)
         end)
-        m:on_entry("lockdep_acquire", function() locks = locks + (next(printing) and 1 or 0) end)
-        m:on_entry("stats_snapshot", function(cpu)
-            local thread = current(cpu)
-            if printing[thread] or skip[thread] then
-                skip[thread] = nil
-                return
-            end
-            printing[thread] = true
-            borrow.calls(m, cpu, function()
-                coroutine.yield { "banner_print" }
-                printing[thread], skip[thread] = nil, true
-            end)
-        end)
-        local storm = m:command("forkstorm --processes 100 --depth 3")
-        for _ = 1, 10 do
-            m:ask("stats", { until_line = "end" })
-            m:run(orrery.us(100))
-        end
-        expect(storm:wait().status):to_be(0)
+        m:on_entry("lockdep_acquire", function() locks = locks + (next(banners) and 1 or 0) end)
+        print_banners_under_load(m, banners)
         orrery.note(string.format("%d lines, %d locks taken meanwhile", lines, locks))
         expect(lines, "lines"):to_be_at_least(70)
         expect(locks, "locks taken meanwhile"):to_be_above(100)
