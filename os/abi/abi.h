@@ -194,7 +194,7 @@ struct system_stats {
     uint32_t threads_running;  /* the kernel's own among them, idle ones not */
     uint32_t threads_ready;    /* that wait for a CPU */
     uint32_t threads_sleeping; /* that wait for something else */
-    uint32_t threads_started;  /* and not ended, the kernel's own among them: the sum of the three before */
+    uint32_t threads_alive;    /* started and not ended: the sum of the three before */
 };
 
 #endif

@@ -63,8 +63,7 @@ enum efi_memory_type {
 struct efi_memory_descriptor {
     uint32_t type;
     uint32_t reserved;
-    uint64_t
-        physical_start; /* bytes, 4 KiB aligned on real firmware; an unaligned one is accepted and rounded */
+    uint64_t physical_start;  /* bytes, 4 KiB aligned on real firmware; another is accepted and rounded */
     uint64_t virtual_start;   /* unused */
     uint64_t number_of_pages; /* of 4 KiB */
     uint64_t attribute;       /* EFI_MEMORY_*, recorded, not interpreted */

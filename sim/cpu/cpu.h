@@ -254,7 +254,8 @@ struct cpu {
     uint64_t probe_rip;
     bool
         single_step_blocks; /* every block one instruction, plain execution functions: the oracle of the rest */
-    void (*step_hook)(struct cpu *cpu, void *target); /* when set: called before every instruction */
+    /* When set: called at every boundary before events are taken, so more than once for an instruction that they hold up. */
+    void (*step_hook)(struct cpu *cpu, void *target);
     void *step_hook_target;
     const struct code_entry *code; /* code_tables[user] */
     struct jump_entry *jumps;      /* jump_tables[user] */

@@ -22,6 +22,11 @@
 #define SECONDS_A_DAY  INT64_C(86400)
 #define STREAM_ENTROPY 2u /* random stream of the seed */
 
+_Static_assert(SIM_DISKS_MAX <= VIRTIO_SLOT_ENTROPY && VIRTIO_SLOT_ENTROPY < VIRTIO_SLOTS,
+               "a slot for each virtio device");
+_Static_assert(((((1u << VIRTIO_SLOTS) - 1) << GSI_VIRTIO) & GSI_HPET) == 0,
+               "pins of the HPET are no slot's");
+
 /* ---- interrupt lines ---- */
 
 static void set_isa(void *target, unsigned irq, bool level, uint64_t now_cycles)

@@ -106,6 +106,7 @@ static bool apply_range(struct sim *s, const struct effect *f, struct error *e)
         .last = f->arg[1],
         .vector = (uint16_t)f->arg[2],
     };
+    s->interrupted_count = 0; /* somebody of them may never come back */
     hooks_update(s, f->cpu);
     return true;
 }

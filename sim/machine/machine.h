@@ -109,7 +109,7 @@ struct sim {
 /* config.c: are the values in bounds and do they fit together? */
 bool sim_config_check(const struct sim_config *c, struct error *e);
 
-/* hooks.c: called before every instruction of a vCPU that has a stall or a range armed. */
+/* hooks.c: what is called before every instruction of a vCPU, while it has a stall or a range armed. */
 void hooks_update(struct sim *s, unsigned cpu);
 
 /* state.c: the one list of the machine's state, RAM apart. */

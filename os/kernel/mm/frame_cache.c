@@ -1,7 +1,8 @@
 /*
  * Names, figures and checks of the objects that are whole frames. Each CPU counts for itself, so that two that map memory do not
  * meet here; an object may be freed by another CPU than the one that took it, so only the sums mean something. Deviations: with
- * heap=full a write to a freed object is seen while it lies in a front of zeros, not once its frame serves something else.
+ * heap=full a write to a freed object is seen while it lies in a front of zeros, not once its frame serves something else, and
+ * one of several frames lies in none.
  */
 #include "mm/frame_cache.h"
 

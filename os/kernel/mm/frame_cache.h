@@ -11,8 +11,8 @@
  *   under pressure   what lies in a front counts as free, and is taken from every CPU before an allocation fails
  *   double free      refused: STATUS_ERR_DOUBLE_FREE
  *   foreign free     refused, of another cache too, or not from the first frame, or of another length: STATUS_ERR_FOREIGN
- *   heap=full        freed objects are overwritten; a write to a freed one is reported when it is taken again, and one that is
- *                    not as full of zeros as its user said when it is given back (slab.h, report hook)
+ *   heap=full        freed objects are overwritten; a write to a freed one of one frame is reported when it is taken again, and
+ *                    one that is not as full of zeros as its user said when it is given back (slab.h, report hook)
  *
  * Context as of the frame manager.
  */

@@ -47,7 +47,8 @@ MUST_CHECK ALWAYS_INLINE uint64_t sched_direct_begin(struct cpu *cpu, struct thr
     return now;
 }
 
-/* The current thread waits, with this saved stack; `to` runs. The caller leaves its stack next. */
+/* The current thread waits, with this saved stack; `to` runs. The caller leaves its stack next. One more sleeps on this CPU
+ * and one less, so no count of account.h changes. */
 ALWAYS_INLINE void sched_direct_switch(struct cpu *cpu, struct thread *to, uint64_t saved_stack)
 {
     struct thread *from = cpu->current;

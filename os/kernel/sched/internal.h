@@ -99,7 +99,7 @@ MUST_CHECK bool sched_make_ready(struct cpu *cpu, struct thread *thread, enum ru
 /* Makes a CPU look at its queue and timer; this one does so at the end of the interrupt or call. */
 void sched_tell(const struct cpu *cpu);
 
-/* Puts a thread that is in no queue (NEW, WAKING) on a CPU; `from` is where it was. Interrupts off, no lock held. */
+/* Puts a thread that is in no queue (NEW, WAKING) on a CPU; thread->cpu is where it was. Interrupts off, no lock held. */
 void sched_enqueue(struct thread *thread, unsigned target, enum run_reason reason, enum sched_move move);
 
 /* Takes a READY thread out of its queue, to be put on another CPU by sched_enqueue. Locked. */

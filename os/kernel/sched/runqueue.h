@@ -61,8 +61,7 @@ struct sched_entity {
     uint64_t slice_left;    /* cycles */
     uint64_t slice_cycles;  /* longest slice */
     /* fair */
-    uint64_t
-        virtual_run; /* cycles of a thread of unit weight; the queue's base is taken off between queues */
+    uint64_t virtual_run; /* cycles of a thread of unit weight; between queues without the queue's base */
     uint32_t weight;
     uint32_t inverse; /* 2^32 / weight */
     /* deadline, cycles */

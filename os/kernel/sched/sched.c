@@ -478,15 +478,16 @@ void sched_idle(void)
 
 /* ---- figures ---- */
 
-/* Adds the threads of a CPU; how many more have left it for others than came from them. Between two takings of the lock. */
+/* Adds the threads of a CPU; how many more have left it for others than came from them. Between two takings of the lock. Not
+ * inline, so that tests/e2e/kernel_stats.lua finds its beginning. */
 static __attribute__((noinline)) int64_t add_counts(struct sched_totals *out, const struct cpu *cpu)
 {
     out->switches += cpu_is_online(cpu) ? __atomic_load_n(&cpu->switches, __ATOMIC_RELAXED) : 0;
     out->ready += __atomic_load_n(&cpu->queue.ready_count, __ATOMIC_RELAXED);
     out->running += __atomic_load_n(&cpu->current, __ATOMIC_RELAXED) != cpu->idle;
     out->sleeping += __atomic_load_n(&cpu->threads_waiting, __ATOMIC_RELAXED);
-    out->threads += (uint32_t)(__atomic_load_n(&cpu->threads_started, __ATOMIC_RELAXED) -
-                               __atomic_load_n(&cpu->threads_ended, __ATOMIC_RELAXED));
+    out->alive += (uint32_t)(__atomic_load_n(&cpu->threads_started, __ATOMIC_RELAXED) -
+                             __atomic_load_n(&cpu->threads_ended, __ATOMIC_RELAXED));
     return -__atomic_load_n(&cpu->threads_moved, __ATOMIC_RELAXED);
 }
 
@@ -507,10 +508,18 @@ static int64_t read_counts(struct sched_totals *out, const struct cpu *cpu)
     return moving;
 }
 
+/* Takes `by` off a count as far as it goes; what is left of it. */
+static uint32_t take_off(uint32_t *count, uint32_t by)
+{
+    uint32_t taken = by < *count ? by : *count;
+    *count -= taken;
+    return by - taken;
+}
+
 /*
  * On each CPU those that run, are ready and sleep are those that started here, or came, and did not end or leave. Summed up,
  * what left and came is who is on the way between two CPUs, or was when its CPUs were read at different times: one that none
- * of them has counts as ready, one that two of them had counts once.
+ * of them has counts as ready, one that two of them had counts once, in whichever state there is.
  */
 void sched_totals_read(struct sched_totals *out)
 {
@@ -523,7 +532,11 @@ void sched_totals_read(struct sched_totals *out)
             moving += read_counts(out, cpu_table[id]);
         }
     } while (moving != 0 && ++tries < TOTALS_TRIES);
-    int64_t ready = (int64_t)out->ready + moving;
-    out->ready = ready > 0 ? (uint32_t)ready : 0;
-    out->sleeping -= ready < 0 ? (uint32_t)-ready : 0;
+    if (moving >= 0) {
+        out->ready += (uint32_t)moving;
+        return;
+    }
+    uint32_t twice = take_off(&out->ready, (uint32_t)-moving);
+    twice = take_off(&out->sleeping, twice);
+    (void)take_off(&out->running, twice);
 }

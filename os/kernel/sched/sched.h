@@ -136,7 +136,7 @@ struct sched_totals {
     uint32_t ready;
     uint32_t running; /* threads other than idle ones */
     uint32_t sleeping;
-    uint32_t threads; /* started and not ended: ready + running + sleeping, each counted by itself */
+    uint32_t alive; /* started and not ended: ready + running + sleeping, each counted by itself */
 };
 
 /*

@@ -1,4 +1,7 @@
-/* The system's figures in one structure. Deviations: the figures are read one after the other, a CPU's under its sequence. */
+/*
+ * The system's figures in one structure. Deviations: the figures are read one after the other; a CPU's
+ * times under its sequence, its counts of threads between two takings of its queue's lock.
+ */
 #include "sys/stats.h"
 
 #include "arch/x86_64/clock.h"
@@ -82,7 +85,7 @@ void stats_snapshot(struct system_stats *out)
     out->threads_running = threads.running;
     out->threads_ready = threads.ready;
     out->threads_sleeping = threads.sleeping;
-    out->threads_started = threads.threads;
+    out->threads_alive = threads.alive;
     out->cpus_present = cpu_count_present();
     for (unsigned id = 0; id < cpu_count_present() && id < STATS_MAX_CPUS; id++) {
         cpu_snapshot(&out->cpus[id], cpu_table[id]);

@@ -159,7 +159,7 @@ static void expect_threads(void)
         want.threads_ready += spin - runs;
     }
     want.threads_sleeping = base.sleeping + all(SLEEP) + all(NAP);
-    want.threads_started = base.running + base.sleeping + all(SLEEP) + all(NAP) + all(SPIN);
+    want.threads_alive = base.running + base.sleeping + all(SLEEP) + all(NAP) + all(SPIN);
     want.threads_dead = all(ENDED);
     want.heap_objects = base.objects + ACTORS - all(NOTHING);
 }
@@ -182,7 +182,7 @@ static bool system_agrees(const struct system_stats *now)
     return SAME(frames_free) && SAME(frames_managed) && SAME(frames_dma) && SAME(heap_bytes) &&
            SAME(heap_objects) && SAME(nodes) && SAME(clock_hz) && SAME(processes) && SAME(threads) &&
            SAME(forks) && SAME(exits) && SAME(cpus_online) && SAME(cpus_present) && SAME(threads_dead) &&
-           SAME(threads_running) && SAME(threads_ready) && SAME(threads_sleeping) && SAME(threads_started);
+           SAME(threads_running) && SAME(threads_ready) && SAME(threads_sleeping) && SAME(threads_alive);
 }
 
 #define SAME_CPU(field)     same(#field, id, is->field, wanted->field)

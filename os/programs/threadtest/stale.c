@@ -1,6 +1,6 @@
 /*
  * Names and rights that are kept of what has ended, used before its memory goes back to the kernel, when it goes, and afterwards.
- * tests/e2e/kernel_sched.lua runs this and looks at what the kernel touches meanwhile.
+ * tests/e2e/kernel_ended.lua runs this and looks at what the kernel touches meanwhile.
  */
 #include "threadtest.h"
 

@@ -103,6 +103,20 @@ static void check_range(struct sim *s, struct cpu *cpu)
     sim_destroy(s);
 }
 
+static void a_new_range_forgets_who_was_interrupted_in_the_last_one(void **state)
+{
+    (void)state;
+    struct sim *s = guest_create(NULL, nop_code, nop_code_end);
+    struct effect f = {.kind = EFFECT_INTERRUPT_RANGE, .arg = {GUEST_BASE + 2, GUEST_BASE + 2, 256}};
+    enter_64(s);
+    assert_true(sim_effect(s, &f, NULL));
+    assert_int_equal(sim_run(s, UINT64_MAX), SIM_STOP_TRIPLE_FAULT); /* no handler comes back */
+    assert_int_equal(s->interrupted_count, 1);
+    assert_true(sim_effect(s, &f, NULL));
+    assert_int_equal(s->interrupted_count, 0);
+    sim_destroy(s);
+}
+
 static void an_interrupt_range_is_one_of_linear_addresses(void **state)
 {
     (void)state;
@@ -131,6 +145,7 @@ int main(void)
         cmocka_unit_test(a_probe_stands_at_a_linear_address_whatever_the_base_of_cs),
         cmocka_unit_test(a_probe_in_64_bit_code_does_not_feel_the_base_of_cs),
         cmocka_unit_test(an_interrupt_range_is_one_of_linear_addresses),
+        cmocka_unit_test(a_new_range_forgets_who_was_interrupted_in_the_last_one),
         cmocka_unit_test(what_is_not_modelled_shows_the_bytes_at_its_linear_address),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
