@@ -12,11 +12,11 @@
 #define YIELDS    50u
 #define PROCESSES 3u
 #define THREADS   12u
-#define ROUNDS    60u
 #define LOOKS     200u
 #define LIMIT_NS  10000000000ull
 
 static uint32_t ended;
+static bool enough;
 
 static bool wait_for_ends(uint32_t count)
 {
@@ -253,7 +253,7 @@ static void live(void *unused)
     struct thread *self = thread_current();
     (void)unused;
     arch_irq_enable(); /* threads of processes start with interrupts off */
-    for (unsigned i = 0; i < ROUNDS; i++) {
+    for (unsigned i = 0; !__atomic_load_n(&enough, __ATOMIC_ACQUIRE); i++) {
         if (i % 3 == 0) {
             sched_sleep_until(clock_cycles() + clock_cycles_from_ns(20000));
         } else {
@@ -330,21 +330,22 @@ void ktest_threads_of_scheduler_and_processes_lead_to_each_other(void)
     ended = 0;
     KEXPECT(make_threads(threads) && links_are_sound());
     bool sound = planted_faults_are_found(threads[0]);
-    uint32_t looks = 0;
     uint32_t unlisted = 0;
+    enough = false;
     for (unsigned i = 0; i < THREADS; i++) {
         sched_start(threads[i]);
         sound &= links_are_sound();
-        unlisted += unlisted_thread_is_found(threads[i]);
     }
-    for (; looks < LOOKS && __atomic_load_n(&ended, __ATOMIC_ACQUIRE) < THREADS; looks++) {
+    for (unsigned look = 0; look < LOOKS; look++) {
         sound &= links_are_sound();
+        unlisted += unlisted_thread_is_found(threads[look % THREADS]);
         sched_sleep_until(clock_cycles() + clock_cycles_from_ns(5000));
     }
+    __atomic_store_n(&enough, true, __ATOMIC_RELEASE);
     KEXPECT(wait_for_ends(THREADS) && links_are_sound());
     for (unsigned i = 0; i < PROCESSES; i++) {
         sound &= processes[i]->thread_count == 0;
         process_unmake(processes[i]);
     }
-    KEXPECT(sound && looks > 10 && unlisted > 0);
+    KEXPECT(sound && unlisted > LOOKS / 10);
 }
