@@ -34,6 +34,8 @@ local function watch(m)
     return found
 end
 
+local function current(m, cpu) return m.sym.cpu_table[cpu].current:value() end
+
 -- Compares the threads of every snapshot, from now on, with the state words of all threads. The kernel reads a CPU's counts
 -- between two looks at its queue's lock, and has read them well when nobody took it: what the states were when it began is
 -- what it must have read. A thread on its way between two CPUs belongs to none; read at different times, two may show it.
@@ -61,7 +63,6 @@ local function watch_states(m)
         end
         return set, count, starting, dying
     end
-    local function current(cpu) return m.sym("cpu", m:register(cpu, "gs_base")).current:value() end
     -- What the threads of a CPU do, by their states.
     local function look(cpu)
         local seen, runs = { running = 0, ready = 0, sleeping = 0, threads = {} }, cpu.current:value()
@@ -80,16 +81,16 @@ local function watch_states(m)
     m:on_entry("sched_start", born)
     m:on_entry("sched_start_on", born)
     m:on_entry("sched_exit", function(cpu)
-        ending[current(cpu)] = true
+        ending[current(m, cpu)] = true
         deaths = deaths + 1
     end)
     m:on_entry("thread_free_block", function(cpu)
         local thread = m:register(cpu, "rdi")
         threads[thread], ending[thread] = nil, nil
     end)
-    m:on_entry("sched_totals_read", function(cpu) reading[current(cpu)] = { at = m:register(cpu, "rdi") } end)
+    m:on_entry("sched_totals_read", function(cpu) reading[current(m, cpu)] = { at = m:register(cpu, "rdi") } end)
     m:on_entry("add_counts", function(cpu)
-        local read, area = reading[current(cpu)], m.sym("cpu", m:register(cpu, "rsi"))
+        local read, area = reading[current(m, cpu)], m.sym("cpu", m:register(cpu, "rsi"))
         if not read then return end
         if area.id == 0 then -- the kernel begins, perhaps again
             local starting, dying
@@ -99,7 +100,7 @@ local function watch_states(m)
         read[area.id] = look(area)
     end)
     m:on_return("sched_totals_read", function(cpu)
-        local read = reading[current(cpu)]
+        local read = reading[current(m, cpu)]
         if not read then return end
         local seen, sum, times = m.sym("sched_totals", read.at), { running = 0, ready = 0, sleeping = 0 }, {}
         for id = 0, m:cpus() - 1 do
@@ -165,8 +166,6 @@ local function counting_instructions(m)
     end
     return found
 end
-
-local function current(m, cpu) return m.sym.cpu_table[cpu].current:value() end
 
 -- While processes come and go, each of ten requests for statistics prints a banner first. banners has a table for each thread
 -- that prints one, with the address of its snapshot as figures; printed gets that at the end.
