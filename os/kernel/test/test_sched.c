@@ -379,6 +379,7 @@ void ktest_stats_agree_with_the_scheduler(void)
     stats_snapshot(&stats);
     sched_totals_read(&totals);
     KEXPECT(stats.cpus_online == cpu_count_online() && stats.processes == 0);
+    KEXPECT(stats.threads_alive == stats.threads_running + stats.threads_ready + stats.threads_sleeping);
     uint64_t switches = 0;
     for (unsigned cpu = 0; cpu < stats.cpus_present; cpu++) {
         switches += stats.cpus[cpu].switches;
