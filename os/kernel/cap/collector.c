@@ -6,8 +6,6 @@
 
 #include "cap/collector.h"
 
-#define COLLECT_STEP 64u
-
 static struct spinlock collector_lock = SPINLOCK_INIT("cap.collector", CAP_COLLECTOR);
 static struct list spaces = LIST_INIT(spaces); /* that have revoked slots */
 

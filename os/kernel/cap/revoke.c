@@ -5,8 +5,9 @@
  * as well.
  *
  * Everything is taken before anybody is told. Between two steps each other CPU can derive one capability at most (the
- * tree's lock serves in order of arrival), which is less than a step takes, so the end is reached however busy they are:
- * it is a step that finds less than it could take. To wait for one that finds nothing would be to wait for the others.
+ * tree's lock serves in order of arrival). After very many steps a step takes more than that, so the end is reached however
+ * busy they are: it is a step that finds less than it could take. To wait for one that finds nothing would be to wait for
+ * the others.
  *
  * What another removal has taken meanwhile is not below any more, but may still be in use until that one has told about it:
  * so at the end a revocation waits for those of the same object that are under way. Who removes waits for nobody before.
@@ -16,10 +17,10 @@
 #include "mm/kheap.h"
 #include "sched/wait.h"
 
-#define BATCHES_MAX 256u /* then those are told before more are taken: a bound on memory */
+#define BATCHES_MAX 1024u /* then those are told before more are taken: a bound on memory */
 #define SPARE       8u
-
-_Static_assert(CAP_REVOKE_STEP >= ARCH_MAX_CPUS, "a step takes more than all other CPUs can add");
+#define SHORT_STEPS (8 * CAP_MAX_SLOTS / CAP_REVOKE_STEP) /* more than eight spaces are full of */
+#define LONG_STEP   ARCH_MAX_CPUS                         /* more than all other CPUs can add */
 
 /* Taken out, to be told about without locks. */
 struct taken {
@@ -40,6 +41,7 @@ struct batch {
 /* One call of cap_revoke. */
 struct revocation {
     uint64_t id; /* of what is revoked, 0 before the first step */
+    uint32_t steps;
     struct cap_removal removal;
 };
 
@@ -104,11 +106,14 @@ static void removals_wait(const struct object *object)
 
 /* ---- steps ---- */
 
-static struct batch *batch_create(void)
+/* For the next step. */
+static struct batch *batch_create(struct revocation *revocation)
 {
-    struct batch *batch = kmalloc(sizeof(*batch) + CAP_REVOKE_STEP * sizeof(struct taken));
+    unsigned limit = revocation->steps < SHORT_STEPS ? CAP_REVOKE_STEP : LONG_STEP;
+    struct batch *batch = kmalloc(sizeof(*batch) + limit * sizeof(struct taken));
     if (batch != NULL) {
-        *batch = (struct batch){.entries = (struct taken *)(batch + 1), .limit = CAP_REVOKE_STEP};
+        *batch = (struct batch){.entries = (struct taken *)(batch + 1), .limit = limit};
+        revocation->steps++;
     }
     return batch;
 }
@@ -187,7 +192,7 @@ static status_t take_and_tell(struct cap_space *space, cap_handle_t handle, stru
     uint64_t before = *sum;
     *done = false;
     for (unsigned i = 0; i < BATCHES_MAX && status == STATUS_OK && !*done && spare.count == 0; i++) {
-        struct batch *batch = batch_create();
+        struct batch *batch = batch_create(revocation);
         struct batch *into = batch != NULL ? batch : &spare;
         status = step(space, handle, revocation, into);
         *done = into->count < into->limit;

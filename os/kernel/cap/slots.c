@@ -7,8 +7,7 @@
 
 #include "mm/kheap.h"
 
-#define COLLECT_STEP 64u
-#define FREE_ENOUGH  (2 * LEAF_SLOTS) /* a leaf may go if so many are free, its own too */
+#define FREE_ENOUGH (2 * LEAF_SLOTS) /* a leaf may go if so many are free, its own too */
 /* A leaf with a slot of that generation stays, or all would be retired. */
 #define TIRED (LAST_GENERATION - 256)
 

@@ -66,8 +66,8 @@ static void run_grace_period(void)
 }
 
 /*
- * Preemption stays off: a better thread that came between would wait for this one for ever. It is no read section, so
- * writers answer each other.
+ * Preemption is off while the period is this one's: a better thread that came between would wait for this one for ever. It is
+ * no read section, so writers answer each other.
  */
 void rcu_synchronize(void)
 {
@@ -79,7 +79,9 @@ void rcu_synchronize(void)
     preempt_disable();
     while (__atomic_load_n(&grace.ended, __ATOMIC_SEQ_CST) < wanted) {
         if (__atomic_exchange_n(&grace.busy, true, __ATOMIC_ACQUIRE)) {
+            preempt_enable();
             arch_pause();
+            preempt_disable();
             continue;
         }
         if (__atomic_load_n(&grace.ended, __ATOMIC_SEQ_CST) < wanted) {
