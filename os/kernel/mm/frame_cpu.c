@@ -58,28 +58,39 @@ bool frame_cpu_take(pfn_t *pfn, bool *zeroed)
     return done;
 }
 
+/* Up to n frames of the stack, which is refilled when it is empty: how many. Locked. */
+static unsigned pop(struct frame_cpu *cpu, pfn_t *frames, unsigned n)
+{
+    if (n != 0 && cpu->count == 0) {
+        refill(cpu);
+    }
+    unsigned got = n < cpu->count ? n : cpu->count;
+    for (unsigned i = 0; i < got; i++) {
+        frames[i] = cpu->frames[--cpu->count];
+    }
+    return got;
+}
+
+/* Interrupts come between refills, and the thread may go to another CPU: zeroed frames are of the first one only. */
 unsigned frame_cpu_take_some(pfn_t *frames, unsigned n, unsigned *zeroed)
 {
-    uint64_t flags = arch_irq_save();
-    struct frame_cpu *cpu = &frame_manager.cpus[arch_cpu_id()];
+    const bool wants_zeroed = *zeroed != 0;
     unsigned got = 0;
-    spin_lock(&cpu->lock);
-    while (*zeroed != 0 && got < n && cpu->zeroed_count > 0) {
-        frames[got++] = cpu->zeroed[--cpu->zeroed_count];
-    }
-    *zeroed = got;
-    while (got < n) {
-        if (cpu->count == 0) {
-            refill(cpu);
+    unsigned before;
+    do {
+        uint64_t flags = arch_irq_save();
+        struct frame_cpu *cpu = &frame_manager.cpus[arch_cpu_id()];
+        before = got;
+        spin_lock(&cpu->lock);
+        while (before == 0 && wants_zeroed && got < n && cpu->zeroed_count > 0) {
+            frames[got++] = cpu->zeroed[--cpu->zeroed_count];
         }
-        if (cpu->count == 0) {
-            break;
-        }
-        frames[got++] = cpu->frames[--cpu->count];
-    }
-    cpu->allocated += got;
-    spin_unlock(&cpu->lock);
-    arch_irq_restore(flags);
+        *zeroed = before == 0 ? got : *zeroed;
+        got += pop(cpu, frames + got, n - got);
+        cpu->allocated += got - before;
+        spin_unlock(&cpu->lock);
+        arch_irq_restore(flags);
+    } while (got < n && got != before);
     return got;
 }
 
