@@ -61,13 +61,13 @@ end
 -- ---- waking ----
 
 -- covers: PR-05 (B)
-it("who is woken by a timer or from another CPU runs within 10 us, in the place of one that spins", function()
+it("who is woken by a timer or from another CPU runs within 10 us, whoever is busy there, in a program or in the kernel", function()
     local m, late = machine(2), { timer = orrery.histogram("by timer"), message = orrery.histogram("from another CPU") }
     expect(m:command("schedmix a_woken_real_time_thread_runs_at_once a_wake_from_another_cpu_is_followed_at_once"):wait().status):to_be(0)
     for way, cycles in m:console(0):gmatch("# latency (%a+) (%d+)") do late[way]:add(tonumber(cycles)) end
     for way, found in pairs(late) do
         orrery.note(found:row())
-        expect(found:count(), "wakes by " .. way):to_be_at_least(20)
+        expect(found:count(), "wakes by " .. way):to_be_at_least(40)
         expect(found:min(), "cycles to the first instruction, " .. way):to_be_above(0)
         expect(found:max(), "cycles to the first instruction, " .. way):to_be_at_most(orrery.us(10))
     end

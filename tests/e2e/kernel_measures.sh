@@ -2,8 +2,16 @@
 # Figures of the kernel that a program cannot take of itself, with the bounds they have to keep.
 source "$(dirname "$0")/lib.sh"
 
-expect_status "the kernel leaves interrupts off and holds a CPU for short times only" 0 "$orrery" run tests/e2e/kernel_windows.lua
-grep -A12 'interrupts-off' "$work/out"
+pressure="memhog 90; forkstorm --processes 60 --depth 3; selftest"
+# MACHINE|LOAD, empty: the scenario's own: ordinary programs, revocations, shortage of memory, many CPUs, nodes
+for run in "--cpus 1|" "--cpus 2|" "--cpus 8|" "--cpus 2|captest revocation_goes_deep_and_wide" "--cpus 8|capstorm 12 10" \
+    "--cpus 4 --memory 128M|$pressure" "--cpus 8 --numa 4 --memory 128M|$pressure"; do
+    load=${run#*|}
+    # shellcheck disable=SC2086
+    expect_status "the kernel leaves interrupts off and holds a CPU for short times only: ${run%%|*} $load" 0 \
+        "$orrery" run tests/e2e/kernel_windows.lua ${run%%|*} ${load:+--set "load=$load"} --set least=500
+    grep -A12 'interrupts-off' "$work/out"
+done
 
 expect_status "quanta, the scheduler's share, its statistics and the waits for locks are within bounds" 0 \
     "$orrery" run tests/e2e/kernel_measures.lua

@@ -4,8 +4,9 @@
 #include "lib/fail.h"
 #include "panic.h"
 
-#define ID_BLOCK   (1ull << 16)
-#define LAST_BLOCK (UINT64_MAX / ID_BLOCK)
+#define ID_BLOCK       (1ull << 16)
+#define LEAVES_AT_ONCE 16u
+#define LAST_BLOCK     (UINT64_MAX / ID_BLOCK)
 
 static uint64_t last_block; /* of ids, that a CPU has taken; block 0 is nobody's */
 
@@ -158,13 +159,18 @@ status_t cap_read(struct cap_space *space, cap_handle_t handle, struct cap_info 
     return status;
 }
 
-/* The first slot from `slot` on that holds something, CAP_MAX_SLOTS when there is none. In a read section. */
-static uint32_t next_used(const struct cap_space *space, uint32_t slot, struct cap_found *found)
+/*
+ * Goes on from a slot to the next one that holds something, at most to the end of the first leaf there is, or of so many
+ * that there are not. *found is empty: not yet. In a read section, whose length is the reason for the bounds.
+ */
+static uint32_t look_on(const struct cap_space *space, uint32_t slot, uint32_t end, struct cap_found *found)
 {
-    while (slot < __atomic_load_n(&space->reach, __ATOMIC_ACQUIRE)) {
-        const struct capability *record = slot_record(space, slot);
-        uint32_t end = (slot | (LEAF_SLOTS - 1)) + 1;
-        for (; record != NULL && slot < end; slot++, record++) {
+    uint32_t bound = slot + LEAVES_AT_ONCE * LEAF_SLOTS;
+    const struct capability *record = NULL;
+    while (record == NULL && slot < end && slot < bound) {
+        record = slot_record(space, slot);
+        uint32_t next = (slot | (LEAF_SLOTS - 1)) + 1;
+        for (; record != NULL && slot < next; slot++, record++) {
             if (id_read(record) == 0) {
                 continue;
             }
@@ -173,9 +179,9 @@ static uint32_t next_used(const struct cap_space *space, uint32_t slot, struct c
                 return slot;
             }
         }
-        slot = end;
+        slot = next;
     }
-    return CAP_MAX_SLOTS;
+    return slot;
 }
 
 status_t cap_next(struct cap_space *space, cap_handle_t after, cap_handle_t *out)
@@ -184,10 +190,14 @@ status_t cap_next(struct cap_space *space, cap_handle_t after, cap_handle_t *out
     if ((uint32_t)after.word >= CAP_MAX_SLOTS) {
         return STATUS_ERR_NOT_FOUND;
     }
-    rcu_read_lock();
-    uint32_t slot = next_used(space, (uint32_t)after.word + 1, &found);
-    rcu_read_unlock();
-    if (slot == CAP_MAX_SLOTS) {
+    uint32_t slot = (uint32_t)after.word + 1;
+    uint32_t end = __atomic_load_n(&space->reach, __ATOMIC_ACQUIRE);
+    while (found.id == 0 && slot < end) {
+        rcu_read_lock();
+        slot = look_on(space, slot, end, &found);
+        rcu_read_unlock();
+    }
+    if (found.id == 0) {
         return STATUS_ERR_NOT_FOUND;
     }
     *out = handle_make(slot, found.generation);

@@ -21,7 +21,7 @@
 #include "types.h"
 
 #define CAP_MAX_SLOTS   65536u
-#define CAP_REVOKE_STEP 16u /* capabilities that one step of a revocation takes, interrupts off */
+#define CAP_REVOKE_STEP 4u /* capabilities that one step of a revocation takes, interrupts off */
 
 /* A handle as user code passes it: the slot in bits 0..31, its generation in bits 32..47, the rest 0. */
 typedef struct cap_handle {

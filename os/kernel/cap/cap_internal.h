@@ -24,7 +24,7 @@
 #define LEAF_SLOTS      (1u << LEAF_SHIFT)
 #define SPACE_LEAVES    (CAP_MAX_SLOTS / LEAF_SLOTS)
 #define LAST_GENERATION 0xffffu /* a slot that would get it is retired */
-#define COLLECT_STEP    16u     /* revoked slots that become free, interrupts off */
+#define COLLECT_STEP    8u      /* revoked slots that become free, interrupts off */
 
 /* One end of a doubly linked ring. */
 struct cap_link {
@@ -40,7 +40,8 @@ struct cap_link {
  *              first one is the last one. Roots are a ring of their own, without a mark.
  * first_child  0: none
  * generation   of the slot; in one generation a slot is filled once at most. It goes up while the id is 0.
- * In an empty or revoked slot `siblings` links slot numbers of the space's free or revoked list, 0 at the ends.
+ * In a free slot `siblings.next` is the next free one of the leaf, LEAF_SLOTS at the end; in a revoked one `siblings` links slot
+ * numbers of the space's revoked list, 0 at the ends.
  */
 struct capability {
     uint64_t id;
@@ -59,10 +60,14 @@ _Static_assert(sizeof(struct capability) == 32 && LEAF_SLOTS * sizeof(struct cap
 struct cap_leaf {
     struct capability *records;
     struct cap_space *space;
-    uint32_t number; /* in the directory, never 0 */
-    uint16_t index;  /* in the space: slots index * 128 .. + 127 */
-    uint16_t used;   /* slots that are not free: reserved, live, revoked, retired */
-    struct rcu_node rcu;
+    uint32_t number;    /* in the directory, never 0 */
+    uint16_t index;     /* in the space: slots index * 128 .. + 127 */
+    uint8_t used;       /* slots that are not free: reserved, live, revoked, retired */
+    uint8_t free_first; /* LEAF_SLOTS: none */
+    union {
+        struct list node; /* of the space's leaves that have a free slot; with none, of nothing */
+        struct rcu_node rcu;
+    };
 };
 
 /* A word of a space's root: address of a leaf's records; or, without a leaf, generation << 1 | 1 of its slots to be; or 0. */
@@ -80,8 +85,8 @@ struct cap_space {
     uint32_t used; /* reserved, live and revoked slots */
     uint32_t limit;
     uint32_t free_count;
-    uint32_t free_first;
-    uint32_t revoked_first; /* oldest */
+    struct list free_leaves; /* that have a free slot */
+    uint32_t revoked_first;  /* oldest */
     uint32_t revoked_last;
     uint32_t revoked_count;
     uint32_t revoked_old; /* so many of the oldest have seen a pass of the collector */
@@ -203,7 +208,7 @@ MUST_CHECK status_t slot_take(struct cap_space *space, uint32_t wanted, uint32_t
 /* An empty slot of a leaf that no list knows becomes free, or is retired. */
 void slot_make_free(struct cap_space *space, uint32_t slot);
 
-/* The same for all slots of a leaf but those whose bit is set. */
+/* The same for all slots of a leaf that nobody else knows yet but those whose bit is set. */
 void slots_make_free(struct cap_space *space, struct cap_leaf *leaf, const uint64_t *except);
 
 /* Gives back a slot that was reserved, or emptied by record_empty. */

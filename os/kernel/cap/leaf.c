@@ -155,7 +155,8 @@ struct cap_leaf *leaf_create(struct cap_space *space, uint32_t index, uint32_t g
     if (leaf == NULL) {
         return NULL;
     }
-    *leaf = (struct cap_leaf){.space = space, .index = (uint16_t)index};
+    *leaf = (struct cap_leaf){.space = space, .index = (uint16_t)index, .free_first = LEAF_SLOTS};
+    list_init(&leaf->node);
     while (!number_take(leaf)) {
         if (!directory_extend()) {
             slab_free(&leaf_cache, leaf);

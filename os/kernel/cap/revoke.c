@@ -17,10 +17,14 @@
 #include "mm/kheap.h"
 #include "sched/wait.h"
 
-#define BATCHES_MAX 1024u /* then those are told before more are taken: a bound on memory */
+#define BATCH       64u
+#define BATCHES_MAX 256u /* then those are told before more are taken: a bound on memory */
 #define SPARE       8u
-#define SHORT_STEPS (8 * CAP_MAX_SLOTS / CAP_REVOKE_STEP) /* more than eight spaces are full of */
-#define LONG_STEP   ARCH_MAX_CPUS                         /* more than all other CPUs can add */
+#define SHORT_STEPS (8 * CAP_MAX_SLOTS / CAP_REVOKE_STEP) /* what eight spaces hold */
+#define LONG_STEP   BATCH
+
+_Static_assert(LONG_STEP >= ARCH_MAX_CPUS, "a long step takes more than all other CPUs can add");
+_Static_assert(BATCH % CAP_REVOKE_STEP == 0, "a batch has room for a whole step, or is full");
 
 /* Taken out, to be told about without locks. */
 struct taken {
@@ -106,14 +110,11 @@ static void removals_wait(const struct object *object)
 
 /* ---- steps ---- */
 
-/* For the next step. */
-static struct batch *batch_create(struct revocation *revocation)
+static struct batch *batch_create(void)
 {
-    unsigned limit = revocation->steps < SHORT_STEPS ? CAP_REVOKE_STEP : LONG_STEP;
-    struct batch *batch = kmalloc(sizeof(*batch) + limit * sizeof(struct taken));
+    struct batch *batch = kmalloc(sizeof(*batch) + BATCH * sizeof(struct taken));
     if (batch != NULL) {
-        *batch = (struct batch){.entries = (struct taken *)(batch + 1), .limit = limit};
-        revocation->steps++;
+        *batch = (struct batch){.entries = (struct taken *)(batch + 1), .limit = BATCH};
     }
     return batch;
 }
@@ -132,12 +133,13 @@ static void take_child(uint32_t child, struct taken *out)
     slot_bury(child);
 }
 
-/* One step; a batch that is not full: at that moment nothing was left below. */
+/* Adds to a batch that has room. *done: fewer than it could; at that moment nothing was left below. */
 static status_t step(struct cap_space *space, cap_handle_t handle, struct revocation *revocation,
-                     struct batch *batch)
+                     struct batch *batch, bool *done)
 {
     struct cap_locked root;
-    batch->count = 0;
+    unsigned limit = batch->count + (revocation->steps++ < SHORT_STEPS ? CAP_REVOKE_STEP : LONG_STEP);
+    limit = limit < batch->limit ? limit : batch->limit;
     rcu_read_lock();
     status_t status = record_lock(space, handle, 0, &root);
     if (status == STATUS_OK) {
@@ -148,13 +150,14 @@ static status_t step(struct cap_space *space, cap_handle_t handle, struct revoca
             status = STATUS_ERR_CAP_INVALID; /* a well-known slot with another one in it */
         }
         uint32_t child;
-        while (status == STATUS_OK && batch->count < batch->limit &&
+        while (status == STATUS_OK && batch->count < limit &&
                (child = cap_tree_first_child(root.reference)) != 0) {
             take_child(child, &batch->entries[batch->count++]);
         }
         record_unlock(&root);
     }
     rcu_read_unlock();
+    *done = batch->count < limit;
     return status;
 }
 
@@ -192,10 +195,11 @@ static status_t take_and_tell(struct cap_space *space, cap_handle_t handle, stru
     uint64_t before = *sum;
     *done = false;
     for (unsigned i = 0; i < BATCHES_MAX && status == STATUS_OK && !*done && spare.count == 0; i++) {
-        struct batch *batch = batch_create(revocation);
+        struct batch *batch = batch_create();
         struct batch *into = batch != NULL ? batch : &spare;
-        status = step(space, handle, revocation, into);
-        *done = into->count < into->limit;
+        while (status == STATUS_OK && !*done && into->count < into->limit) {
+            status = step(space, handle, revocation, into, done);
+        }
         *sum += into->count;
         if (batch != NULL) {
             *last = batch;

@@ -1,7 +1,8 @@
 /*
- * The slots of a space. Free ones are in a list by slot number, the well-known ones are not: those are taken by name. A
- * reserved slot is empty with FLAG_RESERVED in its word. Leaves come when no slot is free and go when they are empty and
- * there are enough free slots without them; their slots' highest generation stays in the root.
+ * The slots of a space. Each leaf has a list of its free ones, and the space one of the leaves that have any; the well-known
+ * slots are in no list: those are taken by name. A reserved slot is empty with FLAG_RESERVED in its word. Leaves come when no
+ * slot is free and go when they are empty and there are enough free slots without them; their slots' highest generation
+ * stays in the root.
  */
 #include "cap/cap_internal.h"
 
@@ -30,37 +31,29 @@ static bool record_retired(const struct capability *record)
     return record->generation == LAST_GENERATION;
 }
 
-/* ---- lists of slot numbers; space locked ---- */
+/* ---- lists of free and of revoked slots; space locked ---- */
 
-static void list_unlink(struct cap_space *space, uint32_t *first, uint32_t *last, uint32_t slot)
+static void free_push(struct cap_space *space, struct cap_leaf *leaf, uint32_t slot)
 {
-    struct cap_link link = slot_record(space, slot)->siblings;
-    if (link.prev != 0) {
-        slot_record(space, link.prev)->siblings.next = link.next;
-    } else {
-        *first = link.next;
+    if (leaf->free_first == LEAF_SLOTS) {
+        list_push_front(&space->free_leaves, &leaf->node);
     }
-    if (link.next != 0) {
-        slot_record(space, link.next)->siblings.prev = link.prev;
-    } else if (last != NULL) {
-        *last = link.prev;
-    }
-}
-
-static void free_push(struct cap_space *space, uint32_t slot)
-{
-    slot_record(space, slot)->siblings = (struct cap_link){.next = space->free_first, .prev = 0};
-    if (space->free_first != 0) {
-        slot_record(space, space->free_first)->siblings.prev = slot;
-    }
-    space->free_first = slot;
+    leaf->records[slot % LEAF_SLOTS].siblings.next = leaf->free_first;
+    leaf->free_first = (uint8_t)(slot % LEAF_SLOTS);
     space->free_count++;
 }
 
-static void free_unlink(struct cap_space *space, uint32_t slot)
+/* There is one. Its leaf and the slot in it. */
+static struct cap_leaf *free_pop(struct cap_space *space, uint32_t *slot)
 {
-    list_unlink(space, &space->free_first, NULL, slot);
+    struct cap_leaf *leaf = list_entry(space->free_leaves.next, struct cap_leaf, node);
+    *slot = leaf->free_first;
+    leaf->free_first = (uint8_t)leaf->records[*slot].siblings.next;
+    if (leaf->free_first == LEAF_SLOTS) {
+        list_remove(&leaf->node);
+    }
     space->free_count--;
+    return leaf;
 }
 
 static void revoked_push(struct cap_space *space, uint32_t slot)
@@ -77,7 +70,17 @@ static void revoked_push(struct cap_space *space, uint32_t slot)
 
 static void revoked_unlink(struct cap_space *space, uint32_t slot)
 {
-    list_unlink(space, &space->revoked_first, &space->revoked_last, slot);
+    struct cap_link link = slot_record(space, slot)->siblings;
+    if (link.prev != 0) {
+        slot_record(space, link.prev)->siblings.next = link.next;
+    } else {
+        space->revoked_first = link.next;
+    }
+    if (link.next != 0) {
+        slot_record(space, link.next)->siblings.prev = link.prev;
+    } else {
+        space->revoked_last = link.prev;
+    }
     space->revoked_count--;
     if (space->revoked_old > space->revoked_count) {
         space->revoked_old = space->revoked_count;
@@ -103,9 +106,8 @@ static void leaf_detach(struct cap_space *space, struct cap_leaf *leaf, uint32_t
     if (leaf->used != 0 || leaf->index == 0 || space->free_count < enough || generation >= TIRED) {
         return;
     }
-    for (uint32_t i = 0; i < LEAF_SLOTS; i++) {
-        free_unlink(space, leaf->index * LEAF_SLOTS + i);
-    }
+    list_remove(&leaf->node);
+    space->free_count -= LEAF_SLOTS;
     __atomic_store_n(&space->root[leaf->index], (root_word_t)generation << 1 | 1, __ATOMIC_RELEASE);
     leaf_free(leaf);
 }
@@ -142,20 +144,49 @@ status_t space_widen(struct cap_space *space)
     return STATUS_OK;
 }
 
+/* Links the slots that are free in a leaf that nobody knows yet, all but those whose bit is set; retired ones count as used. */
+static uint32_t chain_free(struct cap_leaf *leaf, const uint64_t *except)
+{
+    uint32_t first = leaf->index == 0 ? CAP_WELL_KNOWN_SLOTS : 0;
+    uint32_t count = 0;
+    for (uint32_t i = LEAF_SLOTS; i-- > 0;) {
+        struct capability *record = &leaf->records[i];
+        if ((except[i / 64] >> i % 64 & 1) != 0) {
+            continue;
+        }
+        if (record_retired(record)) {
+            leaf->used++;
+        } else if (i >= first) {
+            record->siblings.next = leaf->free_first;
+            leaf->free_first = (uint8_t)i;
+            count++;
+        }
+    }
+    return count;
+}
+
+/* Its free slots, so many, can be taken. Space locked. */
+static void leaf_attach(struct cap_space *space, struct cap_leaf *leaf, uint32_t free_slots)
+{
+    if (free_slots != 0) {
+        list_push_front(&space->free_leaves, &leaf->node);
+        space->free_count += free_slots;
+    }
+}
+
 status_t space_add_leaf(struct cap_space *space, uint32_t index, uint32_t generation)
 {
     struct cap_leaf *leaf = leaf_create(space, index, generation);
     if (leaf == NULL) {
         return STATUS_ERR_NO_MEMORY;
     }
+    uint32_t free_slots = chain_free(leaf, (const uint64_t[LEAF_SLOTS / 64]){0});
     uint64_t irq = spin_lock_irqsave(&space->lock);
     root_word_t *word = &space->root[index];
     bool wanted = *word == 0 || *word == ((root_word_t)generation << 1 | 1);
     if (wanted) {
         __atomic_store_n(word, (root_word_t)leaf->records, __ATOMIC_RELEASE);
-        for (uint32_t i = LEAF_SLOTS; i-- > (index == 0 ? CAP_WELL_KNOWN_SLOTS : 0);) {
-            free_push(space, index * LEAF_SLOTS + i);
-        }
+        leaf_attach(space, leaf, free_slots);
     }
     spin_unlock_irqrestore(&space->lock, irq);
     if (!wanted) {
@@ -195,7 +226,7 @@ static void give_locked(struct cap_space *space, uint32_t slot)
     }
     leaf->used--;
     if (slot >= CAP_WELL_KNOWN_SLOTS) {
-        free_push(space, slot);
+        free_push(space, leaf, slot);
     }
     if (leaf->used == 0) {
         leaf_detach(space, leaf, FREE_ENOUGH);
@@ -215,23 +246,22 @@ static uint32_t collect_locked(struct cap_space *space, uint32_t limit)
     return count;
 }
 
-static status_t take_checked(struct cap_space *space, uint32_t wanted, uint32_t *slot)
+/* Whether `wanted`, or any slot when that is 0, can be taken. Space locked. */
+static status_t may_take(struct cap_space *space, uint32_t wanted)
 {
     if (space->closed) {
         return STATUS_ERR_DEAD;
     }
-    if (space->used >= space->limit || (wanted == 0 && space->free_first == 0)) {
+    if (space->used >= space->limit || (wanted == 0 && space->free_count == 0)) {
         cap_count(CAP_COUNT_COLLECTED, collect_locked(space, COLLECT_STEP));
     }
     if (space->used >= space->limit) {
         return STATUS_ERR_CAP_QUOTA;
     }
     if (wanted == 0) {
-        *slot = space->free_first;
-        return *slot != 0 ? STATUS_OK : STATUS_ERR_AGAIN;
+        return space->free_count != 0 ? STATUS_OK : STATUS_ERR_AGAIN;
     }
     const struct capability *record = slot_record(space, wanted);
-    *slot = wanted;
     if (record->id != 0 || record->word != 0) {
         return STATUS_ERR_EXISTS;
     }
@@ -241,15 +271,15 @@ static status_t take_checked(struct cap_space *space, uint32_t wanted, uint32_t 
 status_t slot_take(struct cap_space *space, uint32_t wanted, uint32_t *slot)
 {
     uint64_t irq = spin_lock_irqsave(&space->lock);
-    status_t status = take_checked(space, wanted, slot);
+    status_t status = may_take(space, wanted);
     if (status == STATUS_OK) {
-        if (wanted == 0) {
-            free_unlink(space, *slot);
-        }
-        struct cap_leaf *leaf = leaf_of(slot_reference(space, *slot));
-        word_write(&leaf->records[*slot % LEAF_SLOTS], FLAG_RESERVED);
+        uint32_t in_leaf = wanted;
+        struct cap_leaf *leaf =
+            wanted == 0 ? free_pop(space, &in_leaf) : leaf_of(slot_reference(space, wanted));
+        word_write(&leaf->records[in_leaf], FLAG_RESERVED);
         leaf->used++;
         space->used++;
+        *slot = leaf->index * LEAF_SLOTS + in_leaf;
     }
     spin_unlock_irqrestore(&space->lock, irq);
     return status;
@@ -260,7 +290,7 @@ static void make_free_locked(struct cap_space *space, struct cap_leaf *leaf, uin
     if (record_retired(&leaf->records[slot % LEAF_SLOTS])) {
         leaf->used++;
     } else if (slot >= CAP_WELL_KNOWN_SLOTS) {
-        free_push(space, slot);
+        free_push(space, leaf, slot);
     }
 }
 
@@ -271,31 +301,11 @@ void slot_make_free(struct cap_space *space, uint32_t slot)
     spin_unlock_irqrestore(&space->lock, irq);
 }
 
-/* One chain of all, put before the list at the end. */
 void slots_make_free(struct cap_space *space, struct cap_leaf *leaf, const uint64_t *except)
 {
-    uint32_t base = leaf->index * LEAF_SLOTS;
+    uint32_t free_slots = chain_free(leaf, except);
     uint64_t irq = spin_lock_irqsave(&space->lock);
-    uint32_t next = space->free_first;
-    struct capability *after = next != 0 ? slot_record(space, next) : NULL;
-    for (uint32_t i = LEAF_SLOTS; i-- > 0;) {
-        struct capability *record = &leaf->records[i];
-        if ((except[i / 64] >> i % 64 & 1) != 0) {
-            continue;
-        }
-        if (record_retired(record)) {
-            leaf->used++;
-        } else if (base + i >= CAP_WELL_KNOWN_SLOTS) {
-            record->siblings = (struct cap_link){.next = next, .prev = 0};
-            if (after != NULL) {
-                after->siblings.prev = base + i;
-            }
-            after = record;
-            next = base + i;
-            space->free_count++;
-        }
-    }
-    space->free_first = next;
+    leaf_attach(space, leaf, free_slots);
     spin_unlock_irqrestore(&space->lock, irq);
 }
 

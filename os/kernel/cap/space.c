@@ -19,6 +19,7 @@ static struct cap_space *space_bare(struct pid pid)
     }
     *space = (struct cap_space){.pid = pid, .references = 1, .limit = CAP_MAX_SLOTS, .reach = LEAF_SLOTS};
     spinlock_init(&space->lock, "cap.space", LOCK_CLASS_CAP_SPACE);
+    list_init(&space->free_leaves);
     list_init(&space->collector_node);
     space->root = &space->first_leaf;
     space_restamp(space);

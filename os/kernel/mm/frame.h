@@ -125,8 +125,8 @@ struct frame_node {
 };
 
 #define FRAME_CPU_CAPACITY 64u
-#define FRAME_CPU_BATCH    16u
-#define FRAME_CPU_STEP     4u /* frames that go back to their zone with interrupts off */
+#define FRAME_CPU_BATCH    8u
+#define FRAME_CPU_STEP     2u /* frames that go back to their zone with interrupts off */
 #define FRAME_CPU_ZEROED   32u
 #define FRAME_TIMED_ONE_IN 16u /* calls of which one is in the latency histograms */
 

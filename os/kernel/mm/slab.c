@@ -13,6 +13,7 @@
 
 #define OBJECTS_WANTED 8u
 #define LINE           64u
+#define DRAIN_STEP     2u /* objects that move at once when many CPUs are asked to drain a cache and wait for each other */
 
 static struct {
     struct spinlock lock;
@@ -290,7 +291,7 @@ static bool obey_drain(struct slab_cache *cache, uint64_t *bytes)
     struct slab_front *front = &cache->fronts[arch_cpu_id()];
     bool asked = __atomic_load_n(&front->drain_wanted, __ATOMIC_ACQUIRE) != 0;
     if (asked && front->count > 0) {
-        flush_front(cache, front, front->count < SLAB_STEP ? front->count : SLAB_STEP, &detached);
+        flush_front(cache, front, front->count < DRAIN_STEP ? front->count : DRAIN_STEP, &detached);
     }
     if (asked && front->count == 0) {
         __atomic_store_n(&front->drain_wanted, 0, __ATOMIC_RELEASE);
