@@ -140,6 +140,7 @@ status_t process_wait(pid_t wanted, bool block, pid_t *ended, int32_t *exit_stat
 void process_fault(const struct frame *frame, uint64_t address, status_t reason)
 {
     const struct process *process = process_current();
+    arch_irq_enable(); /* printing takes long */
     console_printf("process %u %s: killed by %s%s%s at 0x%llx, instruction 0x%llx, error 0x%llx, thread %u\n",
                    process->pid.number, process->name, trap_name(frame->vector),
                    reason != STATUS_OK ? ", " : "", reason != STATUS_OK ? status_text(reason) : "",
