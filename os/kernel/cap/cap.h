@@ -20,8 +20,9 @@
 #include "object/object.h"
 #include "types.h"
 
-#define CAP_MAX_SLOTS   65536u
-#define CAP_REVOKE_STEP 4u /* capabilities that one step of a revocation takes, interrupts off */
+#define CAP_MAX_SLOTS 65536u
+#define CAP_REVOKE_STEP \
+    4u /* capabilities that a step of a revocation takes, interrupts off; more while others derive */
 
 /* A handle as user code passes it: the slot in bits 0..31, its generation in bits 32..47, the rest 0. */
 typedef struct cap_handle {

@@ -259,6 +259,15 @@ void cap_tree_init(void);
 uint64_t cap_tree_lock(const struct object *object);
 void cap_tree_unlock(const struct object *object, uint64_t irq);
 
+/* How often the lock of the object's tree has been taken, modulo 65,536. Locked. */
+uint16_t cap_tree_turn(const struct object *object);
+
+/* Somebody begins, or has ended, to revoke capabilities of the object. */
+void cap_tree_revoker(const struct object *object, bool comes);
+
+/* Who has derived one, or copied, lets who revokes others of the object go first, for a bounded time. No locks, no read section. */
+void cap_tree_give_way(const struct object *object);
+
 /* Links of a record that is not in a tree yet: a root by itself. */
 void cap_tree_root(uint32_t reference);
 

@@ -6,10 +6,12 @@
  */
 #include "cap/cap_internal.h"
 
-#define TREE_LOCKS 64u
+#define TREE_LOCKS     64u
+#define GIVE_WAY_TURNS 1024u
 
-static struct {
+static struct tree_lock {
     struct spinlock lock;
+    uint32_t revokers; /* atomic */
 } __attribute__((aligned(64))) locks[TREE_LOCKS];
 
 void cap_tree_init(void)
@@ -20,20 +22,38 @@ void cap_tree_init(void)
 }
 
 /* A tree's capabilities all name one object, so its address tells the lock. */
-static struct spinlock *lock_of(const struct object *object)
+static struct tree_lock *lock_of(const struct object *object)
 {
     uintptr_t address = (uintptr_t)object;
-    return &locks[(address >> 4 ^ address >> 10 ^ address >> 16) % TREE_LOCKS].lock;
+    return &locks[(address >> 4 ^ address >> 10 ^ address >> 16) % TREE_LOCKS];
 }
 
 uint64_t cap_tree_lock(const struct object *object)
 {
-    return spin_lock_irqsave(lock_of(object));
+    return spin_lock_irqsave(&lock_of(object)->lock);
 }
 
 void cap_tree_unlock(const struct object *object, uint64_t irq)
 {
-    spin_unlock_irqrestore(lock_of(object), irq);
+    spin_unlock_irqrestore(&lock_of(object)->lock, irq);
+}
+
+uint16_t cap_tree_turn(const struct object *object)
+{
+    return spin_lock_turn(&lock_of(object)->lock);
+}
+
+void cap_tree_revoker(const struct object *object, bool comes)
+{
+    __atomic_add_fetch(&lock_of(object)->revokers, comes ? 1u : UINT32_MAX, __ATOMIC_RELAXED);
+}
+
+void cap_tree_give_way(const struct object *object)
+{
+    const struct tree_lock *tree = lock_of(object);
+    for (unsigned i = 0; i < GIVE_WAY_TURNS && __atomic_load_n(&tree->revokers, __ATOMIC_RELAXED) != 0; i++) {
+        arch_pause();
+    }
 }
 
 static bool is_parent(uint32_t reference)

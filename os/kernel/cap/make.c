@@ -86,6 +86,7 @@ struct plan {
     uint32_t needed; /* rights of the source */
     uint32_t rights;
     uint32_t flags;
+    const struct object *object; /* of the source, when it is known; only its address is looked at */
 };
 
 /* Fills a reserved slot. */
@@ -96,6 +97,7 @@ static status_t link_new(struct plan *plan, uint32_t slot, cap_handle_t *out)
     if (status != STATUS_OK) {
         return status;
     }
+    plan->object = source.object;
     struct capability *record = slot_record(plan->to, slot);
     uint32_t reference = slot_reference(plan->to, slot);
     uint64_t id = cap_id_new();
@@ -130,6 +132,16 @@ static status_t link_step(struct plan *plan, cap_handle_t *out)
     return status;
 }
 
+static status_t link_with_room(struct plan *plan, cap_handle_t *out)
+{
+    status_t status;
+    WITH_ROOM(plan->to, status, link_step(plan, out));
+    if (plan->object != NULL) {
+        cap_tree_give_way(plan->object);
+    }
+    return status;
+}
+
 status_t cap_derive(struct cap_space *from, cap_handle_t source, struct cap_space *to, uint32_t rights,
                     uint32_t flags, cap_handle_t *out)
 {
@@ -140,18 +152,14 @@ status_t cap_derive(struct cap_space *from, cap_handle_t source, struct cap_spac
                         .needed = rights | (from != to ? RIGHT_GRANT : 0),
                         .rights = rights,
                         .flags = flags};
-    status_t status;
-    WITH_ROOM(to, status, link_step(&plan, out));
-    return status;
+    return link_with_room(&plan, out);
 }
 
 status_t cap_copy(struct cap_space *space, cap_handle_t source, cap_handle_t *out)
 {
     struct plan plan = {
         .from = space, .source = source, .to = space, .relation = SIBLING, .needed = RIGHT_GRANT};
-    status_t status;
-    WITH_ROOM(space, status, link_step(&plan, out));
-    return status;
+    return link_with_room(&plan, out);
 }
 
 /* ---- moving ---- */

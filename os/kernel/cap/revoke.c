@@ -4,10 +4,10 @@
  * each: interrupts and preemption come between steps, and what others derive meanwhile from what is still there is taken
  * as well.
  *
- * Everything is taken before anybody is told. Between two steps each other CPU can derive one capability at most (the
- * tree's lock serves in order of arrival). After very many steps a step takes more than that, so the end is reached however
- * busy they are: it is a step that finds less than it could take. To wait for one that finds nothing would be to wait for
- * the others.
+ * Everything is taken before anybody is told. Each time that others have had the tree's lock since the step before they may
+ * have derived one capability; a step takes more than that, and the lock serves in order of arrival, so the end is reached
+ * however busy they are: it is a step that finds less than it could take. To wait for one that finds nothing would be to wait
+ * for the others.
  *
  * What another removal has taken meanwhile is not below any more, but may still be in use until that one has told about it:
  * so at the end a revocation waits for those of the same object that are under way. Who removes waits for nobody before.
@@ -17,14 +17,13 @@
 #include "mm/kheap.h"
 #include "sched/wait.h"
 
-#define BATCH       64u
+#define BATCH       96u
 #define BATCHES_MAX 256u /* then those are told before more are taken: a bound on memory */
 #define SPARE       8u
-#define SHORT_STEPS (8 * CAP_MAX_SLOTS / CAP_REVOKE_STEP) /* what eight spaces hold */
-#define LONG_STEP   BATCH
+#define STEP_MAX    64u
 
-_Static_assert(LONG_STEP >= ARCH_MAX_CPUS, "a long step takes more than all other CPUs can add");
-_Static_assert(BATCH % CAP_REVOKE_STEP == 0, "a batch has room for a whole step, or is full");
+_Static_assert(STEP_MAX >= ARCH_MAX_CPUS && STEP_MAX <= BATCH,
+               "a step can take more than all other CPUs add");
 
 /* Taken out, to be told about without locks. */
 struct taken {
@@ -44,8 +43,8 @@ struct batch {
 
 /* One call of cap_revoke. */
 struct revocation {
-    uint64_t id; /* of what is revoked, 0 before the first step */
-    uint32_t steps;
+    uint64_t id;   /* of what is revoked, 0 before the first step */
+    uint16_t turn; /* of the tree's lock, at the last step */
     struct cap_removal removal;
 };
 
@@ -133,22 +132,37 @@ static void take_child(uint32_t child, struct taken *out)
     slot_bury(child);
 }
 
+/*
+ * How many a step takes. Others who had more than a turn each do not count: then this thread has not run, and its next steps
+ * will follow one another. The tree is locked.
+ */
+static unsigned step_length(struct revocation *revocation, const struct object *object)
+{
+    uint16_t turn = cap_tree_turn(object);
+    uint16_t others = (uint16_t)(turn - revocation->turn - 1);
+    revocation->turn = turn;
+    unsigned length = CAP_REVOKE_STEP + (others < ARCH_MAX_CPUS ? 2 * others : 0);
+    return length < STEP_MAX ? length : STEP_MAX;
+}
+
 /* Adds to a batch that has room. *done: fewer than it could; at that moment nothing was left below. */
 static status_t step(struct cap_space *space, cap_handle_t handle, struct revocation *revocation,
                      struct batch *batch, bool *done)
 {
     struct cap_locked root;
-    unsigned limit = batch->count + (revocation->steps++ < SHORT_STEPS ? CAP_REVOKE_STEP : LONG_STEP);
-    limit = limit < batch->limit ? limit : batch->limit;
+    unsigned limit = batch->limit;
     rcu_read_lock();
     status_t status = record_lock(space, handle, 0, &root);
     if (status == STATUS_OK) {
         if (revocation->id == 0) {
             revocation->id = root.id;
             removal_begin(&revocation->removal, root.object);
+            cap_tree_revoker(root.object, true);
         } else if (root.id != revocation->id) {
             status = STATUS_ERR_CAP_INVALID; /* a well-known slot with another one in it */
         }
+        unsigned length = step_length(revocation, root.object);
+        limit = length < limit - batch->count ? batch->count + length : limit;
         uint32_t child;
         while (status == STATUS_OK && batch->count < limit &&
                (child = cap_tree_first_child(root.reference)) != 0) {
@@ -224,6 +238,7 @@ status_t cap_revoke(struct cap_space *space, cap_handle_t handle, uint64_t *revo
         status = take_and_tell(space, handle, &revocation, &sum, &done);
     }
     if (revocation.id != 0) {
+        cap_tree_revoker(revocation.removal.object, false);
         removal_end(&revocation.removal);
         removals_wait(revocation.removal.object);
     }

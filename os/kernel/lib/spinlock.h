@@ -76,6 +76,12 @@ static inline void spin_lock(struct spinlock *lock)
     __atomic_store_n(&lock->holder, arch_cpu_id(), __ATOMIC_RELAXED);
 }
 
+/* How often it has been taken, modulo 65,536: of a lock that this CPU holds. */
+static inline uint16_t spin_lock_turn(const struct spinlock *lock)
+{
+    return __atomic_load_n(&lock->serving, __ATOMIC_RELAXED);
+}
+
 /* Releases a lock that this CPU holds. */
 static inline void spin_unlock(struct spinlock *lock)
 {
