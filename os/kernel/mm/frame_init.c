@@ -123,6 +123,9 @@ static struct frame_block *prepare_block(pfn_t pfn, const struct frame_manager_c
     return block;
 }
 
+/* Up to here the types of regions whose frames are free now or come back by their type. */
+#define LAST_TO_COME_BACK REGION_HANDOFF
+
 static void seed_frame(pfn_t pfn, enum region_type type, const struct frame_manager_config *config)
 {
     struct frame_block *block = prepare_block(pfn, config);
@@ -137,7 +140,8 @@ static void seed_frame(pfn_t pfn, enum region_type type, const struct frame_mana
     }
     frame->zone = block->zone;
     frame->node = block->node;
-    if (type == REGION_USABLE && node_of(config->numa, pfn << PAGE_SHIFT) == block->node) {
+    bool is_edge = type <= LAST_TO_COME_BACK && node_of(config->numa, pfn << PAGE_SHIFT) != block->node;
+    if (type == REGION_USABLE && !is_edge) {
         frame->state = FRAME_FREE;
         bitmap_set(block->free_map, pfn % FRAMES_PER_BLOCK);
         block->free_count++;
@@ -147,7 +151,7 @@ static void seed_frame(pfn_t pfn, enum region_type type, const struct frame_mana
     frame->state = FRAME_RESERVED;
     zone->reserved_frames++;
     if (type != REGION_TYPE_COUNT) {
-        frame->owner = type == REGION_USABLE ? (uint8_t)FRAME_OWNER_NODE_EDGE : region_owners[type];
+        frame->owner = is_edge ? (uint8_t)FRAME_OWNER_NODE_EDGE : region_owners[type];
     }
 }
 
