@@ -52,7 +52,7 @@ static void start_serial(enum uart_id id)
 }
 
 /* Boot tables, boot stack and boot lists: part of the image, wanted no more. */
-static uint64_t release_image_part(void)
+static void release_image_part(void)
 {
     extern const char init_bss_start[];
     extern const char init_bss_end[];
@@ -62,17 +62,32 @@ static uint64_t release_image_part(void)
         must(pt_unmap(kmap_table(), vaddr_make(at), NULL, NULL), "boot tables");
     }
     arch_tlb_flush_all();
-    uint64_t frames = (end - start) >> PAGE_SHIFT;
-    must(frame_unreserve((start - LAYOUT_IMAGE_BASE) >> PAGE_SHIFT, frames, FRAME_OWNER_KERNEL_IMAGE),
+    must(frame_unreserve((start - LAYOUT_IMAGE_BASE) >> PAGE_SHIFT, (end - start) >> PAGE_SHIFT,
+                         FRAME_OWNER_KERNEL_IMAGE),
          "boot tables");
-    return frames;
 }
 
-static uint64_t release_type(enum region_type type)
+/* Its own mapping, if it has one, is gone; but for the image's part, whose pages are its mapping. */
+static void release_part(enum boot_part part)
 {
-    uint64_t frames = 0;
-    must(frame_reclaim_type(boot_memory.regions, type, &frames), region_type_name(type));
-    return frames;
+    static const enum region_type types[BOOT_PART_ACPI] = {[BOOT_PART_TEMPORARY_HEAP] = REGION_TEMPORARY_HEAP,
+                                                           [BOOT_PART_HANDOFF] = REGION_HANDOFF,
+                                                           [BOOT_PART_SERVICES] = REGION_BOOT_SERVICES,
+                                                           [BOOT_PART_LOADER] = REGION_LOADER};
+    uint64_t frames;
+    if (part == BOOT_PART_IMAGE) {
+        release_image_part();
+    } else if (part == BOOT_PART_ACPI) {
+        must(frame_reclaim_acpi(boot_memory.regions, &frames), "ACPI memory");
+    } else {
+        must(frame_reclaim_type(boot_memory.regions, types[part], &frames), region_type_name(types[part]));
+    }
+}
+
+/* What the frame manager counts as free more than before. */
+static unsigned long long given_back(enum boot_part part)
+{
+    return boot_memory.free_frames[part].after - boot_memory.free_frames[part].before;
 }
 
 /* Writes there are interrupts, whoever makes them; the local APICs' page is the first. */
@@ -102,20 +117,20 @@ static void note_device_ranges(void)
 /* Before the other CPUs start, so that only this CPU's translations matter. */
 void boot_memory_release(void)
 {
-    uint64_t acpi = 0;
     note_device_ranges();
     must(boot_tables_drop_temporary_heap(boot_memory.temporary_heap.size_bytes), "temporary heap");
-    uint64_t heap = release_type(REGION_TEMPORARY_HEAP);
-    uint64_t handoff = release_type(REGION_HANDOFF);
-    uint64_t services = release_type(REGION_BOOT_SERVICES) + release_type(REGION_LOADER);
-    must(frame_reclaim_acpi(boot_memory.regions, &acpi), "ACPI memory");
-    uint64_t image = release_image_part(); /* the region list goes with it */
-    boot_memory.regions = NULL;
-    console_printf("memory: temporary heap gave back %llu frames\n", (unsigned long long)heap);
-    console_printf("memory: handoff block gave back %llu frames\n", (unsigned long long)handoff);
-    console_printf("memory: boot tables and stack gave back %llu frames\n", (unsigned long long)image);
-    console_printf("memory: firmware and loader gave back %llu frames\n",
-                   (unsigned long long)(services + acpi));
+    for (enum boot_part part = 0; part < BOOT_PARTS; part++) {
+        boot_memory.free_frames[part].before = frame_free_count();
+        release_part(part);
+        boot_memory.free_frames[part].after = frame_free_count();
+    }
+    boot_memory.regions = NULL; /* the list was in the image's part */
+    unsigned long long firmware =
+        given_back(BOOT_PART_SERVICES) + given_back(BOOT_PART_LOADER) + given_back(BOOT_PART_ACPI);
+    console_printf("memory: temporary heap gave back %llu frames\n", given_back(BOOT_PART_TEMPORARY_HEAP));
+    console_printf("memory: handoff block gave back %llu frames\n", given_back(BOOT_PART_HANDOFF));
+    console_printf("memory: boot tables and stack gave back %llu frames\n", given_back(BOOT_PART_IMAGE));
+    console_printf("memory: firmware and loader gave back %llu frames\n", firmware);
 }
 
 static void start_init(void)
