@@ -1,7 +1,12 @@
 /* The frame manager in the running kernel: counters, owners under contention, strict nodes. */
 #include "arch/arch.h"
 #include "arch/x86_64/percpu.h"
+#include "console.h"
 #include "mm/frame.h"
+#include "sched/sched.h"
+#include "smp/hotplug.h"
+#include "sys/quiesce.h"
+#include "test/frame_model.h"
 #include "test/ktest.h"
 #include "test/random.h"
 #include "test/workers.h"
@@ -9,98 +14,156 @@
 /* ---- counters ---- */
 
 #define MODEL_STEPS 20000u
-#define MODEL_RUNS  200u
+#define MODEL_RUNS  2000u
+#define FLOOD_EVERY 2500u /* steps from one flood to the next */
+#define COMPARED    500u  /* steps from one comparison of all figures to the next */
 
-struct model {
+struct random_run {
     struct {
         pfn_t pfn;
         uint64_t n;
     } runs[MODEL_RUNS];
     unsigned live;
     uint64_t seed;
-    uint64_t allocs;
-    uint64_t frees;
-    uint64_t failures;
-    uint64_t held;
-    uint64_t nodes[MM_MAX_NODES]; /* frames handed out */
+    uint64_t asked[2]; /* calls that got frames, and that did not */
+    uint64_t freed;    /* calls */
+    uint64_t flood;    /* frames of the requests of a flood, 0: there is none */
 };
 
-static bool model_grow(struct model *model)
+static uint64_t below(struct random_run *run, uint64_t limit)
 {
-    uint64_t kind = random_next(&model->seed) % 64;
-    uint64_t n = kind < 50 ? 1 : (kind < 63 ? 1 + random_next(&model->seed) % 60 : 512);
+    return random_next(&run->seed) % limit;
+}
+
+/* Most requests are of one frame; in a flood they are as long as the last one that was served, or half as long. */
+static uint64_t random_length(struct random_run *run)
+{
+    uint64_t kind = below(run, 64);
+    return run->flood > 0 ? run->flood
+           : kind < 38    ? 1
+           : kind < 50    ? 2 + below(run, 60)
+           : kind < 58    ? 64 + below(run, FRAMES_PER_BLOCK - 64)
+           : kind < 61    ? FRAMES_PER_BLOCK - 1 + below(run, 3)
+                          : FRAMES_PER_BLOCK + below(run, FRAMES_PER_BLOCK * 8);
+}
+
+static bool random_alloc(struct random_run *run)
+{
+    static const uint32_t some[] = {0, 0, 0, 0, FRAME_DMA, FRAME_STRICT, FRAME_CRITICAL};
+    uint32_t flags = run->flood > 0 ? 0 : some[below(run, sizeof some / sizeof some[0])];
+    flags |= below(run, 8) == 0 ? FRAME_NODE(below(run, frame_manager.node_count)) : 0;
+    uint64_t n = random_length(run);
     pfn_t pfn;
-    status_t status = n == 1
-                          ? frame_alloc(0, FRAME_OWNER_TEST, 1, &pfn)
-                          : frame_alloc_contiguous(n, kind == 63 ? 0 : FRAME_DMA, FRAME_OWNER_TEST, 1, &pfn);
-    if (status != STATUS_OK) {
-        model->failures++;
-        return status == STATUS_ERR_NO_MEMORY;
+    bool got;
+    if (!frame_model_alloc(n, flags, &pfn, &got)) {
+        return false;
     }
-    model->runs[model->live].pfn = pfn;
-    model->runs[model->live++].n = n;
-    model->allocs += n;
-    model->held += n;
-    model->nodes[frame_lookup(pfn)->node] += n;
+    run->asked[got ? 0 : 1]++;
+    run->flood = got ? run->flood : run->flood / 2;
+    if (got) {
+        run->runs[run->live].pfn = pfn;
+        run->runs[run->live++].n = n;
+    }
     return true;
 }
 
-static bool model_shrink(struct model *model)
+/* Half of the runs of a few frames go one by one. */
+static bool random_free(struct random_run *run)
 {
-    unsigned at = (unsigned)(random_next(&model->seed) % model->live);
-    uint64_t n = model->runs[at].n;
-    pfn_t pfn = model->runs[at].pfn;
-    model->runs[at] = model->runs[--model->live];
-    model->frees += n;
-    model->held -= n;
-    return (n == 1 ? frame_free(pfn) : frame_free_run(pfn, n)) == STATUS_OK;
+    unsigned at = (unsigned)below(run, run->live);
+    pfn_t pfn = run->runs[at].pfn;
+    uint64_t n = run->runs[at].n;
+    run->runs[at] = run->runs[--run->live];
+    uint64_t step = n < 64 && below(run, 2) == 0 ? 1 : n;
+    for (uint64_t done = 0; done < n; done += step) {
+        run->freed++;
+        if (!frame_model_free(pfn + done, step)) {
+            return false;
+        }
+    }
+    return true;
 }
 
-static uint64_t node_allocs(unsigned node)
+static bool free_all(struct random_run *run)
 {
-    uint64_t total = 0;
-    for (unsigned zone = 0; zone < FRAME_ZONE_COUNT; zone++) {
-        total += frame_zone_allocs(node, (enum frame_zone_id)zone);
+    while (run->live > 0) {
+        if (!random_free(run)) {
+            return false;
+        }
     }
-    return total;
+    return true;
+}
+
+/* Every other flood begins with single blocks when all is free, so that every group there is gets split. */
+static bool begin_flood(struct random_run *run, unsigned number)
+{
+    run->flood = number % 2 == 0 ? FRAME_RUN_MAX / 4 : FRAMES_PER_BLOCK;
+    return number % 2 == 0 || free_all(run);
+}
+
+/* Floods, each until no frame is left, and ebbs between them; all is given back at the end. */
+static bool random_steps(struct random_run *run)
+{
+    for (unsigned i = 0; i < MODEL_STEPS; i++) {
+        if (i % FLOOD_EVERY == 0 && !begin_flood(run, i / FLOOD_EVERY)) {
+            return false;
+        }
+        bool grow = run->live == 0 || (run->live < MODEL_RUNS && (run->flood > 0 || below(run, 100) < 45));
+        bool good = below(run, 500) == 0 ? frame_model_drain() : grow ? random_alloc(run) : random_free(run);
+        if (!good || (i % COMPARED == 0 && !frame_model_agrees())) {
+            return false;
+        }
+    }
+    return free_all(run) && frame_model_agrees() && frame_model_drain() && frame_model_agrees();
+}
+
+/* With no other CPU that could use the frame manager meanwhile, and no interrupt. */
+static bool run_alone(struct random_run *run)
+{
+    quiesce();
+    uint64_t flags = arch_irq_save();
+    uint64_t before = frame_free_count();
+    bool good = frame_model_begin() && random_steps(run);
+    frame_model_end();
+    bool sound = frame_free_count() == before && frame_check(NULL) == 0;
+    arch_irq_restore(flags);
+    if (!good) {
+        console_printf("# the model and the frame manager differ: %s\n", frame_model_wrong());
+    }
+    return good && sound;
+}
+
+/* The boot CPU stays, and this thread is there. */
+static bool other_cpus(status_t (*change)(unsigned id))
+{
+    bool good = true;
+    for (unsigned id = 1; id < cpu_count_present(); id++) {
+        good = change(id) == STATUS_OK && good;
+    }
+    return good;
 }
 
 /* covers: MM-13, MM-01 */
 void ktest_frame_counters_equal_a_model_after_a_random_run(void)
 {
-    static struct model model;
-    struct frame_stats before;
-    struct frame_stats after;
-    uint64_t nodes[MM_MAX_NODES];
-    model = (struct model){.seed = 0x2545f4914f6cdd1d};
-    frame_stats_read(&before);
-    for (unsigned node = 0; node < MM_MAX_NODES; node++) {
-        nodes[node] = node_allocs(node);
-    }
-    for (unsigned i = 0; i < MODEL_STEPS; i++) {
-        bool grow = model.live == 0 || (model.live < MODEL_RUNS && random_next(&model.seed) % 2 == 0);
-        KEXPECT(grow ? model_grow(&model) : model_shrink(&model));
-    }
-    frame_stats_read(&after);
-    KEXPECT(model.allocs > MODEL_STEPS / 4 && model.held > 0);
-    KEXPECT(after.allocs - before.allocs == model.allocs && after.frees - before.frees == model.frees);
-    KEXPECT(after.failures - before.failures == model.failures);
-    KEXPECT(after.allocated_frames - before.allocated_frames == model.held);
-    for (unsigned node = 0; node < MM_MAX_NODES; node++) {
-        KEXPECT(node_allocs(node) - nodes[node] == model.nodes[node]);
-    }
-    while (model.live > 0) {
-        KEXPECT(model_shrink(&model));
-    }
-    frame_cpu_drain_all();
-    frame_stats_read(&after);
-    KEXPECT(after.free_frames == before.free_frames && after.splits >= before.splits);
-    KEXPECT(after.splits - before.splits == 0 || after.merges > before.merges);
-    uint64_t timed = 0;
-    for (unsigned bucket = 0; bucket < FRAME_LATENCY_BUCKETS; bucket++) {
-        timed += frame_manager.cpus[arch_cpu_id()].alloc_latency[bucket];
-    }
-    KEXPECT(timed > 0 && frame_check(NULL) == 0);
+    static struct random_run run;
+    struct frame_model_seen seen;
+    struct thread *self = thread_current();
+    uint64_t affinity = self->affinity;
+    run = (struct random_run){.seed = 0x2545f4914f6cdd1d};
+    KEXPECT(workers_reaper());
+    KEXPECT(sched_set_affinity(self, 1) == STATUS_OK);
+    bool gone = other_cpus(cpu_down);
+    bool good = gone && run_alone(&run);
+    bool back = other_cpus(cpu_up);
+    KEXPECT(sched_set_affinity(self, affinity) == STATUS_OK);
+    KEXPECT(gone && back && good);
+    frame_model_seen(&seen);
+    KEXPECT(run.asked[0] > MODEL_STEPS / 4 && seen.failures == run.asked[1] && seen.failures > 100);
+    KEXPECT(seen.splits > 100 && seen.merges > 100 && seen.fallbacks > 10);
+    KEXPECT(seen.refills > 10 && seen.spills > 10 && seen.drains > 10);
+    KEXPECT((seen.remote > 10) == (frame_manager.node_count > 1));
+    KEXPECT(seen.timed[0] > 100 && seen.timed[1] > 100);
 }
 
 /* ---- owners ---- */
