@@ -9,9 +9,46 @@ git ls-files -co --exclude-standard -z | while IFS= read -r -d '' file; do
 done | xargs -0 cp -a --parents -t "$copy"
 mkdir -p "$copy/build/rel"
 cp -a build/gen build/os "$copy/build/"
+[ ! -e build/sections ] || cp -a build/sections "$copy/build/"
 cp -a build/rel/sim build/rel/libsim.a build/rel/orrery "$copy/build/rel/"
 cd "$copy" || exit 1
 git init -q .
+
+# What nothing reaches, in a tree that links: two functions of the kernel that need each other, so that both have a user by
+# name; one of the library and what only it reads; a datum of a program, a function of the loader, one of the kernel's tests.
+while read -r one other; do
+    cat >"os/kernel/lib/new_$one.c" <<EOF
+/* New. */
+int new_$one(int n);
+int new_$other(int n);
+int new_$one(int n)
+{
+    return n > 9 ? new_$other(n - 3) : n;
+}
+EOF
+done < <(printf 'one other\nother one\n')
+cat >os/lib/new_library.c <<'EOF'
+/* New. */
+extern const int new_table[4];
+const int new_table[4] = {3, 1, 4, 1};
+int new_library(int n);
+int new_library(int n)
+{
+    return new_table[n];
+}
+EOF
+printf '/* New. */\nextern const int new_datum;\nconst int new_datum = 1;\n' >os/programs/forkstorm/new_datum.c
+printf '/* New. */\nint new_alone(void);\nint new_alone(void)\n{\n    return 1;\n}\n' |
+    tee os/uefi/new_loader.c >os/kernel/test/new_helper.c
+timeout 300 env BUILD=build scripts/check-house sections >"$work/out" 2>&1
+expect_same "what nothing reaches ends with status 1" 1 $?
+# covers: ER-09 (D)
+expect_same "what no image of the system reaches is named, and nothing else" \
+    "new_one new_other new_helper:new_alone new_library new_library:new_table new_datum new_loader:new_alone" \
+    "$(sed -nE '/^house rules: /d; s#^os/.*/([^/:]*)\.c:[0-9]+: --gc-sections takes (.*) out.*#\1:\2#; s/^(.*):\1$/\1/; p' \
+        "$work/out" | xargs)"
+expect_same "a rule that is not there ends with status 2" 2 "$(scripts/check-house no-rule 2>/dev/null; echo $?)"
+rm os/kernel/lib/new_{one,other}.c os/{lib/new_library,programs/forkstorm/new_datum,uefi/new_loader,kernel/test/new_helper}.c
 
 wanted=()
 # breaks RULE PATH TEXT: the checker must print a line that begins with PATH and contains TEXT
