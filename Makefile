@@ -51,6 +51,7 @@ SIM_LIB  := $(O)/libsim.a
 ORRERY   := $(O)/orrery
 
 .PHONY: all sim os tools test test-unit test-diff test-e2e check lint bench bench-kernel soak clean install format
+.PHONY: install-nightly
 all: sim os tools
 sim: $(ORRERY) $(if $(filter rel,$(MODE)),$(BUILD)/orrery)
 
@@ -208,6 +209,18 @@ install: all
 	cp -r scenarios docs $(DESTDIR)$(PREFIX)/share/orrery/
 	install -m 644 $(BUILD)/os/orrery.elf $(BUILD)/os/initrd.cpio $(BUILD)/os/BOOTX64.EFI $(DESTDIR)$(PREFIX)/share/orrery/build/os/
 	scripts/make-man > $(DESTDIR)$(PREFIX)/share/man/man1/orrery.1
+
+# The nightly run in this host's schedule (docs/perf.md): of which repository, and where its reports go. Then: systemctl enable
+UNITS           ?= /etc/systemd/system
+NIGHTLY_ORIGIN  ?= $(shell git config --get remote.origin.url || pwd)
+NIGHTLY_REPORTS ?= /var/lib/orrery-nightly
+install-nightly:
+	install -d $(DESTDIR)$(UNITS)
+	install -m 644 .ci/orrery-nightly.timer $(DESTDIR)$(UNITS)/
+	sed -e 's|^\(Environment=NIGHTLY_ORIGIN=\).*|\1$(NIGHTLY_ORIGIN)|' \
+	    -e 's|^\(Environment=NIGHTLY_REPORTS=\).*|\1$(NIGHTLY_REPORTS)|' \
+	    .ci/orrery-nightly.service > $(DESTDIR)$(UNITS)/orrery-nightly.service
+	@echo "now: systemctl daemon-reload && systemctl enable --now orrery-nightly.timer"
 
 clean:
 	rm -rf $(BUILD)

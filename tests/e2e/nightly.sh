@@ -22,4 +22,42 @@ sleep 1 # reports are told apart by their second
 expect_status "a nightly run that cannot do its work fails" 2 "${nightly[@]}" none 10
 expect_same "and says so in a report of its own" "nightly run of C: FAILED with status 2 after N seconds" "$(last tail)"
 expect_same "the report before is still there" 2 "$(find "$reports" -type f | wc -l)"
+
+# The schedule that a host installs: when, and what it calls. The origin is a repository whose .ci/nightly only tells how it was
+# called.
+units=$work/host/etc/systemd/system
+service=$units/orrery-nightly.service
+timer=$units/orrery-nightly.timer
+git init -q "$work/origin"
+mkdir "$work/origin/.ci" "$work/tmp"
+cat >"$work/origin/.ci/nightly" <<'END'
+#!/bin/sh
+echo "called in $(git -C "$(dirname "$0")" rev-parse --show-toplevel) with $# words, reports in $NIGHTLY_REPORTS"
+exit "${CALLED_STATUS:-0}"
+END
+chmod +x "$work/origin/.ci/nightly"
+git -C "$work/origin" add .ci
+git -C "$work/origin" -c user.name=t -c user.email=t@example.org commit -qm "A night"
+expect_status "make install-nightly" 0 \
+    make -s install-nightly DESTDIR="$work/host" NIGHTLY_ORIGIN="$work/origin" NIGHTLY_REPORTS="$reports"
+expect_same "it installs a timer and its service" "$service $timer" "$(find "$work/host" -type f | LC_ALL=C sort | xargs)"
+# covers: TS-07 (the schedule)
+expect_same "the timer is wanted with all timers, each night, also after one that was missed" \
+    "OnCalendar=*-*-* 01:30 Persistent=yes WantedBy=timers.target" \
+    "$(sed '/^\[Unit\]/,/^\[/d; /^[[#]/d; /^$/d' "$timer" | xargs -d '\n')"
+
+# the service's command in its environment, below $work instead of its own /tmp
+command="cd $work/tmp && env $(sed -n 's/^Environment=//p' "$service" | xargs) $(sed -n 's/^ExecStart=//p' "$service")"
+# covers: TS-07 (the schedule)
+expect_status "the service's command passes when the nightly run does" 0 bash -c "$command"
+expect_same "it is the nightly run at its full length, in a clean clone of the origin" \
+    "called in $work/tmp/orrery with 0 words, reports in $reports" "$(cat "$work/out")"
+expect_status "it fails when the nightly run does, also where a clone was left" 3 env CALLED_STATUS=3 bash -c "$command"
+if command -v systemd-analyze >/dev/null; then
+    expect_status "systemd takes both units" 0 systemd-analyze verify "$timer" "$service"
+    expect_same "without a word" 0 "$(cat "$work/out" "$work/err" | wc -c)"
+    expect_status "and knows when that is" 0 systemd-analyze calendar "$(sed -n 's/^OnCalendar=//p' "$timer")"
+else
+    echo "# no systemd-analyze here: the units are compared by their text only"
+fi
 finish
