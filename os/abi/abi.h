@@ -179,7 +179,7 @@ struct system_stats {
     uint64_t frames_free;
     uint64_t frames_managed;
     uint32_t processes;
-    uint32_t threads;
+    uint32_t threads;      /* of processes: the kernel's own are not among them */
     uint32_t threads_dead; /* waiting for their deferred free */
     uint32_t cpus_online;
     uint32_t cpus_present;

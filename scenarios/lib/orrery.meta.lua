@@ -238,7 +238,7 @@ function Machine:on_return(symbol, fn) end
 ---@return integer id for m:unprobe
 function Machine:fail_call(symbol, value, options) end
 
----Sends the driver a line (docs/driver-protocol.md) and returns its answer: one line, or with until_line all up to the line that
+---Sends the driver a line (docs/init-protocol.md) and returns its answer: one line, or with until_line all up to the line that
 ---is this text. Given up after within cycles, 10 simulated seconds by default: the test fails.
 ---@param line string
 ---@param options? { until_line?: string, within?: integer }

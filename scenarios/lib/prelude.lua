@@ -476,7 +476,7 @@ local function ask(self, what, line, o)
     return concat(lines, "\n")
 end
 
----Sends the driver a line (docs/driver-protocol.md) and returns its answer: one line, or with until_line all up to the line that
+---Sends the driver a line (docs/init-protocol.md) and returns its answer: one line, or with until_line all up to the line that
 ---is this text. Given up after within cycles, 10 simulated seconds by default: the test fails.
 ---@param line string
 ---@param options? { until_line?: string, within?: integer }

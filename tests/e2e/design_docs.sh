@@ -108,9 +108,12 @@ done >"$work/left_out"
 expect_same "all of them that are loads are in the mix" "none" "$(grep . "$work/left_out" || echo none)"
 
 # Commands of the driver port and words of the command line: what the sources know is what the pages tell.
-expect_same "docs/driver-protocol.md has the commands of init" "$(sed -nE '/^\} commands\[\]/,/^\};/p' os/programs/init/init.c |
+expect_same "docs/init-protocol.md has the commands of init" "$(sed -nE '/^\} commands\[\]/,/^\};/p' os/programs/init/init.c |
     grep -oE '\{"[a-z]+"' | tr -dc 'a-z\n' | LC_ALL=C sort)" \
-    "$(sed -nE 's/^\| `([a-z]+)[ `].*/\1/p' docs/driver-protocol.md | LC_ALL=C sort)"
+    "$(sed -nE 's/^\| `([a-z]+)[ `].*/\1/p' docs/init-protocol.md | LC_ALL=C sort)"
+expect_same "init's stats have every figure of the system" \
+    "$(sed -nE '/^struct system_stats/,/^\};/s/^    uint[0-9]+_t ([a-z_]+);.*/\1/p' os/abi/abi.h | LC_ALL=C sort)" \
+    "$(sed -nE 's/^    \{FIGURE\(system_stats, ([a-z_]+)\)\},$/\1/p' os/programs/init/init.c | LC_ALL=C sort)"
 expect_same "docs/boot.md has the words of the command line" "$(grep -rhoE 'boot_argument\("[a-z0-9]+"' os/kernel os/boot | cut -d'"' -f2 | LC_ALL=C sort -u)" \
     "$(sed -n '/^## Command line/,$p' docs/boot.md | sed -nE 's/^\| `([a-z0-9]+)=.*/\1/p' | LC_ALL=C sort -u)"
 

@@ -85,6 +85,9 @@ it("runs both", function()
     expect(x.status + y.status + z.status):to_be(0)
     local frames = a:ask("stats", { until_line = "end" })
     expect(frames):to_match("frames%-free %d+\n.*\nend$")
+    for line in frames:gmatch("([^\n]+)\n") do expect(line):to_match("^[a-z][a-z0-9-]* %d+$") end
+    expect(tonumber(frames:match("\nthreads%-alive (%d+)")), "threads, the kernel's own too"):to_be_above(
+        tonumber(frames:match("\nthreads (%d+)")))
     expect(a:ask("ping")):to_be("pong")
     local from, probed = a:cycles(), 0
     local id = b:on_entry("trap_dispatch", function() probed = probed + 1 a:run(10) end)

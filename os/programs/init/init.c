@@ -1,6 +1,6 @@
 /*
  * init, the first process. Prints "init: ready" when the system is up, then serves the driver port
- * (docs/driver-protocol.md). With "-- PROGRAM ARGUMENTS..." at the end of the kernel command line it runs that
+ * (docs/init-protocol.md). With "-- PROGRAM ARGUMENTS..." at the end of the kernel command line it runs that
  * program instead and ends the machine with its verdict.
  */
 #include <stdbool.h>
@@ -80,28 +80,72 @@ static uint64_t frames_left(void)
     return stats->frames_free + stats->frames_dma;
 }
 
+/* A member of one of the ABI's structures, which says in its comments what it counts. */
+struct figure {
+    size_t offset;
+    size_t bytes;
+    const char *name;
+};
+
+#define FIGURE(structure, member) \
+    offsetof(struct structure, member), sizeof(((struct structure *)NULL)->member), #member
+
+static const struct figure system_figures[] = {
+    {FIGURE(system_stats, frames_free)},
+    {FIGURE(system_stats, frames_managed)},
+    {FIGURE(system_stats, processes)},
+    {FIGURE(system_stats, threads)},
+    {FIGURE(system_stats, threads_dead)},
+    {FIGURE(system_stats, cpus_online)},
+    {FIGURE(system_stats, cpus_present)},
+    {FIGURE(system_stats, nodes)},
+    {FIGURE(system_stats, clock_hz)},
+    {FIGURE(system_stats, forks)},
+    {FIGURE(system_stats, exits)},
+    {FIGURE(system_stats, heap_bytes)},
+    {FIGURE(system_stats, heap_objects)},
+    {FIGURE(system_stats, frames_dma)},
+    {FIGURE(system_stats, threads_running)},
+    {FIGURE(system_stats, threads_ready)},
+    {FIGURE(system_stats, threads_sleeping)},
+    {FIGURE(system_stats, threads_alive)},
+};
+
+static const struct figure cpu_figures[] = {
+    {FIGURE(cpu_stats, switches)},
+    {FIGURE(cpu_stats, ticks)},
+    {FIGURE(cpu_stats, interrupts)},
+    {FIGURE(cpu_stats, shootdowns_sent)},
+};
+
+/* "NAME VALUE", with '-' for each '_' of the name. */
+static void reply_figure(const struct figure *figure, const void *structure)
+{
+    char name[32];
+    uint64_t value = 0;
+    memcpy(&value, (const char *)structure + figure->offset, figure->bytes);
+    size_t length = 0;
+    for (; figure->name[length] != '\0'; length++) {
+        name[length] = figure->name[length] == '_' ? '-' : figure->name[length];
+    }
+    name[length] = '\0';
+    reply("%s %llu\n", name, (unsigned long long)value);
+}
+
 static void command_stats(char **words, int count)
 {
     (void)words;
     (void)count;
     const struct system_stats *stats = stats_read();
     reply("clock-ns %lld\n", (long long)sys_clock());
-    reply("frames-free %llu\n", (unsigned long long)stats->frames_free);
-    reply("frames-dma %llu\n", (unsigned long long)stats->frames_dma);
-    reply("frames-managed %llu\n", (unsigned long long)stats->frames_managed);
-    reply("processes %u\n", stats->processes);
-    reply("threads %u running %u ready %u sleeping %u\n", stats->threads, stats->threads_running,
-          stats->threads_ready, stats->threads_sleeping);
-    reply("threads-dead %u\n", stats->threads_dead);
-    reply("forks %llu\n", (unsigned long long)stats->forks);
-    reply("exits %llu\n", (unsigned long long)stats->exits);
-    reply("heap-bytes %llu\n", (unsigned long long)stats->heap_bytes);
-    reply("heap-objects %llu\n", (unsigned long long)stats->heap_objects);
+    for (size_t i = 0; i < sizeof(system_figures) / sizeof(system_figures[0]); i++) {
+        reply_figure(&system_figures[i], stats);
+    }
     for (unsigned cpu = 0; cpu < stats->cpus_present; cpu++) {
-        const struct cpu_stats *c = &stats->cpus[cpu];
-        reply("cpu %u switches %llu ticks %llu interrupts %llu shootdowns %llu\n", cpu,
-              (unsigned long long)c->switches, (unsigned long long)c->ticks,
-              (unsigned long long)c->interrupts, (unsigned long long)c->shootdowns_sent);
+        for (size_t i = 0; i < sizeof(cpu_figures) / sizeof(cpu_figures[0]); i++) {
+            reply("cpu-%u-", cpu);
+            reply_figure(&cpu_figures[i], &stats->cpus[cpu]);
+        }
     }
     reply("end\n");
 }
@@ -161,7 +205,7 @@ static void command_shutdown(char **words, int count)
     reply("error no soft-off\n");
 }
 
-/* docs/driver-protocol.md has a row for each. */
+/* docs/init-protocol.md has a row for each. */
 static const struct {
     const char *name;
     void (*run)(char **words, int count);
