@@ -145,7 +145,7 @@ $(SIM_TESTS): $(O)/%: %.c $(TEST_SUPPORT) $(SIM_LIB)
 OS_HOST_SRC := $(sort $(filter-out %_thread.c %/uefi/cpu.c,$(wildcard $(addprefix os/,kernel/mm/*.c kernel/lib/*.c \
                  kernel/cap/*.c kernel/object/object.c kernel/sched/runqueue.c kernel/sched/class_*.c uefi/*.c boot/block.c \
                  kernel/arch/x86_64/acpi.c kernel/proc/elf.c kernel/proc/initrd.c kernel/proc/usercopy.c \
-                 dimension/system/archive.c programs/virtblk/queue.c programs/virtblk/window.c lib/sync.c)) $(wildcard tests/unit/os/fake/*.c)))
+                 dimension/system/archive.c programs/virtblk/request.c lib/virtqueue.c lib/virtio_window.c lib/sync.c)) $(wildcard tests/unit/os/fake/*.c)))
 OS_HOST_OBJ := $(OS_HOST_SRC:%.c=$(O)/host/%.o)
 OS_HOST_FLAGS := -std=c17 $(WARN) -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -Itests/unit/os/fake \
                  -Ios -Ios/kernel

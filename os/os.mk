@@ -30,7 +30,11 @@ OS_TEST_OBJECTS := $(call OS_OBJECT,$(OS_TEST_SOURCES))
 OS_PROGRAMS := $(notdir $(patsubst %/,%,$(sort $(dir $(wildcard $(OS_ROOT)programs/*/*.c)))))
 # Text files of the boot image
 OS_TEXTS := $(OS_ROOT)initrd/dim03.txt $(OS_ROOT)initrd/dim07.txt $(OS_ROOT)initrd/motd
-OS_LIB_SOURCES := $(sort $(wildcard $(OS_ROOT)lib/*.c $(OS_ROOT)lib/*.S)) $(OS_ROOT)kernel/lib/format.c \
+# The transport of virtio, of drivers that need it
+OS_VIRTIO_PROGRAMS := virtblk
+OS_VIRTIO_SOURCES := $(sort $(wildcard $(OS_ROOT)lib/virt*.c))
+OS_VIRTIO_OBJECTS := $(patsubst $(OS_ROOT)%,$(OS_OUT)/user/%.o,$(OS_VIRTIO_SOURCES))
+OS_LIB_SOURCES := $(filter-out $(OS_VIRTIO_SOURCES),$(sort $(wildcard $(OS_ROOT)lib/*.c $(OS_ROOT)lib/*.S))) $(OS_ROOT)kernel/lib/format.c \
     $(OS_ROOT)kernel/lib/status.c $(OS_ROOT)kernel/lib/builtins/string.c
 # The dimension store, of programs that need it
 OS_DIMENSION_PROGRAMS := dimbench dimquery dimstore dimtest
@@ -94,7 +98,8 @@ $(OS_OUT)/user/%.S.o: $(OS_ROOT)%.S $(OS_ROOT)os.mk
 
 define OS_LINK_PROGRAM
 OS_$(1)_OBJECTS := $(patsubst $(OS_ROOT)%,$(OS_OUT)/user/%.o,$(sort $(wildcard $(OS_ROOT)programs/$(1)/*.[cS]))) \
-    $(if $(filter $(1),$(OS_DIMENSION_PROGRAMS)),$(OS_DIMENSION_OBJECTS))
+    $(if $(filter $(1),$(OS_DIMENSION_PROGRAMS)),$(OS_DIMENSION_OBJECTS)) \
+    $(if $(filter $(1),$(OS_VIRTIO_PROGRAMS)),$(OS_VIRTIO_OBJECTS))
 $(OS_OUT)/programs/$(1): $$(OS_$(1)_OBJECTS) $(OS_LIB_OBJECTS) $(OS_ROOT)lib/program.ld
 	@mkdir -p $$(dir $$@)
 	$(Q)$(OS_CC) $(OS_LINK) -Wl,-T,$(OS_ROOT)lib/program.ld $$(OS_$(1)_OBJECTS) $(OS_LIB_OBJECTS) -o $$@

@@ -1,33 +1,20 @@
 #ifndef OS_PROGRAMS_VIRTBLK_DEVICE_H
 #define OS_PROGRAMS_VIRTBLK_DEVICE_H
 
-/* A virtio block device over MMIO, version 2: found, started, asked one request at a time. */
+/* A virtio block device (lib/virtio.h finds it): started, asked one request at a time. */
 
-#include "lib/orrery.h"
-#include "queue.h"
-#include "window.h"
+#include "lib/virtio.h"
+#include "request.h"
 
 struct device {
-    struct window window;
-    volatile uint32_t *registers;
-    handle_t line;
-    handle_t events; /* the notification of the line */
-    struct queue queue;
-    void *page; /* of the queue */
-    uint64_t physical;
+    struct virtio transport;
     uint64_t sectors;
     bool writable;
-    bool flushes; /* it has a cache that wants to be flushed */
-    bool running;
+    bool flushes;       /* it has a cache that wants to be flushed */
     uint64_t busy_with; /* physical address of a request's buffer that the device may still use; 0: of none */
 };
 
-/*
- * Maps the window. STATUS_ERR_NOT_FOUND: no block device of version 2 answers there. Fails as device_create and device_map.
- */
-int64_t device_find(struct device *device, const struct window *window);
-
-/* Takes line and memory, and starts the device. Fails as the calls do, and as device_start. */
+/* Takes line and memory, and starts the device. Fails as virtio_open and device_start. */
 int64_t device_open(struct device *device);
 
 /*

@@ -168,14 +168,14 @@ static int64_t serve(void)
 static int64_t find_disk(void)
 {
     static char words[1024];
-    struct window window;
+    struct virtio_window window;
     const char *at = words;
     int64_t status = STATUS_ERR_NOT_FOUND;
     bool named = false;
     (void)sys_boot_arguments(words, sizeof(words));
-    while (status != STATUS_OK && window_next(&at, &window)) {
+    while (status != STATUS_OK && virtio_window_next(&at, &window)) {
         named = true;
-        status = device_find(&device, &window);
+        status = virtio_find(&device.transport, &window, VIRTIO_BLOCK);
         if (status != STATUS_OK && status != STATUS_ERR_NOT_FOUND) {
             print("virtblk: the window at %llx: %s\n", (unsigned long long)window.base,
                   status_text((status_t)status));

@@ -8,15 +8,16 @@
 
 #include <cmocka.h>
 
-#include "programs/virtblk/queue.h"
-#include "programs/virtblk/window.h"
+#include "lib/virtio_window.h"
+#include "programs/virtblk/request.h"
 
 #define PHYSICAL  0x1234567000ull
 #define STATUS_AT 2064u
 #define BUFFER    0xabcdef000ull
 
-static _Alignas(4096) unsigned char page[QUEUE_BYTES];
-static struct queue queue;
+static _Alignas(4096) unsigned char page[VIRTQUEUE_BYTES];
+static struct virtqueue queue;
+static uint32_t writes; /* what the device has to, of the last request */
 
 struct descriptor {
     uint64_t address;
@@ -42,19 +43,30 @@ static uint16_t word(unsigned offset)
 static void start(void)
 {
     memset(page, 0, sizeof page);
-    queue_init(&queue, page, PHYSICAL);
+    virtqueue_init(&queue, page, PHYSICAL);
+    writes = 1;
+}
+
+static void post(uint32_t type, uint64_t sector, uint64_t buffer, uint32_t bytes)
+{
+    writes = request_post(&queue, type, sector, buffer, bytes);
+}
+
+static status_t take(void)
+{
+    return request_take(&queue, writes);
 }
 
 /* A device's side: it reports the chain at `head` in the next entry, and moves its index by `steps`. */
 static void report(uint16_t steps, uint32_t head, uint32_t written, uint8_t status)
 {
-    uint16_t index = word(QUEUE_USED + 2);
-    unsigned entry = QUEUE_USED + 4 + 8 * (index % QUEUE_SIZE);
+    uint16_t index = word(VIRTQUEUE_USED + 2);
+    unsigned entry = VIRTQUEUE_USED + 4 + 8 * (index % VIRTQUEUE_SIZE);
     memcpy(page + entry, &head, sizeof head);
     memcpy(page + entry + 4, &written, sizeof written);
     page[STATUS_AT] = status;
     index = (uint16_t)(index + steps);
-    memcpy(page + QUEUE_USED + 2, &index, sizeof index);
+    memcpy(page + VIRTQUEUE_USED + 2, &index, sizeof index);
 }
 
 static void a_request_is_a_chain_that_the_device_can_follow(void **state)
@@ -63,9 +75,9 @@ static void a_request_is_a_chain_that_the_device_can_follow(void **state)
     uint64_t sector;
     uint32_t type;
     start();
-    queue_post(&queue, REQUEST_READ, 77, BUFFER, 1024);
-    assert_int_equal(word(QUEUE_AVAILABLE + 2), 1);
-    assert_int_equal(word(QUEUE_AVAILABLE + 4), 0);
+    post(REQUEST_READ, 77, BUFFER, 1024);
+    assert_int_equal(word(VIRTQUEUE_AVAILABLE + 2), 1);
+    assert_int_equal(word(VIRTQUEUE_AVAILABLE + 4), 0);
     assert_int_equal(descriptor(0).bytes, 16);
     assert_int_equal(descriptor(0).flags, 1);
     assert_int_equal(descriptor(0).next, 1);
@@ -79,19 +91,41 @@ static void a_request_is_a_chain_that_the_device_can_follow(void **state)
     memcpy(&sector, page + (descriptor(0).address - PHYSICAL) + 8, sizeof sector);
     assert_int_equal(type, REQUEST_READ);
     assert_int_equal(sector, 77);
-    assert_int_equal(queue_take(&queue), STATUS_ERR_AGAIN);
+    assert_int_equal(take(), STATUS_ERR_AGAIN);
     report(1, 0, 1025, 0);
-    assert_int_equal(queue_take(&queue), STATUS_OK);
-    assert_int_equal(queue_take(&queue), STATUS_ERR_AGAIN);
-    queue_post(&queue, REQUEST_WRITE, 5, BUFFER, 512);
+    assert_int_equal(take(), STATUS_OK);
+    assert_int_equal(take(), STATUS_ERR_AGAIN);
+    post(REQUEST_WRITE, 5, BUFFER, 512);
     assert_int_equal(descriptor(1).flags, 1); /* the device reads there */
     report(1, 0, 0, 0);
-    assert_int_equal(queue_take(&queue), STATUS_OK);
-    queue_post(&queue, REQUEST_FLUSH, 0, 0, 0);
+    assert_int_equal(take(), STATUS_OK);
+    post(REQUEST_FLUSH, 0, 0, 0);
     assert_int_equal(descriptor(1).bytes, 1);
     assert_int_equal(descriptor(1).flags, 2);
     report(1, 0, 1, 0);
-    assert_int_equal(queue_take(&queue), STATUS_OK);
+    assert_int_equal(take(), STATUS_OK);
+}
+
+/* What a source of entropy needs, or any device that fills one buffer as far as it likes. */
+static void a_chain_of_one_buffer_says_how_far_it_was_filled(void **state)
+{
+    (void)state;
+    uint32_t written = 0;
+    start();
+    virtqueue_describe(&queue, 0, BUFFER, 64, true, true);
+    virtqueue_post(&queue);
+    assert_int_equal(word(VIRTQUEUE_AVAILABLE + 2), 1);
+    assert_int_equal(descriptor(0).address, BUFFER);
+    assert_int_equal(descriptor(0).bytes, 64);
+    assert_int_equal(descriptor(0).flags, 2);
+    assert_int_equal(virtqueue_take(&queue, 64, &written), STATUS_ERR_AGAIN);
+    report(1, 0, 40, 0);
+    assert_int_equal(virtqueue_take(&queue, 64, &written), STATUS_OK);
+    assert_int_equal(written, 40);
+    virtqueue_describe(&queue, 0, BUFFER, 64, true, true);
+    virtqueue_post(&queue);
+    report(1, 0, 65, 0); /* more than there is */
+    assert_int_equal(virtqueue_take(&queue, 64, &written), STATUS_ERR_STATE);
 }
 
 static void indexes_wrap(void **state)
@@ -99,11 +133,11 @@ static void indexes_wrap(void **state)
     (void)state;
     start();
     for (uint32_t i = 0; i < 70000; i++) {
-        queue_post(&queue, REQUEST_READ, i, BUFFER, 512);
-        assert_int_equal(word(QUEUE_AVAILABLE + 2), (uint16_t)(i + 1));
-        assert_int_equal(queue_take(&queue), STATUS_ERR_AGAIN);
+        post(REQUEST_READ, i, BUFFER, 512);
+        assert_int_equal(word(VIRTQUEUE_AVAILABLE + 2), (uint16_t)(i + 1));
+        assert_int_equal(take(), STATUS_ERR_AGAIN);
         report(1, 0, 513, 0);
-        assert_int_equal(queue_take(&queue), STATUS_OK);
+        assert_int_equal(take(), STATUS_OK);
     }
 }
 
@@ -111,15 +145,15 @@ static void a_request_that_failed_is_told_as_such(void **state)
 {
     (void)state;
     start();
-    queue_post(&queue, REQUEST_READ, 1, BUFFER, 512);
+    post(REQUEST_READ, 1, BUFFER, 512);
     report(1, 0, 1, 1);
-    assert_int_equal(queue_take(&queue), STATUS_ERR_DEVICE);
-    queue_post(&queue, REQUEST_READ, 1, BUFFER, 512);
+    assert_int_equal(take(), STATUS_ERR_DEVICE);
+    post(REQUEST_READ, 1, BUFFER, 512);
     report(1, 0, 1, 2);
-    assert_int_equal(queue_take(&queue), STATUS_ERR_UNSUPPORTED);
-    queue_post(&queue, REQUEST_READ, 1, BUFFER, 512);
+    assert_int_equal(take(), STATUS_ERR_UNSUPPORTED);
+    post(REQUEST_READ, 1, BUFFER, 512);
     report(1, 0, 513, 0xff); /* done, but nobody has said how */
-    assert_int_equal(queue_take(&queue), STATUS_ERR_DEVICE);
+    assert_int_equal(take(), STATUS_ERR_DEVICE);
 }
 
 static void what_no_device_can_say_is_not_believed(void **state)
@@ -134,13 +168,13 @@ static void what_no_device_can_say_is_not_believed(void **state)
                 {1, 0, 0xffffffff}, {1, 0, 0},   {1, 0, 512}};
     for (size_t i = 0; i < sizeof lies / sizeof lies[0]; i++) {
         start();
-        queue_post(&queue, REQUEST_READ, 1, BUFFER, 512);
+        post(REQUEST_READ, 1, BUFFER, 512);
         report(lies[i].steps, lies[i].head, lies[i].written, 0);
-        assert_int_equal(queue_take(&queue), STATUS_ERR_STATE);
+        assert_int_equal(take(), STATUS_ERR_STATE);
     }
     start();
     report(1, 0, 513, 0); /* of what nobody has asked for */
-    assert_int_equal(queue_take(&queue), STATUS_ERR_STATE);
+    assert_int_equal(take(), STATUS_ERR_STATE);
 }
 
 /* Whatever the page holds, looking at it ends, stays inside it (AddressSanitizer) and says OK to right answers alone. */
@@ -153,18 +187,18 @@ static void a_page_of_anything_does_no_harm(void **state)
         start();
         unsigned before = (unsigned)rand() % 20;
         for (unsigned n = 0; n < before; n++) {
-            queue_post(&queue, REQUEST_READ, n, BUFFER, 512);
+            post(REQUEST_READ, n, BUFFER, 512);
             report(1, 0, 513, 0);
-            assert_int_equal(queue_take(&queue), STATUS_OK);
+            assert_int_equal(take(), STATUS_OK);
         }
-        queue_post(&queue, REQUEST_READ, 1, BUFFER, 512);
+        post(REQUEST_READ, 1, BUFFER, 512);
         for (unsigned n = 0; n < 1 + (unsigned)rand() % 40; n++) {
-            page[QUEUE_USED + (unsigned)rand() % 80] = (unsigned char)(rand() % 3 ? rand() % 4 : rand());
+            page[VIRTQUEUE_USED + (unsigned)rand() % 80] = (unsigned char)(rand() % 3 ? rand() % 4 : rand());
         }
         page[STATUS_AT] = (unsigned char)(rand() % 4);
-        status_t status = queue_take(&queue);
+        status_t status = take();
         accepted += status == STATUS_OK;
-        assert_true(status != STATUS_OK || word(QUEUE_USED + 2) == before + 1);
+        assert_true(status != STATUS_OK || word(VIRTQUEUE_USED + 2) == before + 1);
         assert_true(status == STATUS_OK || status == STATUS_ERR_AGAIN || status == STATUS_ERR_STATE ||
                     status == STATUS_ERR_DEVICE || status == STATUS_ERR_UNSUPPORTED);
     }
@@ -174,23 +208,23 @@ static void a_page_of_anything_does_no_harm(void **state)
 static void windows_are_found_among_other_words(void **state)
 {
     (void)state;
-    struct window window;
+    struct virtio_window window;
     const char *at = "log=threads virtio_mmio.device=512@0xfeb00000:16 x virtio_mmio.device=0x1K@4096:5:3  "
                      "virtio_mmio.device=1M@0x100000000:63 -- virtblk virtio_mmio.device=512@0:1";
-    assert_true(window_next(&at, &window));
+    assert_true(virtio_window_next(&at, &window));
     assert_int_equal(window.base, 0xfeb00000);
     assert_int_equal(window.bytes, 512);
     assert_int_equal(window.line, 16);
-    assert_true(window_next(&at, &window));
+    assert_true(virtio_window_next(&at, &window));
     assert_int_equal(window.base, 4096);
     assert_int_equal(window.bytes, 1024);
     assert_int_equal(window.line, 5);
-    assert_true(window_next(&at, &window));
+    assert_true(virtio_window_next(&at, &window));
     assert_int_equal(window.base, 1ull << 32);
     assert_int_equal(window.bytes, 1u << 20);
     assert_int_equal(window.line, 63);
-    assert_false(window_next(&at, &window)); /* what comes behind "--" is a program's */
-    assert_false(window_next(&at, &window));
+    assert_false(virtio_window_next(&at, &window)); /* what comes behind "--" is a program's */
+    assert_false(virtio_window_next(&at, &window));
 }
 
 static void words_that_name_no_window_are_passed_over(void **state)
@@ -221,10 +255,10 @@ static void words_that_name_no_window_are_passed_over(void **state)
         "Virtio_mmio.device=512@0xfeb00000:16",
         "a=virtio_mmio.device=512@0xfeb00000:16",
     };
-    struct window window;
+    struct virtio_window window;
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
         const char *at = words[i];
-        assert_false(window_next(&at, &window));
+        assert_false(virtio_window_next(&at, &window));
         assert_int_equal(*at, '\0');
     }
 }
@@ -233,6 +267,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_request_is_a_chain_that_the_device_can_follow),
+        cmocka_unit_test(a_chain_of_one_buffer_says_how_far_it_was_filled),
         cmocka_unit_test(indexes_wrap),
         cmocka_unit_test(a_request_that_failed_is_told_as_such),
         cmocka_unit_test(what_no_device_can_say_is_not_believed),

@@ -1,14 +1,14 @@
-#ifndef OS_PROGRAMS_VIRTBLK_WINDOW_H
-#define OS_PROGRAMS_VIRTBLK_WINDOW_H
+#ifndef OS_LIB_VIRTIO_WINDOW_H
+#define OS_LIB_VIRTIO_WINDOW_H
 
 /* Where virtio devices are, by the words of the kernel command line. Host-buildable. */
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#define WINDOW_LEAST 0x200u /* bytes: registers and configuration */
+#define VIRTIO_WINDOW_LEAST 0x200u /* bytes: registers and configuration */
 
-struct window {
+struct virtio_window {
     uint64_t base;
     uint64_t bytes;
     uint32_t line; /* below 16: ISA; else the global number of an interrupt */
@@ -19,6 +19,6 @@ struct window {
  * which moves behind it. Words that are not understood, windows that are too small or wrap, and what comes behind the word
  * "--" are passed over. False: no more.
  */
-bool window_next(const char **at, struct window *out);
+bool virtio_window_next(const char **at, struct virtio_window *out);
 
 #endif

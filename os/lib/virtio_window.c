@@ -1,5 +1,5 @@
 /* Windows of virtio devices on the command line. Source: Linux, Documentation/admin-guide, "virtio_mmio.device". */
-#include "window.h"
+#include "lib/virtio_window.h"
 
 #include <stddef.h>
 
@@ -61,7 +61,7 @@ static bool ends(char c)
 }
 
 /* What is behind the '=' of a word. */
-static bool parse(const char *at, struct window *out)
+static bool parse(const char *at, struct virtio_window *out)
 {
     uint64_t line;
     uint64_t id;
@@ -70,7 +70,7 @@ static bool parse(const char *at, struct window *out)
         return false;
     }
     out->line = (uint32_t)line;
-    return line <= UINT32_MAX && out->bytes >= WINDOW_LEAST && out->base <= UINT64_MAX - out->bytes &&
+    return line <= UINT32_MAX && out->bytes >= VIRTIO_WINDOW_LEAST && out->base <= UINT64_MAX - out->bytes &&
            out->base % 4 == 0;
 }
 
@@ -83,7 +83,7 @@ static bool begins_with(const char *text, const char *start)
     return *start == '\0';
 }
 
-bool window_next(const char **at, struct window *out)
+bool virtio_window_next(const char **at, struct virtio_window *out)
 {
     bool found = false;
     while (!found && **at != '\0' && !begins_with(*at, "-- ")) {
