@@ -13,6 +13,9 @@ struct sched_class {
     void (*place)(const struct run_queue *queue, struct sched_entity *entity);
     /* The best ready entity, not taken out; null when there is none. */
     struct sched_entity *(*first)(const struct run_queue *queue);
+    /* The first ready entity that is wanted, of the next *left ones, which it takes off; null op: none may be moved. */
+    struct sched_entity *(*find)(const struct run_queue *queue, run_queue_wanted wanted, void *context,
+                                 unsigned *left);
     /* It is about to run, or runs on with nothing left of its slice: gives it one, where the class has slices. */
     void (*give_slice)(const struct run_queue *queue, struct sched_entity *entity);
     void (*charge)(struct run_queue *queue, struct sched_entity *running, uint64_t cycles);
@@ -22,6 +25,10 @@ struct sched_class {
     uint64_t (*allowance)(const struct run_queue *queue, const struct sched_entity *running);
     bool (*check)(const struct run_queue *queue, uint32_t *ready);
 };
+
+/* Masks of the classes that rank above one, and below it. */
+#define SCHED_CLASSES_ABOVE(id) ((1u << (id)) - 1)
+#define SCHED_CLASSES_BELOW(id) (SCHED_CLASSES_ABOVE(CLASS_COUNT) & ~SCHED_CLASSES_ABOVE((id) + 1))
 
 extern const struct sched_class class_deadline;
 extern const struct sched_class class_realtime;
@@ -55,6 +62,10 @@ static inline bool realtime_is_spent(const struct run_queue *queue)
 
 /* Deadline: gives new budgets to whom they are due. */
 void deadline_replenish(struct run_queue *queue, uint64_t now);
+
+/* Real time, idle: `find` in one list. */
+struct sched_entity *sched_find_in_list(const struct list *list, run_queue_wanted wanted, void *context,
+                                        unsigned *left);
 
 /* Fair: load weight of a nice value. */
 uint32_t fair_weight_of_nice(int32_t nice);

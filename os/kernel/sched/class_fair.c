@@ -63,6 +63,17 @@ static struct sched_entity *fair_first(const struct run_queue *queue)
     return entity_of(tree_first(&queue->fair_ready));
 }
 
+static struct sched_entity *fair_find(const struct run_queue *queue, run_queue_wanted wanted, void *context,
+                                      unsigned *left)
+{
+    struct sched_entity *found = NULL;
+    for (struct tree_node *at = tree_first(&queue->fair_ready); found == NULL && at != NULL && *left != 0;
+         at = tree_next(at), (*left)--) {
+        found = wanted(entity_of(at), context) ? entity_of(at) : NULL;
+    }
+    return found;
+}
+
 static void fair_give_slice(const struct run_queue *queue, struct sched_entity *entity)
 {
     entity->slice_left = slice_of(queue, entity);
@@ -114,6 +125,7 @@ const struct sched_class class_fair = {
     .remove = fair_remove,
     .place = fair_put,
     .first = fair_first,
+    .find = fair_find,
     .give_slice = fair_give_slice,
     .charge = fair_charge,
     .gives_way = fair_gives_way,

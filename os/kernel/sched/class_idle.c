@@ -27,6 +27,12 @@ static struct sched_entity *idle_first(const struct run_queue *queue)
                : list_entry(queue->idle_ready.next, struct sched_entity, level_node);
 }
 
+static struct sched_entity *idle_find(const struct run_queue *queue, run_queue_wanted wanted, void *context,
+                                      unsigned *left)
+{
+    return sched_find_in_list(&queue->idle_ready, wanted, context, left);
+}
+
 static void idle_give_slice(const struct run_queue *queue, struct sched_entity *entity)
 {
     (void)queue;
@@ -69,6 +75,7 @@ const struct sched_class class_idle = {
     .add = idle_add,
     .remove = idle_remove,
     .first = idle_first,
+    .find = idle_find,
     .give_slice = idle_give_slice,
     .charge = idle_charge,
     .gives_way = idle_gives_way,

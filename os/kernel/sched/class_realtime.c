@@ -37,6 +37,18 @@ static struct sched_entity *realtime_first(const struct run_queue *queue)
     return list_entry(queue->levels[level].next, struct sched_entity, level_node);
 }
 
+static struct sched_entity *realtime_find(const struct run_queue *queue, run_queue_wanted wanted,
+                                          void *context, unsigned *left)
+{
+    struct sched_entity *found = NULL;
+    for (uint32_t mask = queue->level_mask; mask != 0 && found == NULL;) {
+        unsigned level = 31u - (unsigned)__builtin_clz(mask);
+        found = sched_find_in_list(&queue->levels[level], wanted, context, left);
+        mask &= ~(1u << level);
+    }
+    return found;
+}
+
 static void realtime_give_slice(const struct run_queue *queue, struct sched_entity *entity)
 {
     (void)queue;
@@ -92,6 +104,7 @@ const struct sched_class class_realtime = {
     .add = realtime_add,
     .remove = realtime_remove,
     .first = realtime_first,
+    .find = realtime_find,
     .give_slice = realtime_give_slice,
     .charge = realtime_charge,
     .gives_way = realtime_gives_way,

@@ -5,7 +5,6 @@
 
 #include "sched/class.h"
 
-#define BETTER_THAN_FAIR   (1u << CLASS_DEADLINE | 1u << CLASS_REALTIME)
 #define FAIR_INVERSE_SHIFT 22 /* 2^32 / weight * 1024 = virtual time << 22 */
 
 /* Virtual time that passes for an entity in so many cycles. */
@@ -43,9 +42,10 @@ static inline void fair_place(const struct run_queue *queue, struct sched_entity
 MUST_CHECK ALWAYS_INLINE bool fair_hand_on(struct run_queue *queue, struct sched_entity *running,
                                            struct sched_entity *entity, uint64_t cycles, uint64_t now)
 {
-    bool common = (queue->class_mask & BETTER_THAN_FAIR) == 0 && running->class_id == CLASS_FAIR &&
-                  entity->class_id == CLASS_FAIR && running->slice_left > cycles &&
-                  tree_key_before(now, queue->realtime_period_end) && tree_empty(&queue->deadline_exhausted);
+    bool common = (queue->class_mask & SCHED_CLASSES_ABOVE(CLASS_FAIR)) == 0 &&
+                  running->class_id == CLASS_FAIR && entity->class_id == CLASS_FAIR &&
+                  running->slice_left > cycles && tree_key_before(now, queue->realtime_period_end) &&
+                  tree_empty(&queue->deadline_exhausted);
     if (!common) {
         return false;
     }

@@ -6,6 +6,7 @@
 #include "sched/runqueue.h"
 
 #include "arch/x86_64/clock.h"
+#include "panic.h"
 #include "sched/class.h"
 
 struct sched_tunables sched_tunables;
@@ -21,8 +22,6 @@ static uint64_t earlier(uint64_t a, uint64_t b)
 {
     return a < b ? a : b;
 }
-
-#define BELOW_REALTIME (1u << CLASS_FAIR | 1u << CLASS_IDLE)
 
 void sched_tunables_init(void)
 {
@@ -102,8 +101,10 @@ static enum sched_class_id class_of(uint32_t policy)
         return CLASS_REALTIME;
     case SCHED_FAIR:
         return CLASS_FAIR;
-    default:
+    case SCHED_IDLE:
         return CLASS_IDLE;
+    default:
+        panic("no class has policy %u", policy);
     }
 }
 
@@ -174,8 +175,9 @@ void run_queue_remove(struct run_queue *queue, struct sched_entity *entity)
 /* The real-time threads of the user may not run now: their share is spent and somebody below them wants to run. */
 static bool realtime_is_held_back(const struct run_queue *queue, const struct sched_entity *running)
 {
-    bool below = (queue->class_mask & BELOW_REALTIME) != 0 ||
-                 (running != NULL && ((1u << running->class_id) & BELOW_REALTIME) != 0);
+    const uint32_t below_realtime = SCHED_CLASSES_BELOW(CLASS_REALTIME);
+    bool below = (queue->class_mask & below_realtime) != 0 ||
+                 (running != NULL && ((1u << running->class_id) & below_realtime) != 0);
     return below && realtime_is_spent(queue);
 }
 
@@ -313,8 +315,8 @@ uint64_t run_queue_next_event(const struct run_queue *queue, const struct sched_
 
 /* ---- load, moves ---- */
 
-static struct sched_entity *find_in_list(const struct list *list, run_queue_wanted wanted, void *context,
-                                         unsigned *left)
+struct sched_entity *sched_find_in_list(const struct list *list, run_queue_wanted wanted, void *context,
+                                        unsigned *left)
 {
     list_for_each(at, list)
     {
@@ -330,28 +332,16 @@ static struct sched_entity *find_in_list(const struct list *list, run_queue_want
     return NULL;
 }
 
-static struct sched_entity *find_realtime(const struct run_queue *queue, run_queue_wanted wanted,
-                                          void *context, unsigned *left)
-{
-    struct sched_entity *found = NULL;
-    for (uint32_t mask = queue->level_mask; mask != 0 && found == NULL;) {
-        unsigned level = 31u - (unsigned)__builtin_clz(mask);
-        found = find_in_list(&queue->levels[level], wanted, context, left);
-        mask &= ~(1u << level);
-    }
-    return found;
-}
-
 struct sched_entity *run_queue_find(const struct run_queue *queue, run_queue_wanted wanted, void *context)
 {
     unsigned left = SCHED_SCAN;
-    struct sched_entity *found = find_realtime(queue, wanted, context, &left);
-    for (struct tree_node *at = tree_first(&queue->fair_ready); found == NULL && at != NULL && left != 0;
-         at = tree_next(at), left--) {
-        struct sched_entity *entity = tree_entry(at, struct sched_entity, node);
-        found = wanted(entity, context) ? entity : NULL;
+    struct sched_entity *found = NULL;
+    for (unsigned id = 0; id < CLASS_COUNT && found == NULL; id++) {
+        if (classes[id]->find != NULL) {
+            found = classes[id]->find(queue, wanted, context, &left);
+        }
     }
-    return found != NULL ? found : find_in_list(&queue->idle_ready, wanted, context, &left);
+    return found;
 }
 
 void run_queue_leave(const struct run_queue *queue, struct sched_entity *entity)

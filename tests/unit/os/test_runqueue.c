@@ -359,6 +359,13 @@ static void a_change_of_priority_while_queued_counts_at_once(void **state)
     assert_ptr_equal(running, &e[1]);
 }
 
+static void a_policy_that_no_class_has_is_a_panic(void **state)
+{
+    (void)state;
+    struct sched_entity entity = {.weight = 0};
+    assert_panics("no class has policy 99", sched_entity_set(&entity, &(struct sched_params){.policy = 99}));
+}
+
 static void parameters_out_of_range_are_refused(void **state)
 {
     (void)state;
@@ -542,6 +549,7 @@ int main(void)
         cmocka_unit_test_setup(budgets_do_not_pile_up, start),
         cmocka_unit_test_setup(a_change_of_priority_while_queued_counts_at_once, start),
         cmocka_unit_test_setup(parameters_out_of_range_are_refused, start),
+        cmocka_unit_test_setup(a_policy_that_no_class_has_is_a_panic, start),
         cmocka_unit_test_setup(the_queue_equals_a_sorted_list_under_random_changes, start),
         cmocka_unit_test_setup(the_inline_hand_over_is_charge_and_hand_over_in_one, start),
     };
