@@ -146,14 +146,9 @@ status_t program_load(const char *path, const struct program_strings *strings, p
     return status;
 }
 
-void program_frame(struct frame *frame, const struct program *program)
+struct user_start program_start(const struct program *program)
 {
-    *frame = (struct frame){.vector = FRAME_VECTOR_SYSCALL,
-                            .rip = program->entry,
-                            .cs = SELECTOR_USER_CODE,
-                            .rflags = FRAME_USER_RFLAGS,
-                            .rsp = program->stack,
-                            .ss = SELECTOR_USER_DATA};
+    return (struct user_start){.entry = program->entry, .stack = program->stack, .fs_base = program->fs_base};
 }
 
 void process_name_set(struct process *process, const char *path)
@@ -224,8 +219,8 @@ static status_t exec_with(struct frame *frame, const char *path, const struct pr
     cap_space_exec(process->caps);
     process_name_set(process, path);
     process->tls = program.tls;
-    arch_thread_reset_user_state(thread_current(), program.fs_base);
-    program_frame(frame, &program);
+    struct user_start start = program_start(&program);
+    arch_thread_restart_user(thread_current(), frame, &start);
     return STATUS_OK;
 }
 
@@ -272,9 +267,8 @@ static status_t init_build(struct process *process, const char *path, const char
     process->tls = program.tls;
     status = thread_create(thread, &sched_normal, NULL, NULL);
     if (status == STATUS_OK) {
-        program_frame(thread_user_frame(*thread), &program);
-        (*thread)->fpu = fpu_initial;
-        (*thread)->user_fs_base = program.fs_base;
+        struct user_start start = program_start(&program);
+        arch_thread_first_user(*thread, &start);
     }
     return status;
 }

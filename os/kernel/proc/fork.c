@@ -67,10 +67,7 @@ status_t process_fork(const struct frame *frame, pid_t *out)
     child->quota = quota;
     rate_gate_inherit(&child->rate, &parent->rate);
     memcpy(child->name, parent->name, sizeof(child->name));
-    struct frame *child_frame = thread_user_frame(thread);
-    *child_frame = *frame;
-    child_frame->rax = 0;
-    arch_thread_clone_user_state(thread_current(), thread);
+    arch_thread_clone_user(thread_current(), frame, thread);
     thread->process = child;
     thread->space = child->space;
     thread->user_stack = thread_current()->user_stack;

@@ -3,7 +3,7 @@
 
 /* Programs of the boot image made ready to run: what exec, spawn and the start of init share. */
 
-#include "arch/x86_64/frame.h"
+#include "arch/x86_64/switch.h"
 #include "proc/process.h"
 #include "proc/user_stack.h"
 
@@ -34,8 +34,8 @@ MUST_CHECK status_t program_strings_read(vaddr_t argv, vaddr_t envp, struct prog
 MUST_CHECK status_t program_load(const char *path, const struct program_strings *strings, pid_t pid,
                                  struct program *out);
 
-/* The registers with which a program starts. */
-void program_frame(struct frame *frame, const struct program *program);
+/* Where a program begins. */
+struct user_start program_start(const struct program *program);
 
 /* The last part of a path is the process's name. */
 void process_name_set(struct process *process, const char *path);

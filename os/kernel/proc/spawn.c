@@ -51,9 +51,8 @@ static status_t make_thread(struct process *child, const struct program *program
     struct thread *thread;
     status_t status = thread_create(&thread, sched_params_of_child(thread_current()), NULL, NULL);
     if (status == STATUS_OK) {
-        program_frame(thread_user_frame(thread), program);
-        thread->fpu = fpu_initial;
-        thread->user_fs_base = program->fs_base;
+        struct user_start start = program_start(program);
+        arch_thread_first_user(thread, &start);
         thread->process = child;
         thread->space = child->space;
         child->main_thread = thread;

@@ -1,6 +1,7 @@
 /* Threads of a process: creation, end, join. */
 #include "proc/threads.h"
 
+#include "arch/x86_64/switch.h"
 #include "console.h"
 #include "ipc/ipc.h"
 #include "lib/string.h"
@@ -30,22 +31,13 @@ static status_t build_user_side(struct thread *thread, const struct thread_reque
     if (status != STATUS_OK) {
         return status;
     }
-    thread->user_fs_base = place.pointer;
-    thread->fpu = fpu_initial;
-    *thread_user_frame(thread) = (struct frame){
-        .vector = FRAME_VECTOR_START,
-        .rip = request->entry,
-        .cs = SELECTOR_USER_CODE,
-        .rflags = FRAME_USER_RFLAGS,
-        .rsp = place.bottom - sizeof(uint64_t), /* as after a call; the return address is 0 */
-        .ss = SELECTOR_USER_DATA,
-        .rdi = request->arguments[0],
-        .rsi = request->arguments[1],
-        .rdx = request->arguments[2],
-        .rcx = request->arguments[3],
-        .r8 = request->arguments[4],
-        .r9 = request->arguments[5],
+    struct user_start start = {
+        .entry = request->entry,
+        .stack = place.bottom - sizeof(uint64_t), /* as after a call; the return address is 0 */
+        .fs_base = place.pointer,
+        .arguments = request->arguments,
     };
+    arch_thread_first_user(thread, &start);
     return STATUS_OK;
 }
 

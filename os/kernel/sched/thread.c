@@ -1,25 +1,12 @@
-/* Thread control blocks: creation, first frame, states. */
+/* Thread control blocks: creation, states. */
 #include "sched/thread.h"
 
 #include "arch/x86_64/kmap.h"
+#include "arch/x86_64/switch.h"
 #include "lib/string.h"
 #include "mm/slab.h"
 #include "panic.h"
 #include "sched/sched.h"
-
-/* What switch_context pops for a thread that has never run: the registers it saves, then the return address.
- */
-struct first_frame {
-    uint64_t r15;
-    uint64_t r14;
-    uint64_t r13; /* argument */
-    uint64_t r12; /* function */
-    uint64_t rbx;
-    uint64_t rbp;
-    uint64_t rip;
-};
-
-extern char thread_first[];
 
 static struct slab_cache thread_cache;
 static tid_t last_tid;
@@ -71,13 +58,7 @@ status_t thread_create(struct thread **out, const struct sched_params *params, v
     list_init(&thread->dead_node);
     list_init(&thread->process_node);
     ipc_party_init(&thread->ipc);
-    uint64_t stack = thread->stack_top - sizeof(struct frame) - sizeof(struct first_frame);
-    *(struct first_frame *)(uintptr_t)stack = (struct first_frame){
-        .r12 = (uint64_t)(uintptr_t)function,
-        .r13 = (uint64_t)(uintptr_t)argument,
-        .rip = (uint64_t)(uintptr_t)thread_first,
-    };
-    thread->saved_stack = stack;
+    arch_thread_first_frame(thread, function, argument);
     *out = thread;
     return STATUS_OK;
 }

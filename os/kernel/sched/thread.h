@@ -92,8 +92,8 @@ void thread_log_set(bool on);
 MUST_CHECK status_t thread_system_init(void);
 
 /*
- * A thread with a kernel stack, state NEW. The parameters are checked and no deadline. function null: a user thread whose
- * frame thread_user_frame() points to is to be filled. STATUS_ERR_NO_MEMORY, STATUS_ERR_LIMIT.
+ * A thread with a kernel stack, state NEW. The parameters are checked and no deadline. function null: a user thread
+ * that arch_thread_first_user or arch_thread_clone_user is to tell where it begins. STATUS_ERR_NO_MEMORY, STATUS_ERR_LIMIT.
  */
 MUST_CHECK status_t thread_create(struct thread **out, const struct sched_params *params,
                                   void (*function)(void *), void *argument);

@@ -5,6 +5,7 @@
 #include "arch/arch.h"
 #include "arch/x86_64/clock.h"
 #include "arch/x86_64/percpu.h"
+#include "arch/x86_64/switch.h"
 #include "ipc/counters.h"
 #include "ipc/fast.h"
 #include "ipc/ipc.h"
@@ -16,13 +17,10 @@
 #include "sched/sched.h"
 #include "test/ktest.h"
 
-#define LIMIT_NS  5000000000ull
-#define LABEL     77u
-#define ANSWER    78u
-#define TRIES     10000u
-#define WORDS_NEW 7u /* that switch_context pops: r15 r14 r13 r12 rbx rbp rip */
-
-extern char thread_first[];
+#define LIMIT_NS 5000000000ull
+#define LABEL    77u
+#define ANSWER   78u
+#define TRIES    10000u
 
 static struct process *process;
 static cap_handle_t handle;
@@ -289,11 +287,7 @@ static struct {
 /* Who waits on a bare stack would go on in user mode: it will in a function instead, as a new thread does. */
 static void go_on_in(struct thread *thread, void (*function)(void *))
 {
-    uint64_t *stack = (uint64_t *)(uintptr_t)(thread->stack_top - sizeof(struct frame)) - WORDS_NEW;
-    memset(stack, 0, WORDS_NEW * sizeof(*stack));
-    stack[3] = (uint64_t)(uintptr_t)function;
-    stack[6] = (uint64_t)(uintptr_t)thread_first;
-    thread->saved_stack = (uint64_t)(uintptr_t)stack;
+    arch_thread_first_frame(thread, function, NULL);
     thread->ipc.bare = false;
 }
 

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 struct cpu;
+struct frame;
 struct thread;
 
 /*
@@ -20,11 +21,28 @@ _Noreturn void arch_stack_resume(uint64_t saved_stack);
 /* Continues on another stack and never comes back. */
 _Noreturn void arch_stack_run(unsigned long stack_top, void (*function)(void));
 
-/* The current thread returns to user mode with a fresh FPU and this FS base, as exec wants it. */
-void arch_thread_reset_user_state(struct thread *thread, uint64_t fs_base);
+/*
+ * What a thread that has never run begins with: function(argument) in the kernel; function null: the frame at the top of its
+ * stack, which one of the next three fills.
+ */
+void arch_thread_first_frame(struct thread *thread, void (*function)(void *), void *argument);
 
-/* Copies the live user state of the current thread that lies in registers to a clone. */
-void arch_thread_clone_user_state(struct thread *from, struct thread *to);
+/* How user mode is entered: all other registers are 0, the FPU is fresh. */
+struct user_start {
+    uint64_t entry;
+    uint64_t stack;
+    uint64_t fs_base;
+    const uint64_t *arguments; /* six; null: none, as a program begins */
+};
+
+/* A new thread begins there. */
+void arch_thread_first_user(struct thread *thread, const struct user_start *start);
+
+/* The current thread, which is in the system call of this frame, goes on there. */
+void arch_thread_restart_user(struct thread *thread, struct frame *frame, const struct user_start *start);
+
+/* A new thread goes on where the current one, `from`, is in the system call of this frame, which is answered with 0. */
+void arch_thread_clone_user(struct thread *from, const struct frame *frame, struct thread *to);
 
 /* Stops the CPU with interrupts off: only INIT wakes it. */
 _Noreturn void arch_stop_for_ever(void);
