@@ -8,6 +8,7 @@
 #include "sched/internal.h"
 #include "test/ktest.h"
 #include "test/lockdep.h"
+#include "test/workers.h"
 
 #define YIELDS    50u
 #define PROCESSES 3u
@@ -15,29 +16,7 @@
 #define LOOKS     200u
 #define LIMIT_NS  10000000000ull
 
-static uint32_t ended;
 static bool enough;
-
-static bool wait_for_ends(uint32_t count)
-{
-    uint64_t end = clock_cycles() + clock_cycles_from_ns(LIMIT_NS);
-    while (__atomic_load_n(&ended, __ATOMIC_ACQUIRE) < count && clock_cycles() < end) {
-        sched_sleep_until(clock_cycles() + clock_cycles_from_ns(100000));
-    }
-    return __atomic_load_n(&ended, __ATOMIC_ACQUIRE) == count;
-}
-
-/* A thread that stays on this CPU. */
-static bool start_on(unsigned cpu, void (*work)(void *))
-{
-    struct thread *thread;
-    if (thread_create(&thread, &sched_normal, work, NULL) != STATUS_OK) {
-        return false;
-    }
-    bool pinned = sched_set_affinity(thread, 1ull << cpu) == STATUS_OK;
-    sched_start_on(thread, cpu);
-    return pinned;
-}
 
 /* ---- one instance a CPU ---- */
 
@@ -58,19 +37,19 @@ static void note_instance(void *unused)
     seen[cpu->id].current = cpu->current;
     seen[cpu->id].cpu = thread_current() == cpu->current ? cpu->current->cpu : ARCH_MAX_CPUS;
     arch_irq_restore(flags);
-    __atomic_add_fetch(&ended, 1, __ATOMIC_RELEASE);
+    worker_ends();
 }
 
 /* The scheduler that a CPU finds as its own is its own: there is no other for all. covers: SC-03 */
 void ktest_each_cpu_has_a_scheduler_of_its_own(void)
 {
     unsigned count = cpu_count_online();
-    ended = 0;
+    workers_begin();
     for (unsigned id = 0; id < count; id++) {
         seen[id].queue = NULL;
-        KEXPECT(start_on(id, note_instance));
+        KEXPECT(worker_make(note_instance, &sched_normal, id) != NULL);
     }
-    KEXPECT(wait_for_ends(count));
+    KEXPECT(workers_wait(count, LIMIT_NS));
     for (unsigned id = 0; id < count; id++) {
         KEXPECT(seen[id].queue == &cpu_table[id]->queue && seen[id].cpu == id);
         KEXPECT(seen[id].idle == cpu_table[id]->idle && seen[id].current != seen[id].idle);
@@ -93,7 +72,7 @@ static void yield_until_over(void *unused)
     while (!__atomic_load_n(&trace.over, __ATOMIC_ACQUIRE)) {
         sched_yield();
     }
-    __atomic_add_fetch(&ended, 1, __ATOMIC_RELEASE);
+    worker_ends();
 }
 
 /* Each yield here is a decision and a switch to the other one. */
@@ -109,16 +88,17 @@ static void yield_and_trace(void *unused)
     lockdep_traced(&trace.taken, &trace.others);
     trace.switches = (uint32_t)(thread_current()->switches - before);
     __atomic_store_n(&trace.over, true, __ATOMIC_RELEASE);
-    __atomic_add_fetch(&ended, 1, __ATOMIC_RELEASE);
+    worker_ends();
 }
 
 /* False when something else ran there, too, and took locks of its own. */
 static bool decisions_take_one_lock(void)
 {
     unsigned cpu = cpu_count_online() - 1;
-    ended = 0;
+    workers_begin();
     trace.over = false;
-    return start_on(cpu, yield_until_over) && start_on(cpu, yield_and_trace) && wait_for_ends(2) &&
+    return worker_make(yield_until_over, &sched_normal, cpu) != NULL &&
+           worker_make(yield_and_trace, &sched_normal, cpu) != NULL && workers_wait(2, LIMIT_NS) &&
            trace.others == 0 && trace.taken >= YIELDS && trace.switches >= YIELDS;
 }
 
@@ -264,7 +244,7 @@ static void live(void *unused)
     process_remove_thread_locked(self->process, self);
     self->process = NULL;
     spin_unlock_irqrestore(&process_tree_lock, flags);
-    __atomic_add_fetch(&ended, 1, __ATOMIC_RELEASE);
+    worker_ends();
 }
 
 /* Threads of all processes, not started. */
@@ -327,7 +307,7 @@ static bool unlisted_thread_is_found(struct thread *thread)
 void ktest_threads_of_scheduler_and_processes_lead_to_each_other(void)
 {
     struct thread *threads[THREADS];
-    ended = 0;
+    workers_begin();
     KEXPECT(make_threads(threads) && links_are_sound());
     bool sound = planted_faults_are_found(threads[0]);
     uint32_t unlisted = 0;
@@ -342,7 +322,7 @@ void ktest_threads_of_scheduler_and_processes_lead_to_each_other(void)
         sched_sleep_until(clock_cycles() + clock_cycles_from_ns(5000));
     }
     __atomic_store_n(&enough, true, __ATOMIC_RELEASE);
-    KEXPECT(wait_for_ends(THREADS) && links_are_sound());
+    KEXPECT(workers_wait(THREADS, LIMIT_NS) && links_are_sound());
     for (unsigned i = 0; i < PROCESSES; i++) {
         sound &= processes[i]->thread_count == 0;
         process_unmake(processes[i]);

@@ -16,6 +16,7 @@
 #include "sched/rcu.h"
 #include "sched/sched.h"
 #include "test/ktest.h"
+#include "test/workers.h"
 
 #define LIMIT_NS 5000000000ull
 #define LABEL    77u
@@ -24,16 +25,6 @@
 
 static struct process *process;
 static cap_handle_t handle;
-static uint32_t ended; /* threads of a test */
-
-static bool wait_for_ends(uint32_t count)
-{
-    uint64_t end = clock_cycles() + clock_cycles_from_ns(LIMIT_NS);
-    while (__atomic_load_n(&ended, __ATOMIC_ACQUIRE) < count && clock_cycles() < end) {
-        sched_sleep_until(clock_cycles() + clock_cycles_from_ns(100000));
-    }
-    return __atomic_load_n(&ended, __ATOMIC_ACQUIRE) == count;
-}
 
 /* ---- threads that are a process's ---- */
 
@@ -45,7 +36,7 @@ static void begins_as_program(void)
 static void ends_as_program(void)
 {
     thread_current()->process = NULL;
-    __atomic_add_fetch(&ended, 1, __ATOMIC_RELEASE);
+    worker_ends();
 }
 
 static bool process_begin(void)
@@ -54,20 +45,9 @@ static bool process_begin(void)
     if (process == NULL) {
         return false;
     }
-    ended = 0;
+    workers_begin();
     process->caps = cap_space_create(process->pid);
     return process->caps != NULL && ipc_endpoint_create(process->caps, &handle) == STATUS_OK;
-}
-
-static struct thread *start(void (*work)(void *), const struct sched_params *params, unsigned cpu)
-{
-    struct thread *thread;
-    if (thread_create(&thread, params, work, NULL) != STATUS_OK) {
-        return NULL;
-    }
-    bool pinned = sched_set_affinity(thread, 1ull << cpu) == STATUS_OK;
-    sched_start_on(thread, cpu);
-    return pinned ? thread : NULL;
 }
 
 /* Until a thread waits in the queue of an endpoint, and its CPU has left it. */
@@ -208,7 +188,7 @@ void ktest_each_reason_for_the_long_way_is_told(void)
 {
     memset(&told, 0, sizeof(told));
     KEXPECT(process_begin());
-    KEXPECT(start(ask_for_reasons, &sched_normal, 0) != NULL && wait_for_ends(1));
+    KEXPECT(worker_make(ask_for_reasons, &sched_normal, 0) != NULL && workers_wait(1, LIMIT_NS));
     process_unmake(process);
     KEXPECT(told.partner && told.message && told.patience && told.rate && told.capability);
 }
@@ -247,10 +227,10 @@ static bool is_refused(const struct sched_params *receiver, unsigned cpu, uint64
     if (!process_begin()) {
         return false;
     }
-    struct thread *thread = start(receive, receiver, cpu);
-    bool good = thread != NULL && comes_to_wait(thread) && start(call_who_waits, caller, 0) != NULL &&
-                wait_for_ends(1) && thread->ipc.state == IPC_RECEIVING &&
-                cap_delete(process->caps, handle) == STATUS_OK && wait_for_ends(2);
+    struct thread *thread = worker_make(receive, receiver, cpu);
+    bool good = thread != NULL && comes_to_wait(thread) && worker_make(call_who_waits, caller, 0) != NULL &&
+                workers_wait(1, LIMIT_NS) && thread->ipc.state == IPC_RECEIVING &&
+                cap_delete(process->caps, handle) == STATUS_OK && workers_wait(2, LIMIT_NS);
     process_unmake(process);
     return good && not_now && received == STATUS_ERR_CAP_INVALID;
 }
@@ -377,9 +357,9 @@ void ktest_a_call_and_its_answer_go_the_short_way(void)
 {
     memset(&trip, 0, sizeof(trip));
     KEXPECT(process_begin());
-    trip.server = start(receive_and_answer, &sched_normal, 0);
+    trip.server = worker_make(receive_and_answer, &sched_normal, 0);
     KEXPECT(trip.server != NULL && comes_to_wait(trip.server));
-    KEXPECT(start(call_the_short_way, &sched_normal, 0) != NULL && wait_for_ends(2));
+    KEXPECT(worker_make(call_the_short_way, &sched_normal, 0) != NULL && workers_wait(2, LIMIT_NS));
     process_unmake(process);
     KEXPECT(!trip.too_long && trip.caller_waited && trip.server_waited);
     KEXPECT(trip.call.tag == ipc_tag(LABEL, 0, 0) && trip.call.badge == trip.badge && trip.badge != 0);

@@ -13,6 +13,7 @@
 #include "sys/quiesce.h"
 #include "sys/stats.h"
 #include "test/ktest.h"
+#include "test/workers.h"
 
 static struct spinlock lock_a = SPINLOCK_INIT("test.a", TEST);
 static struct spinlock lock_b = SPINLOCK_INIT("test.b", TEST);
@@ -222,10 +223,8 @@ void ktest_higher_priority_runs_first(void)
     order_done = 0;
     preempt_disable();
     unsigned cpu = arch_cpu_id();
-    bool pinned = sched_set_affinity(low, 1ull << cpu) == STATUS_OK && /* no tick takes them elsewhere */
-                  sched_set_affinity(high, 1ull << cpu) == STATUS_OK;
-    sched_start_on(low, cpu);
-    sched_start_on(high, cpu);
+    bool pinned = worker_start(low, cpu);
+    pinned &= worker_start(high, cpu);
     preempt_enable();
     while (__atomic_load_n(&order_done, __ATOMIC_ACQUIRE) < 2) {
         sched_sleep_until(clock_cycles() + clock_cycles_from_ns(100000));
@@ -243,8 +242,7 @@ static void start_better(void *better)
 {
     preempt_disable();
     preempt_disable();
-    bool pinned = sched_set_affinity(better, 1ull << arch_cpu_id()) == STATUS_OK;
-    sched_start_on(better, arch_cpu_id());
+    bool pinned = worker_start(better, arch_cpu_id());
     clock_delay_ns(100000);
     due_while_disabled = pinned && thread_current()->need_resched && thread_current()->preempt_disable == 2;
     preempt_enable();

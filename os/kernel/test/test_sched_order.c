@@ -3,13 +3,14 @@
 #include "arch/x86_64/percpu.h"
 #include "sched/sched.h"
 #include "test/ktest.h"
+#include "test/workers.h"
 
 #define TRACE_MAX 64u
 #define ROUNDS    5u
+#define LIMIT_NS  60000000000ull
 
 static uint32_t trace[TRACE_MAX];
 static uint32_t traced;
-static uint32_t ended;
 
 static void note(uint32_t what)
 {
@@ -26,26 +27,16 @@ static void note_and_yield(void *argument)
         note((uint32_t)(uintptr_t)argument);
         sched_yield();
     }
-    __atomic_add_fetch(&ended, 1, __ATOMIC_RELEASE);
+    worker_ends();
 }
 
-static bool wait_for_ends(uint32_t number)
-{
-    uint64_t limit = clock_cycles() + clock_cycles_from_ns(60000000000ull);
-    while (__atomic_load_n(&ended, __ATOMIC_ACQUIRE) < number && clock_cycles() < limit) {
-        sched_sleep_until(clock_cycles() + clock_cycles_from_ns(100000));
-    }
-    return __atomic_load_n(&ended, __ATOMIC_ACQUIRE) == number;
-}
-
-/* They become ready on this CPU in their order before any of them runs, and stay: no tick takes them elsewhere. */
+/* They become ready on this CPU in their order before any of them runs, and stay. */
 static bool start_here(struct thread **threads, unsigned number)
 {
     bool pinned = true;
     preempt_disable();
     for (unsigned i = 0; i < number; i++) {
-        pinned = sched_set_affinity(threads[i], 1ull << arch_cpu_id()) == STATUS_OK && pinned;
-        sched_start_on(threads[i], arch_cpu_id());
+        pinned &= worker_start(threads[i], arch_cpu_id());
     }
     preempt_enable();
     return pinned;
@@ -56,11 +47,11 @@ void ktest_threads_of_one_level_take_turns(void)
 {
     struct thread *threads[3];
     traced = 0;
-    ended = 0;
+    workers_begin();
     for (unsigned i = 0; i < 3; i++) {
         KEXPECT(thread_create(&threads[i], &sched_kernel, note_and_yield, (void *)(uintptr_t)i) == STATUS_OK);
     }
-    KEXPECT(start_here(threads, 3) && wait_for_ends(3));
+    KEXPECT(start_here(threads, 3) && workers_wait(3, LIMIT_NS));
     KEXPECT(traced == 3 * ROUNDS);
     for (unsigned i = 0; i < 3 * ROUNDS; i++) {
         KEXPECT(trace[i] == i % 3);
@@ -83,7 +74,7 @@ static bool queues_are_sound(void)
 static void note_once(void *argument)
 {
     note((uint32_t)(uintptr_t)argument);
-    __atomic_add_fetch(&ended, 1, __ATOMIC_RELEASE);
+    worker_ends();
 }
 
 /* Made ready in the wrong order while the CPU may not switch: idle, fair, two real-time levels. Then they end. covers: SC-02 SC-05 SC-25 */
@@ -97,11 +88,11 @@ void ktest_classes_run_in_strict_order(void)
     };
     struct thread *threads[4];
     traced = 0;
-    ended = 0;
+    workers_begin();
     for (unsigned i = 0; i < 4; i++) {
         KEXPECT(thread_create(&threads[i], &params[i], note_once, (void *)(uintptr_t)i) == STATUS_OK);
     }
-    KEXPECT(start_here(threads, 4) && wait_for_ends(4));
+    KEXPECT(start_here(threads, 4) && workers_wait(4, LIMIT_NS));
     for (unsigned i = 0; i < 4; i++) {
         KEXPECT(trace[i] == 3 - i);
     }
@@ -206,13 +197,13 @@ static void relay(void *argument)
         (void)sched_handoff(runners[1 - own], CLOCK_NEVER);
     }
     sched_wake(runners[1 - own]);
-    __atomic_add_fetch(&ended, 1, __ATOMIC_RELEASE);
+    worker_ends();
 }
 
 static bool run_relay(const struct sched_params *params, unsigned first, unsigned second)
 {
     relays = 0;
-    ended = 0;
+    workers_begin();
     for (unsigned i = 0; i < 2; i++) {
         if (thread_create(&runners[i], params, relay, (void *)(uintptr_t)i) != STATUS_OK) {
             return false;
@@ -223,7 +214,7 @@ static bool run_relay(const struct sched_params *params, unsigned first, unsigne
         sched_sleep_until(clock_cycles() + clock_cycles_from_ns(1000000));
     }
     sched_start_on(runners[0], first);
-    return wait_for_ends(2) && relays >= RELAYS;
+    return workers_wait(2, LIMIT_NS) && relays >= RELAYS;
 }
 
 static bool relayed; /* and nobody left their CPU */
@@ -262,7 +253,7 @@ static void spin_until_told(void *told)
     while (!__atomic_load_n((bool *)told, __ATOMIC_ACQUIRE)) {
         arch_pause();
     }
-    __atomic_add_fetch(&ended, 1, __ATOMIC_RELEASE);
+    worker_ends();
 }
 
 /* A thread that runs, one that waits and one that sleeps leave a CPU when their mask says so. covers: SC-20 SC-31 SC-25 */
@@ -272,7 +263,7 @@ void ktest_a_change_of_mask_or_class_moves_threads(void)
     struct thread *threads[2];
     unsigned last = cpu_count_online() - 1;
     told = false;
-    ended = 0;
+    workers_begin();
     for (unsigned i = 0; i < 2; i++) {
         KEXPECT(thread_create(&threads[i], &sched_normal, spin_until_told, &told) == STATUS_OK);
         sched_start_on(threads[i], last);
@@ -301,5 +292,5 @@ void ktest_a_change_of_mask_or_class_moves_threads(void)
     KEXPECT(__atomic_load_n(&threads[0]->cpu, __ATOMIC_ACQUIRE) == 0);
     KEXPECT(__atomic_load_n(&threads[1]->cpu, __ATOMIC_ACQUIRE) == 0);
     told = true;
-    KEXPECT(wait_for_ends(2) && queues_are_sound());
+    KEXPECT(workers_wait(2, LIMIT_NS) && queues_are_sound());
 }

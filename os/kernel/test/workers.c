@@ -10,13 +10,51 @@
 static struct {
     void (*work)(void *argument, unsigned number);
     void *argument;
-    uint32_t ended;
 } crew;
+
+static uint32_t ended;
+
+void workers_begin(void)
+{
+    __atomic_store_n(&ended, 0, __ATOMIC_RELEASE);
+}
+
+void worker_ends(void)
+{
+    __atomic_add_fetch(&ended, 1, __ATOMIC_RELEASE);
+}
+
+static bool wait_until(uint32_t count, uint64_t end)
+{
+    while (__atomic_load_n(&ended, __ATOMIC_ACQUIRE) < count && clock_cycles() < end) {
+        sched_sleep_until(clock_cycles() + clock_cycles_from_ns(100000));
+    }
+    return __atomic_load_n(&ended, __ATOMIC_ACQUIRE) == count;
+}
+
+bool workers_wait(uint32_t count, uint64_t limit_ns)
+{
+    return wait_until(count, clock_cycles() + clock_cycles_from_ns(limit_ns));
+}
+
+bool worker_start(struct thread *thread, unsigned cpu)
+{
+    bool pinned = sched_set_affinity(thread, 1ull << cpu) == STATUS_OK;
+    sched_start_on(thread, cpu);
+    return pinned;
+}
+
+struct thread *worker_make(void (*work)(void *), const struct sched_params *params, unsigned cpu)
+{
+    struct thread *thread;
+    return thread_create(&thread, params, work, NULL) == STATUS_OK && worker_start(thread, cpu) ? thread
+                                                                                                : NULL;
+}
 
 static void run_one(void *number)
 {
     crew.work(crew.argument, (unsigned)(uintptr_t)number);
-    __atomic_add_fetch(&crew.ended, 1, __ATOMIC_RELEASE);
+    worker_ends();
 }
 
 bool workers_run(unsigned count, void (*work)(void *argument, unsigned number), void *argument,
@@ -26,7 +64,7 @@ bool workers_run(unsigned count, void (*work)(void *argument, unsigned number), 
     unsigned made = 0;
     crew.work = work;
     crew.argument = argument;
-    __atomic_store_n(&crew.ended, 0, __ATOMIC_RELEASE);
+    workers_begin();
     for (; made < count; made++) {
         struct thread *thread;
         if (thread_create(&thread, &sched_normal, run_one, (void *)(uintptr_t)made) != STATUS_OK) {
@@ -34,10 +72,7 @@ bool workers_run(unsigned count, void (*work)(void *argument, unsigned number), 
         }
         sched_start_on(thread, made % cpu_count_online());
     }
-    while (__atomic_load_n(&crew.ended, __ATOMIC_ACQUIRE) < made && clock_cycles() < end) {
-        sched_sleep_until(clock_cycles() + clock_cycles_from_ns(200000));
-    }
-    return made == count && __atomic_load_n(&crew.ended, __ATOMIC_ACQUIRE) == made;
+    return wait_until(made, end) && made == count;
 }
 
 static void reap(void *argument)

@@ -1,10 +1,12 @@
 #ifndef OS_KERNEL_TEST_WORKERS_H
 #define OS_KERNEL_TEST_WORKERS_H
 
-/* Kernel threads of tests, so many a CPU, and the wait for their end; the reaper of tests. */
+/* Kernel threads of tests: so many a CPU, or each on a given one; the wait for their ends; the reaper of tests. */
 
 #include <stdbool.h>
 #include <stdint.h>
+
+#include "sched/thread.h"
 
 #define WORKERS_MAX 128u
 
@@ -14,6 +16,20 @@
  */
 bool workers_run(unsigned count, void (*work)(void *argument, unsigned number), void *argument,
                  uint64_t limit_ns);
+
+/*
+ * For tests that start each thread by themselves: workers_begin() before the first, worker_ends() as the last that each thread
+ * does, and the wait for so many ends. False: there were fewer after `limit_ns`, or more.
+ */
+void workers_begin(void);
+void worker_ends(void);
+bool workers_wait(uint32_t count, uint64_t limit_ns);
+
+/* Starts a new thread on this CPU, where it stays: no tick takes it elsewhere. False: it does not stay. */
+MUST_CHECK bool worker_start(struct thread *thread, unsigned cpu);
+
+/* Makes and starts one. Null: it could not be made, or does not stay. */
+struct thread *worker_make(void (*work)(void *), const struct sched_params *params, unsigned cpu);
 
 /*
  * From the first call on, another thread than that of the tests is the reaper, as in a system that runs, so quiesce() may be
