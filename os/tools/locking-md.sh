@@ -14,9 +14,9 @@ it or while a shootdown is under way.
 The run-queue lock is special: it is held from the decision to switch until the next thread has taken over, so that nobody
 can run a thread elsewhere whose registers are not saved yet.
 
-| Class | Name | Rank | In interrupts | Protects |
-|---|---|---|---|---|
+| Class | Name | Rank | Protects |
+|---|---|---|---|
 TEXT
-printf '%s\n%s\n' '#define LOCK_CLASS(id, name, rank, irq, text) @| id | name | rank | irq | text |' \
+printf '%s\n%s\n' '#define LOCK_CLASS(id, name, rank, text) @| id | name | rank | text |' \
     '#include "kernel/lib/lock_classes.def"' |
-    "$2" -E -P -I"$1" -x c - | grep '^@' | sed 's/^@//; s/"//g; s/ | 1 | / | yes | /; s/ | 0 | / | no | /'
+    "$2" -E -P -I"$1" -x c - | grep '^@' | sed 's/^@//; s/"//g'

@@ -5,6 +5,10 @@
 
 #define HANDLE_MASK ((1ull << IPC_REMOVE_SHIFT) - 1)
 
+_Static_assert((RIGHTS_ALL & ~IPC_REMOVE_MASK) == 0, "every right can be kept from the receiver");
+_Static_assert((IPC_REMOVE_MASK << IPC_REMOVE_SHIFT & IPC_MOVE) == 0,
+               "what is removed is told from what is moved");
+
 static struct cap_space *transit;
 
 status_t transit_init(void)

@@ -4,9 +4,8 @@
 #include "lib/spinlock.h"
 
 static const struct lock_class_info classes[LOCK_CLASS_COUNT] = {
-#define LOCK_CLASS(id, class_name, class_rank, safe, text) \
-    [LOCK_CLASS_##                                         \
-        id] = {.name = (class_name), .rank = (class_rank), .irq_safe = (safe) != 0, .protects = (text)},
+#define LOCK_CLASS(id, class_name, class_rank, text) \
+    [LOCK_CLASS_##id] = {.name = (class_name), .rank = (class_rank)},
 #include "lib/lock_classes.def"
 #undef LOCK_CLASS
 };

@@ -15,7 +15,7 @@
 #include "panic.h"
 
 enum lock_class {
-#define LOCK_CLASS(id, name, rank, irq_safe, protects) LOCK_CLASS_##id,
+#define LOCK_CLASS(id, name, rank, protects) LOCK_CLASS_##id,
 #include "lib/lock_classes.def"
 #undef LOCK_CLASS
     LOCK_CLASS_COUNT
@@ -132,12 +132,10 @@ static inline void spin_unlock_irqrestore(struct spinlock *lock, uint64_t flags)
     arch_irq_restore(flags);
 }
 
-/* Name, rank and purpose of a class, for reports and the locking table (lib/spinlock.c). */
+/* Name and rank of a class, for reports and checks (lib/spinlock.c). */
 struct lock_class_info {
     const char *name;
     unsigned rank;
-    bool irq_safe;
-    const char *protects;
 };
 
 const struct lock_class_info *lock_class_info(enum lock_class lock_class);

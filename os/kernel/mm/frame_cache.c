@@ -84,12 +84,19 @@ static void check_zeros(enum frame_cache cache, uint64_t n, pfn_t pfn, enum heap
     }
 }
 
+/* The first frame of an object of the cache; null: it is none. */
+static const struct page_frame *object_at(enum frame_cache cache, pfn_t pfn)
+{
+    const struct page_frame *frame = frame_lookup(pfn);
+    return frame != NULL && frame->state == FRAME_ALLOCATED && frame->owner == kinds[cache].owner ? frame
+                                                                                                  : NULL;
+}
+
 /* Is it an object of the cache, of that length, with a user? */
 static bool is_object(enum frame_cache cache, uint64_t n, pfn_t pfn)
 {
-    const struct page_frame *frame = frame_lookup(pfn);
-    return frame != NULL && frame->state == FRAME_ALLOCATED && frame->owner == kinds[cache].owner &&
-           frame_refs(pfn) == 1 && (!kinds[cache].has_length || frame->owner_id == n);
+    const struct page_frame *frame = object_at(cache, pfn);
+    return frame != NULL && frame_refs(pfn) == 1 && (!kinds[cache].has_length || frame->owner_id == n);
 }
 
 /* Objects that are given back as full of zeros. */
@@ -155,9 +162,9 @@ unsigned frame_cache_alloc_some(enum frame_cache cache, unsigned n, uint32_t fla
 status_t frame_cache_free(enum frame_cache cache, uint64_t n, pfn_t pfn)
 {
     enum frame_owner owner = kinds[cache].owner;
-    const struct page_frame *frame = kinds[cache].has_length ? frame_lookup(pfn) : NULL;
+    const struct page_frame *frame = kinds[cache].has_length ? object_at(cache, pfn) : NULL;
     status_t status;
-    if (frame != NULL && frame->state == FRAME_ALLOCATED && frame->owner == owner && frame->owner_id != n) {
+    if (frame != NULL && frame->owner_id != n) {
         status = STATUS_ERR_FOREIGN;
     } else if (checks) {
         status = free_checked(cache, n, pfn);

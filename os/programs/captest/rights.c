@@ -9,6 +9,7 @@
 
 #define PORT_FIRST 0x40u /* ports of which nothing is read or written here: the call is refused before */
 #define IRQ_LINE   5u
+#define WINDOW     0xfeb00000ull /* of virtio devices, or of nothing: mapped, and left alone */
 #define RIGHTS     5u
 
 enum { WHERE_NOWHERE, WHERE_SLOT, WHERE_HANDLE, WHERE_DIRECT };
@@ -59,6 +60,8 @@ handle_t make_object(enum cap_type type)
         return (handle_t)sys_ports_create(PORT_FIRST, 4);
     case CAP_IRQ:
         return (handle_t)sys_irq_create(IRQ_LINE);
+    case CAP_DEVICE:
+        return (handle_t)sys_device_create(WINDOW, 4096);
     default:
         return (handle_t)sys_notification_create(); /* for calls that take any type */
     }
@@ -142,20 +145,26 @@ static void try_row(const struct row *row, int64_t child)
     }
 }
 
-/* The protections of a mapping are rights of the region's capability, which no row can say. */
-static void map_without_a_right(void)
+static const unsigned protections[][2] = {{PROTECT_READ, RIGHT_READ},
+                                          {PROTECT_READ | PROTECT_WRITE, RIGHT_WRITE},
+                                          {PROTECT_READ | PROTECT_EXECUTE, RIGHT_EXECUTE}};
+
+enum { OF_DEVICES = 2, OF_REGIONS = 3 }; /* the first of them */
+
+/* The protections of a mapping are rights of the capability of what is mapped, which no row can say. */
+static void map_without_a_right(enum cap_type type, unsigned count)
 {
-    static const unsigned pairs[][2] = {{PROTECT_READ, RIGHT_READ},
-                                        {PROTECT_READ | PROTECT_WRITE, RIGHT_WRITE},
-                                        {PROTECT_READ | PROTECT_EXECUTE, RIGHT_EXECUTE}};
-    handle_t region = make_object(CAP_REGION);
-    for (unsigned i = 0; i < 3; i++) {
-        handle_t weak = (handle_t)sys_cap_derive(region, RIGHTS_ALL & ~pairs[i][1], 0);
-        bool good = sys_region_map(weak, 0, 4096, 0, pairs[i][0]) == STATUS_ERR_CAP_RIGHTS &&
-                    sys_region_map(region, 0, 4096, 0, pairs[i][0]) > 0;
+    int64_t (*map)(handle_t, uint64_t, uint64_t, uint64_t, uint64_t) =
+        type == CAP_DEVICE ? sys_device_map : sys_region_map;
+    handle_t object = make_object(type);
+    for (unsigned i = 0; i < count; i++) {
+        unsigned protection = protections[i][0];
+        handle_t weak = (handle_t)sys_cap_derive(object, RIGHTS_ALL & ~protections[i][1], 0);
+        bool good = map(weak, 0, 4096, 0, protection) == STATUS_ERR_CAP_RIGHTS &&
+                    map(object, 0, 4096, 0, protection) > 0;
         tried++;
         if (!good) {
-            print("# mapping with protection %u\n", pairs[i][0]);
+            print("# mapping type %u with protection %u\n", (unsigned)type, protection);
             sys_exit(3);
         }
     }
@@ -163,7 +172,7 @@ static void map_without_a_right(void)
 
 static void try_every_row(void)
 {
-    unsigned wanted = 3;
+    unsigned wanted = OF_REGIONS + OF_DEVICES;
     int64_t child = bystander();
     (void)sys_cap_delete(CAP_ENDPOINT); /* the name server's is none of the objects here */
     for (size_t i = 0; i < ROWS; i++) {
@@ -174,7 +183,8 @@ static void try_every_row(void)
             try_row(&rows[i], child);
         }
     }
-    map_without_a_right();
+    map_without_a_right(CAP_REGION, OF_REGIONS);
+    map_without_a_right(CAP_DEVICE, OF_DEVICES);
     (void)sys_process_kill((unsigned)child, 0);
     print("# %u rights of %u calls\n", tried, (unsigned)ROWS);
     sys_exit(tried == wanted && tried >= 50 ? 0 : 4);
