@@ -8,8 +8,6 @@
 #include "arch/arch.h"
 #include "mm/kheap.h"
 
-#define AUDIT_RECORDS 512u
-
 static struct {
     struct spinlock lock;
     struct cap_audit *records;
@@ -34,8 +32,8 @@ void audit_note(enum cap_event event, struct pid actor, struct pid holder, cap_h
                                .actor = actor.number,
                                .holder = holder.number,
                                .event = (uint16_t)event,
-                               .type = (uint16_t)word_type(word),
-                               .rights = word_rights(word),
+                               .type = (uint16_t)cap_word_type(word),
+                               .rights = cap_word_rights(word),
                                .status = status};
     uint64_t irq = spin_lock_irqsave(&ring.lock);
     struct cap_audit *place = &ring.records[ring.next % AUDIT_RECORDS];

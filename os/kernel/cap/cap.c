@@ -68,10 +68,10 @@ status_t record_read(const struct cap_space *space, cap_handle_t handle, struct 
 
 static status_t check(uint64_t word, enum cap_type type, uint32_t rights)
 {
-    if (type != CAP_NONE && word_type(word) != type) {
+    if (type != CAP_NONE && cap_word_type(word) != type) {
         return STATUS_ERR_CAP_TYPE;
     }
-    return (word_rights(word) & rights) == rights ? STATUS_OK : STATUS_ERR_CAP_RIGHTS;
+    return (cap_word_rights(word) & rights) == rights ? STATUS_OK : STATUS_ERR_CAP_RIGHTS;
 }
 
 static status_t deny(const struct cap_space *space, cap_handle_t handle, struct cap_found found,
@@ -79,15 +79,15 @@ static status_t deny(const struct cap_space *space, cap_handle_t handle, struct 
 {
     cap_count(CAP_COUNT_DENIED, 1);
     audit_note(CAP_EVENT_DENY, space->pid, space->pid, handle, found.id, 0, found.word, status);
-    return FAIL(status, handle.word, word_rights(found.word));
+    return FAIL(status, handle.word, cap_word_rights(found.word));
 }
 
 static inline void view_fill(uint64_t id, uint64_t word, struct cap_view *out)
 {
-    *out = (struct cap_view){.object = word_object(word),
+    *out = (struct cap_view){.object = cap_word_object(word),
                              .id = id,
-                             .rights = word_rights(word),
-                             .type = word_type(word),
+                             .rights = cap_word_rights(word),
+                             .type = cap_word_type(word),
                              .flags = (uint32_t)(word & WORD_FLAGS)};
 }
 
@@ -140,8 +140,8 @@ status_t cap_get(struct cap_space *space, cap_handle_t handle, enum cap_type typ
 static void info_fill(const struct cap_found *found, struct cap_info *out)
 {
     *out = (struct cap_info){.id = found->id,
-                             .type = word_type(found->word),
-                             .rights = word_rights(found->word),
+                             .type = cap_word_type(found->word),
+                             .rights = cap_word_rights(found->word),
                              .generation = found->generation,
                              .flags = (uint32_t)(found->word & WORD_FLAGS)};
 }
@@ -217,7 +217,7 @@ status_t record_lock(struct cap_space *space, cap_handle_t handle, uint32_t righ
         }
         out->id = found.id;
         out->word = found.word;
-        out->object = word_object(out->word);
+        out->object = cap_word_object(out->word);
         out->irq = cap_tree_lock(out->object);
         out->record = slot_record(space, (uint32_t)handle.word);
         /* the same life of the slot; the id alone could have been away and come back */
@@ -245,6 +245,6 @@ void tell_added(struct object *object, uint32_t rights)
 void tell_removed(struct object *object, uint64_t id, uint64_t word, status_t why)
 {
     if (object_ops[object->type].removed != NULL) {
-        object_ops[object->type].removed(object, id, word_rights(word), why);
+        object_ops[object->type].removed(object, id, cap_word_rights(word), why);
     }
 }

@@ -24,6 +24,7 @@
 #define LEAF_SLOTS      (1u << LEAF_SHIFT)
 #define SPACE_LEAVES    (CAP_MAX_SLOTS / LEAF_SLOTS)
 #define LAST_GENERATION 0xffffu /* a slot that would get it is retired */
+#define AUDIT_RECORDS   512u    /* the newest ones are kept */
 #define COLLECT_STEP    8u      /* revoked slots that become free, interrupts off */
 
 /* One end of a doubly linked ring. */

@@ -29,7 +29,7 @@ static inline const struct cap_cache_entry *cap_recall(struct cap_cpu *cpu, cons
     uint64_t stamp = cap_space_stamp(space);
     const struct cap_cache_entry *entry = cap_cache_place(cpu, stamp, handle);
     if (__builtin_expect(entry->stamp == stamp, 1) && __builtin_expect(entry->handle == handle.word, 1) &&
-        __builtin_expect(word_passes(entry->word, type, rights), 1)) {
+        __builtin_expect(cap_word_passes(entry->word, type, rights), 1)) {
         cpu->counters[CAP_COUNT_HIT]++;
         return entry;
     }

@@ -32,34 +32,34 @@ _Static_assert(CAP_TYPE_COUNT - 1 <= WORD_TYPE >> WORD_TYPE_SHIFT, "every type i
 _Static_assert(RIGHTS_ALL <= WORD_RIGHTS >> WORD_RIGHTS_SHIFT, "every right in its field");
 _Static_assert(_Alignof(struct object) >= 1u << WORD_ADDRESS_ZEROS, "no bit of an address is lost");
 
-static inline uint64_t word_make(const struct object *object, enum cap_type type, uint32_t rights,
-                                 uint32_t flags)
+static inline uint64_t cap_word_make(const struct object *object, enum cap_type type, uint32_t rights,
+                                     uint32_t flags)
 {
     return (uint64_t)(uintptr_t)object << (WORD_OBJECT_SHIFT - WORD_ADDRESS_ZEROS) |
            (uint64_t)rights << WORD_RIGHTS_SHIFT | (uint64_t)type << WORD_TYPE_SHIFT | flags;
 }
 
-static inline struct object *word_object(uint64_t word)
+static inline struct object *cap_word_object(uint64_t word)
 {
     uint64_t field = word & ~(WORD_RIGHTS | WORD_TYPE | WORD_FLAGS);
     return (struct object *)(uintptr_t)((int64_t)field >> (WORD_OBJECT_SHIFT - WORD_ADDRESS_ZEROS));
 }
 
-static inline uint32_t word_rights(uint64_t word)
+static inline uint32_t cap_word_rights(uint64_t word)
 {
     return (uint32_t)((word & WORD_RIGHTS) >> WORD_RIGHTS_SHIFT);
 }
 
-static inline enum cap_type word_type(uint64_t word)
+static inline enum cap_type cap_word_type(uint64_t word)
 {
     return (enum cap_type)((word & WORD_TYPE) >> WORD_TYPE_SHIFT);
 }
 
 /* Has it the type and all of the rights? CAP_NONE: of any type. */
-static inline bool word_passes(uint64_t word, enum cap_type type, uint32_t rights)
+static inline bool cap_word_passes(uint64_t word, enum cap_type type, uint32_t rights)
 {
     uint64_t mask = (uint64_t)rights << WORD_RIGHTS_SHIFT | (type != CAP_NONE ? WORD_TYPE : 0);
-    return (word & mask) == word_make(NULL, type, rights, 0);
+    return (word & mask) == cap_word_make(NULL, type, rights, 0);
 }
 
 #endif

@@ -35,7 +35,7 @@ static status_t insert_step(struct cap_space *space, uint32_t wanted, struct obj
     }
     struct capability *record = slot_record(space, slot);
     uint64_t id = cap_id_new();
-    uint64_t word = word_make(object, object->type, rights, flags);
+    uint64_t word = cap_word_make(object, object->type, rights, flags);
     cap_tree_root(slot_reference(space, slot));
     *out = handle_make(slot, record->generation);
     object_get(object);
@@ -103,7 +103,7 @@ static status_t link_new(struct plan *plan, uint32_t slot, cap_handle_t *out)
     uint64_t id = cap_id_new();
     uint64_t word = plan->relation == SIBLING
                         ? source.word
-                        : word_make(source.object, word_type(source.word), plan->rights, plan->flags);
+                        : cap_word_make(source.object, cap_word_type(source.word), plan->rights, plan->flags);
     if (plan->relation == SIBLING) {
         cap_tree_add_sibling(source.reference, reference);
     } else {
@@ -113,7 +113,7 @@ static status_t link_new(struct plan *plan, uint32_t slot, cap_handle_t *out)
     object_get(source.object);
     fill(record, id, word);
     record_unlock(&source);
-    tell_added(source.object, word_rights(word));
+    tell_added(source.object, cap_word_rights(word));
     audit_note(plan->from != plan->to ? CAP_EVENT_TRANSFER : CAP_EVENT_DERIVE, plan->from->pid, plan->to->pid,
                *out, id, source.id, word, STATUS_OK);
     return STATUS_OK;
@@ -173,7 +173,7 @@ static status_t move_into(struct cap_space *from, cap_handle_t handle, struct ca
     if (status != STATUS_OK) {
         return status;
     }
-    if (wanted != 0 && wanted != word_type(source.word)) {
+    if (wanted != 0 && wanted != cap_word_type(source.word)) {
         record_unlock(&source);
         return STATUS_ERR_CAP_TARGET;
     }
@@ -187,7 +187,7 @@ static status_t move_into(struct cap_space *from, cap_handle_t handle, struct ca
     record_unlock(&source);
     slot_give(from, (uint32_t)handle.word);
     if (from != to) {
-        tell_added(source.object, word_rights(source.word));
+        tell_added(source.object, cap_word_rights(source.word));
     }
     audit_note(CAP_EVENT_MOVE, from->pid, to->pid, *out, source.id, 0, source.word, STATUS_OK);
     return STATUS_OK;

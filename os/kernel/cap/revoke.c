@@ -122,7 +122,7 @@ static void take_child(uint32_t child, struct taken *out)
 {
     const struct capability *record = record_of(child);
     const struct cap_leaf *leaf = leaf_of(child);
-    *out = (struct taken){.object = word_object(record->word),
+    *out = (struct taken){.object = cap_word_object(record->word),
                           .id = record->id,
                           .word = record->word,
                           .handle =

@@ -160,7 +160,7 @@ static bool inherit(struct cap_space *parent, struct cap_space *child, struct ca
     if (inherited) {
         inherit_live(&source, child, leaf, slot);
         record_unlock(&source);
-        tell_added(source.object, word_rights(source.word));
+        tell_added(source.object, cap_word_rights(source.word));
     }
     rcu_read_unlock();
     if (!inherited) {

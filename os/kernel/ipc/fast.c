@@ -135,7 +135,7 @@ ALWAYS_INLINE enum ipc_counter try(struct frame *frame, bool answers)
             &cpu->caps, space, cap_handle(frame->rdi), CAP_ENDPOINT, answers ? RIGHT_READ : RIGHT_WRITE);
         reason = IPC_COUNTER_LONG_CAPABILITY;
         if (capability != NULL) {
-            struct object *object = word_object(capability->word);
+            struct object *object = cap_word_object(capability->word);
             struct endpoint *endpoint = &list_entry(object, struct endpoint_object, object)->endpoint;
             const struct passage passage = {cpu, frame, endpoint, capability, answers};
             reason = pass(&passage, thread);

@@ -2,6 +2,18 @@
 
 #include "fake/fake_cap.h"
 
+/* The widest values that a capability's word has room for, and an object where the kernel's are. */
+#define RIGHTS_BITS    10u
+#define LAST_TYPE      ((enum cap_type)31)
+#define ALL_FLAGS      0x1fu
+#define KERNEL_ADDRESS 0xffff812345678ab0ull
+
+#define BEYOND_GENERATION (1ull << 48) /* of a handle, that no handle has */
+
+#define OTHER_PID 8u    /* of a space beside the first */
+#define SCRIPT    7u    /* records of what a test of the audit ring does */
+#define DENIALS   1000u /* more than the ring keeps */
+
 /* ---- layout and lookups ---- */
 
 /* covers: CP-01 CP-12 */
@@ -21,15 +33,15 @@ static void a_record_is_32_bytes_and_holds_id_object_rights_and_generation(void 
     const struct capability *record = slot_record(space, (uint32_t)handle.word);
     assert_int_equal(record->id, view.id);
     assert_int_equal(record->generation, handle.word >> 32);
-    for (unsigned bit = 0; bit < 10; bit++) {
-        uint64_t word = word_make(&thing.object, (enum cap_type)31, 1u << bit, 0x1f);
-        assert_ptr_equal(word_object(word), &thing.object);
-        assert_int_equal(word_rights(word), 1u << bit);
-        assert_int_equal(word_type(word), 31);
-        assert_int_equal(word & WORD_FLAGS, 0x1f);
+    for (unsigned bit = 0; bit < RIGHTS_BITS; bit++) {
+        uint64_t word = cap_word_make(&thing.object, LAST_TYPE, 1u << bit, ALL_FLAGS);
+        assert_ptr_equal(cap_word_object(word), &thing.object);
+        assert_int_equal(cap_word_rights(word), 1u << bit);
+        assert_int_equal(cap_word_type(word), LAST_TYPE);
+        assert_int_equal(word & WORD_FLAGS, ALL_FLAGS);
     }
-    struct object *high = (struct object *)(uintptr_t)0xffff812345678ab0ull; /* the kernel's half */
-    assert_ptr_equal(word_object(word_make(high, CAP_MEMORY, 1, 0)), high);
+    struct object *high = (struct object *)(uintptr_t)KERNEL_ADDRESS;
+    assert_ptr_equal(cap_word_object(cap_word_make(high, CAP_MEMORY, 1, 0)), high);
     end_space(space);
 }
 
@@ -45,8 +57,8 @@ static void each_step_of_the_check_fails_with_its_own_status(void **state)
     assert_int_equal(usable(space, cap_handle(handle.word + 1)), STATUS_ERR_CAP_INVALID);
     assert_int_equal(usable(space, cap_handle(CAP_MAX_SLOTS)), STATUS_ERR_CAP_INVALID);
     assert_int_equal(usable(space, cap_handle(UINT64_MAX)), STATUS_ERR_CAP_INVALID);
-    assert_int_equal(usable(space, cap_handle(handle.word | 1ull << 48)), STATUS_ERR_CAP_INVALID);
-    assert_int_equal(usable(space, cap_handle(handle.word | 1ull << 32)), STATUS_ERR_CAP_GENERATION);
+    assert_int_equal(usable(space, cap_handle(handle.word | BEYOND_GENERATION)), STATUS_ERR_CAP_INVALID);
+    assert_int_equal(usable(space, handle_make((uint32_t)handle.word, 1)), STATUS_ERR_CAP_GENERATION);
     assert_int_equal(look(space, handle, CAP_DRIVER, 0, &view), STATUS_ERR_CAP_TYPE);
     assert_int_equal(look(space, handle, CAP_CONSOLE, RIGHT_READ | RIGHT_WRITE, &view),
                      STATUS_ERR_CAP_RIGHTS);
@@ -106,10 +118,10 @@ static void a_well_known_slot_is_named_by_its_number_alone(void **state)
     assert_ok(cap_delete(space, low));
     assert_int_equal(usable(space, low), STATUS_ERR_CAP_INVALID);
     assert_ok(cap_move(space, handle, space, CAP_POWER, &handle));
-    assert_int_equal(handle.word, 1ull << 32 | CAP_POWER);
+    assert_int_equal(handle.word, handle_make(CAP_POWER, 1).word);
     assert_ok(look(space, low, CAP_POWER, RIGHT_EXECUTE, &view));
     assert_ok(usable(space, handle));
-    assert_int_equal(usable(space, cap_handle(2ull << 32 | CAP_POWER)), STATUS_ERR_CAP_GENERATION);
+    assert_int_equal(usable(space, handle_make(CAP_POWER, 2)), STATUS_ERR_CAP_GENERATION);
     assert_int_equal(cap_move(space, cap_well_known(CAP_DRIVER), space, CAP_POWER, &handle),
                      STATUS_ERR_EXISTS);
     cap_space_destroy(space);
@@ -178,12 +190,12 @@ static void a_slot_is_retired_before_its_generation_wraps(void **state)
         assert_ok(cap_delete(space, handle));
         assert_int_equal(usable(space, handle), STATUS_ERR_CAP_GENERATION);
         assert_ok(cap_insert(space, &thing.object, RIGHT_READ, 0, &next));
-        assert_int_equal(next.word, (uint64_t)i << 32 | slot);
+        assert_int_equal(next.word, handle_make(slot, i).word);
         handle = next;
     }
     assert_ok(cap_delete(space, handle));
-    for (uint64_t generation = 0; generation <= LAST_GENERATION; generation++) {
-        assert_int_not_equal(usable(space, cap_handle(generation << 32 | slot)), STATUS_OK);
+    for (uint32_t generation = 0; generation <= LAST_GENERATION; generation++) {
+        assert_int_not_equal(usable(space, handle_make(slot, generation)), STATUS_OK);
     }
     for (unsigned i = 0; i < 300; i++) {
         assert_ok(cap_insert(space, &thing.object, RIGHT_READ, 0, &next));
@@ -208,7 +220,7 @@ static void a_space_grows_to_all_its_slots_and_gives_their_memory_back(void **st
     assert_int_equal(status, STATUS_ERR_CAP_QUOTA);
     assert_int_equal(count, CAP_MAX_SLOTS - CAP_WELL_KNOWN_SLOTS - 1);
     assert_int_equal(leaf_count(), SPACE_LEAVES);
-    double bytes = leaf_count() * 4096.0 + SPACE_LEAVES * sizeof(root_word_t);
+    double bytes = leaf_count() * (double)PAGE_SIZE + SPACE_LEAVES * sizeof(root_word_t);
     double leaves = leaf_count() * (double)(sizeof(struct cap_leaf) + sizeof(struct cap_leaf *));
     print_message(
         "%u capabilities in %.0f bytes: %.2f bytes each, with their leaves and those' directory %.2f\n",
@@ -551,13 +563,13 @@ static void the_audit_ring_tells_what_was_done(void **state)
     (void)state;
     cap_handle_t root;
     cap_handle_t child;
-    struct cap_audit records[16];
+    struct cap_audit records[2 * SCRIPT];
     struct cap_space *space = space_with(RIGHTS_ALL, &root);
     uint64_t from = 0;
     while (cap_audit_read(from, records, 1) == 1) {
         from = records[0].sequence + 1;
     }
-    struct cap_space *other = cap_space_create((struct pid){8});
+    struct cap_space *other = cap_space_create((struct pid){OTHER_PID});
     assert_ok(cap_insert(space, &thing.object, RIGHTS_ALL, 0, &root));
     assert_ok(cap_derive(space, root, space, RIGHT_READ | RIGHT_GRANT, 0, &child));
     assert_ok(cap_derive(space, child, other, RIGHT_READ, 0, &child));
@@ -569,14 +581,17 @@ static void the_audit_ring_tells_what_was_done(void **state)
         uint32_t actor;
         uint32_t holder;
         status_t status;
-    } script[] = {
-        {CAP_EVENT_CREATE, 7, 7, STATUS_OK},   {CAP_EVENT_DERIVE, 7, 7, STATUS_OK},
-        {CAP_EVENT_TRANSFER, 7, 8, STATUS_OK}, {CAP_EVENT_DENY, 8, 8, STATUS_ERR_CAP_INVALID},
-        {CAP_EVENT_REVOKE, 7, 7, STATUS_OK},   {CAP_EVENT_REVOKE, 7, 8, STATUS_OK},
-        {CAP_EVENT_DELETE, 7, 7, STATUS_OK},
+    } script[SCRIPT] = {
+        {CAP_EVENT_CREATE, FAKE_PID, FAKE_PID, STATUS_OK},
+        {CAP_EVENT_DERIVE, FAKE_PID, FAKE_PID, STATUS_OK},
+        {CAP_EVENT_TRANSFER, FAKE_PID, OTHER_PID, STATUS_OK},
+        {CAP_EVENT_DENY, OTHER_PID, OTHER_PID, STATUS_ERR_CAP_INVALID},
+        {CAP_EVENT_REVOKE, FAKE_PID, FAKE_PID, STATUS_OK},
+        {CAP_EVENT_REVOKE, FAKE_PID, OTHER_PID, STATUS_OK},
+        {CAP_EVENT_DELETE, FAKE_PID, FAKE_PID, STATUS_OK},
     };
-    assert_int_equal(cap_audit_read(from, records, 16), 7);
-    for (unsigned i = 0; i < 7; i++) {
+    assert_int_equal(cap_audit_read(from, records, 2 * SCRIPT), SCRIPT);
+    for (unsigned i = 0; i < SCRIPT; i++) {
         assert_int_equal(records[i].sequence, from + i);
         assert_int_equal(records[i].event, script[i].event);
         assert_int_equal(records[i].actor, script[i].actor);
@@ -589,13 +604,13 @@ static void the_audit_ring_tells_what_was_done(void **state)
     struct cap_stats stats;
     cap_stats_read(&stats);
     uint64_t lost = stats.audit_lost;
-    for (unsigned i = 0; i < 1000; i++) {
+    for (unsigned i = 0; i < DENIALS; i++) {
         assert_int_not_equal(usable(other, root), STATUS_OK);
     }
     cap_stats_read(&stats);
-    assert_int_equal(stats.audit_lost - lost, 1000 - 512);
+    assert_int_equal(stats.audit_lost - lost, DENIALS - AUDIT_RECORDS);
     assert_int_equal(cap_audit_read(0, records, 1), 1);
-    assert_int_equal(records[0].sequence, from + 7 + 1000 - 512);
+    assert_int_equal(records[0].sequence, from + SCRIPT + DENIALS - AUDIT_RECORDS);
     cap_space_destroy(other);
     end_space(space);
 }

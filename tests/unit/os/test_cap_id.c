@@ -2,6 +2,10 @@
 
 #include "fake/fake_cap.h"
 
+#define BLOCK_SHIFT 16u    /* a CPU takes ids in blocks of so many */
+#define IDS         70000u /* more than a block */
+#define ELSEWHERE   1000u  /* each such one is made on the other CPU */
+
 /* More than a block of numbers on one CPU, with some on another in between. covers: CP-01 CP-25 (U: identities of CPUs) */
 static void identities_never_come_twice_and_tell_nothing_of_another_cpu(void **state)
 {
@@ -11,18 +15,18 @@ static void identities_never_come_twice_and_tell_nothing_of_another_cpu(void **s
     uint64_t last[2] = {0, 0};
     uint64_t seen_on_1 = 0;
     const uint64_t first = cap_id_new();
-    for (uint32_t i = 0; i < 70000; i++) {
-        fake_cpu = i % 1000 == 999;
+    for (uint32_t i = 0; i < IDS; i++) {
+        fake_cpu = i % ELSEWHERE == ELSEWHERE - 1;
         uint64_t id = cap_id_new();
-        assert_true(id != 0 && id > last[fake_cpu] && id >> 16 != last[1 - fake_cpu] >> 16);
+        assert_true(id != 0 && id > last[fake_cpu] && id >> BLOCK_SHIFT != last[1 - fake_cpu] >> BLOCK_SHIFT);
         if (fake_cpu == 1) { /* as many as were made here, whatever was made there */
             assert_true(seen_on_1 == 0 || id == last[1] + 1);
             seen_on_1++;
         }
         last[fake_cpu] = id;
     }
-    assert_int_equal(seen_on_1, 70);
-    assert_int_equal(last[0] >> 16, (first >> 16) + 2); /* behind the other CPU's */
+    assert_int_equal(seen_on_1, IDS / ELSEWHERE);
+    assert_int_equal(last[0] >> BLOCK_SHIFT, (first >> BLOCK_SHIFT) + 2); /* behind the other CPU's */
     fake_cpu = 0;
     end_space(space);
 }
@@ -30,8 +34,8 @@ static void identities_never_come_twice_and_tell_nothing_of_another_cpu(void **s
 /* The newest record of the audit ring with that event. */
 static struct cap_audit audited(enum cap_event event)
 {
-    static struct cap_audit records[512];
-    uint32_t count = cap_audit_read(0, records, 512);
+    static struct cap_audit records[AUDIT_RECORDS];
+    uint32_t count = cap_audit_read(0, records, AUDIT_RECORDS);
     while (count-- > 0) {
         if (records[count].event == event) {
             return records[count];

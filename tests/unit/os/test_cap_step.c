@@ -171,7 +171,7 @@ static void a_handle_does_not_fit_who_went_and_came_back_before_the_lock(void **
         begin(0);
         away_and_back();
         cap_handle_t old = x.handle;
-        assert_int_equal(old.word, 2ull << 32 | SLOT);
+        assert_int_equal(old.word, handle_make(SLOT, 2).word);
         fake_cap_cpus[0].counters[CAP_COUNT_MADE] = 0;
         second_change = 0;
         step_begin(change_and_note);

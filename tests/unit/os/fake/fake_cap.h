@@ -16,6 +16,8 @@
 #include "mm/slab.h"
 #include "sched/wait.h"
 
+#define FAKE_PID 7u /* of the first space of a test */
+
 static unsigned fake_reading;
 static unsigned fake_grace_periods;
 static unsigned fake_collector_wakes;
@@ -236,7 +238,7 @@ static inline struct cap_space *space_with(uint32_t rights, cap_handle_t *handle
 {
     start_caps();
     fake_object_init(&thing);
-    struct cap_space *space = cap_space_create((struct pid){7});
+    struct cap_space *space = cap_space_create((struct pid){FAKE_PID});
     assert_non_null(space);
     assert_ok(cap_insert(space, &thing.object, rights, 0, handle));
     return space;
