@@ -35,9 +35,9 @@ local function frames_view(m)
     end })
 end
 
--- The process that a CPU runs, while it is in the kernel (GS then points at its struct cpu): a pointer to struct process.
+-- The process that a CPU runs: a pointer to struct process, null for the kernel's own threads.
 local function current_process(m, cpu)
-    return m.sym("cpu", m:register(cpu, "gs_base")).current.process
+    return m.sym.cpu_table[cpu].current.process
 end
 
 -- What a system at rest has, by name: free frames, CPUs, threads, objects of every slab cache, endpoints and their like. Asks
@@ -82,6 +82,7 @@ return {
             harmless_vector = m.sym.VECTOR_RESCHEDULE, -- only asks a CPU to look at its run queue
             frames = frames_view(m),
             current_process = function(cpu) return current_process(m, cpu) end,
+            current_thread = function(cpu) return state.current_thread(m, cpu) end,
             tasks = function() return state.tasks(m) end,
             current_task = function(cpu) return state.current_task(m, cpu) end,
             slabs = function() return state.slabs(m) end,

@@ -133,7 +133,13 @@ function state.tasks(m)
     return found
 end
 
--- The thread that a CPU runs, in user mode too; nil while the CPU is not started.
+-- The thread that a CPU runs, in user mode too, by its address: a name for it that the next one does not have. Works without
+-- the adapter, for scenarios that want none. 0 while there are no threads.
+function state.current_thread(m, cpu)
+    return m.sym.cpu_table[cpu].current:value()
+end
+
+-- The same as one of tasks(); nil while the CPU is not started.
 function state.current_task(m, cpu)
     local area = m.sym.cpu_table[cpu]
     if area:value() == 0 or area.current:value() == 0 then return nil end

@@ -1,5 +1,7 @@
 -- For scenarios beside it that make calls of the kernel's functions of their own, in place of one that a thread is about to
 -- make.
+local state = require "kernels.orrery_state"
+
 local borrow = { PHYSMAP = -0x800000000000 }
 
 local REGISTERS <const> = { "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13",
@@ -19,7 +21,7 @@ end
 -- by yielding a function's name and its arguments; it gets what each returned, and on which CPU. Then the first call is made
 -- after all.
 function borrow.calls(m, cpu, script)
-    local saved, self = {}, { thread = m.sym.cpu_table[cpu].current:value() }
+    local saved, self = {}, { thread = state.current_thread(m, cpu) }
     for _, name in ipairs(REGISTERS) do saved[name] = m:register(cpu, name) end
     local co, slot = coroutine.wrap(script), borrow.physical_of(m, cpu, saved.rsp)
     local home = m:read(saved.rsp, 8, cpu)
@@ -39,7 +41,7 @@ function borrow.calls(m, cpu, script)
         end
     end
     self.id = m:probe(string.unpack("<i8", home), function(at)
-        local own = m.sym.cpu_table[at].current:value() == self.thread
+        local own = state.current_thread(m, at) == self.thread
         if own and m:register(at, "rsp") == saved.rsp + 8 then call(at, m:register(at, "rax")) end
     end)
     call(cpu)

@@ -22,7 +22,7 @@ end
 
 -- The process that runs on a CPU, 0: none.
 function deeds.running(m, cpu)
-    local process = m.sym.cpu_table[cpu].current.process
+    local process = m.kernel.current_process(cpu)
     return process:value() ~= 0 and process.pid.number or 0
 end
 

@@ -19,7 +19,7 @@ end
 
 -- What the running process is charged for: pages, areas and their bytes.
 local function account(m)
-    local space = m.sym("cpu", m:register(0, "gs_base")).current.process.space
+    local space = m.kernel.current_process(0).space
     return { pages = space.stats.resident_pages, areas = space.area_count, bytes = space.stats.area_bytes }
 end
 

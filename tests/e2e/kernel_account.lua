@@ -99,7 +99,7 @@ it("the calls of every process and the pages that it has are what the simulator 
     end
     for pid, process in pairs(processes()) do calls[pid] = counted(process) end
     m:on_entry("syscall_entry", function(c)
-        local pid = m.sym.cpu_table[c].current.process.pid.number
+        local pid = m.kernel.current_process(c).pid.number
         calls[pid] = (calls[pid] or 0) + 1
     end)
     -- Those that have ended, the short way of messages among what they did.

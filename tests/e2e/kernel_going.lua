@@ -13,7 +13,6 @@ local STILL <const> = orrery.us(40)
 local OFTEN <const> = 4 -- more often than a client that starts
 local every = orrery.args.every and math.tointeger(tonumber(orrery.args.every)) or 1
 
-local function current(m, cpu) return m.sym.cpu_table[cpu].current:value() end
 
 -- As m:on_return, but by probes that stay: each new one costs the simulator what it knows of the code.
 local function on_exit(m, name, fn)
@@ -37,13 +36,13 @@ local function observe(m)
     local function word(address, format) return (string.unpack(format, m:read(address, 8))) end
     local taking, gone, users = {}, {}, {} -- by thread: what its revocation takes; ids; threads that used the short way
     local badges = {} -- of messages that went the short way
-    m:on_entry("cap_revoke", function(cpu) taking[current(m, cpu)] = {} end)
+    m:on_entry("cap_revoke", function(cpu) taking[m.kernel.current_thread(cpu)] = {} end)
     m:on_entry("tell_removed", function(cpu)
-        local list = taking[current(m, cpu)]
+        local list = taking[m.kernel.current_thread(cpu)]
         if list then list[#list + 1] = m:register(cpu, "rsi") end
     end)
     on_exit(m, "cap_revoke", function(cpu)
-        local thread = current(m, cpu)
+        local thread = m.kernel.current_thread(cpu)
         for _, id in ipairs(taking[thread]) do
             gone[id], self.revoked, self.known = true, self.revoked + 1, self.known + (badges[id] and 1 or 0)
             for user in pairs(users) do
@@ -59,7 +58,7 @@ local function observe(m)
     for _, name in ipairs { "ipc_fast_call", "ipc_fast_reply" } do
         m:on_entry(name, function(cpu)
             if not self.armed then return end
-            from[cpu] = current(m, cpu)
+            from[cpu] = m.kernel.current_thread(cpu)
             users[from[cpu]] = true
         end)
     end
@@ -205,13 +204,13 @@ it("a second revoker waits until the first has told the users", function()
     local m = orrery.machine { kernel = "orrery", cpus = 4, memory = "64M" }:boot()
     local active, met = {}, 0
     for _, name in ipairs { "cap_revoke", "cap_delete" } do
-        m:on_entry(name, function(cpu) active[current(m, cpu)] = name end)
-        m:on_return(name, function(cpu) active[current(m, cpu)] = nil end)
+        m:on_entry(name, function(cpu) active[m.kernel.current_thread(cpu)] = name end)
+        m:on_return(name, function(cpu) active[m.kernel.current_thread(cpu)] = nil end)
     end
     m:on_entry("tell_removed", function(cpu)
-        if not active[current(m, cpu)] then return end
+        if not active[m.kernel.current_thread(cpu)] then return end
         for thread, name in pairs(active) do
-            if thread ~= current(m, cpu) and name == "cap_revoke" then met = met + 1 end
+            if thread ~= m.kernel.current_thread(cpu) and name == "cap_revoke" then met = met + 1 end
         end
         m:stall(cpu, m:register(cpu, "retired") + 1, orrery.us(50))
     end)

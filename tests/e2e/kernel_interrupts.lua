@@ -171,10 +171,10 @@ local function compare_states(m, watch)
     m:on_entry("trap_common", function(cpu)
         local state, rip = user_state(m, cpu, 16)
         if rip < watch.first or rip > watch.last then return end
-        left[m.sym.cpu_table[cpu].current:value()] = state
+        left[m.kernel.current_thread(cpu)] = state
     end)
     m:on_entry("trap_iret", function(cpu)
-        local thread = m.sym.cpu_table[cpu].current:value()
+        local thread = m.kernel.current_thread(cpu)
         local before, state, rip = left[thread], user_state(m, cpu, 0)
         if not before or rip < watch.first or rip > watch.last then return end
         left[thread] = nil

@@ -76,7 +76,7 @@ describe("memory", function()
             asked[here.current:value()] = { m:register(cpu, "rcx"), here.node }
         end)
         m:on_return("frame_alloc", function(cpu, _, rax)
-            local out, node = table.unpack(asked[m.sym("cpu", m:register(cpu, "gs_base")).current:value()])
+            local out, node = table.unpack(asked[m.kernel.current_thread(cpu)])
             if rax & 0xffffffff ~= 0 then return end
             count[cpu] = count[cpu] + 1
             local frame = string.unpack("<i8", assert(m:read(out, 8, cpu)))
@@ -182,7 +182,7 @@ describe("memory", function()
         local m = booted { cpus = 1, memory = "64M" }
         local copies, takes = 0, 0
         m:on_entry("process_exit", function(cpu)
-            local p = m.sym("cpu", m:register(cpu, "gs_base")).current.process
+            local p = m.kernel.current_process(cpu)
             copies, takes = copies + p.space.stats.cow_copies, takes + p.space.stats.cow_takes
         end)
         expect(m:command("selftest copy_on_write_isolates"):wait().status):to_be(0)
@@ -194,7 +194,7 @@ describe("memory", function()
         local m = booted { cpus = 1, memory = "64M" }
         local none, calls, fails_from, before, wrong, inside = m.sym.STATUS_ERR_NO_MEMORY, 0, 0, nil, 0, false
         local compared = 0
-        local function account(cpu) return space_text(m, m.sym("cpu", m:register(cpu, "gs_base")).current.process.space) end
+        local function account(cpu) return space_text(m, m.kernel.current_process(cpu).space) end
         m:on_entry("vm_map", function(cpu) before = account(cpu) end)
         m:on_entry("vm_populate", function() inside, calls = true, 0 end)
         m:on_return("vm_populate", function() inside = false end)

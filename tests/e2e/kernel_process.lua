@@ -6,6 +6,8 @@
 -- Options: --cpus N.
 -- covers: PS-05 (X), PS-08 (X)
 
+local state = require "kernels.orrery_state"
+
 local cpus = orrery.args.cpus or 4
 local STATES <const> = { "NEW", "LIVE", "EXITING", "ZOMBIE", "DEAD" }
 local REGISTERS <const> = { "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13",
@@ -172,14 +174,13 @@ describe("lookups of processes", function()
         local m = booted()
         local held, asked, found, missing, freed_while, alive = {}, {}, 0, 0, 0, nil
         local points, stood, overtaken = 0, 0, 0
-        local function current(cpu) return m.sym.cpu_table[cpu].current:value() end -- another one may run in between
-        m:on_entry("process_get", function(cpu) asked[current(cpu)] = m:register(cpu, "rdi") & 0xffffffff end)
+        m:on_entry("process_get", function(cpu) asked[state.current_thread(m, cpu)] = m:register(cpu, "rdi") & 0xffffffff end)
         m:on_return("process_get", function(cpu, _, process)
             if process == 0 then
                 missing = missing + 1
                 return
             end
-            expect(m.sym("process", process).pid.number, "the pid of what was found"):to_be(asked[current(cpu)])
+            expect(m.sym("process", process).pid.number, "the pid of what was found"):to_be(asked[state.current_thread(m, cpu)])
             held[process], found = (held[process] or 0) + 1, found + 1
         end)
         m:on_entry("process_put", function(cpu)

@@ -16,7 +16,6 @@ local function booted(options)
     return orrery.machine(options):boot()
 end
 
-local function current(m, cpu) return m.sym.cpu_table[cpu].current:value() end
 
 -- The id of the capability in the slot of a handle as memory is now, 0: none, or a revoked one.
 local function id_in_table(m, space, handle)
@@ -36,11 +35,11 @@ local function observe(m)
 
     for _, name in ipairs { "cap_revoke", "cap_delete" } do
         m:on_entry(name, function(cpu)
-            self.taker, self.takes = current(m, cpu), self.takes + 1
+            self.taker, self.takes = m.kernel.current_thread(cpu), self.takes + 1
             taking[self.taker], active = {}, active + 1
         end)
         m:on_return(name, function(cpu)
-            local thread = current(m, cpu)
+            local thread = m.kernel.current_thread(cpu)
             returns, active = returns + 1, active - 1
             for _, id in ipairs(taking[thread]) do gone[id] = name == "cap_revoke" and returns or -returns end
             local what = name == "cap_revoke" and "revoked" or "deleted"
@@ -48,7 +47,7 @@ local function observe(m)
         end)
     end
     m:on_entry("tell_removed", function(cpu)
-        local list = taking[current(m, cpu)]
+        local list = taking[m.kernel.current_thread(cpu)]
         if list then list[#list + 1] = m:register(cpu, "rsi") end
     end)
 
@@ -82,7 +81,7 @@ describe("capabilities", function()
                 local id
                 points = points + 1
                 id = m:probe(address, function(cpu) -- one of the users, once in the life of each capability
-                    if seen.takes == last or not seen.taker or current(m, cpu) == seen.taker then return end
+                    if seen.takes == last or not seen.taker or m.kernel.current_thread(cpu) == seen.taker then return end
                     last, stood = seen.takes, stood + 1
                     m:unprobe(id)
                     m:stall(cpu, m:register(cpu, "retired"), STILL)

@@ -100,19 +100,18 @@ local function run(seed)
     end)
     -- The lock trace: what a thread takes from its first look at the channel to its last; not what an interrupt takes meanwhile.
     local trying, interrupted = {}, {}
-    local function current(cpu) return m.sym.cpu_table[cpu].current:value() end
     for _, name in ipairs { "attempt_put", "attempt_take" } do
-        m:on_entry(name, function(cpu) trying[current(cpu)] = true end)
-        m:on_return(name, function(cpu) trying[current(cpu)] = nil end)
+        m:on_entry(name, function(cpu) trying[m.kernel.current_thread(cpu)] = true end)
+        m:on_return(name, function(cpu) trying[m.kernel.current_thread(cpu)] = nil end)
     end
     for _, name in ipairs { "trap_dispatch", "sched_reschedule" } do -- an interrupt, and the switch it asked for
-        m:on_entry(name, function(cpu) interrupted[current(cpu)] = true end)
-        m:on_return(name, function(cpu) interrupted[current(cpu)] = nil end)
+        m:on_entry(name, function(cpu) interrupted[m.kernel.current_thread(cpu)] = true end)
+        m:on_return(name, function(cpu) interrupted[m.kernel.current_thread(cpu)] = nil end)
     end
     local places = m:inlined("spin_lock")
     for _, range in ipairs(places) do
         m:probe(range.first, function(cpu)
-            local thread = next(trying) and current(cpu)
+            local thread = next(trying) and m.kernel.current_thread(cpu)
             if thread and trying[thread] and not interrupted[thread] then
                 locks = locks + 1
             else

@@ -284,19 +284,18 @@ end)
 for _, name in ipairs { "sched_prepare_wait", "sched_block", "sched_poke", "wait_queue_leave", "sched_exit" } do
     it("threads that end wherever they are, stopped at the instructions of " .. name, function()
         local m, calls, points, stood, fresh, on = booted { cpus = 3 }, 0, 0, 0, {}, false
-        local function current(cpu) return m.sym.cpu_table[cpu].current:value() end
         local line = "threadtest exit_ends_all_threads_wherever_they_are"
         expect(m:command(line):wait().status):to_be(0)
         local before = m.kernel.figures()
         m:on_entry(name, function(cpu)
-            calls, fresh[current(cpu)] = calls + (on and 1 or 0), on
+            calls, fresh[m.kernel.current_thread(cpu)] = calls + (on and 1 or 0), on
         end)
         for _, address in ipairs(m:code_of(name)) do
             local id
             points = points + 1
             id = m:probe(address, function(cpu) -- each call stands still at one instruction, where none has before
-                if not fresh[current(cpu)] then return end
-                fresh[current(cpu)], stood = nil, stood + 1
+                if not fresh[m.kernel.current_thread(cpu)] then return end
+                fresh[m.kernel.current_thread(cpu)], stood = nil, stood + 1
                 m:unprobe(id)
                 m:stall(cpu, m:register(cpu, "retired"), orrery.us(15))
             end)

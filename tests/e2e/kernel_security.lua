@@ -9,7 +9,7 @@ local function booted(options)
 end
 
 local function process_on(m, cpu)
-    local process = m.sym.cpu_table[cpu].current.process
+    local process = m.kernel.current_process(cpu)
     return process:value() ~= 0 and process or nil
 end
 

@@ -44,7 +44,6 @@ end
 local function watch(m, stops)
     local seen = { flushes = 0, loads = 0, looks = 0, stale = 0, user = 0, flushing = 0, off = 0, idle = 0, kernel = 0 }
     local gathers, flushing = {}, {}
-    local function thread_on(cpu) return m.sym.cpu_table[cpu].current:value() end
     local function is_target(gather, cpu)
         local here, space = m.sym.cpu_table[cpu], gather.space:value()
         return here:value() ~= 0 and (space == 0 and here.state == CPU_STATE_ONLINE or here.space:value() == space)
@@ -54,7 +53,7 @@ local function watch(m, stops)
     end
     m:on_entry("shootdown_flush", function(cpu)
         local gather = m.sym("tlb_gather", m:register(cpu, "rdi"))
-        gathers[thread_on(cpu)], flushing[cpu] = gather, true
+        gathers[m.kernel.current_thread(cpu)], flushing[cpu] = gather, true
         for other = 0, cpus - 1 do
             if other ~= cpu and is_target(gather, other) then
                 local what = doing(m, other, flushing)
@@ -65,7 +64,7 @@ local function watch(m, stops)
         stop(cpu)
     end)
     m:on_return("shootdown_flush", function(cpu)
-        local gather = gathers[thread_on(cpu)]
+        local gather = gathers[m.kernel.current_thread(cpu)]
         local concerns = gather.space:value() ~= 0 and of_user or of_gather(gather)
         seen.flushes, flushing[cpu] = seen.flushes + 1, false
         if seen.flushes > 400 and seen.flushes % 8 ~= 0 then return end
@@ -172,7 +171,7 @@ local function watch_moves(m)
     local ending = {}
     m:on_entry("vm_backing_drain", function(cpu)
         local mapping = m.sym("mapping", m:register(cpu, "rdi"))
-        ending[m.sym.cpu_table[cpu].current:value()] = mapping
+        ending[m.kernel.current_thread(cpu)] = mapping
         each(mapping.backing.areas, "vm_area", "backing_link", function(area)
             for other = 0, cpus - 1 do
                 if m.sym.cpu_table[other].space:value() == area.space:value() then seen.sharing = seen.sharing + 1 end
@@ -180,7 +179,7 @@ local function watch_moves(m)
         end)
     end)
     m:on_return("vm_backing_drain", function(cpu) -- the capability is not on its way yet
-        local mapping = ending[m.sym.cpu_table[cpu].current:value()]
+        local mapping = ending[m.kernel.current_thread(cpu)]
         seen.ends = seen.ends + 1
         look_for(mapping, mapping.region.frames[0] * 4096)
     end)

@@ -4,6 +4,7 @@
 -- covers: BT-12 (X, S), ST-02 (X), ST-03 (X), ST-05
 
 local borrow = require "borrow"
+local state = require "kernels.orrery_state"
 
 local IF <const> = 1 << 9
 
@@ -15,11 +16,11 @@ local function watch(m)
     end)
     m:on_entry("process_count_exit", function() truth.exits = truth.exits + 1 end)
     m:on_entry("process_totals_read", function(cpu)
-        local thread = m.sym("cpu", m:register(cpu, "gs_base")).current:value()
+        local thread = m.kernel.current_thread(cpu)
         asked[thread] = { at = m:register(cpu, "rdi"), forks = truth.forks, exits = truth.exits }
     end)
     m:on_return("process_totals_read", function(cpu)
-        local before = asked[m.sym("cpu", m:register(cpu, "gs_base")).current:value()]
+        local before = asked[m.kernel.current_thread(cpu)]
         local seen = m.sym("process_totals", before.at)
         found.snapshots = found.snapshots + 1
         for _, what in ipairs { "forks", "exits" } do
@@ -34,7 +35,6 @@ local function watch(m)
     return found
 end
 
-local function current(m, cpu) return m.sym.cpu_table[cpu].current:value() end
 
 -- Compares the threads of every snapshot, from now on, with the state words of all threads. The kernel reads a CPU's counts
 -- between two looks at its queue's lock, and has read them well when nobody took it: what the states were when it began is
@@ -81,16 +81,16 @@ local function watch_states(m)
     m:on_entry("sched_start", born)
     m:on_entry("sched_start_on", born)
     m:on_entry("sched_exit", function(cpu)
-        ending[current(m, cpu)] = true
+        ending[m.kernel.current_thread(cpu)] = true
         deaths = deaths + 1
     end)
     m:on_entry("thread_free_block", function(cpu)
         local thread = m:register(cpu, "rdi")
         threads[thread], ending[thread] = nil, nil
     end)
-    m:on_entry("sched_totals_read", function(cpu) reading[current(m, cpu)] = { at = m:register(cpu, "rdi") } end)
+    m:on_entry("sched_totals_read", function(cpu) reading[m.kernel.current_thread(cpu)] = { at = m:register(cpu, "rdi") } end)
     m:on_entry("add_counts", function(cpu)
-        local read, area = reading[current(m, cpu)], m.sym("cpu", m:register(cpu, "rsi"))
+        local read, area = reading[m.kernel.current_thread(cpu)], m.sym("cpu", m:register(cpu, "rsi"))
         if not read then return end
         if area.id == 0 then -- the kernel begins, perhaps again
             local starting, dying
@@ -100,7 +100,7 @@ local function watch_states(m)
         read[area.id] = look(area)
     end)
     m:on_return("sched_totals_read", function(cpu)
-        local read = reading[current(m, cpu)]
+        local read = reading[m.kernel.current_thread(cpu)]
         if not read then return end
         local seen, sum, times = m.sym("sched_totals", read.at), { running = 0, ready = 0, sleeping = 0 }, {}
         for id = 0, m:cpus() - 1 do
@@ -172,7 +172,7 @@ end
 local function print_banners_under_load(m, banners, printed)
     local over = {}
     m:on_entry("stats_snapshot", function(cpu)
-        local thread = current(m, cpu)
+        local thread = state.current_thread(m, cpu)
         if over[thread] then -- the call in whose place the banner was
             over[thread] = nil
         elseif banners[thread] then
@@ -202,7 +202,7 @@ describe("statistics", function()
             local found = watch(m)
             m:boot()
             local states = watch_states(m)
-            local storm = m:command("forkstorm --processes 60 --depth 3")
+            local storm = m:command("forkstorm --processes 240 --depth 3")
             for _ = 1, 20 do
                 m:ask("stats", { until_line = "end" })
                 m:run(orrery.us(200))
@@ -320,7 +320,7 @@ describe("statistics", function()
         local m = orrery.machine { cpus = 4, memory = "64M", kernel = "orrery", memory_model = "sc" }:boot()
         local banners, told, from = {}, {}, #m:console(0)
         m:on_return("stats_snapshot", function(cpu)
-            local banner = banners[current(m, cpu)]
+            local banner = banners[m.kernel.current_thread(cpu)]
             if banner and banner.figures then banner.threads = m.sym("system_stats", banner.figures).threads end
         end)
         print_banners_under_load(m, banners, function(banner) told[#told + 1] = banner.threads end)
@@ -357,7 +357,7 @@ describe("statistics", function()
         m:boot { until_text = "init: ready" }
         local lines, held, locks, banners = 0, 0, 0, {}
         m:on_entry("console_printf", function(cpu)
-            if not banners[current(m, cpu)] then return end
+            if not banners[state.current_thread(m, cpu)] then return end
             lines, held = lines + 1, held + (m.sym.held[cpu].count ~= 0 and 1 or 0)
         end)
         m:on_entry("lockdep_acquire", function() locks = locks + (next(banners) and 1 or 0) end)
@@ -375,11 +375,11 @@ it("the first process runs at CPL 3 in an address space of its own, lists its ca
     local ADDRESS <const> = 0x000ffffffffff000
     local init, seen = nil, nil
     m:on_entry("syscall_entry", function(cpu)
-        local process = m.sym.cpu_table[cpu].current.process
+        local process = m.kernel.current_process(cpu)
         if init or process.pid.number ~= 1 then return end
         init = process
         m:probe(m:register(cpu, "rcx"), function(other) -- where it goes on
-            if m.sym.cpu_table[other].current.process.pid.number == 1 then
+            if m.kernel.current_process(other).pid.number == 1 then
                 seen = seen or { cpl = m:register(other, "cpl"), root = m:register(other, "cr3") & ADDRESS }
             end
         end)

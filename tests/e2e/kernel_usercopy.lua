@@ -24,7 +24,7 @@ end
 
 -- Is it a child of hostile that has a copy made? The parent is left alone.
 local function is_child(m, cpu, parent)
-    local process = m.sym.cpu_table[cpu].current.process
+    local process = m.kernel.current_process(cpu)
     return parent and process:value() ~= 0 and process.name:string() == "hostile" and process.pid.number ~= parent
 end
 
@@ -32,9 +32,8 @@ end
 local function holes(m)
     local seen = { faults = 0, served = 0, sizes = 0, wrong = {}, places = {}, count = 0 }
     local next_byte, moved = {}, {}
-    local function thread_on(cpu) return m.sym.cpu_table[cpu].current:value() end
     m:on_entry("user_copy_raw", function(cpu)
-        moved[thread_on(cpu)] = nil
+        moved[m.kernel.current_thread(cpu)] = nil
         if not is_child(m, cpu, seen.parent) then return end
         local to, from, size = m:register(cpu, "rdi"), m:register(cpu, "rsi"), m:register(cpu, "rdx")
         local writes = in_program(to)
@@ -45,12 +44,12 @@ local function holes(m)
         next_byte[size] = (before + 1) % (size + 1)
         if before > PAGE then return end
         m:set_register(cpu, writes and "rdi" or "rsi", hole - before)
-        moved[thread_on(cpu)] = { size = size, before = before, hole = hole, writes = writes }
+        moved[m.kernel.current_thread(cpu)] = { size = size, before = before, hole = hole, writes = writes }
     end)
     m:on_return("user_copy_raw", function(cpu, _, left)
-        local copy = moved[thread_on(cpu)]
+        local copy = moved[m.kernel.current_thread(cpu)]
         if not copy then return end
-        moved[thread_on(cpu)] = nil
+        moved[m.kernel.current_thread(cpu)] = nil
         local behind = copy.size - copy.before
         local rest = copy.size % 8 == 0 and 7 or 0 -- of a word that is not copied in part
         if left < behind and (left == 0 or (left - behind) % PAGE <= rest) and m:read(copy.hole, 1, cpu) then
@@ -102,23 +101,22 @@ end
 it("addresses of the kernel and those that wrap around are refused before they are used", function()
     local m, before = booted()
     local calls, wrong, asked, touched, parent = 0, 0, {}, {}, nil
-    local function thread_on(cpu) return m.sym.cpu_table[cpu].current:value() end
     for name, register in pairs { user_read = "rsi", user_write = "rdi" } do
         m:on_entry(name, function(cpu)
             local size = m:register(cpu, "rdx")
             if size == 0 or not is_child(m, cpu, parent) then return end
             calls = calls + 1
-            asked[thread_on(cpu)], touched[thread_on(cpu)] = true, nil
+            asked[m.kernel.current_thread(cpu)], touched[m.kernel.current_thread(cpu)] = true, nil
             m:set_register(cpu, register, bad_address(calls, size))
         end)
         m:on_return(name, function(cpu, _, rax)
-            local thread = thread_on(cpu)
+            local thread = m.kernel.current_thread(cpu)
             if not asked[thread] then return end
             asked[thread] = nil
             if rax & 0xffffffff ~= m.sym.STATUS_ERR_BAD_ADDRESS & 0xffffffff or touched[thread] then wrong = wrong + 1 end
         end)
     end
-    m:on_entry("user_copy_raw", function(cpu) touched[thread_on(cpu)] = true end)
+    m:on_entry("user_copy_raw", function(cpu) touched[m.kernel.current_thread(cpu)] = true end)
     local hostile = m:command("hostile 6000 1")
     parent = hostile.pid
     expect(hostile:wait { within = orrery.seconds(30) }.status, "hostile"):to_be(0)
@@ -176,7 +174,7 @@ end
 local function at_first_copy(m, name, script)
     local id
     id = m:on_entry("user_copy_raw", function(cpu)
-        local process = m.sym.cpu_table[cpu].current.process
+        local process = m.kernel.current_process(cpu)
         if process:value() == 0 or process.name:string() ~= name then return end
         local to, from = m:register(cpu, "rdi"), m:register(cpu, "rsi")
         local border = end_of_pages(m, cpu, in_program(to) and to or from)
@@ -310,12 +308,12 @@ it("a copy ends where another CPU has taken the page away meanwhile, whatever li
         page.write(border - PAGE, page.before)
     end
     m:on_entry("vm_unmap", function(cpu)
-        local process = m.sym.cpu_table[cpu].current.process
+        local process = m.kernel.current_process(cpu)
         if process:value() ~= 0 and process.name:string() == "captest" then border = m:register(cpu, "rsi") end
     end)
     local id
     id = m:on_entry("user_copy_raw", function(cpu)
-        local process = m.sym.cpu_table[cpu].current.process
+        local process = m.kernel.current_process(cpu)
         if not border or process:value() == 0 or process.name:string() ~= "captest" then return end
         if not m:read(border - PAGE, 1, cpu) then return end
         m:unprobe(id)

@@ -114,7 +114,7 @@ it("words of messages stay in registers from program to program", function()
     end
     local wanted
     m:on_entry("syscall_entry", function()
-        local process = m.sym.cpu_table[0].current.process
+        local process = m.kernel.current_process(0)
         if m:register(0, "rax") == wanted and process.name:string() == "ipctest" then m:stop() end
     end)
     local passed = 0
