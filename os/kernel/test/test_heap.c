@@ -6,6 +6,7 @@
 #include "mm/kheap.h"
 #include "mm/pool.h"
 #include "sched/sched.h"
+#include "sys/quiesce.h"
 #include "test/ktest.h"
 #include "test/random.h"
 #include "test/workers.h"
@@ -200,6 +201,8 @@ void ktest_freed_heap_memory_is_used_again(void)
 {
     struct kheap_stats before;
     struct kheap_stats after;
+    KEXPECT(workers_reaper());
+    quiesce(); /* the dead of tests before are not to be freed meanwhile */
     kheap_stats_read(&before);
     uint64_t bytes = (before.arena_bytes + (1u << 20)) * 1000;
     for (uint64_t done = 0; done < bytes; done += 1u << 20) {

@@ -82,9 +82,10 @@ static void reap(void *argument)
     reaper_run();
 }
 
+static struct thread *reaper;
+
 bool workers_reaper(void)
 {
-    static struct thread *reaper;
     if (reaper == NULL) {
         if (thread_create(&reaper, &sched_kernel, reap, NULL) != STATUS_OK) {
             return false;
@@ -93,4 +94,9 @@ bool workers_reaper(void)
         sched_sleep_until(clock_cycles() + clock_cycles_from_ns(1000000));
     }
     return true;
+}
+
+bool workers_reaper_may_run_on(uint64_t cpus)
+{
+    return sched_set_affinity(reaper, cpus) == STATUS_OK;
 }

@@ -37,4 +37,7 @@ struct thread *worker_make(void (*work)(void *), const struct sched_params *para
  */
 bool workers_reaper(void);
 
+/* The CPUs, a bit each, among which that thread may be moved. */
+bool workers_reaper_may_run_on(uint64_t cpus);
+
 #endif
