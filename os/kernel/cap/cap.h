@@ -21,8 +21,6 @@
 #include "types.h"
 
 #define CAP_MAX_SLOTS 65536u
-#define CAP_REVOKE_STEP \
-    4u /* capabilities that a step of a revocation takes, interrupts off; more while others derive */
 
 /* A handle as user code passes it: the slot in bits 0..31, its generation in bits 32..47, the rest 0. */
 typedef struct cap_handle {
@@ -145,7 +143,7 @@ MUST_CHECK status_t cap_delete(struct cap_space *space, cap_handle_t handle);
 /*
  * Takes away everything that was derived from a capability, which itself stays. When it returns no CPU's lookup finds any
  * of them, and none is in use: not those either that another revocation or their own holder took away meanwhile. Preemptible,
- * CAP_REVOKE_STEP a step. *count: how many of them this call took (may be null). Fails as cap_lookup; then it waits for nobody.
+ * a few at a time. *count: how many of them this call took (may be null). Fails as cap_lookup; then it waits for nobody.
  */
 MUST_CHECK status_t cap_revoke(struct cap_space *space, cap_handle_t handle, uint64_t *count);
 

@@ -53,6 +53,7 @@ struct capability {
     uint16_t reserved;
 };
 
+_Static_assert(LEAF_SLOTS <= UINT8_MAX, "struct cap_leaf counts a leaf's slots in bytes");
 _Static_assert(sizeof(struct capability) == 32 && LEAF_SLOTS * sizeof(struct capability) == PAGE_SIZE,
                "one leaf, one frame");
 

@@ -1,5 +1,5 @@
 /*
- * Revocation. A step takes up to CAP_REVOKE_STEP capabilities from below the one that is revoked: always its first child,
+ * Revocation. A step takes STEP_LEAST to STEP_MAX capabilities from below the one that is revoked: always its first child,
  * whose own children move up into its place. So there is no recursion and no state between steps, and the tree shrinks by
  * each: interrupts and preemption come between steps, and what others derive meanwhile from what is still there is taken
  * as well.
@@ -7,7 +7,8 @@
  * Everything is taken before anybody is told. Each time that others have had the tree's lock since the step before they may
  * have derived one capability; a step takes more than that, and the lock serves in order of arrival, so the end is reached
  * however busy they are: it is a step that finds less than it could take. To wait for one that finds nothing would be to wait
- * for the others.
+ * for the others. Steps that take less than they should, since a batch is full, there is no memory for one, or this thread has
+ * not run for long, leave it to cap_tree_give_way that the others are slower.
  *
  * What another removal has taken meanwhile is not below any more, but may still be in use until that one has told about it:
  * so at the end a revocation waits for those of the same object that are under way. Who removes waits for nobody before.
@@ -20,6 +21,7 @@
 #define BATCH       96u
 #define BATCHES_MAX 256u /* then those are told before more are taken: a bound on memory */
 #define SPARE       8u
+#define STEP_LEAST  4u
 #define STEP_MAX    64u
 
 _Static_assert(STEP_MAX >= ARCH_MAX_CPUS && STEP_MAX <= BATCH,
@@ -141,7 +143,7 @@ static unsigned step_length(struct revocation *revocation, const struct object *
     uint16_t turn = cap_tree_turn(object);
     uint16_t others = (uint16_t)(turn - revocation->turn - 1);
     revocation->turn = turn;
-    unsigned length = CAP_REVOKE_STEP + (others < ARCH_MAX_CPUS ? 2 * others : 0);
+    unsigned length = STEP_LEAST + (others < ARCH_MAX_CPUS ? 2 * others : 0);
     return length < STEP_MAX ? length : STEP_MAX;
 }
 

@@ -13,8 +13,8 @@
 
 #define OBJECTS_WANTED 8u
 #define LINE           64u
-#define DRAIN_STEP \
-    2u /* objects that move at once when many CPUs are asked to drain a cache and wait for each other */
+/* Objects that move at once when many CPUs are asked to drain a cache, and wait for each other. */
+#define DRAIN_STEP 2u
 
 static struct {
     struct spinlock lock;

@@ -412,7 +412,7 @@ bool frame_model_alloc(uint64_t n, uint32_t flags, pfn_t *pfn, bool *got)
     return follow_clock(false, timed, *got, before, after);
 }
 
-/* One frame goes to the cache, which makes room for sixteen when it is full; runs, and frames of others, to their zone. */
+/* One frame goes to the cache, which makes room for a batch when it is full; runs, and frames of others, to their zone. */
 bool frame_model_free(pfn_t pfn, uint64_t n)
 {
     bool timed = n == 1 && model.cpu.freed % FRAME_TIMED_ONE_IN == 0;
