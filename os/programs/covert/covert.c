@@ -22,7 +22,7 @@
 #define PER_NS      3u
 #define READY       300000u /* cycles in which both have woken */
 #define HANDLES     64u     /* as many lookups as a CPU remembers */
-#define FRAMES      32u     /* several times what a CPU takes from its zone at once */
+#define FRAMES      16u     /* twice what a CPU takes from its zone at once */
 #define CRUMBS      1024u   /* pages that take what lies about in pieces: of a piece a CPU takes fewer */
 #define SPIN        3000u
 #define MADE        4u
