@@ -183,10 +183,10 @@ void *kheap_pages_alloc(unsigned order, enum frame_owner owner, uint32_t owner_i
 void kheap_pages_free(void *block, unsigned order)
 {
     pfn_t pfn = pointer_pfn(block);
-    uint64_t flags = spin_lock_irqsave(&heap.lock);
     uint32_t number = frame_table[pfn].owner_id >> HEAP_OWNER_ID_BITS;
-    struct heap_arena *arena = &heap.arenas[number];
+    struct heap_arena *arena = &heap.arenas[number]; /* stays while the block is in use */
     frame_set_owner(pfn, 1ull << order, FRAME_OWNER_HEAP, number << HEAP_OWNER_ID_BITS);
+    uint64_t flags = spin_lock_irqsave(&heap.lock);
     must(heap_buddy_free(arena->buddy, (unsigned)((uint64_t)((uint8_t *)block - arena->base) / PAGE_SIZE)),
          "block");
     heap.frees++;

@@ -417,7 +417,7 @@ void slab_free_site(struct slab_cache *cache, void *object, const char *site)
 bool slab_drain_step(unsigned cpu, struct slab_drain *drain)
 {
     uint64_t flags = arch_irq_save();
-    uint32_t room = SLAB_STEP;
+    uint32_t room = 2 * DRAIN_STEP;
     while (drain->number < registry.limit && room > 0) {
         struct slab_cache *cache = registry.by_number[drain->number];
         struct slab_front *front = cache ? &cache->fronts[cpu] : NULL;

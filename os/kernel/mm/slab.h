@@ -187,7 +187,7 @@ struct slab_drain {
 };
 
 /*
- * Moves up to SLAB_STEP objects of the fronts of one CPU to their slabs, which stay with their caches: the work of
+ * Moves a few objects of the fronts of one CPU to their slabs, which stay with their caches: the work of
  * slab_drain_cpu in pieces that fit into an interrupt, under the same conditions. False: that was the last.
  */
 bool slab_drain_step(unsigned cpu, struct slab_drain *drain);
