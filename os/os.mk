@@ -32,7 +32,7 @@ OS_PROGRAMS := $(notdir $(patsubst %/,%,$(sort $(dir $(wildcard $(OS_ROOT)progra
 OS_TEXTS := $(OS_ROOT)initrd/dim03.txt $(OS_ROOT)initrd/dim07.txt $(OS_ROOT)initrd/motd
 # The transport of virtio, of drivers that need it
 OS_VIRTIO_PROGRAMS := virtblk
-OS_VIRTIO_SOURCES := $(sort $(wildcard $(OS_ROOT)lib/virt*.c))
+OS_VIRTIO_SOURCES := $(addprefix $(OS_ROOT)lib/,virtio.c virtio_window.c virtqueue.c)
 OS_VIRTIO_OBJECTS := $(patsubst $(OS_ROOT)%,$(OS_OUT)/user/%.o,$(OS_VIRTIO_SOURCES))
 OS_LIB_SOURCES := $(filter-out $(OS_VIRTIO_SOURCES),$(sort $(wildcard $(OS_ROOT)lib/*.c $(OS_ROOT)lib/*.S))) $(OS_ROOT)kernel/lib/format.c \
     $(OS_ROOT)kernel/lib/status.c $(OS_ROOT)kernel/lib/builtins/string.c

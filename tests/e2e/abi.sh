@@ -37,6 +37,15 @@ notices "a retired call comes back under another number" syscalls.def 's/^SYSCAL
     'this is retired: call 79 name_find'
 notices "a retired number is given to another type of capability" capabilities.def 's/^CAP_TYPE(7, AUDIT/CAP_TYPE(8, AUDIT/' \
     'this is retired: number CAP_AUDIT = 8'
+notices "a structure gets padding" abi.h '/^struct region_info/,/^}/s/    uint64_t denied;/    uint32_t denied;/' \
+    'struct region_info has padding'
 notices "a type of capability is taken away" capabilities.def '/PORTS/d' 'CAP_PORTS = 22'
+
+# A new right is no change of what was frozen, though the mask of all rights grows with it.
+rm -rf "$copy/os/abi"
+cp -a os/abi "$copy/os/"
+sed -i 's/^#define RIGHTS_ALL .*/#define RIGHT_NEW 0x20u\n#define RIGHTS_ALL 0x3fu/' "$copy/os/abi/abi.h"
+expect_status "a new right is allowed" 0 "$copy/scripts/abi" --check
+expect_same "and is new" 1 "$("$copy/scripts/abi" | grep -c '^constant RIGHT_NEW = 32$')"
 
 finish

@@ -10,7 +10,7 @@
 #define PORT_FIRST 0x40u /* ports of which nothing is read or written here: the call is refused before */
 #define IRQ_LINE   5u
 #define WINDOW     0xfeb00000ull /* of virtio devices, or of nothing: mapped, and left alone */
-#define RIGHTS     5u
+#define RIGHTS     ((unsigned)__builtin_popcount(RIGHTS_ALL))
 
 enum { WHERE_NOWHERE, WHERE_SLOT, WHERE_HANDLE, WHERE_DIRECT };
 enum { RESULT_VALUE, RESULT_NEVER, RESULT_MESSAGE };
