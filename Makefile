@@ -217,8 +217,7 @@ NIGHTLY_REPORTS ?= /var/lib/orrery-nightly
 install-nightly:
 	install -d $(DESTDIR)$(UNITS)
 	install -m 644 .ci/orrery-nightly.timer $(DESTDIR)$(UNITS)/
-	sed -e 's|^\(Environment=NIGHTLY_ORIGIN=\).*|\1$(NIGHTLY_ORIGIN)|' \
-	    -e 's|^\(Environment=NIGHTLY_REPORTS=\).*|\1$(NIGHTLY_REPORTS)|' \
+	sed -e 's|@ORIGIN@|$(NIGHTLY_ORIGIN)|; s|@REPORTS@|$(NIGHTLY_REPORTS)|' \
 	    .ci/orrery-nightly.service > $(DESTDIR)$(UNITS)/orrery-nightly.service
 	@echo "now: systemctl daemon-reload && systemctl enable --now orrery-nightly.timer"
 

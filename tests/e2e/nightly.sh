@@ -42,6 +42,9 @@ git -C "$work/origin" -c user.name=t -c user.email=t@example.org commit -qm "A n
 expect_status "make install-nightly" 0 \
     make -s install-nightly DESTDIR="$work/host" NIGHTLY_ORIGIN="$work/origin" NIGHTLY_REPORTS="$reports"
 expect_same "it installs a timer and its service" "$service $timer" "$(find "$work/host" -type f | LC_ALL=C sort | xargs)"
+expect_same "the service has origin and reports of this host" "HOME=/tmp NIGHTLY_ORIGIN=$work/origin NIGHTLY_REPORTS=$reports" \
+    "$(sed -n 's/^Environment=//p' "$service" | xargs)"
+expect_same "and nothing of it is left to be set" 0 "$(grep -cE '@[A-Z]+@' "$service")"
 # covers: TS-07 (the schedule)
 expect_same "the timer is wanted with all timers, each night, also after one that was missed" \
     "OnCalendar=*-*-* 01:30 Persistent=yes WantedBy=timers.target" \

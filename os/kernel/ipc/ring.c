@@ -25,12 +25,8 @@ static uint64_t high_of(uint64_t word)
 void ring_init(struct ring *ring, uint64_t *cells, uint32_t cell_count, uint64_t *next,
                struct ring_buffer *buffers, uint32_t buffer_count)
 {
-    *ring = (struct ring){.cells = cells,
-                          .next = next,
-                          .buffers = buffers,
-                          .cell_count = cell_count,
-                          .buffer_count = buffer_count,
-                          .free = pack(0, 1)};
+    *ring = (struct ring){
+        .cells = cells, .next = next, .buffers = buffers, .cell_count = cell_count, .free = pack(0, 1)};
     for (uint32_t i = 0; i < cell_count; i++) {
         cells[i] = pack(i, 0);
     }

@@ -41,7 +41,6 @@ struct ring {
     uint64_t *next; /* of a free buffer: the one after it + 1, 0 at the end */
     struct ring_buffer *buffers;
     uint32_t cell_count; /* a power of two */
-    uint32_t buffer_count;
 };
 
 /*

@@ -56,7 +56,7 @@ static inline bool spin_is_held(const struct spinlock *lock)
 }
 
 /*
- * Takes the lock; interrupts must already be off, or the lock never be taken by interrupt code.
+ * Takes the lock: with interrupts off, or one that is never taken by interrupt code.
  * Panics on a recursive acquisition by the same CPU. At most 65,535 waiters.
  */
 static inline void spin_lock(struct spinlock *lock)

@@ -256,8 +256,9 @@ bool frame_manager_is_published(void);
 MUST_CHECK status_t frame_alloc(uint32_t flags, enum frame_owner owner, uint32_t owner_id, pfn_t *out);
 
 /*
- * Up to n single frames as frame_alloc gives them, from the calling CPU's cache alone: how many. Fewer than n are no failure:
- * frame_alloc knows more places to look at. flags: FRAME_ZERO or nothing.
+ * Up to n single frames as frame_alloc gives them, from caches of CPUs alone: how many. Between two refills of a cache the
+ * thread may go to another CPU, from whose cache it takes then. Fewer than n are no failure: frame_alloc knows more places to
+ * look at. flags: FRAME_ZERO or nothing.
  */
 unsigned frame_alloc_some(unsigned n, uint32_t flags, enum frame_owner owner, uint32_t owner_id, pfn_t *out);
 

@@ -209,7 +209,7 @@ static void reset(const struct frame_manager_config *config)
         }
     }
     for (unsigned cpu = 0; cpu < MM_MAX_CPUS; cpu++) {
-        spinlock_init(&frame_manager.cpus[cpu].lock, "frame cpu cache", LOCK_CLASS_FRAME_CPU);
+        spinlock_init(&frame_manager.cpus[cpu].lock, "mm.frame.cpu", LOCK_CLASS_FRAME_CPU);
         frame_manager.cpus[cpu].node =
             config->numa && cpu < config->cpu_count ? config->numa->cpu_node[cpu] : 0;
     }

@@ -234,7 +234,7 @@ static status_t make_classes(void)
 status_t kheap_init(const struct kheap_config *config)
 {
     memset(&heap, 0, sizeof heap);
-    spinlock_init(&heap.lock, "kernel heap", LOCK_CLASS_HEAP_BUDDY);
+    spinlock_init(&heap.lock, "mm.heap", LOCK_CLASS_HEAP_BUDDY);
     slab_init(config->debug);
     frame_cache_init(config->debug);
     if (!add_arena()) {

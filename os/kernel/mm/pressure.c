@@ -19,7 +19,7 @@ static struct {
 
 void pressure_init(const struct pressure_marks *marks)
 {
-    spinlock_init(&pressure.lock, "pressure", LOCK_CLASS_PRESSURE);
+    spinlock_init(&pressure.lock, "mm.pressure", LOCK_CLASS_PRESSURE);
     list_init(&pressure.shrinkers);
     pressure.marks = *marks;
     pressure.level = PRESSURE_NONE;

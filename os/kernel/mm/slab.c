@@ -26,7 +26,7 @@ static struct {
 
 void slab_init(enum heap_debug debug)
 {
-    spinlock_init(&registry.lock, "slab registry", LOCK_CLASS_SLAB_REGISTRY);
+    spinlock_init(&registry.lock, "mm.slab.registry", LOCK_CLASS_SLAB_REGISTRY);
     list_init(&registry.caches);
     memset(registry.by_number, 0, sizeof registry.by_number);
     registry.limit = 0;

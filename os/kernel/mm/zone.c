@@ -15,7 +15,7 @@ const struct frame_zone_layout frame_zone_layout_x86_64 = {
 void zone_init(struct frame_zone *zone, unsigned node, enum frame_zone_id id)
 {
     memset(zone, 0, sizeof *zone);
-    spinlock_init(&zone->lock, "frame zone", LOCK_CLASS_FRAME_ZONE);
+    spinlock_init(&zone->lock, "mm.frame.zone", LOCK_CLASS_FRAME_ZONE);
     for (unsigned order = 0; order < BUDDY_ORDERS; order++) {
         zone->buddy_heads[order] = BLOCK_NONE;
     }

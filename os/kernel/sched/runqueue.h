@@ -92,7 +92,7 @@ struct run_queue {
     uint64_t fair_weight; /* of the ready ones */
     struct list idle_ready;
     /* Not the policy's: guarded by the same lock. */
-    struct tree sleepers;         /* threads by wake_deadline */
+    struct tree sleepers;         /* threads by the time to wake them */
     struct thread *switched_from; /* between leaving a thread and the first step of the next */
 };
 

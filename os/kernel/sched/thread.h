@@ -49,7 +49,6 @@ struct thread {
     struct tree_node sleep_node;
     struct list dead_node;
     struct list process_node;
-    uint64_t wake_deadline;      /* cycles */
     struct process *process;     /* null: kernel thread */
     struct address_space *space; /* null: the kernel's own tables */
     uint64_t stack_top;

@@ -87,8 +87,19 @@ struct figure {
     const char *name;
 };
 
-#define FIGURE(structure, member) \
-    offsetof(struct structure, member), sizeof(((struct structure *)NULL)->member), #member
+#define FIGURE_NAME_BYTES 32u
+
+/* 0: a member that reply_figure can tell */
+#define FIGURE_FITS(structure, member)                                                               \
+    (0 * sizeof(struct {                                                                             \
+         _Static_assert(sizeof(((struct structure *)NULL)->member) <= sizeof(uint64_t), "a number"); \
+         _Static_assert(sizeof(#member) <= FIGURE_NAME_BYTES, "the name fits");                      \
+         int none;                                                                                   \
+     }))
+
+#define FIGURE(structure, member)                                        \
+    offsetof(struct structure, member) + FIGURE_FITS(structure, member), \
+        sizeof(((struct structure *)NULL)->member), #member
 
 static const struct figure system_figures[] = {
     {FIGURE(system_stats, frames_free)},
@@ -121,7 +132,7 @@ static const struct figure cpu_figures[] = {
 /* "NAME VALUE", with '-' for each '_' of the name. */
 static void reply_figure(const struct figure *figure, const void *structure)
 {
-    char name[32];
+    char name[FIGURE_NAME_BYTES];
     uint64_t value = 0;
     memcpy(&value, (const char *)structure + figure->offset, figure->bytes);
     size_t length = 0;

@@ -277,7 +277,6 @@ static void parse_fadt(const uint8_t *table, uint32_t length)
     info.hardware_reduced = (flags & (1u << 20)) != 0;
     if (!info.hardware_reduced) {
         info.pm_timer_port = table[91] >= 4 ? read32(table + 76) : 0;
-        info.pm_timer_32 = (flags & (1u << 8)) != 0;
         info.pm1a_control = read32(table + 64);
         info.pm1b_control = read32(table + 68);
         info.can_power_off = s5 && info.pm1a_control != 0;

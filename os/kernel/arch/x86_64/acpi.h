@@ -40,7 +40,6 @@ struct acpi_info {
     uint8_t distance[ACPI_MAX_NODES][ACPI_MAX_NODES]; /* 0: not told */
     uint64_t hpet_address;                            /* 0: none */
     uint32_t pm_timer_port;                           /* 0: none */
-    bool pm_timer_32;
     bool hardware_reduced;
     bool has_8259;
     bool can_power_off;

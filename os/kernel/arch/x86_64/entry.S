@@ -2,7 +2,7 @@
  * Kernel entry and exit: exceptions, interrupts, SYSCALL, context switch.
  * Sources: AMD64 Architecture Programmer's Manual volume 2, "Long-Mode Interrupt Control Transfers"; volume 3, SYSCALL,
  * SYSRET, SWAPGS. Entries on IST stacks (NMI, #DB, #DF, #MC) do not trust GS: they load it from the top of their stack.
- * CLAC sites are three-byte no-operations until cpu_patch_smap() finds SMAP (section .smap_sites).
+ * CLAC sites are three-byte no-operations until features_patch_smap() finds SMAP (section .smap_sites).
  */
 #include "arch/x86_64/frame.h"
 

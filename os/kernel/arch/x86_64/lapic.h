@@ -29,7 +29,7 @@ void lapic_send_nmi(uint32_t apic_id);
 void lapic_send_init(uint32_t apic_id);
 void lapic_send_startup(uint32_t apic_id, uint8_t page);
 
-/* Timer, masked after lapic_enable. Count mode: runs down `count` ticks (divided by 1) once; 0 stops it. */
+/* Timer, masked after lapic_enable_on_this_cpu. Count mode: runs down `count` ticks (divided by 1) once; 0 stops it. */
 void lapic_timer_use_count(void);
 void lapic_timer_use_deadline(void);
 void lapic_timer_start(uint32_t count);

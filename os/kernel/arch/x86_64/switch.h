@@ -23,7 +23,7 @@ _Noreturn void arch_stack_run(unsigned long stack_top, void (*function)(void));
 
 /*
  * What a thread that has never run begins with: function(argument) in the kernel; function null: the frame at the top of its
- * stack, which one of the next three fills.
+ * stack, which arch_thread_first_user or arch_thread_clone_user fills.
  */
 void arch_thread_first_frame(struct thread *thread, void (*function)(void *), void *argument);
 
