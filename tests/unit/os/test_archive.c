@@ -216,7 +216,7 @@ static void damaged_archives_are_read_as_the_boot_image_is(void **state)
             made.content[at] = random_next(&random) % 2 != 0 ? (char)(random_next(&random) & 0x7f) : digit;
         }
         uint64_t bytes = random_next(&random) % 4 == 0 ? random_next(&random) % made.bytes : made.bytes;
-        char *copy = malloc(bytes + 1);
+        char *copy = malloc(bytes);
         assert_non_null(copy);
         memcpy(copy, made.content, bytes);
         made.bytes = bytes;
