@@ -6,6 +6,8 @@
 -- Options: --set part=N, one of the four parts alone; --set first=ADDRESS --set middle=ADDRESS --set last=ADDRESS: the function of threadtest that fills all registers, goes
 -- round a loop at the instruction in the middle, and looks at them.
 -- covers: HP-07 (X), IR-05 (X), IR-06 (X), IR-07 (X)
+local borrow = require "borrow"
+local interrupts = require "interrupts"
 local preemption = require "preemption"
 
 local IF <const> = 1 << 9
@@ -67,24 +69,60 @@ local function allocating_handler(m)
     return on
 end
 
+-- What is allocated and freed beside the storm, in place of a call of another function, with the CPUs' caches empty at first:
+-- from the arenas, so that one is added, and more than an arena has.
+local large <const> = { 5000, 1 << 20, 1 << 20, 20000, 1100000, 3 << 20 }
+
+-- Returns a function that tells how many of these came.
+local function allocate_large(m)
+    local done, id = 0, nil
+    id = m:on_entry("process_fork", function(cpu)
+        if not id then return end
+        m:unprobe(id)
+        id = nil
+        borrow.calls(m, cpu, function()
+            local held = {}
+            coroutine.yield { "frame_cpu_drain_all" }
+            for i, size in ipairs(large) do held[i] = coroutine.yield { "kheap_alloc", size, 0 } end
+            for i in ipairs(large) do
+                coroutine.yield { "kheap_free", held[i], 0 }
+                done = done + (held[i] ~= 0 and 1 or 0)
+            end
+        end)
+    end)
+    return function() return done end
+end
+
+-- Of each the least number of instructions with interrupts on, and of their runs.
+local allocators <const> = {
+    { "slab_alloc_sized", 72, 4500 }, { "slab_free_site", 27, 2100 }, { "kheap_alloc", 50, 320 }, { "kheap_free", 70, 280 },
+    { "kheap_pages_alloc", 31, 160 }, { "kheap_pages_free", 41, 150 }, { "frame_alloc", 72, 9000 }, { "frame_free", 40, 40 },
+    { "frame_put", 32, 6800 }, { "frame_alloc_contiguous", 58, 7400 }, { "frame_free_run_of", 48, 28000 }, { "add_arena", 46, 46 },
+    { "frame_cpu_take", 19, 2800 }, { "frame_cpu_give", 25, 4300 },
+}
+
 check(1, "a handler may allocate and free at every instruction of the allocators", function()
     local m = booted(2)
-    local handler = allocating_handler(m)
+    local handler, watch = allocating_handler(m), interrupts.watch(m)
     storm(m)
     local before = m.kernel.figures()
-    for _, name in ipairs { "slab_alloc_sized", "slab_free_site", "kheap_alloc", "kheap_free", "frame_cpu_take", "frame_cpu_give",
-        "frame_alloc" } do
-        local first, size = assert(m:symbol(name))
+    for _, row in ipairs(allocators) do
+        local name, instructions, runs = table.unpack(row)
         local allocated = handler.allocated
         handler.most = 60
-        for cpu = 0, 1 do m:interrupt_range(cpu, first, first + size - 1, m.kernel.harmless_vector) end
+        interrupts.inside(m, watch, name)
+        local done = allocate_large(m)
         storm(m)
+        interrupts.stop(m, watch)
         orrery.note(handler.allocated - allocated .. " allocations in interrupts of " .. name)
-        expect(handler.allocated - allocated, "allocations in interrupts of " .. name):to_be_above(0)
+        expect(done(), "large allocations"):to_be(#large)
+        interrupts.judge(watch, instructions, runs)
+        expect(handler.allocated - allocated, "allocations in interrupts of " .. name):to_be_at_least(runs // 3)
     end
     handler.most = 0
+    interrupts.inside(m, watch, "frame_alloc") -- for the handler to give back what it has
     storm(m)
-    for cpu = 0, 1 do m:interrupt_range(cpu, 1, 0, m.kernel.harmless_vector) end
+    interrupts.stop(m, watch)
     expect(#handler.held, "allocations that the handler has"):to_be(0)
     expect(handler.twice, "allocations of what was not free"):to_be(0)
     expect(handler.failed, "allocations that failed"):to_be(0)

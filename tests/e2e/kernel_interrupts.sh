@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Interrupts at every instruction of what the kernel must not be caught in: release, allocation, switches, other handlers; and of a
-# program that has a pattern in each register. CPUs are taken away by tests/e2e/preemption.lua.
+# program that has a pattern in each register. CPUs are taken away by tests/e2e/preemption.lua,
+# interrupts that are asked for are counted by tests/e2e/interrupts.lua.
 source "$(dirname "$0")/lib.sh"
 
 for group in 1 2 3 4; do

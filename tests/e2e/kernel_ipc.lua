@@ -4,6 +4,8 @@
 -- Options: --cpus N.
 -- covers: IP-13 (X), IP-25 (X)
 
+local interrupts = require "interrupts"
+
 local cpus = orrery.args.cpus or 8
 
 local function booted()
@@ -26,39 +28,65 @@ local function storms(m, disturb)
     expect(free_frames(m), "free frames"):to_be(before)
 end
 
+-- Returns by CPU after how many instructions that is.
 local function stand_still(m)
+    local due = {}
     for cpu = 0, m:cpus() - 1 do
         local at = m:register(cpu, "retired")
-        for _ = 1, 64 // m:cpus() do
+        due[cpu] = {}
+        for i = 1, 64 // m:cpus() do
             at = at + math.random(20000)
+            due[cpu][i] = at
             m:stall(cpu, at, orrery.us(math.random(300)))
         end
     end
+    return due
 end
 
--- In the rounds of the storm each of these runs with interrupts on some of the time.
-local interrupted = { "ipc_call", "ipc_reply_receive", "wait_for_end", "sched_handoff", "sched_wake", "syscall_continue",
-    "channel_put", "ipc_wait" }
+-- What the rounds of the storm go through; of each the least number of instructions with interrupts on, and of their runs.
+local interrupted = {
+    { "ipc_call", 17, 5000 }, { "ipc_reply_receive", 22, 8000 }, { "wait_for_end", 18, 9000 }, { "sched_wake", 17, 1800 },
+    { "syscall_continue", 13, 300 }, { "channel_put", 22, 36000 }, { "ipc_wait", 53, 80000 },
+    { "sched_handoff", 150 }, -- all with interrupts off: they wait until it has ended
+}
 
 describe("messages", function()
     it("survive CPUs that stand still and late messages between them", function()
         local m = booted()
+        local late, sent, due = {}, 0, {}
         storms(m, function()
+            sent = m:count("apic-messages")
             for n = 0, 60 do
-                if math.random(2) == 1 then m:delay_ipi(n, orrery.us(math.random(100))) end
+                if math.random(2) == 1 then
+                    late[#late + 1] = n
+                    m:delay_ipi(n, orrery.us(math.random(100)))
+                end
             end
-            stand_still(m)
+            due = stand_still(m)
         end)
+        local came, stood = 0, 0
+        sent = m:count("apic-messages") - sent
+        for _, n in ipairs(late) do came = came + (n < sent and 1 or 0) end
+        for cpu = 0, m:cpus() - 1 do
+            for _, at in ipairs(due[cpu]) do stood = stood + (at <= m:register(cpu, "retired") and 1 or 0) end
+        end
+        orrery.note(string.format("%d of %d late messages came, of %d; CPUs stood still %d times", came, #late, sent, stood))
+        expect(came, "messages that came late"):to_be(#late)
+        expect(came, "messages that came late"):to_be_at_least(20)
+        expect(stood, "times that a CPU stood still"):to_be_at_least(60)
     end)
 
-    for _, name in ipairs(interrupted) do
+    for _, row in ipairs(interrupted) do
+        local name, instructions, runs = table.unpack(row)
         it("survive an interrupt at every instruction of " .. name, function()
             local m = booted()
-            storms(m, function()
-                local first, size = assert(m:symbol(name))
-                local vectors = { m.kernel.harmless_vector, m.sym.VECTOR_TIMER }
-                for cpu = 0, m:cpus() - 1 do m:interrupt_range(cpu, first, first + size - 1, vectors[math.random(2)]) end
-            end)
+            local watch = interrupts.watch(m)
+            storms(m, function() interrupts.inside(m, watch, name, { m.kernel.harmless_vector, m.sym.VECTOR_TIMER }) end)
+            if runs then
+                interrupts.judge(watch, instructions, runs)
+            else
+                interrupts.judge_closed(watch, instructions)
+            end
         end)
     end
 
