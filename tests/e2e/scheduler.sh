@@ -13,8 +13,9 @@ wakes+=" equal_deadlines_end_in_the_order_of_the_calls idle_cpus_take_no_ticks"
 moves="equal_spinners_change_every_quantum an_idle_cpu_pulls three_on_two_cpus_stay a_cold_thread_goes_first"
 moves+=" an_idle_cpu_gets_what_waits"
 crossings="each_crossing_of_nodes_is_counted_once who_loses_its_node_crosses_once a_full_node_gives_away_who_is_counted"
+least="a_thread_goes_to_the_least_loaded_of_its_mask who_is_woken_goes_to_the_least_loaded_of_its_mask"
 for run in "--cpus 1|$order" "--cpus 2|$wakes" "--cpus 2 --engine timed|figures_of_a_thread_agree $wakes" "--cpus 3|$moves" \
-    "--cpus 4|load_spreads nobody_runs_outside_its_mask idle_cpus_take_no_ticks" \
+    "--cpus 4|load_spreads nobody_runs_outside_its_mask idle_cpus_take_no_ticks $least" \
     "--cpus 4 --numa 2|threads_stay_near_their_memory a_thread_goes_to_the_nearest_cpu $crossings" \
     "--cpus 6 --numa 3|$crossings" "--cpus 4|$crossings" \
     "--cpus 3 --cpu tcg72|real_time_threads_evade_each_other cpus_go_and_come_under_load" \

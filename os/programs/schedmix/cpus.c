@@ -208,6 +208,67 @@ static bool test_nobody_runs_outside_its_mask(void)
     return true;
 }
 
+/* Three, one and two spin on CPUs 1, 2 and 3. Six that wait on CPU 0 may go there, and go one by one where the fewest are:
+ * at once, in one step, so that nobody has balanced. covers: SC-20 (least-loaded CPU within mask) */
+static bool test_a_thread_goes_to_the_least_loaded_of_its_mask(void)
+{
+    static const unsigned spinners[] = {1, 1, 1, 2, 3, 3};
+    static const unsigned wanted[] = {2, 2, 3, 1, 2, 3}; /* of equals, the first from where it was */
+    uint64_t moved[6];
+    EXPECT(cpus == 4 && sys_sched_affinity(SCHED_THREAD, 0, 1) == STATUS_OK);
+    spin_for(3600000);
+    for (unsigned i = 0; i < 12; i++) {
+        uint64_t mask = i < 6 ? 1ull << spinners[i] : 1;
+        EXPECT(is_bound_to(start(spin, fair, mask), mask));
+    }
+    pause_ms(TICK_MS);
+    for (unsigned i = 0; i < 6; i++) {
+        uint32_t pid = children[6 + i];
+        moved[i] = info_of(pid).migrations;
+        EXPECT(sys_sched_affinity(SCHED_PROCESS, pid, 14) == STATUS_OK);
+        EXPECT(info_of(pid).cpu == wanted[i] && info_of(pid).migrations == moved[i] + 1);
+    }
+    for (unsigned i = 0; i < 6; i++) { /* four on each: nobody has a reason to go */
+        EXPECT(info_of(children[6 + i]).cpu == wanted[i] &&
+               info_of(children[6 + i]).migrations == moved[i] + 1);
+    }
+    sys_sched_affinity(SCHED_THREAD, 0, UINT64_MAX);
+    return end_all();
+}
+
+static handle_t bell;
+
+static void wait_and_spin(void)
+{
+    uint64_t bits;
+    if (sys_notification_wait(bell, 1, &bits, IPC_FOREVER) == STATUS_OK) {
+        spin();
+    }
+}
+
+/* Who waited on a CPU where two spin is woken on that of its mask where one does; CPU 3, which is idle, is not in the mask.
+ * covers: SC-20 (least-loaded CPU within mask) */
+static bool test_who_is_woken_goes_to_the_least_loaded_of_its_mask(void)
+{
+    static const unsigned spinners[] = {1, 1, 2};
+    bell = (handle_t)sys_notification_create();
+    EXPECT(cpus == 4 && (int64_t)bell > 0 && sys_sched_affinity(SCHED_THREAD, 0, 1) == STATUS_OK);
+    spin_for(3600000);
+    uint32_t pid = start(wait_and_spin, fair, 2);
+    EXPECT(is_bound_to(pid, 2));
+    for (unsigned i = 0; i < 3; i++) {
+        EXPECT(is_bound_to(start(spin, fair, 1ull << spinners[i]), 1ull << spinners[i]));
+    }
+    pause_ms(TICK_MS);
+    EXPECT(sys_sched_affinity(SCHED_PROCESS, pid, 6) == STATUS_OK);
+    struct sched_info before = info_of(pid);
+    EXPECT(before.cpu == 1 && sys_notification_signal(bell, 1) == STATUS_OK);
+    struct sched_info after = info_of(pid); /* before the next tick */
+    EXPECT(after.cpu == 2 && after.migrations == before.migrations + 1);
+    sys_sched_affinity(SCHED_THREAD, 0, UINT64_MAX);
+    return end_all() && sys_cap_delete(bell) == STATUS_OK;
+}
+
 /*
  * A real-time thread that would have to wait goes where only fair ones run, though there are as many there: two that begin on
  * CPU 0 and may leave it. covers: SC-18
@@ -530,6 +591,9 @@ const struct tap_test several_tests[] = {
     {"a_thread_goes_to_the_nearest_cpu", test_a_thread_goes_to_the_nearest_cpu},
     {"an_idle_cpu_gets_what_waits", test_an_idle_cpu_gets_what_waits},
     {"nobody_runs_outside_its_mask", test_nobody_runs_outside_its_mask},
+    {"a_thread_goes_to_the_least_loaded_of_its_mask", test_a_thread_goes_to_the_least_loaded_of_its_mask},
+    {"who_is_woken_goes_to_the_least_loaded_of_its_mask",
+     test_who_is_woken_goes_to_the_least_loaded_of_its_mask},
     {"real_time_threads_evade_each_other", test_real_time_threads_evade_each_other},
     {"threads_stay_near_their_memory", test_threads_stay_near_their_memory},
     {"each_crossing_of_nodes_is_counted_once", test_each_crossing_of_nodes_is_counted_once},
