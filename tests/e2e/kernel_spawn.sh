@@ -69,6 +69,12 @@ for run in "1 20000 1" "4 20000 2"; do
     # covers: ER-11
     run_program "random system calls do no harm: cpus, calls, seed $run" hostile "$calls" "$seed" -- --cpus "$cpus"
 done
+for run in "1 8000 3" "4 8000 4"; do
+    read -r cpus calls seed <<<"$run"
+    # covers: ER-11
+    run_program "random system calls of who has hardware do no harm: cpus, calls, seed $run" hostile --hardware "$calls" "$seed" \
+        -- --cpus "$cpus"
+done
 
 expect_status "what load takes comes back" 0 "$orrery" run scenarios/load-returns.lua
 
