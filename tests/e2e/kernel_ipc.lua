@@ -108,7 +108,7 @@ describe("messages", function()
     -- covers: IP-09
     it("have their buffers on the node that was asked for", function()
         local m = orrery.machine { kernel = "orrery", cpus = 2, numa = 2, memory = "128M" }:boot()
-        local asked, seen = {}, { [0] = 0, [1] = 0 }
+        local asked, seen, receiver = {}, { [0] = 0, [1] = 0 }, nil
         local function watch(name, register, frames)
             m:on_entry(name, function(cpu)
                 asked[cpu] = { node = m:register(cpu, register) & 0xffffffff, free = free_by_node(m) }
@@ -118,12 +118,15 @@ describe("messages", function()
                 if rax & 0xffffffff ~= 0 or a.node > 1 then return end
                 expect(a.free[a.node] - free[a.node], "frames of node " .. a.node):to_be_at_least(frames)
                 expect(a.free[1 - a.node] - free[1 - a.node], "frames of the other node"):to_be_below(8)
+                receiver = receiver or { asks = a.node, runs_on = m.sym.cpu_table[cpu].node } -- it makes the first one
                 seen[a.node] = seen[a.node] + 1
             end)
         end
         watch("region_create", "rdx", 64)
         watch("channel_create", "rcx", 16)
         expect(m:command("ipctest buffers_lie_on_the_node_of_who_receives"):wait().status):to_be(0)
+        expect(receiver.asks, "node that the receiver asks for"):to_be(1)
+        expect(receiver.runs_on, "node where the receiver runs"):to_be(1)
         expect(seen[0], "buffers on node 0"):to_be(2)
         expect(seen[1], "buffers on node 1"):to_be(3)
     end)

@@ -254,7 +254,7 @@ static bool test_real_time_runs_in_strict_order(void)
     return true;
 }
 
-/* Two of one level share by their slices, one below them gets nothing. covers: SC-01 SC-05 */
+/* Two of one level share by their slices, one below them gets nothing. covers: SC-01 (shares) SC-05 */
 static bool test_round_robin_shares_a_level(void)
 {
     const struct sched_params rr = {.policy = SCHED_RR, .level = 7, .slice_ns = 2 * NS_PER_MS};

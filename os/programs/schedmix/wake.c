@@ -75,6 +75,7 @@ static struct {
     uint64_t deadline; /* cycles */
     uint32_t order[SLEEPERS];
     uint32_t next;
+    uint64_t turns; /* of threads 1 to 3, two bits each, the last one lowest */
 } shared;
 
 static bool start_on_cpu_0(thread_function function, void *argument, int64_t *tid)
@@ -185,10 +186,53 @@ static bool test_equal_deadlines_end_in_the_order_of_the_calls(void)
     return true;
 }
 
+/* Notes itself behind another, in one step, as long as there is room. */
+static uint64_t note_turns(void *number)
+{
+    uint64_t own = (uint64_t)(uintptr_t)number;
+    while (sys_futex_wait(&shared.gate, 0, THREAD_PATIENCE_FOREVER, FUTEX_PRIVATE) == STATUS_OK) {
+    }
+    while (cycles() < spin_end) {
+        uint64_t before = __atomic_load_n(&shared.turns, __ATOMIC_RELAXED);
+        if ((before & 3) != own && before >> 62 == 0) {
+            __atomic_compare_exchange_n(&shared.turns, &before, before << 2 | own, false, __ATOMIC_RELAXED,
+                                        __ATOMIC_RELAXED);
+        }
+    }
+    return 1;
+}
+
+/* Three of a level that never yield: each runs again when the two others have. covers: SC-01 (order trace) */
+static bool test_turns_of_a_level_follow_one_order(void)
+{
+    const struct sched_params rr = {.policy = SCHED_RR, .level = LEVEL, .slice_ns = 2 * NS_PER_MS};
+    int64_t tids[3];
+    memset(&shared, 0, sizeof(shared));
+    EXPECT(sys_sched_affinity(SCHED_THREAD, 0, 2) == STATUS_OK);
+    for (uintptr_t i = 0; i < 3; i++) {
+        EXPECT(start_on_cpu_0(note_turns, (void *)(i + 1), &tids[i]));
+        EXPECT(sys_sched_set(SCHED_THREAD, (uint64_t)tids[i], &rr) == STATUS_OK);
+    }
+    pause_ms(1);
+    spin_for(80);
+    __atomic_store_n(&shared.gate, 1, __ATOMIC_RELEASE);
+    EXPECT(sys_futex_wake(&shared.gate, 3, FUTEX_PRIVATE) == 3);
+    for (unsigned i = 0; i < 3; i++) {
+        EXPECT(ends_with_1(tids[i]));
+    }
+    sys_sched_affinity(SCHED_THREAD, 0, UINT64_MAX);
+    EXPECT(shared.turns >> 62 != 0); /* 32 turns */
+    for (uint64_t turns = shared.turns; turns >> 6 != 0; turns >>= 2) {
+        EXPECT((turns & 3) == (turns >> 6 & 3) && (turns & 3) != (turns >> 2 & 3));
+    }
+    return true;
+}
+
 const struct tap_test wake_tests[] = {
     {"a_woken_real_time_thread_runs_at_once", test_a_woken_real_time_thread_runs_at_once},
     {"a_wake_from_another_cpu_is_followed_at_once", test_a_wake_from_another_cpu_is_followed_at_once},
     {"equal_deadlines_end_in_the_order_of_the_calls", test_equal_deadlines_end_in_the_order_of_the_calls},
+    {"turns_of_a_level_follow_one_order", test_turns_of_a_level_follow_one_order},
 };
 
 const unsigned wake_test_count = sizeof(wake_tests) / sizeof(wake_tests[0]);
