@@ -1,13 +1,17 @@
 -- Purpose: all load programs at once while CPUs go and come, round after round; nothing is lost, nothing is kept. Beside them
 -- programs of tests that mind neither load nor CPUs that go.
 -- Expects: every program passes in every round; after each, the frames, the kernel's objects of every kind and the CPUs are
--- what they were after the first; a second machine ends in the same state.
--- Options: --cpus N; --set seconds=N of simulated time; --set machines=1 for one run only.
+-- what they were after the first; a second machine ends in the same state. It tells how much of the time was load:
+-- a round's loads are over in some 70 ms, and without --set pause=N the CPUs rest for what is left of a second
+-- (docs/perf.md, "Long runs").
+-- Options: --cpus N; --set seconds=N of simulated time; --set pause=N milliseconds after each round, 0 for rounds
+-- back to back; --set machines=1 for one run only.
 -- covers: SM-03, SM-05, SC-13, TS-07 (two seconds)
 
 local seconds = orrery.args.seconds or 2
 local cpus = orrery.args.cpus or 8
-local round_cycles <const> = orrery.ms(990) -- what the loads leave of a round, the CPUs idle
+local pause = orrery.args.pause
+local round_cycles <const> = orrery.ms(990) -- of a round without a pause of its own: the CPUs idle when the loads are over
 
 local loads = {
     "hotplug --cycles 60 --pause-us 700",
@@ -26,26 +30,29 @@ local loads = {
     "selftest registers_survive_a_call exec_replaces_the_program",
 }
 
+-- Returns the cycles in which there was load.
 local function run_round(m)
     local begin, commands = m:cycles(), {}
     for i, line in ipairs(loads) do commands[i] = m:command(line) end
     for _, command in ipairs(commands) do
         expect(command:wait { within = orrery.seconds(10) }.status, command.line):to_be(0)
     end
-    m:run(math.max(round_cycles - (m:cycles() - begin), 1))
+    local loaded = m:cycles() - begin
+    m:run(math.max(pause and orrery.ms(pause) or round_cycles - loaded, 1))
+    return loaded
 end
 
 local function run(m)
     m:boot()
-    local finish, rounds, first = m:cycles() + orrery.seconds(seconds), 0, nil
+    local finish, rounds, loaded, first = m:cycles() + orrery.seconds(seconds), 0, 0, nil
     while m:cycles() < finish do
-        run_round(m)
+        loaded = loaded + run_round(m)
         rounds = rounds + 1
         local now = m.kernel.figures()
         first = first or now
         for name, value in pairs(first) do expect(now[name], name .. " after round " .. rounds):to_be(value) end
     end
-    return rounds
+    return rounds, loaded
 end
 
 describe("all loads at once", function()
@@ -53,9 +60,11 @@ describe("all loads at once", function()
     for i = 1, orrery.args.machines or 2 do
         it("leave a system of " .. cpus .. " CPUs as it was, run " .. i, function()
             local m = orrery.machine { kernel = "orrery", cpus = cpus, memory = "256M" }
-            local rounds = run(m)
+            local rounds, loaded = run(m)
             hashes[i] = m:state_hash()
-            orrery.note(string.format("%d rounds in %s", rounds, orrery.duration(m:cycles())))
+            -- an instruction of the fast engine takes a cycle, and a CPU that idles makes none
+            orrery.note(string.format("%d rounds in %s, %s of them with load; CPUs busy %.2f %%", rounds,
+                orrery.duration(m:cycles()), orrery.duration(loaded), 100 * m:instructions() / (cpus * m:cycles())))
         end)
     end
     if #hashes > 1 then
