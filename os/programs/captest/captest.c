@@ -315,7 +315,7 @@ static bool test_nasty_arguments_hurt_nobody_else(void)
     int32_t status = tap_in_child(fuzz);
     EXPECT(status == 0 || status == STATUS_KILLED_BASE + 14);
     EXPECT(sys_getpid() > 1);
-    EXPECT(sys_quiesce() == STATUS_OK); /* the next test measures time: not while memory of this one is freed */
+    EXPECT(sys_quiesce() == STATUS_OK); /* what the next test measures is not the freeing */
     return true;
 }
 
