@@ -5,7 +5,7 @@ local interrupts = {}
 local IF <const> = 1 << 9
 
 local function number(m, cpu, at, field)
-    return (string.unpack("<i8", assert(m:read(at + m.sym("frame", 0):offsetof(field), 8, cpu)))) -- as the CPU has it
+    return (string.unpack("<i8", assert(m:read(at + m.sym("frame", 0):offsetof(field), 8, cpu)))) -- as this CPU sees it
 end
 
 -- Watches a machine. runs counts the instructions of the function that ran with interrupts on, traps the interrupts that were
@@ -47,6 +47,11 @@ local function begin(m, watch, name, raise)
         watch.probes[i] = m:probe(at, look(m, watch, at, shadow, raise))
         shadow = m:disassemble(at):find("^sti") and at
     end
+end
+
+-- From now on counts; somebody else brings the interrupts.
+function interrupts.count(m, watch, name)
+    begin(m, watch, name)
 end
 
 -- From now on, and until the next call, an interrupt comes before every instruction of the function, on every CPU; its vector
@@ -98,10 +103,11 @@ local function share(watch)
     for _, at in ipairs(watch.code) do
         ran = ran + ((watch.open[at] or watch.closed[at]) and 1 or 0)
         open = open + (watch.open[at] and 1 or 0)
-        if watch.open[at] and not watch.taken[at] then missed[#missed + 1] = string.format("+%d", at - watch.first) end
+        if watch.open[at] and not watch.taken[at] then missed[#missed + 1] = "+" .. at - watch.first end
     end
-    orrery.note(string.format("%s: %d of %d instructions ran, %d with interrupts on, %d of these interrupted; %d interrupts, %d runs",
-        watch.name, ran, #watch.code, open, open - #missed, watch.traps, watch.runs))
+    orrery.note(string.format(
+        "%s: %d of %d instructions ran, %d with interrupts on, %d of these interrupted; %d interrupts, %d runs", watch.name, ran,
+        #watch.code, open, open - #missed, watch.traps, watch.runs))
     return ran, open, missed
 end
 

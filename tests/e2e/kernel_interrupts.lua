@@ -222,7 +222,10 @@ local function compare_states(m, watch)
     return seen
 end
 
-for name, range in pairs { before = { args.first, (args.middle or 0) - 1 }, after = { (args.middle or 0) + 8, args.last } } do -- 8: of the loop
+-- 8: of the loop. The third: the least number of instructions at which a thread lost its CPU.
+for name, range in pairs {
+    before = { args.first, (args.middle or 0) - 1, 160 }, after = { (args.middle or 0) + 8, args.last, 300 },
+} do
     check(3, "every register is kept when a thread loses its CPU at each instruction " .. name .. " the loop of its pattern", function()
         local m = booted(2)
         local watch = preemption.watch(m)
@@ -234,6 +237,7 @@ for name, range in pairs { before = { args.first, (args.middle or 0) - 1 }, afte
         orrery.note(string.format("%d switches at %d instructions, %d states kept", watch.switches, places, seen.same))
         expect(seen.changed, "states that changed"):to_be(0)
         expect(seen.same, "states that were kept"):to_be_above(1000)
+        expect(places, "instructions at which a thread lost its CPU"):to_be_at_least(range[3])
     end)
 end
 

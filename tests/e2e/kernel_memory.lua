@@ -4,6 +4,7 @@
 -- covers: MM-04 (S), MM-12, MM-14, MM-18, MM-21, VM-15, VM-18, VM-19 (X), HP-07 (X: a handler that switches threads), HP-20, HP-22
 -- covers: TS-03, TS-04 (pages that move between nodes, out of memory)
 
+local interrupts = require "interrupts"
 local handoff = require "kernels.handoff"
 local PRESENT <const>, ACCESSED <const>, DIRTY <const>, ADDRESS <const>, PHYSMAP <const> = 1, 32, 64, 0x000ffffffffff000, -0x800000000000
 
@@ -273,14 +274,12 @@ describe("memory", function()
 
     it("an interrupt at every instruction of the allocators is survived", function()
         local m = booted { cpus = 2, memory = "64M" }
-        local before, taken = m.kernel.frames.free, 0
-        m:on_entry("sched_timer_interrupt", function() taken = taken + 1 end)
+        local before, watch = m.kernel.frames.free, interrupts.watch(m)
         for _, name in ipairs { "slab_alloc_sized", "slab_free_site", "frame_cpu_take", "frame_cpu_give", "frame_alloc" } do
-            local first, size = assert(m:symbol(name))
-            taken = 0
-            for cpu = 0, 1 do m:interrupt_range(cpu, first, first + size - 1, m.sym.VECTOR_TIMER) end
+            interrupts.inside(m, watch, name, { m.sym.VECTOR_TIMER })
             expect(m:command("forkstorm --processes 12 --depth 2"):wait().status):to_be(0)
-            expect(taken, "interrupts in " .. name):to_be_at_least(20)
+            interrupts.stop(m, watch)
+            interrupts.judge(watch, 20, 2000)
         end
         m:ask("quiesce")
         expect(m.kernel.frames.free, "free frames"):to_be(before)
