@@ -1,7 +1,13 @@
 #!/usr/bin/env bash
 # Every program of the system in QEMU, on both PC boards with four CPUs, to a good end. What is left out is printed with its
 # reason: most of it needs CPUs that all run when they have work, which only the simulator's control of time can promise.
+#   tests/e2e/qemu_programs.sh --list      only says which tests of the tree run in QEMU and which do not, and why
+[ "${1-}" != --list ] || BASH_ARGV0=$(dirname "$0")/list # the results of the last whole run stay
 source "$(dirname "$0")/lib.sh"
+if [ "${1-}" = --list ]; then
+    rm "$results"
+    results=/dev/null
+fi
 
 # words of a program's run; -TEST: a test that is left out of it
 declare -A words=(
@@ -42,6 +48,26 @@ for folder in os/programs/*/; do
     fi
 done
 expect_same "each program is there" "$(printf '%s\n' "${!words[@]}" | LC_ALL=C sort)" "$(printf '%s\n' "${programs[@]}")"
+
+# Scenarios are programs of the simulator's: each drives the machine or looks into it from outside, by the methods told here.
+# The programs of the system that they start are those above.
+methods='on_entry|on_return|probe|fail_call|stall|interrupt|interrupt_range|delay_ipi|lose_ipi|set_register|write_physical'
+methods+='|register|read|sym|kernel|stale|state_hash|cycles|run|command|ask'
+for scenario in tests/e2e/*.lua scenarios/*.lua; do
+    means=$(grep -oE "\bm[:.]($methods)\b" "$scenario" | cut -c3- | LC_ALL=C sort -u | xargs)
+    echo "# not in QEMU: $scenario: ${means:+drives the machine by }${means:-no guest in it}"
+done
+kernel_tests=$(sed -nE 's/^KTEST\((.*)\)$/\1/p' os/kernel/test/ktests.def)
+# shellcheck disable=SC2016
+if grep -q '^ *expect_ktests .* scripts/qemu-run .*-k "$tests"' tests/e2e/kernel_tests.sh; then
+    for name in $kernel_tests; do echo "# in QEMU: kernel test $name: tests/e2e/kernel_tests.sh"; done
+else
+    fail "the kernel's tests run in QEMU"
+fi
+if [ "${1-}" = --list ]; then
+    for program in "${programs[@]}"; do echo "# in QEMU: $program ${words[$program]}: here"; done
+    finish
+fi
 
 for board in pc q35; do
     for program in "${programs[@]}"; do
