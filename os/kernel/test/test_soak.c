@@ -1,6 +1,6 @@
 /*
  * Objects of the heap that live long: each under a checksum, looked at and replaced by one CPU after the other. The word
- * soak=SECONDS of the command line tells for how long, with a pause after each round; soak-busy=MILLISECONDS for how long
+ * soak=SECONDS of the command line tells for how long, with a pause after each round; busy=MILLISECONDS for how long
  * before that without pauses, all CPUs at work. Without them the test is over in a few milliseconds.
  */
 #include "arch/x86_64/clock.h"
@@ -127,15 +127,11 @@ static bool run_generation(void)
     return true;
 }
 
-/* The number after name= on the command line, 0 without it. */
-static uint64_t asked(const char *name)
+static uint64_t number_of(const char *word)
 {
-    char word[8];
     uint64_t number = 0;
-    if (boot_argument(name, word, sizeof(word))) {
-        for (const char *at = word; *at >= '0' && *at <= '9'; at++) {
-            number = number * 10 + (uint64_t)(*at - '0');
-        }
+    for (; *word >= '0' && *word <= '9'; word++) {
+        number = number * 10 + (uint64_t)(*word - '0');
     }
     return number;
 }
@@ -196,8 +192,9 @@ static bool run_generations(const char *how, unsigned least, uint64_t ns)
 /* covers: HP-23 */
 void ktest_heap_objects_keep_their_checksums_for_long(void)
 {
-    uint64_t seconds = asked("soak");
-    uint64_t busy_ms = asked("soak-busy");
+    char word[8];
+    uint64_t seconds = boot_argument("soak", word, sizeof(word)) ? number_of(word) : 0;
+    uint64_t busy_ms = boot_argument("busy", word, sizeof(word)) ? number_of(word) : 0;
     KEXPECT(workers_reaper());
     soak.passes = 1;
     soak.pause_ns = MS_NS;
