@@ -5,8 +5,8 @@
 #include "panic.h"
 
 #define ID_BLOCK       (1ull << 16)
-#define LEAVES_AT_ONCE 16u
 #define LAST_BLOCK     (UINT64_MAX / ID_BLOCK)
+#define LEAVES_AT_ONCE 16u /* that are not there, looked for in one read section */
 
 static uint64_t last_block; /* of ids, that a CPU has taken; block 0 is nobody's */
 

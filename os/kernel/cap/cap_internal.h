@@ -67,8 +67,8 @@ struct cap_leaf {
     uint8_t used;       /* slots that are not free: reserved, live, revoked, retired */
     uint8_t free_first; /* LEAF_SLOTS: none */
     union {
-        struct list node; /* of the space's leaves that have a free slot; with none, of nothing */
-        struct rcu_node rcu;
+        struct list node;    /* of the space's leaves that have a free slot; with none, of nothing */
+        struct rcu_node rcu; /* of a leaf that has left its space, or whose space has ended */
     };
 };
 
