@@ -22,7 +22,7 @@
 /* Of a generation: one that fills the slots, some that change them, one that empties them. */
 #define ROUNDS         8u
 #define GENERATIONS    3u /* at least: the first one shows what stays in the caches of a heap that was used */
-#define BUSY_PASSES    16u /* of a worker over its slots in a round without a pause */
+#define LOAD_PASSES    16u /* of a worker over its slots in a round when a time is asked for */
 #define SECOND_NS      1000000000ull
 #define MS_NS          1000000ull
 #define ROUND_LIMIT_NS (20 * SECOND_NS)
@@ -200,12 +200,12 @@ void ktest_heap_objects_keep_their_checksums_for_long(void)
     soak.pause_ns = MS_NS;
     KEXPECT(run_generations("short pauses", GENERATIONS, 0));
     if (busy_ms != 0) {
-        soak.passes = BUSY_PASSES;
+        soak.passes = LOAD_PASSES;
         soak.pause_ns = 0;
         KEXPECT(run_generations("no pauses", 1, busy_ms * MS_NS));
     }
     if (seconds != 0) {
-        soak.passes = 1;
+        soak.passes = LOAD_PASSES;
         soak.pause_ns = SECOND_NS / 10;
         KEXPECT(run_generations("long pauses", 1, seconds * SECOND_NS));
     }
