@@ -217,7 +217,7 @@ NIGHTLY_REPORTS ?= /var/lib/orrery-nightly
 install-nightly:
 	install -d $(DESTDIR)$(UNITS)
 	install -m 644 .ci/orrery-nightly.timer $(DESTDIR)$(UNITS)/
-	sed -e 's|@ORIGIN@|$(NIGHTLY_ORIGIN)|; s|@REPORTS@|$(NIGHTLY_REPORTS)|' \
+	sed -e 's|@ORIGIN@|$(NIGHTLY_ORIGIN)|; s|@REPORTS@|$(NIGHTLY_REPORTS)|; s|@CONTAINER@|$(NIGHTLY_CONTAINER)|' \
 	    .ci/orrery-nightly.service > $(DESTDIR)$(UNITS)/orrery-nightly.service
 	@echo "now: systemctl daemon-reload && systemctl enable --now orrery-nightly.timer"
 

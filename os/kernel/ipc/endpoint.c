@@ -1,5 +1,5 @@
 /*
- * The state machine of endpoints. Deviations: queues are first come, first served; a better thread does not overtake.
+ * The state machine of endpoints. Deviations: senders are served first come, first served; a better thread does not overtake.
  */
 #include "ipc/endpoint.h"
 
@@ -21,6 +21,7 @@ void ipc_party_init(struct ipc_party *party)
     party->state = IPC_IDLE;
     party->result = STATUS_OK;
     party->bare = false;
+    party->numa_node = 0;
 }
 
 static struct ipc_step done(status_t status, struct ipc_party *partner)
@@ -40,7 +41,7 @@ struct ipc_step endpoint_send_locked(struct endpoint *endpoint, struct ipc_party
     if (endpoint->closed != STATUS_OK) {
         return done(endpoint->closed, NULL);
     }
-    struct ipc_party *receiver = endpoint_first_of(&endpoint->receivers);
+    struct ipc_party *receiver = endpoint_receiver_near(endpoint, party->numa_node);
     if (receiver == NULL) {
         return block ? wait_in(endpoint, &endpoint->senders, party, IPC_SENDING)
                      : done(STATUS_ERR_AGAIN, NULL);
@@ -55,7 +56,7 @@ struct ipc_step endpoint_call_locked(struct endpoint *endpoint, struct ipc_party
     if (endpoint->closed != STATUS_OK) {
         return done(endpoint->closed, NULL);
     }
-    struct ipc_party *receiver = endpoint_first_of(&endpoint->receivers);
+    struct ipc_party *receiver = endpoint_receiver_near(endpoint, party->numa_node);
     if (receiver == NULL) {
         return block ? wait_in(endpoint, &endpoint->senders, party, IPC_CALLING)
                      : done(STATUS_ERR_AGAIN, NULL);

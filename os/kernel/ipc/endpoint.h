@@ -26,6 +26,8 @@
 #include "lib/list.h"
 #include "lib/spinlock.h"
 
+#define ENDPOINT_LOOK 8u /* receivers that a sender looks at */
+
 enum ipc_state { IPC_IDLE, IPC_SENDING, IPC_CALLING, IPC_ANSWER, IPC_RECEIVING };
 
 struct endpoint;
@@ -47,12 +49,13 @@ struct ipc_party {
     enum ipc_state state;
     status_t result; /* of the operation that ended last; set before state */
     bool bare; /* its thread waits with nothing on its kernel stack but the frame of its call (ipc/fast.h) */
+    uint32_t numa_node; /* of the CPU on which its operation began */
 };
 
 struct endpoint {
     struct spinlock lock;
     struct list senders;   /* SENDING and CALLING, first come first served; empty while receivers is not */
-    struct list receivers; /* RECEIVING */
+    struct list receivers; /* RECEIVING; a sender's node goes before first come */
     struct list callers;   /* ANSWER */
     status_t closed;       /* STATUS_OK while open, else what operations get */
 };
@@ -71,8 +74,8 @@ void endpoint_init(struct endpoint *endpoint);
 void ipc_party_init(struct ipc_party *party);
 
 /*
- * Passes party->message to the first receiver, or waits for one. STATUS_ERR_AGAIN: nobody receives and block is false;
- * the status of a closed endpoint. Bound: O(1).
+ * Passes party->message to a receiver (endpoint_receiver_near), or waits for one. STATUS_ERR_AGAIN: nobody receives and block is
+ * false; the status of a closed endpoint. Bound: O(ENDPOINT_LOOK).
  */
 struct ipc_step endpoint_send_locked(struct endpoint *endpoint, struct ipc_party *party, bool block);
 
@@ -118,6 +121,26 @@ static inline void endpoint_hand_right(struct endpoint *endpoint, struct ipc_par
 static inline struct ipc_party *endpoint_first_of(const struct list *queue)
 {
     return list_empty(queue) ? NULL : list_entry(queue->next, struct ipc_party, node);
+}
+
+/*
+ * Who gets a message that is sent from that node: the first receiver of the node among the ENDPOINT_LOOK who have waited
+ * longest, else the first of all; null: nobody receives.
+ */
+static inline struct ipc_party *endpoint_receiver_near(const struct endpoint *endpoint, uint32_t numa_node)
+{
+    unsigned look = 0;
+    list_for_each(node, &endpoint->receivers)
+    {
+        struct ipc_party *receiver = list_entry(node, struct ipc_party, node);
+        if (receiver->numa_node == numa_node) {
+            return receiver;
+        }
+        if (++look == ENDPOINT_LOOK) {
+            break;
+        }
+    }
+    return endpoint_first_of(&endpoint->receivers);
 }
 
 /* A right that lets its holder answer, or tells that the caller has gone. */

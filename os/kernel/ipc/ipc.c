@@ -214,6 +214,7 @@ static status_t meet(cap_handle_t handle, enum verb verb, uint64_t deadline)
     party->message.badge = view.id;
     party->message.stamp = arch_cycles();
     uint64_t flags = spin_lock_irqsave(&endpoint->lock);
+    party->numa_node = cpu_this()->node;
     struct ipc_step step = step_locked(endpoint, party, verb, deadline != IPC_NO_WAIT);
     if (step.blocked) {
         sched_prepare_wait();

@@ -730,6 +730,7 @@ int main(int argc, char **argv)
                                        {going_tests, going_test_count},
                                        {storm_tests, storm_test_count},
                                        {region_tests, region_test_count},
+                                       {node_tests, node_test_count},
                                        {hardware_tests, hardware_test_count}};
     return tap_run(groups, sizeof(groups) / sizeof(groups[0]), argc, argv);
 }

@@ -5,6 +5,7 @@
 
 #include "lib/tap.h"
 
+#define PAGE   4096u
 #define MS     1000000ull
 #define SECOND 1000000000ull
 
@@ -20,6 +21,9 @@ uint64_t own_id(handle_t handle);
 
 /* The kernel's counters of messages. */
 struct ipc_stats counts(void);
+
+/* Maps a region from its start; null: refused. */
+volatile uint64_t *map_region(handle_t handle, uint64_t pages, uint64_t flags);
 
 /* For a child: answers every call with its first word + 1, until label 99. */
 int echo(void);
@@ -52,6 +56,9 @@ extern const unsigned going_test_count;
 
 extern const struct tap_test region_tests[];
 extern const unsigned region_test_count;
+
+extern const struct tap_test node_tests[];
+extern const unsigned node_test_count;
 
 extern const struct tap_test handoff_tests[];
 extern const unsigned handoff_test_count;

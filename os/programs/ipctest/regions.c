@@ -3,11 +3,9 @@
 
 #include "lib/tap.h"
 
-#define PAGE 4096u
-
 static handle_t region;
 
-static volatile uint64_t *map_region(handle_t handle, uint64_t pages, uint64_t flags)
+volatile uint64_t *map_region(handle_t handle, uint64_t pages, uint64_t flags)
 {
     int64_t at = sys_region_map(handle, 0, pages * PAGE, 0, flags);
     return at > 0 ? (volatile uint64_t *)(uintptr_t)at : NULL;
@@ -394,71 +392,6 @@ static bool test_an_end_gives_regions_back(void)
     return true;
 }
 
-/* The node where the caller runs, -1 when that is not known. */
-static int64_t own_node(void)
-{
-    static struct system_stats stats;
-    struct sched_info info;
-    bool known = sys_stats(&stats, sizeof(stats)) > 0 && sys_sched_get(SCHED_THREAD, 0, &info) == STATUS_OK;
-    return known ? (int64_t)stats.cpus[info.cpu].node : -1;
-}
-
-/* A receiver, bound to the last CPU: makes a region on its node, hands it to the sender, and finds there what that one has
- * written. */
-static int receives_on_its_node(void)
-{
-    static struct system_stats stats;
-    if (sys_stats(&stats, sizeof(stats)) <= 0 ||
-        sys_sched_affinity(SCHED_THREAD, 0, 1ull << (stats.cpus_online - 1)) != STATUS_OK) {
-        return 3;
-    }
-    int64_t node = own_node();
-    if (node != (int64_t)stats.nodes - 1) {
-        return 4;
-    }
-    int64_t buffer = sys_region_create(64 * PAGE, node);
-    volatile uint64_t *words = map_region((handle_t)buffer, 64, PROTECT_READ | PROTECT_WRITE);
-    struct ipc_registers m = message(1, 1, 1, IPC_FOREVER);
-    m.words[0] = (uint64_t)buffer;
-    if (words == NULL || sys_ipc_call(endpoint, &m) != STATUS_OK) {
-        return 1;
-    }
-    for (uint64_t i = 0; i < 64; i++) {
-        if (words[i * PAGE / 8] != i + 1) {
-            return 2;
-        }
-    }
-    return own_node() == node ? 0 : 5;
-}
-
-/* The sender runs on the first CPU. tests/e2e/kernel_ipc.lua looks where the frames come from. covers: IP-09 */
-static bool test_buffers_lie_on_the_node_of_who_receives(void)
-{
-    static struct system_stats stats;
-    EXPECT(make_endpoint() && sys_stats(&stats, sizeof(stats)) > 0);
-    EXPECT(sys_region_create(PAGE, (int64_t)stats.nodes) < 0 &&
-           sys_region_create(PAGE, -2) < 0); /* no such node */
-    EXPECT(sys_sched_affinity(SCHED_THREAD, 0, 1) == STATUS_OK && own_node() == 0);
-    int64_t pid = tap_child(receives_on_its_node);
-    struct ipc_registers m = message(0, 0, 0, IPC_FOREVER);
-    EXPECT(sys_ipc_receive(endpoint, &m) == STATUS_OK && (int64_t)m.words[0] > 0);
-    volatile uint64_t *words = map_region(m.words[0], 64, PROTECT_READ | PROTECT_WRITE);
-    EXPECT(words != NULL);
-    for (uint64_t i = 0; i < 64; i++) {
-        words[i * PAGE / 8] = i + 1;
-    }
-    m = message(0, 0, 0, 0);
-    EXPECT(sys_ipc_reply(0, &m) == STATUS_OK && tap_status(pid) == 0);
-    EXPECT(sys_sched_affinity(SCHED_THREAD, 0, UINT64_MAX) == STATUS_OK);
-    for (int64_t node = 0; node < (int64_t)stats.nodes; node++) {
-        int64_t made = sys_region_create(64 * PAGE, node);
-        int64_t channel = sys_channel_create(CHANNEL_MAX, 0, node);
-        EXPECT(made > 0 && channel > 0);
-        EXPECT(sys_cap_delete((handle_t)made) == STATUS_OK && sys_cap_delete((handle_t)channel) == STATUS_OK);
-    }
-    return true;
-}
-
 const struct tap_test region_tests[] = {
     {"regions_are_shared", test_regions_are_shared},
     {"requests_are_checked_against_the_region", test_requests_are_checked_against_the_region},
@@ -469,7 +402,6 @@ const struct tap_test region_tests[] = {
     {"a_fault_in_a_revoked_region_is_denied_and_on_record",
      test_a_fault_in_a_revoked_region_is_denied_and_on_record},
     {"an_end_gives_regions_back", test_an_end_gives_regions_back},
-    {"buffers_lie_on_the_node_of_who_receives", test_buffers_lie_on_the_node_of_who_receives},
     {"each_mode_goes_through_its_states", test_each_mode_goes_through_its_states},
 };
 

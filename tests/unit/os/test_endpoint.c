@@ -13,6 +13,8 @@
 #define NOBODY    PARTIES /* caller of a right: has gone */
 #define NO_RIGHT  0xff
 
+static const uint32_t numa_node[PARTIES] = {0, 1, 0}; /* where each party runs */
+
 /* ---- the specification ---- */
 
 struct spec {
@@ -98,6 +100,17 @@ static void spec_drop_right(struct spec *s, unsigned holder)
     s->right[holder] = NO_RIGHT;
 }
 
+/* Of those who receive, the first one of the sender's node gets a message, or the first one. */
+static unsigned spec_receiver(const struct spec *s, unsigned endpoint, unsigned sender)
+{
+    for (unsigned i = 0; i < s->length[endpoint]; i++) {
+        if (numa_node[s->queue[endpoint][i]] == numa_node[sender]) {
+            return s->queue[endpoint][i];
+        }
+    }
+    return s->queue[endpoint][0];
+}
+
 static void spec_meet(struct spec *s, struct operation op, struct answer *a)
 {
     unsigned e = op.endpoint;
@@ -110,7 +123,7 @@ static void spec_meet(struct spec *s, struct operation op, struct answer *a)
         a->status = STATUS_ERR_DEAD;
         return;
     }
-    unsigned first = s->queue[e][0];
+    unsigned first = sends ? spec_receiver(s, e, op.party) : s->queue[e][0];
     bool met = s->length[e] > 0 && (s->state[first] == IPC_RECEIVING) == sends;
     if (!met) {
         a->blocked = op.block;
@@ -281,6 +294,7 @@ static void real_build(struct real *r, const struct spec *s)
     for (unsigned p = 0; p < PARTIES; p++) {
         struct ipc_party *party = &r->parties[p];
         ipc_party_init(party);
+        party->numa_node = numa_node[p];
         party->state = (enum ipc_state)s->state[p];
         party->endpoint = party->state != IPC_IDLE ? &r->endpoints[s->at[p]] : NULL;
         party->message = (struct ipc_message){
@@ -468,7 +482,7 @@ static bool add_state(const struct spec *s)
     }
 }
 
-/* covers: IP-15 IP-17 CP-16 TS-12 (D: endpoints) */
+/* covers: IP-09 IP-15 IP-17 CP-16 TS-12 (D: endpoints) */
 static void every_operation_in_every_state_does_what_the_specification_says(void **state)
 {
     (void)state;
@@ -540,11 +554,33 @@ static void closing_leaves_nobody_behind(void **state)
     }
 }
 
+/* However many wait, a sender looks at ENDPOINT_LOOK of them. covers: IP-09 */
+static void a_message_stays_on_its_node_as_far_as_its_sender_looks(void **state)
+{
+    (void)state;
+    struct endpoint endpoint;
+    struct ipc_party receivers[ENDPOINT_LOOK + 2], sender;
+    for (unsigned near = 0; near < ENDPOINT_LOOK + 2; near++) { /* the only one of the sender's node */
+        endpoint_init(&endpoint);
+        for (unsigned i = 0; i < ENDPOINT_LOOK + 2; i++) {
+            ipc_party_init(&receivers[i]);
+            receivers[i].numa_node = i == near ? 2 : 3 + i % 2;
+            assert_true(endpoint_receive_locked(&endpoint, &receivers[i], true).blocked);
+        }
+        ipc_party_init(&sender);
+        sender.numa_node = 2;
+        struct ipc_step step = endpoint_send_locked(&endpoint, &sender, false);
+        assert_int_equal(step.status, STATUS_OK);
+        assert_ptr_equal(step.partner, &receivers[near < ENDPOINT_LOOK ? near : 0]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_operation_in_every_state_does_what_the_specification_says),
         cmocka_unit_test(closing_leaves_nobody_behind),
+        cmocka_unit_test(a_message_stays_on_its_node_as_far_as_its_sender_looks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
