@@ -18,7 +18,8 @@ local function free_frames(m)
 end
 
 local STORMS <const> = "ipctest clients_and_servers_lose_nothing sixty_four_channels_keep_their_messages "
-    .. "a_revocation_wakes_who_came_the_short_way the_end_of_a_server_wakes_who_came_the_short_way"
+    .. "a_revocation_wakes_who_came_the_short_way the_end_of_a_server_wakes_who_came_the_short_way "
+    .. "messages_stay_on_the_node_of_who_sends_them"
 
 -- Runs the storms with what `disturb` arranges.
 local function storms(m, disturb)
