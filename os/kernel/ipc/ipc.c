@@ -362,6 +362,18 @@ status_t ipc_reply(cap_handle_t handle)
     return status;
 }
 
+/* The sender gives up a capability of its own, and learns from the words what became of it. */
+static bool gives_up(const struct ipc_message *message)
+{
+    unsigned words = ipc_tag_words(message->tag);
+    for (unsigned i = words - ipc_tag_handles(message->tag); i < words; i++) {
+        if ((message->words[i] & IPC_MOVE) != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 status_t ipc_reply_receive(cap_handle_t handle, uint64_t deadline)
 {
     struct ipc_party *party = &thread_current()->ipc;
@@ -377,8 +389,10 @@ status_t ipc_reply_receive(cap_handle_t handle, uint64_t deadline)
         }
         ipc_count(IPC_COUNTER_SLOW_OTHER_ENDPOINT);
     }
+    bool told = gives_up(&party->message);
     status_t status = answer_with(&party->right);
-    return status == STATUS_OK || status == STATUS_ERR_PEER ? ipc_receive(handle, deadline) : status;
+    bool passed_over = status == STATUS_ERR_PEER && !told;
+    return status == STATUS_OK || passed_over ? ipc_receive(handle, deadline) : status;
 }
 
 /* Gives a right up; its caller gets `why`. */

@@ -2,14 +2,22 @@
 #include "lib/irq_scope.h"
 #include "sched/internal.h"
 
-/* A CPU of the thread's mask that admits the entity, by preference `first`; cpu_count_present() when there is none. */
+/*
+ * A CPU of the thread's mask that admits the entity, by preference `first`; cpu_count_present() when there is none. Then the
+ * thread's share is what it was, else it is given up.
+ */
 static unsigned admit(const struct thread *thread, const struct sched_entity *entity, unsigned first)
 {
     for (unsigned i = 0; i < cpu_count_present(); i++) {
         unsigned id = (first + i) % cpu_count_present();
         struct cpu *cpu = cpu_table[id];
+        bool same = id == thread->deadline_cpu;
         if (cpu_is_online(cpu) && !__atomic_load_n(&cpu->draining, __ATOMIC_SEQ_CST) &&
-            (thread->affinity & 1ull << id) != 0 && run_queue_admit(&cpu->queue, entity)) {
+            (thread->affinity & 1ull << id) != 0 &&
+            run_queue_admit(&cpu->queue, entity, same ? &thread->sched : NULL)) {
+            if (!same) {
+                run_queue_release(&cpu_table[thread->deadline_cpu]->queue, &thread->sched);
+            }
             return id;
         }
     }
@@ -50,12 +58,10 @@ static status_t change_params(struct thread *thread, const struct sched_params *
     sched_entity_set(&wanted, params);
     IRQS_OFF_IN_BLOCK();
     struct cpu *cpu = sched_lock_owner(thread);
-    unsigned before = thread->deadline_cpu;
-    run_queue_release(&cpu_table[before]->queue, &thread->sched);
     unsigned home = cpu->id;
-    if (wanted.bandwidth != 0 && (home = admit(thread, &wanted, cpu->id)) == cpu_count_present()) {
-        __atomic_add_fetch(&cpu_table[before]->queue.deadline_bandwidth, thread->sched.bandwidth,
-                           __ATOMIC_RELAXED);
+    if (wanted.bandwidth == 0) {
+        run_queue_release(&cpu_table[thread->deadline_cpu]->queue, &thread->sched);
+    } else if ((home = admit(thread, &wanted, cpu->id)) == cpu_count_present()) {
         spin_unlock(&cpu->queue.lock);
         return STATUS_ERR_LIMIT;
     }

@@ -131,15 +131,18 @@ void sched_entity_set(struct sched_entity *entity, const struct sched_params *pa
     }
 }
 
-bool run_queue_admit(struct run_queue *queue, const struct sched_entity *entity)
+bool run_queue_admit(struct run_queue *queue, const struct sched_entity *entity,
+                     const struct sched_entity *instead)
 {
-    uint64_t now = __atomic_load_n(&queue->deadline_bandwidth, __ATOMIC_RELAXED);
+    uint64_t before = __atomic_load_n(&queue->deadline_bandwidth, __ATOMIC_RELAXED);
+    uint64_t after;
     do {
-        if (now + entity->bandwidth > SCHED_BANDWIDTH_LIMIT && entity->bandwidth != 0) {
+        after = before + entity->bandwidth - (instead != NULL ? instead->bandwidth : 0);
+        if (after > SCHED_BANDWIDTH_LIMIT && entity->bandwidth != 0) {
             return false;
         }
-    } while (!__atomic_compare_exchange_n(&queue->deadline_bandwidth, &now, now + entity->bandwidth, true,
-                                          __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+    } while (!__atomic_compare_exchange_n(&queue->deadline_bandwidth, &before, after, true, __ATOMIC_RELAXED,
+                                          __ATOMIC_RELAXED));
     return true;
 }
 

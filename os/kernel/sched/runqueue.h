@@ -160,11 +160,12 @@ typedef bool (*run_queue_wanted)(const struct sched_entity *entity, void *contex
 struct sched_entity *run_queue_find(const struct run_queue *queue, run_queue_wanted wanted, void *context);
 
 /*
- * Admission of a deadline entity: false when the queue's CPU would be promised more than SCHED_BANDWIDTH_LIMIT. What was
- * admitted is given back by run_queue_release. Both do nothing for other classes, and
- * need no lock.
+ * Admission of a deadline entity: false when the queue's CPU would be promised more than SCHED_BANDWIDTH_LIMIT. `instead`, an
+ * entity that was admitted here before, or null, gives its share up in the same step. What was admitted is given back
+ * by run_queue_release. Both do nothing for other classes, and need no lock.
  */
-MUST_CHECK bool run_queue_admit(struct run_queue *queue, const struct sched_entity *entity);
+MUST_CHECK bool run_queue_admit(struct run_queue *queue, const struct sched_entity *entity,
+                                const struct sched_entity *instead);
 void run_queue_release(struct run_queue *queue, const struct sched_entity *entity);
 
 /* Every link, mask, count and sum agrees; true when so. Bound: O(n). For tests and assertions. */

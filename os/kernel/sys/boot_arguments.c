@@ -1,4 +1,4 @@
-/* The kernel command line: a copy, as the handoff block that it comes in is given back. */
+/* The kernel command line: a copy, as the handoff block that it comes in is given back. What follows the word "--" is a program's. */
 #include "sys/boot_arguments.h"
 
 #include "lib/string.h"
@@ -23,6 +23,9 @@ bool boot_argument(const char *name, char *buffer, uint64_t bytes)
         size_t word = 0;
         while (at[word] != '\0' && at[word] != ' ') {
             word++;
+        }
+        if (word == 2 && strncmp(at, "--", 2) == 0) {
+            return false;
         }
         if (word > name_length && at[name_length] == '=' && strncmp(at, name, name_length) == 0) {
             size_t length = word - name_length - 1;

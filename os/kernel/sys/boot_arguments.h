@@ -8,7 +8,8 @@
 /* Keeps a copy of the command line; what is longer than BOOT_ARGUMENTS_MAX - 1 is cut. */
 void boot_arguments_set(const char *text, uint64_t bytes);
 
-/* Value of "name=value", up to the next blank, into buffer; false when it is not there or does not fit. */
+/* Value of the first "name=value" before the word "--", up to the next blank, into buffer; false when it is not there or does not
+ * fit. */
 bool boot_argument(const char *name, char *buffer, uint64_t bytes);
 
 /* The system call. */

@@ -146,8 +146,8 @@ status_t decode_ipc_reply_receive(struct call *call)
 int64_t invoke_ipc_reply_receive(struct call *call)
 {
     load(call->frame);
-    return store(call->frame,
-                 ipc_reply_receive(cap_handle(call->arguments[0]), deadline_of(call->frame->rbx)));
+    status_t status = ipc_reply_receive(cap_handle(call->arguments[0]), deadline_of(call->frame->rbx));
+    return status == STATUS_OK ? store(call->frame, status) : sent(call->frame, status);
 }
 
 int64_t continue_ipc(struct frame *frame)

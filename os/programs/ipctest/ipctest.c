@@ -167,7 +167,7 @@ static bool test_tags_and_handles_are_checked(void)
     m = (struct ipc_registers){.tag = 1};
     EXPECT(sys_ipc_receive(endpoint, &m) == STATUS_ERR_UNKNOWN_BITS);
     m = (struct ipc_registers){.tag = 0};
-    EXPECT(sys_ipc_send(endpoint + 1, &m) == STATUS_ERR_CAP_INVALID);
+    EXPECT(sys_ipc_send(endpoint + 1000, &m) == STATUS_ERR_CAP_INVALID);
     m = (struct ipc_registers){.tag = 0};
     EXPECT(sys_ipc_send(endpoint + (1ull << 32), &m) == STATUS_ERR_CAP_GENERATION);
     m = (struct ipc_registers){.tag = 0};
@@ -698,6 +698,7 @@ static const struct tap_test tests[] = {
     {"patience_runs_out", test_patience_runs_out},
     {"a_call_without_patience_waits_for_no_answer", test_a_call_without_patience_waits_for_no_answer},
     {"a_caller_that_gave_up_is_gone", test_a_caller_that_gave_up_is_gone},
+    {"what_an_answer_gives_up_is_told", test_what_an_answer_gives_up_is_told},
     {"tags_and_handles_are_checked", test_tags_and_handles_are_checked},
     {"a_server_that_ends_wakes_its_caller", test_a_server_that_ends_wakes_its_caller},
     {"a_server_that_ends_wakes_who_is_queued", test_a_server_that_ends_wakes_who_is_queued},

@@ -35,6 +35,7 @@ int finds_no(const char *name);
 bool test_patience_runs_out(void);
 bool test_a_call_without_patience_waits_for_no_answer(void);
 bool test_a_caller_that_gave_up_is_gone(void);
+bool test_what_an_answer_gives_up_is_told(void);
 
 /* move.c; a test of regions */
 bool test_a_moved_page_has_no_writer_left(void);

@@ -273,7 +273,7 @@ static void deadlines_are_kept_and_budgets_too(void **state)
     struct sched_entity poor;
     for (unsigned i = 0; i < 3; i++) {
         make_deadline(&e[i], shape[i][0], shape[i][1], shape[i][1]);
-        assert_true(run_queue_admit(&queue, &e[i]));
+        assert_true(run_queue_admit(&queue, &e[i], NULL));
     }
     make_ready(&poor, fair);
     for (unsigned i = 0; i < 3; i++) {
@@ -301,13 +301,31 @@ static void admission_stops_at_95_percent(void **state)
     make_deadline(&e[1], 40 * MS, 100 * MS, 100 * MS);
     make_deadline(&e[2], 6 * MS, 100 * MS, 100 * MS);
     make_deadline(&e[3], 4 * MS, 100 * MS, 200 * MS);
-    assert_true(run_queue_admit(&queue, &e[0]));
-    assert_true(run_queue_admit(&queue, &e[1]));
-    assert_false(run_queue_admit(&queue, &e[2]));
-    assert_true(run_queue_admit(&queue, &e[3])); /* by its deadline, not by its period */
-    assert_false(run_queue_admit(&queue, &e[3]));
+    assert_true(run_queue_admit(&queue, &e[0], NULL));
+    assert_true(run_queue_admit(&queue, &e[1], NULL));
+    assert_false(run_queue_admit(&queue, &e[2], NULL));
+    assert_true(run_queue_admit(&queue, &e[3], NULL)); /* by its deadline, not by its period */
+    assert_false(run_queue_admit(&queue, &e[3], NULL));
     run_queue_release(&queue, &e[1]);
-    assert_true(run_queue_admit(&queue, &e[2]));
+    assert_true(run_queue_admit(&queue, &e[2], NULL));
+}
+
+/* One share for another: what is promised is never more than the limit, nor less than what is held. covers: SC-05 */
+static void a_share_is_changed_in_one_step(void **state)
+{
+    (void)state;
+    struct sched_entity half, forty, more, most;
+    make_deadline(&half, 50 * MS, 100 * MS, 100 * MS);
+    make_deadline(&forty, 40 * MS, 100 * MS, 100 * MS);
+    make_deadline(&more, 44 * MS, 100 * MS, 100 * MS);
+    make_deadline(&most, 46 * MS, 100 * MS, 100 * MS);
+    assert_true(run_queue_admit(&queue, &half, NULL) && run_queue_admit(&queue, &forty, NULL));
+    assert_false(run_queue_admit(&queue, &most, &forty));
+    assert_int_equal(queue.deadline_bandwidth, half.bandwidth + forty.bandwidth); /* as before */
+    assert_true(run_queue_admit(&queue, &more, &forty));
+    assert_int_equal(queue.deadline_bandwidth, half.bandwidth + more.bandwidth);
+    assert_true(run_queue_admit(&queue, &forty, &more));
+    assert_int_equal(queue.deadline_bandwidth, half.bandwidth + forty.bandwidth);
 }
 
 /* A deadline task that yields waits for its next period; one that sleeps short cannot collect budget. */
@@ -546,6 +564,7 @@ int main(void)
         cmocka_unit_test_setup(realtime_leaves_a_share_to_those_below, start),
         cmocka_unit_test_setup(deadlines_are_kept_and_budgets_too, start),
         cmocka_unit_test_setup(admission_stops_at_95_percent, start),
+        cmocka_unit_test_setup(a_share_is_changed_in_one_step, start),
         cmocka_unit_test_setup(budgets_do_not_pile_up, start),
         cmocka_unit_test_setup(a_change_of_priority_while_queued_counts_at_once, start),
         cmocka_unit_test_setup(parameters_out_of_range_are_refused, start),
