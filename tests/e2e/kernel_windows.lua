@@ -9,7 +9,6 @@
 local CEILING <const> = 30000
 local GOAL <const> = 3000
 local ALLOCATORS <const>, TREES <const> = 2000, 8000
-local PROBES <const> = 240 -- of the 256 that a machine has
 local IF <const> = 1 << 9
 local shown, least = orrery.args.show or 5, orrery.args.least or 1000
 
@@ -28,8 +27,12 @@ end
 -- ---- where something begins or ends ----
 
 -- What happens at a site, given the interrupt flag and the number of preempt_disable as they are before its instruction.
--- Each returns whether it changes something, and what else names the place.
-local function stacked(m, cpu, word) return (string.unpack("<I8", m:read(m:register(cpu, "rsp") + 8 * word, 8, cpu))) end
+-- Each returns whether it changes something, and what else names the place. All that is read is what this CPU sees.
+local function word_at(m, cpu, address, format)
+    return (string.unpack(format, assert(m:read(address, string.packsize(format), cpu))))
+end
+
+local function stacked(m, cpu, word) return word_at(m, cpu, m:register(cpu, "rsp") + 8 * word, "<I8") end
 
 local kinds = {
     cli = function(_, _, enabled) return enabled end,
@@ -40,169 +43,169 @@ local kinds = {
     sysretq = function() return true end,
     hold = function(m, cpu, _, holds) return holds() == 0, stacked(m, cpu, 0) end,
     free = function(m, cpu, _, holds) return holds() == 1, stacked(m, cpu, 0) end,
+    block = function(_, _, _, holds) return holds() == 1 end,
 }
-local ENDS <const> = { sti = 1, iretq = 1, sysretq = 1, free = 1, cli = 0, syscall = 0, interrupt = 0, hold = 0 }
+local ENDS <const> = { sti = true, iretq = true, sysretq = true, free = true, block = true }
+local HOLDS <const> = { hold = true, free = true, block = true }
 
--- A CLI (FA) or STI (FB) in the code of the functions that are one, wherever the compiler put it. A byte that only looks like
--- one is never executed.
+-- The address of the instruction of a function that changes a word at this offset.
+local function change_in(m, name, offset)
+    for _, at in ipairs(m:code_of(name)) do
+        local does, where = m:disassemble(at):match("^(%a+) ([^,]*)")
+        if does and does ~= "cmp" and where:find(string.format("+0x%x]", offset), 1, true) then return at end
+    end
+    error(name .. " changes nothing there")
+end
+
+-- Every CLI and STI of the kernel's code, wherever the compiler put it: it does not say of each which function it is of.
 local function sites_of(m)
     local sites, known = {}, {}
     local function add(kind, address)
         if not known[address] then sites[#sites + 1] = { kind = kind, address = address } end
         known[address] = true
     end
-    local function scan(first, last)
-        for at, byte in m:read(first, last - first + 1):gmatch("()([\xfa\xfb])") do
-            add(byte == "\xfa" and "cli" or "sti", first + at - 1)
-        end
+    local at, stop = assert(m:symbol("text_start")), assert(m:symbol("text_end"))
+    while at < stop do
+        local text, length = m:disassemble(at)
+        if text == "cli" or text == "sti" then add(text, at) end
+        at = at + math.max(length, 1)
     end
-    for _, name in ipairs { "arch_irq_save", "arch_irq_restore", "arch_irq_enable", "arch_irq_disable" } do
-        for _, range in ipairs(m:inlined(name)) do scan(range.first, range.last) end
+    local function find(kind, symbol, code)
+        local first = assert(m:symbol(symbol), symbol)
+        add(kind, first + assert(m:read(first, 128):find(code, 1, true), symbol) - 1)
     end
-    for _, name in ipairs { "arch_idle_wait", "thread_first" } do
-        local first = m:symbol(name)
-        scan(first, first + 31)
-    end
-    for kind, symbol in pairs { syscall = "syscall_entry", interrupt = "trap_common", iretq = "trap_iret" } do
-        add(kind, (assert(m:symbol(symbol), symbol)))
-    end
-    for _, symbol in ipairs { "syscall_return", "message_resume" } do
-        local leave = assert(m:symbol(symbol), symbol)
-        add("sysretq", leave + assert(m:read(leave, 128):find("\x48\x0f\x07", 1, true), "SYSRETQ of " .. symbol) - 1)
-    end
+    for kind, symbol in pairs { syscall = "syscall_entry", interrupt = "trap_common", iretq = "trap_iret" } do find(kind, symbol, "") end
+    find("interrupt", "trap_ist", "")
+    find("iretq", "trap_ist_return", "\x48\xcf")
+    for _, symbol in ipairs { "syscall_return", "message_resume" } do find("sysretq", symbol, "\x48\x0f\x07") end
     for kind, symbol in pairs { hold = "preempt_disable", free = "preempt_enable" } do
         add(kind, (m:symbol(symbol)))
         for _, range in ipairs(m:inlined(symbol)) do add(kind, range.first) end
     end
-    for _, symbol in ipairs { "sched_block", "sched_handoff", "sched_exit" } do add("free", (m:symbol(symbol))) end
+    local disabled = m.sym("thread", 0):offsetof("preempt_disable")
+    for _, symbol in ipairs { "sched_block", "sched_handoff" } do add("block", change_in(m, symbol, disabled)) end
+    add("free", (m:symbol("sched_exit")))
     return sites
 end
 
--- ---- events ----
-
--- A place by its number, and its number: of a site, or of one and who called it or what came.
-local function numberer()
-    local places, numbers = {}, {}
-    return places, function(site, detail)
-        local key = site.address .. ":" .. (detail or "")
-        if not numbers[key] then
-            places[#places + 1] = { kind = site.kind, address = site.address, detail = detail }
-            numbers[key] = #places
-        end
-        return numbers[key]
-    end
-end
-
--- Runs the loads with probes at some of the sites; events[cpu] gets cycle << 12 | number of the place << 1 | 1 when
--- something ends. Returns the machine and how many sites there are.
-local function observe(first, number, events)
-    -- The ports take their time: at once, the text of a command is a storm of interrupts that no wire can make.
-    local m = orrery.machine { kernel = "orrery", cpus = orrery.args.cpus or 2, memory = "64M", engine = "timed", serial_timing = "real" }:boot()
-    local sites = sites_of(m)
-    local function holds(cpu) return m.sym("cpu", m:register(cpu, "gs_base")).current.preempt_disable end
-    for i = first, math.min(first + PROBES - 1, #sites) do
-        local site = sites[i]
-        local changes, ends = kinds[site.kind], ENDS[site.kind]
-        m:probe(site.address, function(cpu, cycle)
-            local changed, detail = changes(m, cpu, m:register(cpu, "rflags") & IF ~= 0, function() return holds(cpu) end)
-            if changed then table.insert(events[cpu], cycle << 12 | number(site, detail) << 1 | ends) end
-        end)
-    end
-    local commands = {}
-    for i, line in ipairs(loads) do commands[i] = m:command(line) end
-    for _, command in ipairs(commands) do expect(command:wait().status, command.line):to_be(0) end
-    m:ask("quiesce")
-    return m, #sites
-end
-
 -- ---- windows ----
-
-local function place_name(m, place)
-    local where = place.address
-    if place.kind == "interrupt" then return "interrupt " .. place.detail end
-    if place.detail and m:describe(place.detail):find("+", 1, true) then where = place.detail end -- who called it
-    return (m:describe(where):gsub("%+0x.*", ""))
-end
 
 -- The functions of os/kernel/mm/{frame*,zone,slab,kheap}.c.
 local allocators <const> = { "^frame_", "^zone_", "^slab_", "^kheap_", "^give_back$", "^refill", "^obey_drain$", "^shed_empty$",
     "^take_fresh$", "^take_slow$", "^free_slow$", "^claim_arena$", "^add_arena$", "^free_arenas$", "^reserve_one$", "^unreserve_one$" }
 
 -- Which group's bound a window keeps that begins there, beside that of all.
-local function group_of(m, place)
-    if place.kind ~= "cli" then return nil end
-    local name = m:describe(place.address):match("^[%w_]+")
+local function group_of(m, site)
+    if site.kind ~= "cli" then return nil end
+    local name = m:describe(site.address):match("^[%w_]+")
     if name == "cap_tree_lock" then return "trees" end
     for _, pattern in ipairs(allocators) do
         if name:find(pattern) then return "allocators" end
     end
 end
 
-local function add_window(windows, length, from, to)
-    windows.all:add(length)
-    local group = windows.group_of[from]
-    if group then windows[group]:add(length) end
-    local key = from .. ":" .. to
-    if length > (windows.longest[key] or 0) then windows.longest[key] = length end
+local function place_name(m, site, detail)
+    local where = site.address
+    if site.kind == "interrupt" then return "interrupt " .. detail end
+    if detail and m:describe(detail):find("+", 1, true) then where = detail end -- who called it
+    return (m:describe(where):gsub("%+0x.*", ""))
 end
 
--- Goes through one CPU's events; a window whose beginning nobody saw does not count.
-local function windows_of(list, places, interrupts, preemption)
-    table.sort(list)
-    local off, stuck, holding, wrong = nil, nil, false, 0
-    for _, event in ipairs(list) do
-        local cycle, number, open = event >> 12, event >> 1 & 2047, event & 1 == 1
-        local kind = places[number].kind
-        if kind == "hold" or kind == "free" then
-            holding = not open
-        elseif not open then
-            wrong = wrong + (off and 1 or 0)
-            off = { cycle, number }
-        else
-            if off then add_window(interrupts, cycle - off[1], off[2], number) end
-            off = nil
+-- What a place begins or ends, by kind of place and detail; each the same table every time.
+local function placer(m)
+    local places = { count = 0 }
+    return function(site, detail)
+        local key = site.address .. ":" .. (detail or "")
+        if not places[key] then
+            places.count = places.count + 1
+            places[key] = { number = places.count, site = site, name = place_name(m, site, detail), group = group_of(m, site) }
         end
-        if off or holding then
-            stuck = stuck or { cycle, number }
-        elseif stuck then
-            add_window(preemption, cycle - stuck[1], stuck[2], number)
-            stuck = nil
-        end
+        return places[key]
     end
-    return wrong
 end
 
-local function report(m, name, windows, places)
+local function windows_named(name)
+    return { all = orrery.histogram(name), allocators = orrery.histogram("allocators"), trees = orrery.histogram("trees"), longest = {},
+        began = {}, from = {}, known = {}, twice = 0, lost = 0 }
+end
+
+-- Of one CPU. What is going on when this begins to look has no beginning.
+local function begins(windows, cpu, cycle, place)
+    windows.twice = windows.twice + (windows.from[cpu] and 1 or 0)
+    windows.began[cpu], windows.from[cpu], windows.known[cpu] = cycle, place, true
+end
+
+local function ends(windows, cpu, cycle, to)
+    local from = windows.from[cpu]
+    windows.from[cpu] = nil
+    if not from then
+        windows.lost = windows.lost + (windows.known[cpu] and 1 or 0)
+        windows.known[cpu] = true
+        return
+    end
+    local length, key = cycle - windows.began[cpu], from.number << 32 | to.number
+    windows.all:add(length)
+    if from.group then windows[from.group]:add(length) end
+    local longest = windows.longest[key]
+    if length > (longest and longest.length or 0) then windows.longest[key] = { length = length, from = from.name, to = to.name } end
+end
+
+-- Takes events of a CPU in their order.
+local function watcher()
+    local interrupts, holds, preemption = windows_named("interrupts-off"), windows_named("holds"), windows_named("preemption-off")
+    return function(cpu, cycle, place)
+        local kind = place.site.kind
+        local step = ENDS[kind] and ends or begins
+        step(HOLDS[kind] and holds or interrupts, cpu, cycle, place)
+        local stuck = interrupts.from[cpu] or holds.from[cpu]
+        if not stuck == not preemption.from[cpu] then return end
+        step(preemption, cpu, cycle, place)
+    end, interrupts, holds, preemption
+end
+
+-- Runs the loads with a probe at every site. Returns the three kinds of windows.
+local function observe()
+    -- The ports take their time: at once, the text of a command is a storm of interrupts that no wire can make.
+    local m = orrery.machine { kernel = "orrery", cpus = orrery.args.cpus or 2, memory = "64M", engine = "timed", serial_timing = "real" }:boot()
+    local place = placer(m)
+    local happens, interrupts, holds, preemption = watcher()
+    local current, disabled = m.sym("cpu", 0):offsetof("current"), m.sym("thread", 0):offsetof("preempt_disable")
+    local function held(cpu)
+        return word_at(m, cpu, word_at(m, cpu, m:register(cpu, "gs_base") + current, "<i8") + disabled, "<I4")
+    end
+    for _, site in ipairs(sites_of(m)) do
+        local changes = kinds[site.kind]
+        m:probe(site.address, function(cpu, cycle)
+            local changed, detail = changes(m, cpu, m:register(cpu, "rflags") & IF ~= 0, function() return held(cpu) end)
+            if changed then happens(cpu, cycle, place(site, detail)) end
+        end)
+    end
+    local commands = {}
+    for i, line in ipairs(loads) do commands[i] = m:command(line) end
+    for _, command in ipairs(commands) do expect(command:wait().status, command.line):to_be(0) end
+    m:ask("quiesce")
+    return interrupts, holds, preemption
+end
+
+local function report(name, windows)
     orrery.note(windows.all:row())
-    local keys = {}
-    for key in pairs(windows.longest) do keys[#keys + 1] = key end
-    table.sort(keys, function(a, b) return windows.longest[a] > windows.longest[b] or windows.longest[a] == windows.longest[b] and a < b end)
-    for i = 1, math.min(shown, #keys) do
-        local from, to = keys[i]:match("(%d+):(%d+)")
-        orrery.note(string.format("  %s %s cycles: %s to %s", orrery.grouped(windows.longest[keys[i]]), name,
-            place_name(m, places[math.tointeger(tonumber(from))]), place_name(m, places[math.tointeger(tonumber(to))])))
+    local rows = {}
+    for key, row in pairs(windows.longest) do rows[#rows + 1] = { key = key, row = row } end
+    table.sort(rows, function(a, b) return a.row.length > b.row.length or a.row.length == b.row.length and a.key < b.key end)
+    for i = 1, math.min(shown, #rows) do
+        local row = rows[i].row
+        orrery.note(string.format("  %s %s cycles: %s to %s", orrery.grouped(row.length), name, row.from, row.to))
     end
 end
 
 it("no window with interrupts off, or without preemption, is longer than 10 us", function()
-    local places, number = numberer()
-    local events = setmetatable({}, { __index = function(of, cpu) of[cpu] = {} return of[cpu] end })
-    local first, total, ended, m = 1, 1, nil, nil
-    while first <= total do -- the same run again and again, each time looked at in other places
-        m, total = observe(first, number, events)
-        expect(m:cycles(), "cycles of every run"):to_be(ended or m:cycles())
-        ended, first = m:cycles(), first + PROBES
+    local interrupts, holds, preemption = observe()
+    for what, windows in pairs { ["interrupts off"] = interrupts, ["holds of a CPU"] = holds, ["no preemption"] = preemption } do
+        expect(windows.twice, "windows that began twice, " .. what):to_be(0)
+        expect(windows.lost, "windows whose beginning was not seen, " .. what):to_be(0)
     end
-    local groups = {}
-    for i, place in ipairs(places) do groups[i] = group_of(m, place) end
-    local interrupts = { all = orrery.histogram("interrupts-off"), allocators = orrery.histogram("allocators"),
-        trees = orrery.histogram("trees"), group_of = groups, longest = {} }
-    local preemption = { all = orrery.histogram("preemption-off"), group_of = {}, longest = {} }
-    for cpu, list in pairs(events) do
-        expect(windows_of(list, places, interrupts, preemption), "windows that began twice, CPU " .. cpu):to_be(0)
-    end
-    report(m, "with interrupts off", interrupts, places)
-    report(m, "without preemption", preemption, places)
+    report("with interrupts off", interrupts)
+    report("without preemption", preemption)
     orrery.note(interrupts.allocators:row())
     orrery.note(interrupts.trees:row())
     orrery.note("goal of " .. orrery.grouped(GOAL) .. " cycles: " .. (interrupts.all:max() <= GOAL and "met" or "missed"))
