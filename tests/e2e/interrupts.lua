@@ -9,13 +9,17 @@ local function number(m, cpu, at, field)
 end
 
 -- Watches a machine. runs counts the instructions of the function that ran with interrupts on, traps the interrupts that were
--- handled when one of it was next; closed, open and taken are the same by address.
+-- handled when one of it was next; closed, open and taken are the same by address. calls counts how often it began with
+-- interrupts off, waited the interrupts of the watch's vectors that were the first on their CPU after an instruction that ran so.
 function interrupts.watch(m)
-    local watch = { first = 1, last = 0, runs = 0, traps = 0, probes = {} }
+    local watch = { first = 1, last = 0, runs = 0, traps = 0, due = {}, probes = {} }
     m:on_entry("trap_dispatch", function(cpu)
         local frame = m:register(cpu, "rdi")
         local rip = number(m, cpu, frame, "rip")
-        if rip < watch.first or rip > watch.last or number(m, cpu, frame, "vector") < 32 then return end
+        local vector = number(m, cpu, frame, "vector")
+        if vector < 32 then return end
+        if watch.due[cpu] and watch.vectors[vector] then watch.due[cpu], watch.waited = false, watch.waited + 1 end
+        if rip < watch.first or rip > watch.last then return end
         watch.traps, watch.taken[rip] = watch.traps + 1, true
     end)
     return watch
@@ -27,7 +31,8 @@ local function look(m, watch, at, shadow, raise)
         local before = watch.before[cpu]
         watch.before[cpu] = at
         if m:register(cpu, "rflags") & IF == 0 then
-            watch.closed[at] = true
+            watch.closed[at], watch.due[cpu] = true, true
+            watch.calls = watch.calls + (at == watch.first and 1 or 0)
         elseif raise and raise(cpu, at) then
             watch.before[cpu] = before -- it has not run yet
         elseif not shadow or before ~= shadow then
@@ -36,12 +41,20 @@ local function look(m, watch, at, shadow, raise)
     end
 end
 
-local function begin(m, watch, name, raise)
+-- of: the name of a function of the kernel, or { name =, code = } with the addresses of a program's instructions, ascending.
+local function begin(m, watch, of, vectors, raise)
     interrupts.stop(m, watch)
-    local first, size = assert(m:symbol(name))
-    watch.name, watch.first, watch.last, watch.code = name, first, first + size - 1, m:code_of(name)
-    watch.runs, watch.traps, watch.once = 0, 0, false
-    watch.before, watch.closed, watch.open, watch.taken = {}, {}, {}, {}
+    watch.vectors = {}
+    for _, vector in ipairs(vectors) do watch.vectors[vector] = true end
+    if type(of) == "string" then
+        local first, size = assert(m:symbol(of))
+        watch.name, watch.first, watch.last, watch.code = of, first, first + size - 1, m:code_of(of)
+    else
+        watch.name, watch.first, watch.last, watch.code = of.name, of.code[1], of.code[#of.code], of.code
+    end
+    assert(#watch.code > 1 and watch.first < watch.last, watch.name)
+    watch.runs, watch.traps, watch.calls, watch.waited, watch.once = 0, 0, 0, 0, false
+    watch.due, watch.before, watch.closed, watch.open, watch.taken = {}, {}, {}, {}, {}
     local shadow
     for i, at in ipairs(watch.code) do
         watch.probes[i] = m:probe(at, look(m, watch, at, shadow, raise))
@@ -51,21 +64,21 @@ end
 
 -- From now on counts; somebody else brings the interrupts.
 function interrupts.count(m, watch, name)
-    begin(m, watch, name)
+    begin(m, watch, name, {})
 end
 
 -- From now on, and until the next call, an interrupt comes before every instruction of the function, on every CPU; its vector
 -- is one of these, or the harmless one.
 function interrupts.inside(m, watch, name, vectors)
-    begin(m, watch, name)
     vectors = vectors or { m.kernel.harmless_vector }
+    begin(m, watch, name, vectors)
     for cpu = 0, m:cpus() - 1 do m:interrupt_range(cpu, watch.first, watch.last, vectors[math.random(#vectors)]) end
 end
 
 -- Raises the interrupt itself, from a probe of each instruction that `wanted` names.
 local function raise(m, watch, name, vectors, wanted)
     local raised = {}
-    begin(m, watch, name, function(cpu, at)
+    begin(m, watch, name, vectors, function(cpu, at)
         if raised[cpu] == at then -- back from the interrupt
             raised[cpu] = nil
             return false
@@ -121,12 +134,16 @@ function interrupts.judge(watch, instructions, runs)
     expect(watch.traps, "interrupts before them"):to_be_at_least(watch.once and open or watch.runs)
 end
 
--- Expects that at least so many instructions ran, all with interrupts off: those that came waited for the function's end.
+-- Expects that at least so many instructions ran, all with interrupts off, and that those that came waited for the function's
+-- end, each time that it was called.
 function interrupts.judge_closed(watch, instructions)
     local ran, open = share(watch)
+    orrery.note(string.format("%s: %d calls, %d interrupts that waited for their ends", watch.name, watch.calls, watch.waited))
     expect(ran, "instructions of " .. watch.name .. " that ran"):to_be_at_least(instructions)
     expect(open, "those that ran with interrupts on"):to_be(0)
     expect(watch.traps, "interrupts before them"):to_be(0)
+    expect(watch.calls, "calls"):to_be_at_least(1)
+    expect(watch.waited, "interrupts that waited"):to_be_at_least(watch.calls)
 end
 
 return interrupts

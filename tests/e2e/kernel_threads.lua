@@ -1,8 +1,11 @@
--- Purpose: threads of programs while interrupts come at every instruction of what starts, ends, wakes and joins them, and under
--- several schedules with late messages; their lists looked at from outside at every change.
+-- Purpose: threads of programs while interrupts come at every instruction of what starts, ends, wakes and joins them, of a program that
+-- has a pattern in each register, and under several schedules with late messages; their lists looked at from outside at every change.
 -- Expects: every test of threadtest passes; no count of threads ever differs from the length of its list; all frames back.
--- Options: --cpus N.
+-- Options: --cpus N; --set before=HEX,HEX,... --set after=HEX,HEX,...: the addresses of the instructions of threadtest that fill all
+-- registers, and of those that look at them, as kernel_threads.sh makes them.
 -- covers: TH-06 (X), TH-11 (X), TH-12 (X), TH-12 (D)
+
+local interrupts = require "interrupts"
 
 local cpus = orrery.args.cpus or 4
 
@@ -38,6 +41,22 @@ local tests = "threads_start_and_are_joined the_number_of_threads_is_that_of_the
     "fork_clones_the_calling_thread_alone of_several_execs_one_wins racing_exits_end_the_process_once " ..
     "processes_meet_at_a_word_of_a_shared_region conditions_pass_everything_on"
 
+local LATE <const> = 60 -- of so many messages about every second comes late
+
+-- What threads begin, wait and end with; of each the least number of instructions with interrupts on, and of their runs.
+local lives <const> = {
+    { "process_thread_create", 90, 4000 }, { "process_thread_exit", 22, 1000 }, { "process_thread_join", 50, 1200 },
+    { "process_end_begin", 15, 100 }, { "process_end_others", 35, 30 }, { "futex_wait", 80, 15000 }, { "futex_wake", 45, 10000 },
+    { "process_finish", 28, 150 },
+}
+
+-- Of the instructions of threadtest before or after its loop.
+local function addresses(name)
+    local code = {}
+    for at in tostring(orrery.args[name] or ""):gmatch("%x+") do code[#code + 1] = tonumber(at, 16) end
+    return #code > 0 and code or error("no addresses (--set " .. name .. "=HEX,HEX,...)", 2)
+end
+
 describe("threads", function()
     it("counts are the lengths of lists after every change", function()
         local m = orrery.machine { kernel = "orrery", cpus = cpus, memory = "64M", memory_model = "sc" }:boot()
@@ -52,27 +71,35 @@ describe("threads", function()
     for seed = 1, 2 do
         it("interrupts at every instruction of beginnings, waits and ends, seed " .. seed, function()
             local m = booted(seed)
-            local handled = 0
+            local handled, watches = 0, {}
             m:on_entry("sched_timer_interrupt", function() handled = handled + 1 end)
-            for _, name in ipairs { "process_thread_create", "process_thread_exit", "process_thread_join", "process_end_begin",
-                "process_end_others", "futex_wait", "futex_wake", "process_finish" } do
-                local first, size = assert(m:symbol(name)) -- a vCPU has one range: that of the function which it entered last
-                m:on_entry(name, function(cpu) m:interrupt_range(cpu, first, first + size - 1, m.sym.VECTOR_TIMER) end)
+            for i, row in ipairs(lives) do
+                watches[i] = interrupts.watch(m)
+                interrupts.outside(m, watches[i], row[1], { m.sym.VECTOR_TIMER, m.kernel.harmless_vector })
+            end
+            local sent = m:count("apic-messages")
+            for n = 0, LATE do
+                if math.random(2) == 1 then m:delay_ipi(n, orrery.us(math.random(100))) end
             end
             expect(m:command("threadtest " .. tests):wait({ within = orrery.seconds(60) }).status):to_be(0)
             expect(handled, "interrupts"):to_be_at_least(400)
+            expect(m:count("apic-messages") - sent, "messages between CPUs, the late ones among them"):to_be_above(LATE)
+            for i, row in ipairs(lives) do interrupts.judge(watches[i], row[2], row[3]) end
         end)
     end
 
-    it("patterns in all registers survive an interrupt and perhaps a switch at every instruction", function()
-        local m = booted(3)
-        local first, size = assert(m:symbol("trap_return"))
-        for cpu = 0, cpus - 1 do m:interrupt_range(cpu, first, first + size - 1, m.sym.VECTOR_TIMER) end
-        for seed = 1, 3 do
-            expect(m:command("threadtest all_registers_survive_preemption_and_migration"):wait({ within = orrery.seconds(60) }).status,
-                "round " .. seed):to_be(0)
-        end
-    end)
+    for _, name in ipairs { "before", "after" } do
+        it("patterns in all registers survive an interrupt and perhaps a switch at every instruction " .. name .. " their loop", function()
+            local m = booted(3)
+            local watch = interrupts.watch(m)
+            interrupts.inside(m, watch, { name = name, code = addresses(name) }, { m.sym.VECTOR_TIMER })
+            for round = 1, 3 do
+                expect(m:command("threadtest all_registers_survive_preemption_and_migration"):wait({ within = orrery.seconds(60) }).status,
+                    "round " .. round):to_be(0)
+            end
+            interrupts.judge(watch, #watch.code, 8000)
+        end)
+    end
 
     it("are switched by an assembly file and nothing that a compiler adds", function()
         local m = orrery.machine { kernel = "orrery", cpus = 1, memory = "64M" }:boot()

@@ -29,6 +29,12 @@ done
 run_program "a run without it ends well" threadtest threads_start_and_are_joined -- --cpus 2
 expect_same "without log=threads nothing is told" 0 "$(grep -c '^thread ' "$work/out")"
 
-expect_status "lists of threads and interrupts at every instruction of their lives" 0 "$orrery" run tests/e2e/kernel_threads.lua
+# the addresses of the function that fills all registers, goes round a loop of two instructions, and looks at them
+code=$(objdump -d --no-show-raw-insn build/os/programs/threadtest |
+    awk '/<thread_keep_registers>:$/ {found = 1} found && /^ / {sub(":", "", $1); print $1, $2, $3; if ($2 ~ /^ret/) exit}')
+before=$(awk '/ subq \$0x1,0x10\(%rsp\)$/ {exit} {printf "%s,", $1}' <<<"$code")
+after=$(awk 'on {printf "%s,", $1} loop {on = 1} / subq \$0x1,0x10\(%rsp\)$/ {loop = 1}' <<<"$code")
+expect_status "lists of threads and interrupts at every instruction of their lives" 0 "$orrery" run tests/e2e/kernel_threads.lua \
+    --set "before=$before" --set "after=$after"
 
 finish
