@@ -10,7 +10,7 @@ end
 
 -- Watches a machine. runs counts the instructions of the function that ran with interrupts on, traps the interrupts that were
 -- handled when one of it was next; closed, open and taken are the same by address. calls counts how often it began with
--- interrupts off, waited the interrupts of the watch's vectors that were the first on their CPU after an instruction that ran so.
+-- interrupts off, waited the interrupts of its vectors that were the first on a CPU after an instruction that ran so.
 function interrupts.watch(m)
     local watch = { first = 1, last = 0, runs = 0, traps = 0, due = {}, probes = {} }
     m:on_entry("trap_dispatch", function(cpu)
@@ -134,11 +134,11 @@ function interrupts.judge(watch, instructions, runs)
     expect(watch.traps, "interrupts before them"):to_be_at_least(watch.once and open or watch.runs)
 end
 
--- Expects that at least so many instructions ran, all with interrupts off, and that those that came waited for the function's
--- end, each time that it was called.
+-- Expects that at least so many instructions ran, all with interrupts off, and that those that came waited for the end, each
+-- time that the function was called.
 function interrupts.judge_closed(watch, instructions)
     local ran, open = share(watch)
-    orrery.note(string.format("%s: %d calls, %d interrupts that waited for their ends", watch.name, watch.calls, watch.waited))
+    orrery.note(string.format("%s: %d calls, %d interrupts waited for their ends", watch.name, watch.calls, watch.waited))
     expect(ran, "instructions of " .. watch.name .. " that ran"):to_be_at_least(instructions)
     expect(open, "those that ran with interrupts on"):to_be(0)
     expect(watch.traps, "interrupts before them"):to_be(0)

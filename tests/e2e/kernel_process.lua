@@ -218,7 +218,7 @@ describe("lookups of processes", function()
             at_instructions = round == "at an instruction"
             local line = "threadtest a_lookup_meets_the_end_of_what_it_looks_for"
             expect(m:command(line):wait { within = orrery.seconds(20) }.status, round):to_be(0)
-            orrery.note(string.format("after the round %s: %d of %d lookups were overtaken by a whole end", round, overtaken, found))
+            orrery.note(string.format("after the round %s: %d of %d lookups overtaken by a whole end", round, overtaken, found))
         end
         expect(freed_while, "processes freed while a lookup had them"):to_be(0)
         expect(found, "lookups that found something"):to_be_at_least(100)

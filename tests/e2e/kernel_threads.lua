@@ -1,8 +1,9 @@
--- Purpose: threads of programs while interrupts come at every instruction of what starts, ends, wakes and joins them, of a program that
--- has a pattern in each register, and under several schedules with late messages; their lists looked at from outside at every change.
+-- Purpose: threads of programs while interrupts come at every instruction of what starts, ends, wakes and joins them, of a
+-- program that has a pattern in each register, and under several schedules with late messages; their lists looked at from
+-- outside at every change.
 -- Expects: every test of threadtest passes; no count of threads ever differs from the length of its list; all frames back.
--- Options: --cpus N; --set before=HEX,HEX,... --set after=HEX,HEX,...: the addresses of the instructions of threadtest that fill all
--- registers, and of those that look at them, as kernel_threads.sh makes them.
+-- Options: --cpus N; --set before=HEX,HEX,... --set after=HEX,HEX,...: the addresses of the instructions of threadtest that
+-- fill all registers, and of those that look at them, as kernel_threads.sh makes them.
 -- covers: TH-06 (X), TH-11 (X), TH-12 (X), TH-12 (D)
 
 local interrupts = require "interrupts"
@@ -46,8 +47,8 @@ local LATE <const> = 60 -- of so many messages about every second comes late
 -- What threads begin, wait and end with; of each the least number of instructions with interrupts on, and of their runs.
 local lives <const> = {
     { "process_thread_create", 90, 4000 }, { "process_thread_exit", 22, 1000 }, { "process_thread_join", 50, 1200 },
-    { "process_end_begin", 15, 100 }, { "process_end_others", 35, 30 }, { "futex_wait", 80, 15000 }, { "futex_wake", 45, 10000 },
-    { "process_finish", 28, 150 },
+    { "process_end_begin", 15, 100 }, { "process_end_others", 35, 30 }, { "futex_wait", 80, 15000 },
+    { "futex_wake", 45, 10000 }, { "process_finish", 28, 150 },
 }
 
 -- Of the instructions of threadtest before or after its loop.
@@ -89,13 +90,14 @@ describe("threads", function()
     end
 
     for _, name in ipairs { "before", "after" } do
-        it("patterns in all registers survive an interrupt and perhaps a switch at every instruction " .. name .. " their loop", function()
+        local where = name .. " their loop"
+        it("patterns in all registers survive an interrupt and perhaps a switch at every instruction " .. where, function()
             local m = booted(3)
             local watch = interrupts.watch(m)
             interrupts.inside(m, watch, { name = name, code = addresses(name) }, { m.sym.VECTOR_TIMER })
             for round = 1, 3 do
-                expect(m:command("threadtest all_registers_survive_preemption_and_migration"):wait({ within = orrery.seconds(60) }).status,
-                    "round " .. round):to_be(0)
+                local run = m:command("threadtest all_registers_survive_preemption_and_migration")
+                expect(run:wait({ within = orrery.seconds(60) }).status, "round " .. round):to_be(0)
             end
             interrupts.judge(watch, #watch.code, 8000)
         end)
