@@ -27,12 +27,12 @@
 #define MAGIC_VALUE   0x74726976u
 #define VERSION_VALUE 2u
 
-#define STATUS_ACKNOWLEDGE 0x01u
-#define STATUS_DRIVER      0x02u
-#define STATUS_DRIVER_OK   0x04u
-#define STATUS_FEATURES_OK 0x08u
-#define STATUS_NEEDS_RESET 0x40u
-#define STATUS_FAILED      0x80u
+#define VIRTIO_STATUS_ACKNOWLEDGE 0x01u
+#define VIRTIO_STATUS_DRIVER      0x02u
+#define VIRTIO_STATUS_DRIVER_OK   0x04u
+#define VIRTIO_STATUS_FEATURES_OK 0x08u
+#define VIRTIO_STATUS_NEEDS_RESET 0x40u
+#define VIRTIO_STATUS_FAILED      0x80u
 
 #define FEATURE_VERSION_1 (1u << 0) /* of the second word */
 
@@ -111,8 +111,8 @@ static bool negotiate(const struct virtio *device, uint32_t wanted, uint32_t *ac
     put(device, ACCEPTED, *accepted);
     put(device, ACCEPTED_SELECT, 1);
     put(device, ACCEPTED, high);
-    put(device, STATUS, STATUS_ACKNOWLEDGE | STATUS_DRIVER | STATUS_FEATURES_OK);
-    return high != 0 && (get(device, STATUS) & STATUS_FEATURES_OK) != 0;
+    put(device, STATUS, VIRTIO_STATUS_ACKNOWLEDGE | VIRTIO_STATUS_DRIVER | VIRTIO_STATUS_FEATURES_OK);
+    return high != 0 && (get(device, STATUS) & VIRTIO_STATUS_FEATURES_OK) != 0;
 }
 
 static bool start_queue(struct virtio *device)
@@ -133,10 +133,10 @@ static bool start_queue(struct virtio *device)
 
 int64_t virtio_begin(struct virtio *device, uint32_t wanted, uint32_t *accepted)
 {
-    put(device, STATUS, STATUS_ACKNOWLEDGE);
-    put(device, STATUS, STATUS_ACKNOWLEDGE | STATUS_DRIVER);
+    put(device, STATUS, VIRTIO_STATUS_ACKNOWLEDGE);
+    put(device, STATUS, VIRTIO_STATUS_ACKNOWLEDGE | VIRTIO_STATUS_DRIVER);
     if (!negotiate(device, wanted, accepted) || !start_queue(device)) {
-        put(device, STATUS, STATUS_FAILED);
+        put(device, STATUS, VIRTIO_STATUS_FAILED);
         return STATUS_ERR_UNSUPPORTED;
     }
     return STATUS_OK;
@@ -144,8 +144,10 @@ int64_t virtio_begin(struct virtio *device, uint32_t wanted, uint32_t *accepted)
 
 int64_t virtio_go(struct virtio *device)
 {
-    put(device, STATUS, STATUS_ACKNOWLEDGE | STATUS_DRIVER | STATUS_FEATURES_OK | STATUS_DRIVER_OK);
-    device->running = (get(device, STATUS) & (STATUS_NEEDS_RESET | STATUS_FAILED)) == 0;
+    put(device, STATUS,
+        VIRTIO_STATUS_ACKNOWLEDGE | VIRTIO_STATUS_DRIVER | VIRTIO_STATUS_FEATURES_OK |
+            VIRTIO_STATUS_DRIVER_OK);
+    device->running = (get(device, STATUS) & (VIRTIO_STATUS_NEEDS_RESET | VIRTIO_STATUS_FAILED)) == 0;
     return device->running ? STATUS_OK : STATUS_ERR_DEVICE;
 }
 
@@ -226,5 +228,5 @@ int64_t virtio_wait(const struct virtio *device, uint64_t deadline)
 
 bool virtio_needs_reset(const struct virtio *device)
 {
-    return (get(device, STATUS) & STATUS_NEEDS_RESET) != 0;
+    return (get(device, STATUS) & VIRTIO_STATUS_NEEDS_RESET) != 0;
 }
