@@ -5,9 +5,9 @@
 #define HEADER_SIZE 16u
 #define STATUS      (VIRTQUEUE_OWN + HEADER_SIZE)
 
-#define STATUS_DONE        0u
-#define STATUS_UNSUPPORTED 2u
-#define STATUS_UNTOUCHED   0xffu
+#define VIRTIO_BLK_S_OK     0u
+#define VIRTIO_BLK_S_UNSUPP 2u
+#define VIRTIO_BLK_S_NONE   0xffu /* no status of a device */
 
 uint32_t request_post(struct virtqueue *queue, uint32_t type, uint64_t sector, uint64_t buffer,
                       uint32_t bytes)
@@ -16,7 +16,7 @@ uint32_t request_post(struct virtqueue *queue, uint32_t type, uint64_t sector, u
     virtqueue_put32(queue, HEADER, type);
     virtqueue_put32(queue, HEADER + 4, 0);
     virtqueue_put64(queue, HEADER + 8, sector);
-    queue->page[STATUS] = STATUS_UNTOUCHED;
+    queue->page[STATUS] = VIRTIO_BLK_S_NONE;
     virtqueue_describe(queue, 0, queue->physical + HEADER, HEADER_SIZE, false, false);
     if (bytes != 0) {
         virtqueue_describe(queue, 1, buffer, bytes, in, false);
@@ -34,9 +34,9 @@ status_t request_take(struct virtqueue *queue, uint32_t writes)
         return taken;
     }
     uint8_t status = queue->page[STATUS];
-    if (status == STATUS_DONE) {
+    if (status == VIRTIO_BLK_S_OK) {
         /* some devices count nothing where only the status is theirs to write */
         return writes == 1 || written == writes ? STATUS_OK : STATUS_ERR_STATE;
     }
-    return status == STATUS_UNSUPPORTED ? STATUS_ERR_UNSUPPORTED : STATUS_ERR_DEVICE;
+    return status == VIRTIO_BLK_S_UNSUPP ? STATUS_ERR_UNSUPPORTED : STATUS_ERR_DEVICE;
 }
