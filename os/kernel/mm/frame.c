@@ -86,7 +86,7 @@ static status_t check_request(uint64_t n, uint32_t flags, enum frame_owner owner
     if (n == 0 || n > FRAME_RUN_MAX) {
         return STATUS_ERR_RANGE;
     }
-    unsigned node = (flags >> 8) & 0xff;
+    unsigned node = frame_node_wanted(flags);
     bool good = (flags & ~FRAME_FLAGS_ALL) == 0 && node <= frame_manager.node_count &&
                 owner > FRAME_OWNER_NONE && owner < FRAME_OWNER_COUNT;
     return good ? STATUS_OK : STATUS_ERR_ARGUMENT;
@@ -94,7 +94,7 @@ static status_t check_request(uint64_t n, uint32_t flags, enum frame_owner owner
 
 static unsigned preferred_node(uint32_t flags)
 {
-    unsigned node = (flags >> 8) & 0xff;
+    unsigned node = frame_node_wanted(flags);
     return node != 0 ? node - 1 : frame_manager.cpus[arch_cpu_id()].node;
 }
 
@@ -121,8 +121,8 @@ status_t frame_alloc(uint32_t flags, enum frame_owner owner, uint32_t owner_id, 
     }
     uint64_t start = frame_cpu_stamp(false);
     bool zeroed = (flags & FRAME_ZERO) != 0;
-    bool cached =
-        (flags & (FRAME_DMA | FRAME_HIGH)) == 0 && (flags >> 8) == 0 && frame_cpu_take(out, &zeroed);
+    bool cached = (flags & (FRAME_DMA | FRAME_HIGH)) == 0 && flags >> FRAME_NODE_SHIFT == 0 &&
+                  frame_cpu_take(out, &zeroed);
     if (!cached) {
         zeroed = false;
         status = take_slow(1, flags, out);

@@ -59,12 +59,13 @@ struct page_frame {
 };
 _Static_assert(sizeof(struct page_frame) == 12, "frame table entry");
 
-#define FRAMES_PER_BLOCK  512u
+#define BLOCK_SHIFT       9u
+#define FRAMES_PER_BLOCK  (1u << BLOCK_SHIFT)
 #define BUDDY_ORDERS      10u /* block orders 0..9: 2 MiB .. 1 GiB */
 #define FRAME_RUN_MAX     ((uint64_t)FRAMES_PER_BLOCK << (BUDDY_ORDERS - 1))
 #define BLOCK_NONE        0xffffffffu
-#define FRAME_PFN_LIMIT   (1ull << 32) /* 16 TiB; regions above are not managed */
-#define FRAME_GROUP_SHIFT 18u          /* frames in a GiB, the largest buddy group */
+#define FRAME_PFN_LIMIT   (1ull << 32)                     /* 16 TiB; regions above are not managed */
+#define FRAME_GROUP_SHIFT (BLOCK_SHIFT + BUDDY_ORDERS - 1) /* frames in a GiB, the largest buddy group */
 #define FRAME_GROUP_LIMIT (FRAME_PFN_LIMIT >> FRAME_GROUP_SHIFT)
 
 enum block_kind {
@@ -246,10 +247,18 @@ bool frame_manager_is_published(void);
 #define FRAME_CRITICAL 0x8u /* may use the reserves below the marks */
 #define FRAME_HIGH     0x10u /* prefers the High zone (32-bit configurations) */
 #define FRAME_ALIGNED  0x20u /* run aligned to its length rounded up to a power of two */
-#define FRAME_NODE(node) \
-    ((uint32_t)((node) + 1u) << 8) /* preferred node; default: that of the calling CPU \
-                                    */
-#define FRAME_FLAGS_ALL 0xff3fu
+/* Preferred node; default: that of the calling CPU. */
+#define FRAME_NODE_SHIFT 8u
+#define FRAME_NODE_ANY   (0xffu << FRAME_NODE_SHIFT)
+#define FRAME_NODE(node) ((uint32_t)((node) + 1u) << FRAME_NODE_SHIFT)
+#define FRAME_FLAGS_ALL \
+    (FRAME_DMA | FRAME_ZERO | FRAME_STRICT | FRAME_CRITICAL | FRAME_HIGH | FRAME_ALIGNED | FRAME_NODE_ANY)
+
+/* What FRAME_NODE was given, counted from 1; 0: nothing. */
+static inline unsigned frame_node_wanted(uint32_t flags)
+{
+    return (flags & FRAME_NODE_ANY) >> FRAME_NODE_SHIFT;
+}
 
 /* One frame, refs 1. Fails: STATUS_ERR_NO_MEMORY, STATUS_ERR_NO_LOCAL_MEMORY, STATUS_ERR_ARGUMENT (flags,
  * node). */

@@ -5,8 +5,6 @@
 
 #include "mm/frame.h"
 
-#define BLOCK_SHIFT 9u
-
 static inline struct frame_zone *block_zone(const struct frame_block *block)
 {
     return &frame_manager.nodes[block->node].zones[block->zone];

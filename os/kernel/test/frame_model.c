@@ -322,7 +322,7 @@ static struct zone_model *node_serves(struct zone_model *zones, uint64_t n, uint
 
 static struct zone_model *choose(uint64_t n, uint32_t flags)
 {
-    unsigned preferred = (flags >> 8) != 0 ? (flags >> 8) - 1 : model.node;
+    unsigned preferred = frame_node_wanted(flags) != 0 ? frame_node_wanted(flags) - 1 : model.node;
     unsigned tries = (flags & FRAME_STRICT) != 0 ? 1 : frame_manager.node_count;
     for (unsigned i = 0; i < tries; i++) {
         struct zone_model *zone = node_serves(model.zones[frame_manager.nodes[preferred].order[i]], n, flags);
@@ -403,7 +403,7 @@ bool frame_model_alloc(uint64_t n, uint32_t flags, pfn_t *pfn, bool *got)
     uint64_t after = model.timestamp();
     *got = status == STATUS_OK;
     bool elsewhere = true; /* than in the cache */
-    if (n == 1 && (flags & FRAME_DMA) == 0 && flags >> 8 == 0 && !follow_cache(status, *pfn, &elsewhere)) {
+    if (n == 1 && (flags & (FRAME_DMA | FRAME_NODE_ANY)) == 0 && !follow_cache(status, *pfn, &elsewhere)) {
         return false;
     }
     if (elsewhere && !follow_zone(n, flags, status, *pfn)) {

@@ -177,14 +177,15 @@ static void note(uint32_t n, uint32_t flags)
     for (unsigned bit = 0; bit < 8; bit++) {
         map.with[bit] += (flags >> bit) & 1;
     }
-    map.with[8] += flags >> 8 != 0;
+    map.with[8] += frame_node_wanted(flags) != 0;
     map.with[9] += flags == 0;
 }
 
 /* n frames came out for these flags on this CPU: all of memory that may be given, of nobody else, and as it was wanted. */
 static void check_frames(uint64_t pfn, uint32_t n, uint32_t flags)
 {
-    uint32_t wanted = flags >> 8 != 0 ? (flags >> 8) - 1 : (map.has_nodes ? fake_cpu : 0);
+    uint32_t wanted =
+        frame_node_wanted(flags) != 0 ? frame_node_wanted(flags) - 1 : (map.has_nodes ? fake_cpu : 0);
     bool is_good = pfn > 0 && pfn + n <= MAP_FRAMES;
     uint32_t node = node_of_frame(pfn);
     for (uint32_t i = 0; is_good && i < n; i++) {
