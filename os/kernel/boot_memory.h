@@ -5,16 +5,9 @@
 
 #include "mm/region.h"
 
-/* What is given back, in that order. */
-enum boot_part {
-    BOOT_PART_TEMPORARY_HEAP,
-    BOOT_PART_HANDOFF,
-    BOOT_PART_SERVICES,
-    BOOT_PART_LOADER,
-    BOOT_PART_ACPI,
-    BOOT_PART_IMAGE, /* boot tables and stack, and the region list */
-    BOOT_PARTS
-};
+/* What is given back last: boot tables and stack, and the region list. Before that go the types of mm/region_types.def. */
+#define BOOT_PART_IMAGE REGION_TYPE_COUNT
+#define BOOT_PARTS      (BOOT_PART_IMAGE + 1)
 
 struct boot_memory {
     struct region_list *regions;
@@ -25,13 +18,12 @@ struct boot_memory {
     struct {
         uint64_t before;
         uint64_t after;
-    } free_frames[BOOT_PARTS]; /* around giving back each part */
+    } free_frames[BOOT_PARTS]; /* around giving back each part; both 0 for what stays */
 };
 
 extern struct boot_memory boot_memory;
 
-/* Gives back what only the boot needed: temporary heap, handoff block, boot tables and stack, ACPI and loader
- * memory. */
+/* Gives back what only the boot needed. */
 void boot_memory_release(void);
 
 #endif

@@ -68,24 +68,21 @@ static void release_image_part(void)
 }
 
 /* Its own mapping, if it has one, is gone; but for the image's part, whose pages are its mapping. */
-static void release_part(enum boot_part part)
+static void release_part(unsigned part)
 {
-    static const enum region_type types[BOOT_PART_ACPI] = {[BOOT_PART_TEMPORARY_HEAP] = REGION_TEMPORARY_HEAP,
-                                                           [BOOT_PART_HANDOFF] = REGION_HANDOFF,
-                                                           [BOOT_PART_SERVICES] = REGION_BOOT_SERVICES,
-                                                           [BOOT_PART_LOADER] = REGION_LOADER};
+    enum region_type type = (enum region_type)part;
     uint64_t frames;
+    boot_memory.free_frames[part].before = frame_free_count();
     if (part == BOOT_PART_IMAGE) {
         release_image_part();
-    } else if (part == BOOT_PART_ACPI) {
-        must(frame_reclaim_acpi(boot_memory.regions, &frames), "ACPI memory");
     } else {
-        must(frame_reclaim_type(boot_memory.regions, types[part], &frames), region_type_name(types[part]));
+        must(frame_reclaim_type(boot_memory.regions, type, &frames), region_type_name(type));
     }
+    boot_memory.free_frames[part].after = frame_free_count();
 }
 
 /* What the frame manager counts as free more than before. */
-static unsigned long long given_back(enum boot_part part)
+static unsigned long long given_back(unsigned part)
 {
     return boot_memory.free_frames[part].after - boot_memory.free_frames[part].before;
 }
@@ -119,16 +116,18 @@ void boot_memory_release(void)
 {
     note_device_ranges();
     must(boot_tables_drop_temporary_heap(boot_memory.temporary_heap.size_bytes), "temporary heap");
-    for (enum boot_part part = 0; part < BOOT_PARTS; part++) {
-        boot_memory.free_frames[part].before = frame_free_count();
-        release_part(part);
-        boot_memory.free_frames[part].after = frame_free_count();
+    unsigned long long all = 0; /* types */
+    for (enum region_type type = 0; type < REGION_TYPE_COUNT; type++) {
+        if (region_type_class(type) == REGION_CLASS_RECLAIM) {
+            release_part(type);
+            all += given_back(type);
+        }
     }
+    release_part(BOOT_PART_IMAGE);
     boot_memory.regions = NULL; /* the list was in the image's part */
-    unsigned long long firmware =
-        given_back(BOOT_PART_SERVICES) + given_back(BOOT_PART_LOADER) + given_back(BOOT_PART_ACPI);
-    console_printf("memory: temporary heap gave back %llu frames\n", given_back(BOOT_PART_TEMPORARY_HEAP));
-    console_printf("memory: handoff block gave back %llu frames\n", given_back(BOOT_PART_HANDOFF));
+    unsigned long long firmware = all - given_back(REGION_TEMPORARY_HEAP) - given_back(REGION_HANDOFF);
+    console_printf("memory: temporary heap gave back %llu frames\n", given_back(REGION_TEMPORARY_HEAP));
+    console_printf("memory: handoff block gave back %llu frames\n", given_back(REGION_HANDOFF));
     console_printf("memory: boot tables and stack gave back %llu frames\n", given_back(BOOT_PART_IMAGE));
     console_printf("memory: firmware and loader gave back %llu frames\n", firmware);
 }

@@ -116,6 +116,9 @@ expect_same "init's stats have every figure of the system" \
     "$(sed -nE 's/^    \{FIGURE\(system_stats, ([a-z_]+)\)\},$/\1/p' os/programs/init/init.c | LC_ALL=C sort)"
 expect_same "docs/boot.md has the words of the command line" "$(grep -rhoE 'boot_argument\("[a-z0-9]+"' os/kernel os/boot | cut -d'"' -f2 | LC_ALL=C sort -u)" \
     "$(sed -n '/^## Command line/,$p' docs/boot.md | sed -nE 's/^\| `([a-z0-9]+)=.*/\1/p' | LC_ALL=C sort -u)"
+expect_same "docs/boot.md tells what is given back after the boot, in its order" \
+    "$(sed -nE 's/^REGION_TYPE\([A-Z_]+, "([a-z ]+)", RECLAIM, .*/\1/p' os/kernel/mm/region_types.def | paste -sd,)" \
+    "$(tr '\n' ' ' <docs/boot.md | sed -E 's/.*\*\*Given back\*\*([^(]*)\(.*/\1/' | grep -o '`[^`]*`' | tr -d '`' | paste -sd,)"
 
 # The table of locks has the class of every lock that there is, and no other.
 # lock_classes: of all locks that are made; listed PAGE: of the table

@@ -334,16 +334,12 @@ MUST_CHECK status_t frame_reserve(pfn_t pfn, uint64_t n, enum frame_owner owner)
 MUST_CHECK status_t frame_unreserve(pfn_t pfn, uint64_t n, enum frame_owner owner);
 
 /*
- * Gives back every frame of the regions of one RECLAIM type, as recorded at initialisation (the caller has
- * unmapped them). Second call for a type: STATUS_ERR_STATE. Type of another class: STATUS_ERR_RESERVED.
- * *freed: frames given.
+ * Gives back every frame of the regions of one type, RECLAIM or HELD, as recorded at initialisation (the caller has unmapped
+ * them). Of ACPI_RECLAIM it is the hook for the end of ACPI table parsing; NVS is never given back. Second call for a type:
+ * STATUS_ERR_STATE. Type of another class: STATUS_ERR_RESERVED. *freed: frames given.
  */
 MUST_CHECK status_t frame_reclaim_type(const struct region_list *regions, enum region_type type,
                                        uint64_t *freed);
-
-/* The hook for the end of ACPI table parsing: frame_reclaim_type for ACPI_RECLAIM. NVS is never given back.
- */
-MUST_CHECK status_t frame_reclaim_acpi(const struct region_list *regions, uint64_t *freed);
 
 /* ---- balance, caches, figures ---- */
 

@@ -10,18 +10,9 @@
 #include "mm/pressure.h"
 
 static const uint8_t region_owners[REGION_TYPE_COUNT] = {
-    [REGION_BOOT_SERVICES] = FRAME_OWNER_BOOT_SERVICES,
-    [REGION_LOADER] = FRAME_OWNER_LOADER,
-    [REGION_ACPI_RECLAIM] = FRAME_OWNER_ACPI,
-    [REGION_TEMPORARY_HEAP] = FRAME_OWNER_TEMPORARY_HEAP,
-    [REGION_HANDOFF] = FRAME_OWNER_HANDOFF,
-    [REGION_MODULE] = FRAME_OWNER_MODULE,
-    [REGION_BOOT_PAGE_TABLE] = FRAME_OWNER_BOOT_PAGE_TABLE,
-    [REGION_BOOT_ALLOCATION] = FRAME_OWNER_BOOT,
-    [REGION_KERNEL_IMAGE] = FRAME_OWNER_KERNEL_IMAGE,
-    [REGION_SLIVER] = FRAME_OWNER_SLIVER,
-    [REGION_RUNTIME] = FRAME_OWNER_FIRMWARE,
-    [REGION_ACPI_NVS] = FRAME_OWNER_FIRMWARE,
+#define REGION_TYPE(id, name, region_class, owner) [REGION_##id] = FRAME_OWNER_##owner,
+#include "mm/region_types.def"
+#undef REGION_TYPE
 };
 
 /* Frames that a managed region touches: [*first, *end). False when the region is not managed. */
@@ -123,9 +114,6 @@ static struct frame_block *prepare_block(pfn_t pfn, const struct frame_manager_c
     return block;
 }
 
-/* Up to here the types of regions whose frames are free now or come back by their type. */
-#define LAST_TO_COME_BACK REGION_HANDOFF
-
 static void seed_frame(pfn_t pfn, enum region_type type, const struct frame_manager_config *config)
 {
     struct frame_block *block = prepare_block(pfn, config);
@@ -140,7 +128,7 @@ static void seed_frame(pfn_t pfn, enum region_type type, const struct frame_mana
     }
     frame->zone = block->zone;
     frame->node = block->node;
-    bool is_edge = type <= LAST_TO_COME_BACK && node_of(config->numa, pfn << PAGE_SHIFT) != block->node;
+    bool is_edge = region_type_is_for_all(type) && node_of(config->numa, pfn << PAGE_SHIFT) != block->node;
     if (type == REGION_USABLE && !is_edge) {
         frame->state = FRAME_FREE;
         bitmap_set(block->free_map, pfn % FRAMES_PER_BLOCK);
@@ -279,7 +267,8 @@ status_t frame_reclaim_type(const struct region_list *regions, enum region_type 
 {
     struct frame_manager *manager = frame_manager_get();
     *freed = 0;
-    if (region_type_class(type) != REGION_CLASS_RECLAIM) {
+    enum region_class region_class = region_type_class(type);
+    if (region_class != REGION_CLASS_RECLAIM && region_class != REGION_CLASS_HELD) {
         return STATUS_ERR_RESERVED;
     }
     uint32_t bit = 1u << type;
@@ -297,9 +286,4 @@ status_t frame_reclaim_type(const struct region_list *regions, enum region_type 
         }
     }
     return STATUS_OK;
-}
-
-status_t frame_reclaim_acpi(const struct region_list *regions, uint64_t *freed)
-{
-    return frame_reclaim_type(regions, REGION_ACPI_RECLAIM, freed);
 }

@@ -161,8 +161,7 @@ static bool span_is_ram(const struct region_list *list, const struct handoff_spa
     uint64_t end = span->base + span->size_bytes;
     for (uint64_t at = span->base; at < end;) {
         const struct region *region = region_list_find(list, at);
-        if (region == NULL || region_type_class(region->type) == REGION_CLASS_KEPT ||
-            region_type_class(region->type) == REGION_CLASS_OUTSIDE) {
+        if (region == NULL || !region_type_is_for_all(region->type)) {
             return false;
         }
         at = region->end;

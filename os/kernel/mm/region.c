@@ -12,10 +12,17 @@ static const struct {
     const char *name;
     enum region_class region_class;
 } types[REGION_TYPE_COUNT] = {
-#define REGION_TYPE(id, text, class_id) [REGION_##id] = {(text), REGION_CLASS_##class_id},
+#define REGION_TYPE(id, text, class_id, owner) [REGION_##id] = {(text), REGION_CLASS_##class_id},
 #include "mm/region_types.def"
 #undef REGION_TYPE
 };
+
+#define REGION_TYPE(id, text, class_id, owner)                            \
+    _Static_assert(((unsigned)REGION_##id < REGION_TYPES_FOR_ALL) ==      \
+                       (REGION_CLASS_##class_id <= REGION_CLASS_RECLAIM), \
+                   text);
+#include "mm/region_types.def"
+#undef REGION_TYPE
 
 const char *region_type_name(enum region_type type)
 {

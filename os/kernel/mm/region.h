@@ -17,13 +17,20 @@
 #include "types.h"
 
 enum region_type {
-#define REGION_TYPE(id, name, region_class) REGION_##id,
+#define REGION_TYPE(id, name, region_class, owner) REGION_##id,
 #include "mm/region_types.def"
 #undef REGION_TYPE
     REGION_TYPE_COUNT
 };
 
-enum region_class { REGION_CLASS_FREE, REGION_CLASS_RECLAIM, REGION_CLASS_KEPT, REGION_CLASS_OUTSIDE };
+/* region_types.def says what they are. */
+enum region_class {
+    REGION_CLASS_FREE,
+    REGION_CLASS_RECLAIM,
+    REGION_CLASS_HELD,
+    REGION_CLASS_KEPT,
+    REGION_CLASS_OUTSIDE
+};
 
 /* Two boundaries a descriptor plus the other sources: the list of a legal handoff cannot overflow. */
 #define REGION_MAX (2u * HANDOFF_MAX_DESCRIPTORS + 256u)
@@ -41,6 +48,19 @@ struct region_list {
 
 const char *region_type_name(enum region_type type);
 enum region_class region_type_class(enum region_type type);
+
+/* How many types there are whose frames are anybody's, now or after the boot. They are the weakest (region.c). */
+enum {
+    REGION_TYPES_FOR_ALL = 0
+#define REGION_TYPE(id, name, region_class, owner) +(REGION_CLASS_##region_class <= REGION_CLASS_RECLAIM)
+#include "mm/region_types.def"
+#undef REGION_TYPE
+};
+
+static inline bool region_type_is_for_all(enum region_type type)
+{
+    return (unsigned)type < REGION_TYPES_FOR_ALL;
+}
 
 /* Type for an EFI_MEMORY_TYPE; numbers of 15 and above (OEM, OS) are RESERVED. */
 enum region_type region_type_from_efi(uint32_t efi_type);

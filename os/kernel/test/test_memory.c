@@ -58,7 +58,7 @@ void ktest_temporary_heap_is_unmapped(void)
 void ktest_memory_of_the_boot_comes_back_once(void)
 {
     uint64_t freed = 1;
-    KEXPECT(frame_reclaim_acpi(boot_memory.regions, &freed) == STATUS_ERR_STATE);
+    KEXPECT(frame_reclaim_type(boot_memory.regions, REGION_ACPI_RECLAIM, &freed) == STATUS_ERR_STATE);
     KEXPECT(freed == 0);
     KEXPECT(frame_reclaim_type(boot_memory.regions, REGION_BOOT_SERVICES, &freed) == STATUS_ERR_STATE);
     KEXPECT(frame_reclaim_type(boot_memory.regions, REGION_ACPI_NVS, &freed) == STATUS_ERR_RESERVED);

@@ -565,9 +565,9 @@ static void boot_memory_comes_back_once_and_exactly(void **state)
     assert_ok(frame_reclaim_type(&fake_regions, REGION_TEMPORARY_HEAP, &freed));
     assert_int_equal(freed, 768);
     assert_int_equal(frame_free_count(), before + 768);
-    assert_ok(frame_reclaim_acpi(&fake_regions, &freed));
+    assert_ok(frame_reclaim_type(&fake_regions, REGION_ACPI_RECLAIM, &freed));
     assert_int_equal(freed, 16);
-    assert_int_equal(frame_reclaim_acpi(&fake_regions, &freed), STATUS_ERR_STATE);
+    assert_int_equal(frame_reclaim_type(&fake_regions, REGION_ACPI_RECLAIM, &freed), STATUS_ERR_STATE);
     assert_int_equal(freed, 0);
     assert_ok(frame_reclaim_type(&fake_regions, REGION_BOOT_PAGE_TABLE, &freed));
     assert_int_equal(freed, 5);
