@@ -46,7 +46,12 @@ enum frame_owner {
     FRAME_OWNER_COUNT
 };
 
-enum frame_zone_id { FRAME_ZONE_DMA, FRAME_ZONE_NORMAL, FRAME_ZONE_HIGH, FRAME_ZONE_COUNT };
+enum frame_zone_id {
+#define FRAME_ZONE(id, name, limit) FRAME_ZONE_##id,
+#include "mm/zones.def"
+#undef FRAME_ZONE
+    FRAME_ZONE_COUNT
+};
 
 /* One 4 KiB frame; frame_table[pfn]. Twelve bytes, so that all metadata stays below 1/256 of RAM. */
 struct page_frame {
@@ -148,12 +153,12 @@ struct frame_cpu {
     uint32_t zeroed[FRAME_CPU_ZEROED];
 } __attribute__((aligned(64)));
 
-/* Limits of the zones: a frame belongs to the first zone whose limit is above its address. */
+/* Limits of the zones, as zones.def explains them. */
 struct frame_zone_layout {
-    uint64_t limit[FRAME_ZONE_COUNT]; /* bytes, exclusive, 2 MiB aligned, ascending */
+    uint64_t limit[FRAME_ZONE_COUNT];
 };
 
-extern const struct frame_zone_layout frame_zone_layout_x86_64; /* DMA 16 MiB, Normal the rest, High empty */
+extern const struct frame_zone_layout frame_zone_layout_x86_64; /* that of zones.def */
 
 /* One memory range of a node; ranges not covered belong to node 0. Boundaries inside a 2 MiB block give the
  * whole block to the node of its first frame; the frames of the other node become RESERVED with owner

@@ -7,7 +7,11 @@
 #include "lib/format.h"
 #include "mm/frame_internal.h"
 
-static const char *const zone_names[FRAME_ZONE_COUNT] = {"DMA", "Normal", "High"};
+static const char *const zone_names[FRAME_ZONE_COUNT] = {
+#define FRAME_ZONE(id, name, limit) [FRAME_ZONE_##id] = (name),
+#include "mm/zones.def"
+#undef FRAME_ZONE
+};
 
 uint64_t frame_free_count(void)
 {

@@ -9,7 +9,9 @@
 #include "mm/frame_internal.h"
 
 const struct frame_zone_layout frame_zone_layout_x86_64 = {
-    .limit = {16ull << 20, HANDOFF_MAX_PHYSICAL, HANDOFF_MAX_PHYSICAL},
+#define FRAME_ZONE(id, name, bytes) .limit[FRAME_ZONE_##id] = (bytes),
+#include "mm/zones.def"
+#undef FRAME_ZONE
 };
 
 void zone_init(struct frame_zone *zone, unsigned node, enum frame_zone_id id)
