@@ -189,16 +189,18 @@ group("yield", function()
     measure(m, "yield 1", { ["yield-switch"] = "yield-switch-fifo", ["yield-alone"] = false })
 end)
 
--- SC-07
+-- SC-07: of so many in the queue
 group("pick", function()
     local m = machine()
     watch_marks(m)
     local gathered, ready = {}, 0
-    time_calls(m, "run_queue_take", 0, nil, function(cycles) table.insert(gathered["pick-" .. ready], cycles) end)
-    for _, others in ipairs { 0, 9, 99, 999 } do
-        ready = others + 1
-        gathered = { ["pick-" .. ready] = {} }
-        if others > 0 then measure_watched(m, "runnable " .. others, gathered) end
+    local function queued() return m.sym.cpu_table[0].queue.ready_count end
+    time_calls(m, "run_queue_take", 0, queued, function(cycles, count)
+        if count == ready then table.insert(gathered["pick-" .. ready], cycles) end
+    end)
+    for _, count in ipairs { 10, 100, 1000, 1 } do
+        ready, gathered = count, { ["pick-" .. count] = {} }
+        measure_watched(m, count == 1 and "one-runnable" or "runnable " .. count - 1, gathered)
     end
 end)
 

@@ -4,6 +4,8 @@
 #include "lib/thread.h"
 
 #define PICKS        2000u /* choices of the scheduler, about */
+#define SLEEPS       256u
+#define SLEEP_NS     20000u
 #define YIELDS       256u
 #define BIRTHS       24u
 #define BORN_PROGRAM "kborn"
@@ -124,6 +126,28 @@ static bool measure_runnable(uint64_t others)
     return good;
 }
 
+/* Each time this thread sleeps there is one that is ready. */
+static bool measure_one_runnable(uint64_t unused)
+{
+    struct board *board = board_create(NULL);
+    int64_t pid = board != NULL ? sys_fork() : -1;
+    (void)unused;
+    if (pid == 0) {
+        sys_exit(yield_until_stopped(board));
+    }
+    bool good = pid > 0;
+    mark();
+    for (unsigned i = 0; good && i < SLEEPS; i++) {
+        good = sys_sleep(SLEEP_NS) == STATUS_OK;
+    }
+    mark();
+    if (pid > 0) {
+        board->stop = 1;
+        good = ended_well(pid) && good;
+    }
+    return good;
+}
+
 /* ---- births ---- */
 
 static bool measure_fork(uint64_t unused)
@@ -238,7 +262,7 @@ const struct measurement process_measurements[] = {
     {"yield", measure_yield},       {"thread-yield", measure_thread_yield},
     {"runnable", measure_runnable}, {"fork", measure_fork},
     {"spawn", measure_spawn},       {"sys-spawn", measure_sys_spawn},
-    {"deaths", measure_deaths},
+    {"deaths", measure_deaths},     {"one-runnable", measure_one_runnable},
 };
 
 const unsigned process_measurement_count = sizeof(process_measurements) / sizeof(process_measurements[0]);
