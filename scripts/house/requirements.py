@@ -239,3 +239,6 @@ def check():
     if not table:
         breach(PAGE, 0, "no row found")
     covers(table)
+    for row in table.values():
+        if row.covers and not row.open and missing(row):
+            breach(PAGE, row.number, f"{row.id}: the last column is empty, and yet {'; '.join(missing(row))}")

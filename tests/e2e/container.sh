@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The recipe of the development container: it names only what there is, and its steps up to the test suite work here. Building it
 # needs a container runtime and runs all tests: a night does that (.ci/nightly).
-# covers: DS-38
+# covers: DS-38 (D)
 source "$(dirname "$0")/lib.sh"
 recipe=Containerfile
 grep -vE '^(#|$)' "$recipe" >"$work/steps"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The nightly run, short: the long tests through the script that a host calls each night, its report, its verdict; and the
 # schedule by which the host does so, at full length.
-# covers: TS-07, DS-38 (D: a night builds the container)
+# covers: TS-07, DS-38 (D)
 source "$(dirname "$0")/lib.sh"
 reports=$work/reports
 nightly=(env NIGHTLY_REPORTS="$reports" .ci/nightly)

@@ -202,7 +202,7 @@ static uint64_t note_turns(void *number)
     return 1;
 }
 
-/* Three of a level that never yield: each runs again when the two others have. covers: SC-01 (order trace) */
+/* Three of a level that never yield: each runs again when the two others have. covers: SC-01 */
 static bool test_turns_of_a_level_follow_one_order(void)
 {
     const struct sched_params rr = {.policy = SCHED_RR, .level = LEVEL, .slice_ns = 2 * NS_PER_MS};
