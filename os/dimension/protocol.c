@@ -169,14 +169,22 @@ static status_t act(struct dim_store *store, const struct dim_message *request, 
     return STATUS_ERR_UNSUPPORTED;
 }
 
-bool dim_serve(struct dim_store *store, bool may_change, const struct dim_message *request,
-               struct dim_message *answer)
+struct dim_effect dim_serve(struct dim_store *store, bool may_change, const struct dim_message *request,
+                            struct dim_message *answer)
 {
+    struct dim_effect effect = {0};
     *answer = (struct dim_message){.label = request->label, .count = 1};
     status_t status = check(request, may_change);
     if (status == STATUS_OK) {
+        struct dim_info info;
+        dim_id_t id = {(uint16_t)request->words[0]};
+        bool unload = request->label == DIM_OP_UNLOAD && dim_store_info(store, id, &info);
         status = act(store, request, answer);
+        effect.region =
+            status == STATUS_OK && (request->label == DIM_OP_OPEN || request->label == DIM_OP_BOARD);
+        effect.unloaded = unload && !dim_store_info(store, id, &info);
+        effect.closed = request->label == DIM_OP_CLOSE;
     }
     answer->words[0] = (uint64_t)(int64_t)status;
-    return status == STATUS_OK && (request->label == DIM_OP_OPEN || request->label == DIM_OP_BOARD);
+    return effect;
 }

@@ -46,13 +46,21 @@ struct dim_message {
 };
 
 /*
+ * What the server has to do about a request besides the answer. A refused request has no effect; one that was carried out
+ * and could not give everything back has its effect, and a status that says so.
+ */
+struct dim_effect {
+    bool region;   /* a capability goes with the answer: to OPEN the region's, to BOARD the page's */
+    bool unloaded; /* the dimension request->words[0] was taken out: nobody keeps a mapping of it */
+    bool closed;   /* the store is closed: nobody keeps any mapping, and the server ends */
+};
+
+/*
  * Answers a request; whatever it holds, there is an answer: STATUS_ERR_UNSUPPORTED for an unknown label,
  * STATUS_ERR_ARGUMENT for a wrong number of words, STATUS_ERR_RANGE for a number above 65535 or a figure that there is
  * not, STATUS_ERR_PERMISSION for a change that did not come by the endpoint for changes, else the store's statuses.
- * Returns true when a capability is to go with the answer: to OPEN that of the region of dimension request->words[0],
- * to BOARD that of the page of generations.
  */
-bool dim_serve(struct dim_store *store, bool may_change, const struct dim_message *request,
-               struct dim_message *answer);
+struct dim_effect dim_serve(struct dim_store *store, bool may_change, const struct dim_message *request,
+                            struct dim_message *answer);
 
 #endif

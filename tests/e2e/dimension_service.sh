@@ -11,7 +11,7 @@ planned() {
 for machine in "--cpus 1" "--cpus 4 --engine timed --memory-model tso" "--cpus 8 --board microvm --numa 2"; do
     # shellcheck disable=SC2086
     run_program "the service keeps its promises $machine" dimquery -- $machine
-    planned "$machine" 5
+    planned "$machine" 6
     # the flow: 10, 12 and 13 dimensions of 13 under the limit; the 95th percent again when room was made and taken
     expect_same "use is warned of once a crossing $machine" "75 85 95 95" \
         "$(sed -nE 's/^dimstore: memory use has come to ([0-9]+) % .*/\1/p' "$work/out" | tr '\n' ' ' | sed 's/ $//')"

@@ -172,11 +172,10 @@ static bool keeps_nothing(handle_t server)
     EXPECT(mine > 0);
     for (unsigned i = 0; i < OPERATIONS; i++) {
         unsigned words = operations[i].words != 0 ? operations[i].words : 1;
-        if (operations[i].label != DIM_OP_CLOSE) {
-            struct ipc_registers m = ask(server, ipc_tag(operations[i].label, words, 1), 0, (handle_t)mine);
-            unsigned handles = ipc_tag_handles(m.tag);
-            EXPECT(handles == 0 || sys_cap_delete(m.words[ipc_tag_words(m.tag) - 1]) == STATUS_OK);
-        }
+        struct ipc_registers m = ask(server, ipc_tag(operations[i].label, words, 1), 0, (handle_t)mine);
+        unsigned handles = ipc_tag_handles(m.tag);
+        EXPECT(handles == 0 || sys_cap_delete(m.words[ipc_tag_words(m.tag) - 1]) == STATUS_OK);
+        EXPECT(operations[i].words != 0 || (int64_t)m.words[0] == STATUS_ERR_ARGUMENT);
     }
     return sys_cap_revoke((handle_t)mine) == 0 && sys_cap_delete((handle_t)mine) == STATUS_OK;
 }

@@ -196,12 +196,50 @@ static bool test_unloading_takes_mappings_away(void)
     return true;
 }
 
-/* Sends words as they are by the endpoint for queries; the status in the answer. */
-static status_t send_raw(uint64_t label, unsigned words, unsigned handles, uint64_t first)
+/* Sends words as they are; the status in the answer. */
+static status_t send_to(handle_t endpoint, uint64_t label, unsigned words, unsigned handles, uint64_t first)
 {
     struct ipc_registers m = {.words = {first}, .tag = ipc_tag(label, words, handles), .time = IPC_FOREVER};
-    int64_t status = sys_ipc_call(client.server, &m);
+    int64_t status = sys_ipc_call(endpoint, &m);
     return status != STATUS_OK ? (status_t)status : (status_t)(int64_t)m.words[0];
+}
+
+/* By the endpoint for queries. */
+static status_t send_raw(uint64_t label, unsigned words, unsigned handles, uint64_t first)
+{
+    return send_to(client.server, label, words, handles, first);
+}
+
+/* Who reads an old generation keeps it, whatever is asked for in a wrong way. */
+static bool test_refused_changes_take_nothing_away(void)
+{
+    static const char *const arguments[] = {"dimstore", "--fill", FILL, NULL};
+    static const struct {
+        uint64_t label;
+        unsigned words;
+        uint64_t first;
+        status_t status;
+    } refused[] = {
+        {DIM_OP_CLOSE, 1, 0, STATUS_ERR_ARGUMENT},        {DIM_OP_CLOSE, 8, 3, STATUS_ERR_ARGUMENT},
+        {DIM_OP_UNLOAD, 0, 0, STATUS_ERR_ARGUMENT},       {DIM_OP_UNLOAD, 2, 3, STATUS_ERR_ARGUMENT},
+        {DIM_OP_UNLOAD, 1, 65539, STATUS_ERR_RANGE},      {DIM_OP_UNLOAD, 1, UINT32_MAX, STATUS_ERR_RANGE},
+        {DIM_OP_UNLOAD, 1, 5, STATUS_ERR_DIM_NOT_LOADED},
+    };
+    struct dim_view old;
+    EXPECT(server_start(arguments, &client));
+    EXPECT(server_change(&client, DIM_OP_SIMULATE, 3, NULL) == STATUS_OK);
+    EXPECT(dim_client_open(&client, id_of(3), &old) == STATUS_OK);
+    EXPECT(server_change(&client, DIM_OP_SWITCH, 3, NULL) == STATUS_OK &&
+           !dim_view_is_current(&client, &old));
+    for (unsigned i = 0; i < sizeof refused / sizeof refused[0]; i++) {
+        EXPECT(send_to(client.changes, refused[i].label, refused[i].words, 0, refused[i].first) ==
+               refused[i].status);
+        EXPECT(child_touches(old.file, false) == 0);
+    }
+    EXPECT(send_raw(DIM_OP_CLOSE, 0, 0, 0) == STATUS_ERR_PERMISSION && child_touches(old.file, false) == 0);
+    EXPECT(list_is(1u << 3, 0) && server_stop(&client) && child_touches(old.file, false) == KILLED);
+    dim_view_close(&old);
+    return true;
 }
 
 static bool test_wrong_requests_are_answered(void)
@@ -268,6 +306,7 @@ static const struct tap_test tests[] = {
     {"readers_see_whole_contents", test_readers_see_whole_contents},
     {"layers_are_read_in_place", test_layers_are_read_in_place},
     {"unloading_takes_mappings_away", test_unloading_takes_mappings_away},
+    {"refused_changes_take_nothing_away", test_refused_changes_take_nothing_away},
     {"wrong_requests_are_answered", test_wrong_requests_are_answered},
 };
 

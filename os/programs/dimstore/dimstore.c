@@ -84,29 +84,30 @@ static struct ipc_registers message_of(const struct dim_message *request, const 
     return m;
 }
 
-/* A change: what was shared of the dimension stays with who has it at a switch, and goes with everything else. */
-static bool change(const struct dim_message *request, struct dim_message *answer)
+/* A change: what was shared of a dimension stays with who has it until it is unloaded or the store closed. */
+static struct dim_effect change(const struct dim_message *request, struct dim_message *answer)
 {
     service.dimension = (uint32_t)request->words[0];
-    bool with_region = dim_serve(&store, true, request, answer);
+    struct dim_effect effect = dim_serve(&store, true, request, answer);
     publish();
     service_platform_sweep(&service);
-    if (answer->words[0] == STATUS_OK && request->label == DIM_OP_UNLOAD) {
-        service_platform_recall(&service, service.dimension);
-    } else if (request->label == DIM_OP_CLOSE) {
-        service_platform_recall(&service, SERVICE_NOBODY);
+    if (effect.unloaded || effect.closed) {
+        service_platform_recall(&service, effect.closed ? SERVICE_NOBODY : service.dimension);
     }
-    return with_region;
+    return effect;
 }
 
-static struct ipc_registers answer_to(const struct ipc_registers *m, bool may_change)
+/* *closed: the store was, there is nothing to answer any more. */
+static struct ipc_registers answer_to(const struct ipc_registers *m, bool may_change, bool *closed)
 {
     struct dim_message request = {.label = ipc_tag_label(m->tag), .count = ipc_tag_words(m->tag)};
     struct dim_message answer;
     memcpy(request.words, m->words, sizeof request.words);
     serve_drop_handles(m); /* nobody is asked for capabilities: what comes goes */
-    bool with_region = may_change ? change(&request, &answer) : dim_serve(&store, false, &request, &answer);
-    return message_of(&request, &answer, with_region);
+    struct dim_effect effect =
+        may_change ? change(&request, &answer) : dim_serve(&store, false, &request, &answer);
+    *closed = effect.closed;
+    return message_of(&request, &answer, effect.region);
 }
 
 /* Answers, then receives. An answer whose region has just been taken away becomes another one. */
@@ -130,9 +131,9 @@ static int64_t serve(handle_t endpoint, bool may_change)
     struct ipc_registers m = {.time = IPC_FOREVER};
     int64_t status = sys_ipc_receive(endpoint, &m);
     while (status == STATUS_OK) {
-        bool closes = may_change && ipc_tag_label(m.tag) == DIM_OP_CLOSE && ipc_tag_words(m.tag) == 0;
-        m = answer_to(&m, may_change);
-        if (closes) {
+        bool closed;
+        m = answer_to(&m, may_change, &closed);
+        if (closed) {
             (void)name_unbind(DIM_SERVICE); /* so that they are free at the answer, not at the end */
             (void)name_unbind(DIM_SERVICE_CHANGES);
             return sys_ipc_reply(0, &m);

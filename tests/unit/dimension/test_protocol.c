@@ -5,16 +5,17 @@
 #include "dimension/protocol.h"
 
 static struct dim_message answer;
+static struct dim_effect effect;
 
 /* Asks with so many words; returns the status in the answer. */
 static status_t ask(bool may_change, uint64_t label, uint32_t count, uint64_t first, uint64_t second)
 {
     struct dim_message request = {.label = label, .count = count, .words = {first, second}};
     memset(&answer, 0xee, sizeof answer);
-    bool region = dim_serve(&store, may_change, &request, &answer);
+    effect = dim_serve(&store, may_change, &request, &answer);
     assert_int_equal(answer.label, label);
     assert_true(answer.count >= 1 && answer.count <= DIM_WORDS);
-    assert_int_equal(region, answer.words[0] == 0 && (label == DIM_OP_OPEN || label == DIM_OP_BOARD));
+    assert_int_equal(effect.region, answer.words[0] == 0 && (label == DIM_OP_OPEN || label == DIM_OP_BOARD));
     return (status_t)(int64_t)answer.words[0];
 }
 
@@ -109,6 +110,38 @@ static void wrong_requests_have_errors_of_their_own(void **state)
     close_store();
 }
 
+/* Those that were refused have none, those that were carried out have theirs even if not everything could be given back. */
+static void only_what_was_carried_out_has_an_effect(void **state)
+{
+    (void)state;
+    open_store(&small_config);
+    write_dimension("dim00.odim", 0, 'x', 5000);
+    assert_ok(ask(true, DIM_OP_LOAD, 1, 0, 0));
+    assert_false(effect.unloaded || effect.closed);
+    assert_status(ask(true, DIM_OP_CLOSE, 1, 0, 0), STATUS_ERR_ARGUMENT);
+    assert_false(effect.unloaded || effect.closed);
+    assert_status(ask(false, DIM_OP_CLOSE, 0, 0, 0), STATUS_ERR_PERMISSION);
+    assert_false(effect.unloaded || effect.closed);
+    assert_status(ask(true, DIM_OP_UNLOAD, 2, 0, 0), STATUS_ERR_ARGUMENT);
+    assert_false(effect.unloaded || effect.closed);
+    assert_status(ask(true, DIM_OP_UNLOAD, 1, 65536, 0), STATUS_ERR_RANGE);
+    assert_false(effect.unloaded || effect.closed);
+    assert_status(ask(true, DIM_OP_UNLOAD, 1, 1, 0), STATUS_ERR_DIM_NOT_LOADED);
+    assert_false(effect.unloaded || effect.closed);
+    fault.fail_all[FAULT_CLOSE] = true;
+    assert_int_not_equal(ask(true, DIM_OP_UNLOAD, 1, 0, 0), STATUS_OK);
+    assert_true(effect.unloaded && !effect.closed);
+    fault.fail_all[FAULT_CLOSE] = false;
+    assert_ok(ask(true, DIM_OP_LOAD, 1, 0, 0));
+    assert_ok(ask(true, DIM_OP_UNLOAD, 1, 0, 0));
+    assert_true(effect.unloaded && !effect.closed);
+    assert_ok(ask(true, DIM_OP_LOAD, 1, 0, 0));
+    fault.fail_all[FAULT_RELEASE] = true;
+    assert_int_not_equal(ask(true, DIM_OP_CLOSE, 0, 0, 0), STATUS_OK);
+    assert_true(effect.closed && !effect.unloaded);
+    close_store();
+}
+
 static void any_words_at_all_get_an_answer(void **state)
 {
     (void)state;
@@ -134,6 +167,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         STORE_TEST(each_operation_answers_with_its_words),
         STORE_TEST(wrong_requests_have_errors_of_their_own),
+        STORE_TEST(only_what_was_carried_out_has_an_effect),
         STORE_TEST(any_words_at_all_get_an_answer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
