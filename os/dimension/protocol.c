@@ -6,22 +6,39 @@
 
 #define FIGURES (sizeof(struct dim_stats) / sizeof(uint64_t))
 
+#define FAILURE 5u /* words of the answer to a change that failed */
+
 static const struct operation {
     uint64_t label;
     uint32_t words;
+    uint32_t answer;
     bool change;
+    enum dim_region region;
 } operations[] = {
-#define DIM_OPERATION(number, id, words, change, text) {DIM_OP_##id, words, change},
+#define DIM_OPERATION(number, id, words, answer, change, region, text) \
+    {DIM_OP_##id, words, answer, change, DIM_REGION_##region},
 #include "dimension/operations.def"
 #undef DIM_OPERATION
 };
 
-static status_t check(const struct dim_message *request, bool may_change)
+#define DIM_OPERATION(number, id, words, answer, change, region, text)                           \
+    _Static_assert((words) <= DIM_WORDS && (answer) >= 1 &&                                      \
+                       (answer) + (DIM_REGION_##region != DIM_REGION_NONE ? 1 : 0) <= DIM_WORDS, \
+                   #id ": a message has no room for its words, or for the capability behind them");
+#include "dimension/operations.def"
+#undef DIM_OPERATION
+
+static const struct operation *find(uint64_t label)
 {
     const struct operation *found = NULL;
     for (size_t i = 0; i < sizeof operations / sizeof operations[0]; i++) {
-        found = operations[i].label == request->label ? &operations[i] : found;
+        found = operations[i].label == label ? &operations[i] : found;
     }
+    return found;
+}
+
+static status_t check(const struct operation *found, const struct dim_message *request, bool may_change)
+{
     if (!found) {
         return STATUS_ERR_UNSUPPORTED;
     }
@@ -54,7 +71,6 @@ static status_t answer_info(struct dim_store *store, dim_id_t id, struct dim_mes
         answer->words[2] = info.used_bytes;
         answer->words[3] = info.generation;
         memcpy(&answer->words[4], info.name, DIM_NAME_BYTES);
-        answer->count = 8;
     }
     return status;
 }
@@ -66,7 +82,6 @@ static status_t answer_open(struct dim_store *store, dim_id_t id, struct dim_mes
     if (status == STATUS_OK) {
         answer->words[1] = info.used_bytes;
         answer->words[2] = info.generation;
-        answer->count = 3;
     }
     return status;
 }
@@ -80,7 +95,6 @@ static status_t answer_layer(struct dim_store *store, dim_id_t id, dim_layer_t l
         answer->words[1] = place.offset;
         answer->words[2] = place.bytes;
         answer->words[3] = place.generation;
-        answer->count = 4;
     }
     return status;
 }
@@ -94,7 +108,8 @@ static status_t answer_statistics(struct dim_store *store, uint64_t first, struc
     }
     dim_store_stats(store, &stats);
     memcpy(figures, &stats, sizeof figures);
-    for (answer->count = 1; answer->count < DIM_WORDS && first < FIGURES; first++) {
+    uint32_t most = answer->count;
+    for (answer->count = 1; answer->count < most && first < FIGURES; first++) {
         answer->words[answer->count++] = figures[first];
     }
     return STATUS_OK;
@@ -109,7 +124,6 @@ static status_t answer_list(struct dim_store *store, struct dim_message *answer)
         answer->words[1] |= UINT64_C(1) << ids[i].number;
         answer->words[2] |= (uint64_t)simulated << ids[i].number;
     }
-    answer->count = 3;
     return STATUS_OK;
 }
 
@@ -131,14 +145,16 @@ static status_t answer_change(struct dim_store *store, enum dim_operation operat
     } else {
         status = dim_store_validate(store, &error);
     }
-    answer->words[1] = error.dimension;
-    answer->words[2] = error.asked_bytes;
-    answer->words[3] = error.used_bytes;
-    answer->words[4] = error.limit_bytes;
-    answer->count = status == STATUS_OK ? 1 : 5;
+    if (status != STATUS_OK) {
+        answer->words[1] = error.dimension;
+        answer->words[2] = error.asked_bytes;
+        answer->words[3] = error.used_bytes;
+        answer->words[4] = error.limit_bytes;
+    }
     return status;
 }
 
+/* The words behind the status; there are as many as the row says, unless the last figures are fewer. */
 static status_t act(struct dim_store *store, const struct dim_message *request, struct dim_message *answer)
 {
     enum dim_operation operation = (enum dim_operation)request->label;
@@ -156,7 +172,6 @@ static status_t act(struct dim_store *store, const struct dim_message *request, 
         return answer_list(store, answer);
     case DIM_OP_BOARD:
         answer->words[1] = store->config.dimensions;
-        answer->count = 2;
         return STATUS_OK;
     case DIM_OP_LOAD:
     case DIM_OP_SWITCH:
@@ -174,14 +189,19 @@ struct dim_effect dim_serve(struct dim_store *store, bool may_change, const stru
 {
     struct dim_effect effect = {0};
     *answer = (struct dim_message){.label = request->label, .count = 1};
-    status_t status = check(request, may_change);
+    const struct operation *found = find(request->label);
+    status_t status = check(found, request, may_change);
     if (status == STATUS_OK) {
         struct dim_info info;
         dim_id_t id = {(uint16_t)request->words[0]};
         bool unload = request->label == DIM_OP_UNLOAD && dim_store_info(store, id, &info);
+        answer->count = found->answer;
         status = act(store, request, answer);
-        effect.region =
-            status == STATUS_OK && (request->label == DIM_OP_OPEN || request->label == DIM_OP_BOARD);
+        if (status == STATUS_OK) {
+            effect.region = found->region;
+        } else {
+            answer->count = found->change ? FAILURE : 1;
+        }
         effect.unloaded = unload && !dim_store_info(store, id, &info);
         effect.closed = request->label == DIM_OP_CLOSE;
     }

@@ -21,12 +21,19 @@
 #include "dimension/store.h"
 
 enum dim_operation {
-#define DIM_OPERATION(number, id, words, change, text) DIM_OP_##id = (number),
+#define DIM_OPERATION(number, id, words, answer, change, region, text) DIM_OP_##id = (number),
 #include "dimension/operations.def"
 #undef DIM_OPERATION
 };
 
 #define DIM_WORDS 8u
+
+/* The capability that goes with a good answer, as its last word. */
+enum dim_region {
+    DIM_REGION_NONE,
+    DIM_REGION_DIMENSION, /* of the region of dimension request->words[0] */
+    DIM_REGION_BOARD,     /* of the page of generations */
+};
 
 /* Names of the endpoints: for all that changes nothing, and for everything. */
 #define DIM_SERVICE         "dimstore"
@@ -50,9 +57,9 @@ struct dim_message {
  * and could not give everything back has its effect, and a status that says so.
  */
 struct dim_effect {
-    bool region;   /* a capability goes with the answer: to OPEN the region's, to BOARD the page's */
-    bool unloaded; /* the dimension request->words[0] was taken out: nobody keeps a mapping of it */
-    bool closed;   /* the store is closed: nobody keeps any mapping, and the server ends */
+    enum dim_region region; /* goes with the answer, which has room for it */
+    bool unloaded;          /* the dimension request->words[0] was taken out: nobody keeps a mapping of it */
+    bool closed;            /* the store is closed: nobody keeps any mapping, and the server ends */
 };
 
 /*

@@ -21,6 +21,11 @@ static void take_region(const struct ipc_registers *m, handle_t *region)
     }
 }
 
+#define DIM_OPERATION(number, id, words, answer, change, region, text) \
+    _Static_assert((words) <= 2, #id ": dim_client_ask has words for two");
+#include "dimension/operations.def"
+#undef DIM_OPERATION
+
 static unsigned words_of(enum dim_operation operation, bool *change)
 {
     static const struct {
@@ -28,7 +33,7 @@ static unsigned words_of(enum dim_operation operation, bool *change)
         uint8_t words;
         bool change;
     } rows[] = {
-#define DIM_OPERATION(number, id, words, change, text) {DIM_OP_##id, words, change},
+#define DIM_OPERATION(number, id, words, answer, change, region, text) {DIM_OP_##id, words, change},
 #include "dimension/operations.def"
 #undef DIM_OPERATION
     };

@@ -60,6 +60,31 @@ refused "a process's number names no capability" \
     'bool f(cap_handle_t h); bool f(cap_handle_t h) { return ipc_reply(h) == STATUS_OK; }' \
     'bool f(pid_t p); bool f(pid_t p) { return ipc_reply(p) == STATUS_OK; }'
 
+# A message of the dimension store has eight words, of which a capability takes one (os/dimension/operations.def).
+row_fits() {
+    mkdir -p "$work/dimension"
+    sed -E "s/^(DIM_OPERATION\([0-9]+, $1, )[0-9], [0-9],/\1$2,/" os/dimension/operations.def >"$work/dimension/operations.def"
+    grep -q "$1, $2," "$work/dimension/operations.def" && "${CC:-gcc}" -std=c17 -Wall -Wextra -Werror -I"$work" -Ios -Ios/kernel \
+        -fsyntax-only os/dimension/protocol.c 2>"$work/err"
+}
+
+# no_room OPERATION RIGHT WRONG: words of the request and of the answer
+no_room() {
+    local name="a message of the dimension store has room for what goes with it: $1"
+    if ! row_fits "$1" "$2"; then
+        fail "$name" "$2 do not compile" "$(cat "$work/err")"
+    elif row_fits "$1" "$3"; then
+        fail "$name" "$3 compile"
+    else
+        expect_same "$name" 1 "$(grep -c "error: static.*$1: a message has no room" "$work/err")"
+    fi
+}
+no_room OPEN "1, 7" "1, 8"
+no_room BOARD "0, 7" "0, 8"
+no_room LAYER "8, 8" "9, 8"
+no_room LIST "0, 8" "0, 9"
+no_room CLOSE "0, 1" "0, 0"
+
 # Numbers of processes and threads are kept and passed in their own types everywhere: no plain integer has such a name.
 plain=$(grep -rnE '\b(unsigned|int|u?int(32|64)_t) \**([a-z_]+_)?(pid|tid)\b' os/kernel os/boot --include=*.h --include=*.c)
 expect_same "no plain integer is called pid or tid in the kernel" "none" "${plain:-none}"

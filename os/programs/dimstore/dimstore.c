@@ -67,14 +67,16 @@ static struct ipc_registers failure(uint64_t label, status_t status)
     return (struct ipc_registers){.words = {(uint64_t)(int64_t)status}, .tag = ipc_tag(label, 1, 0)};
 }
 
-/* The answer as a message; with_region: a capability goes with it. */
+_Static_assert(DIM_WORDS == IPC_WORDS, "words are copied as they are, a capability behind them");
+
+/* The answer as a message, with the capability of that region. */
 static struct ipc_registers message_of(const struct dim_message *request, const struct dim_message *answer,
-                                       bool with_region)
+                                       enum dim_region with)
 {
     struct ipc_registers m = {.tag = ipc_tag(answer->label, answer->count, 0)};
     memcpy(m.words, answer->words, sizeof m.words);
-    if (with_region) {
-        handle_t region = request->label == DIM_OP_BOARD ? board_region : region_of(request, answer);
+    if (with != DIM_REGION_NONE) {
+        handle_t region = with == DIM_REGION_BOARD ? board_region : region_of(request, answer);
         if (region == 0) {
             return failure(request->label, STATUS_ERR_AGAIN);
         }
