@@ -25,6 +25,8 @@ TABLES = [
     ("scenarios/lib/prelude.lua", r"function (\w+)\(", r"(?<![\w.:]){0}\s*[\(\"']", LUA),
     ("sim/main/names_options.def", r'NAME\("([\w-]+)"', r"(?<![\w-]){0}(?![\w-])", ["tests/"]),
     ("sim/main/names_commands.def", r'NAME\("([\w-]+)"', r"orrery\W+{0}(?![\w-])", ["tests/e2e/"]),
+    ("os/dimension/operations.def", r"DIM_OPERATION\(\d+, (\w+)", r"\bDIM_OP_{0}\b",
+     ["tests/unit/dimension/", "os/programs/dimquery/"]),
     ("os/abi/syscalls.def", r"SYSCALL\(\d+, \w+, (\w+)", r"\bsys_{0}\s*\(", ["os/programs/", "tests/"]),
     ("os/abi/status.def", r"STATUS_ROW\((\w+)", r"\b{0}\b", ["os/programs/", "os/kernel/test/", "tests/"]),
     ("os/abi/capabilities.def", r"CAP_TYPE\(\d+, (\w+)", r"\bSYSCALL\(\d+, \w+, \w+, \w+, {0},", ["os/abi/syscalls.def"]),

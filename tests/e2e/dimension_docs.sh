@@ -35,9 +35,11 @@ expect_same "and prints what the page says" "$(grep -o 'It prints `[^`]*' "$page
 block c 3 >"$work/client.c"
 expect_status "the client of the page compiles without a warning" 0 gcc -std=c17 -Wall -Wextra -Wpedantic -Wconversion -Werror -ffreestanding \
     -Ios -c "$work/client.c" -o "$work/client.o"
-page_table=$(sed -nE 's/^\| ([0-9]+) \| `([A-Z]+)` .*/\1 \2/p' "$page")
-expect_same "the page's table of messages has every operation" "$(sed -nE 's/^DIM_OPERATION\(([0-9]+), ([A-Z]+),.*/\1 \2/p' \
+page_table=$(sed -nE 's/^\| ([0-9]+) \| `([A-Z0-9_]+)` .*/\1 \2/p' "$page")
+expect_same "the page's table of messages has every operation" "$(sed -nE 's/^DIM_OPERATION\(([0-9]+), ([A-Z0-9_]+),.*/\1 \2/p' \
     os/dimension/operations.def)" "$page_table"
+expect_same "as many as there are rows" "$(grep -c '^DIM_OPERATION' os/dimension/operations.def)" "$(grep -c . <<<"$page_table")"
+expect_status "with the words of the rows" 0 scripts/make-docs --check
 
 block text 3 >"$work/text.txt"
 expect_status "the text form of the page is valid" 0 build/rel/dimtool validate "$work/text.txt"

@@ -211,6 +211,9 @@ LUA
 echo '-- new_group("x")' >>scenarios/fork-storm.lua
 breaks "a system call that only a longer name has" os/abi/syscalls.def 'no test names the row printf'
 echo 'SYSCALL(21, PRINTF, printf, NOWHERE, NONE, 0, VALUE, ARGUMENTS_0(), "0", "New.")' >>os/abi/syscalls.def
+breaks "a message of the dimension store that no test names" os/dimension/operations.def 'no test names the row NEW_2'
+breaks "a table in a page that is not made anew" docs/dimension-store.md 'not up to date'
+echo 'DIM_OPERATION(33, NEW_2, 0, 1, 0, NONE, "new")' >>os/dimension/operations.def
 breaks "a status that no test names" os/abi/status.def 'no test names the row STATUS_ERR_NEW'
 echo 'STATUS_ROW(STATUS_ERR_NEW, -102, "new")' >>os/abi/status.def
 printf '/* New. */\nenum { NEW_STATUS = STATUS_ERR_NEW };\n' >os/kernel/lib/new_status.c

@@ -12,6 +12,7 @@ breaks() {
     cp -r scripts docs "$work/tree/"
     cp -r sim/script sim/machine sim/core sim/cpu "$work/tree/sim/"
     cp -r scenarios/lib "$work/tree/scenarios/"
+    cp --parents os/dimension/operations.def "$work/tree/"
     sed -i "$4" "$work/tree/$2"
     expect_status "$1" 1 "$work/tree/scripts/make-docs" --check
     grep -q "$3" "$work/out" && ok "and it says so" || fail "and it says so" "$(cat "$work/out")"
@@ -27,4 +28,13 @@ breaks "a row of the tables needs a description" sim/script/machine.def 'cycles 
 breaks "a row has to be one" sim/script/place.def 'a row that is not PLACE' 's/"where it is")/where)/'
 breaks "a page that is not made anew is found" docs/lua-machine.md 'docs/lua-machine.md: not up to date' '$d'
 breaks "stubs that are not made anew are found" scenarios/lib/orrery.meta.lua 'orrery.meta.lua: not up to date' '$d'
+breaks "a message of the dimension store that its page does not have is found" os/dimension/operations.def \
+    'docs/dimension-store.md: not up to date' '$a DIM_OPERATION(33, NEW_2, 0, 1, 0, NONE, "new")'
+breaks "words that its page does not have are found, too" os/dimension/operations.def 'dimension-store.md: not up to date' 's/taken out/out/'
+breaks "and a row that the page has made up" docs/dimension-store.md 'docs/dimension-store.md: not up to date' \
+    's/^| 32 | `CLOSE`/| 33 | `OTHER` |  | | | other |\n&/'
+breaks "a message's text begins with its words" os/dimension/operations.def 'LAYER: the text does not begin with 2 words' 's/dimension, layer:/layer:/'
+breaks "a message's text tells of its capability" os/dimension/operations.def 'OPEN: text and row differ' 's/, capability of the region//'
+breaks "a message has to be a row" os/dimension/operations.def 'a row that is not DIM_OPERATION' 's/UNLOAD, 1, 1, 1/UNLOAD, 1, 1/'
+breaks "its table has to be there" docs/dimension-store.md 'no table with the heading' '/^| Label | Operation/d'
 finish
