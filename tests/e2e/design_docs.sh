@@ -31,6 +31,21 @@ for page in "${pages[@]}"; do
     expect_same "names that $page uses exist" "none" "${missing:-none}"
 done
 
+# twice PAGE: paragraphs that stand there more than once, by their beginnings
+twice() {
+    awk -v RS= 'length > 80 && seen[$0]++ == 1 { print FILENAME ": " substr($0, 1, 60) }' "$1"
+}
+for page in docs/*.md docs/design/*.md README.md HACKING.md; do
+    twice "$page"
+done >"$work/twice"
+expect_same "no page says a paragraph twice" none "$(grep . "$work/twice" || echo none)"
+{
+    cat docs/boot.md
+    printf '\n'
+    cat docs/boot.md
+} >"$work/boot.md"
+expect_same "a paragraph that does is found" yes "$([ "$(twice "$work/boot.md" | wc -l)" -gt 5 ] && echo yes)"
+
 # `NAME` = VALUE: the value of a macro, from the header or the source that defines it
 cat "${pages[@]}" | tr '\n' ' ' | grep -oE '`[A-Z][A-Z0-9_]+` = [0-9]+' | tr -d '`' | LC_ALL=C sort -u >"$work/said"
 [ "$(wc -l <"$work/said")" -gt 20 ] || fail "the pages say values of constants" "$(cat "$work/said")"
