@@ -41,6 +41,15 @@ expect_same "the page's table of messages has every operation" "$(sed -nE 's/^DI
 expect_same "as many as there are rows" "$(grep -c '^DIM_OPERATION' os/dimension/operations.def)" "$(grep -c . <<<"$page_table")"
 expect_status "with the words of the rows" 0 scripts/make-docs --check
 
+# the guide's row: files that are there, and among them all that are made from the rows
+grep '^| a query of the dimension store |' HACKING.md | grep -o '`[^`]*/[^`]*`' | tr -d '`' | sed -E 's/^(.*)\.\[ch\]$/\1.c\n\1.h/' |
+    LC_ALL=C sort >"$work/named"
+missing=$(while IFS= read -r file; do [ -e "$file" ] || echo "$file"; done <"$work/named")
+expect_same "files that HACKING.md names for a query are there" none "${missing:-none}"
+expect_same "all that read the rows are named" none \
+    "$(grep -rlE 'include "dimension/operations.def"|os/dimension/operations.def' os scripts tests --exclude=house.sh \
+        --exclude=scenarios_docs.sh | LC_ALL=C sort | LC_ALL=C comm -23 - "$work/named" | grep . || echo none)"
+
 block text 3 >"$work/text.txt"
 expect_status "the text form of the page is valid" 0 build/rel/dimtool validate "$work/text.txt"
 block json 1 >"$work/catalog.json"
