@@ -96,8 +96,9 @@ static int late_with_a_capability(void)
         struct ipc_registers m = message(0, 2, 1, 0);
         m.words[1] = own | IPC_MOVE;
         uint64_t id = own_id(own);
-        if (sys_ipc_reply_receive(endpoint, &m) != wanted[i] || own_id(own) != 0 ||
-            own_id(m.words[1]) <= id) {
+        int64_t status = sys_ipc_reply_receive(endpoint, &m);
+        uint64_t new_id = own_id(m.words[1]);
+        if (status != wanted[i] || own_id(own) != 0 || new_id == 0 || new_id == id) {
             return 2;
         }
         own = m.words[1];
