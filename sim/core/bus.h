@@ -33,7 +33,7 @@ struct bus {
     struct bus_device devices[BUS_DEVICES_MAX]; /* entry 0 is nobody; in the order of their first claims */
     unsigned device_count;
     uint8_t port_map[65536]; /* index of devices */
-    /* Called after bytes of a page with PAGE_CODE, PAGE_MONITOR or PAGE_WATCH changed; may be NULL. */
+    /* Called after bytes of a page with PAGE_CODE or PAGE_MONITOR changed; may be NULL. */
     void (*on_special_write)(void *target, phys_t a, unsigned size_bytes);
     void *on_special_write_target;
 };

@@ -15,10 +15,9 @@
 
 enum page_flags {
     PAGE_RAM = 0,
-    PAGE_DIRTY = 1,   /* written since the last digest or snapshot */
-    PAGE_CODE = 2,    /* the block cache holds code of this page: a write must tell it */
-    PAGE_MONITOR = 4, /* a vCPU's MONITOR range lies in this page */
-    PAGE_WATCH = 8    /* no host pointers: every access takes the path on which one can be seen */
+    PAGE_DIRTY = 1,  /* written since the last digest or snapshot */
+    PAGE_CODE = 2,   /* the block cache holds code of this page: a write must tell it */
+    PAGE_MONITOR = 4 /* a vCPU's MONITOR range lies in this page */
 };
 
 #define RAM_RANGES_MAX 16u

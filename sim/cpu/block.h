@@ -82,7 +82,7 @@ void block_link_to(struct block *from, struct op *op, struct block *to);
 /* Bytes changed: drops the blocks that overlap them. Cheap when none does. */
 void block_cache_invalidate(struct block_cache *c, phys_t a, unsigned size_bytes);
 
-/* Drops everything (another cost table, a snapshot restored). */
+/* Drops everything (a snapshot restored). */
 void block_cache_flush(struct block_cache *c);
 
 /* Probes: cpu_run of any vCPU returns CPU_STOP_PROBE before it executes an instruction at a probed linear
@@ -101,9 +101,9 @@ struct insn_memo {
 };
 struct insn_memo *block_cache_memo(struct block_cache *c, uint64_t rip);
 
-/* Number of blocks made and live, for statistics of the host only. */
+/* Number of blocks made and live, which depends on the host: no counter of the machine may read it. */
 struct block_statistics {
-    uint64_t made, live, flushes;
+    uint64_t made, live;
 };
 struct block_statistics block_cache_statistics(const struct block_cache *c);
 

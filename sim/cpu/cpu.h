@@ -220,7 +220,7 @@ struct cpu {
     struct tlb tlb;
     struct fetch_latch fetch;
     struct store_queue stores;
-    uint64_t stall_cycles; /* added to the clock at the next boundary (exploration, tests) */
+    uint64_t stall_cycles; /* added to the clock at the next boundary (the effect STALL) */
 
     /* ---- results handed between the parts; meaningless at a boundary ---- */
     struct fault fault;
@@ -260,7 +260,6 @@ struct cpu {
     const struct code_entry *code; /* code_tables[user] */
     struct jump_entry *jumps;      /* jump_tables[user] */
     uint64_t code_stamp;           /* number of times that a code entry went, from 1 */
-    uint32_t block_mode;           /* mode key of the blocks being run (block.h) */
     uint64_t last_addend;          /* of the newest host entry */
     struct host_table host_tables[MEM_MODE_COUNT];
     struct code_entry code_tables[2][CODE_ENTRIES];

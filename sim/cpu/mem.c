@@ -465,7 +465,7 @@ void mem_rmw_commit(struct cpu *cpu, const struct mem_rmw *rmw, uint64_t value, 
 bool mem_store_pending(const struct cpu *cpu, phys_t page)
 {
     for (unsigned i = 0; i < cpu->stores.count; i++) {
-        const struct store_entry *e = &cpu->stores.entries[(cpu->stores.head + i) % STORE_QUEUE_MAX];
+        const struct store_entry *e = &cpu->stores.entries[store_queue_slot(&cpu->stores, i)];
         if (e->address.v >> PAGE_SHIFT == page.v >> PAGE_SHIFT) {
             return true;
         }

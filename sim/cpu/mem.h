@@ -29,15 +29,16 @@ bool mem_write_bytes(struct cpu *cpu, lin_t a, const void *bytes, unsigned size_
 bool mem_probe_write(struct cpu *cpu, lin_t a, unsigned size_bytes);
 bool mem_probe_read(struct cpu *cpu, lin_t a, unsigned size_bytes);
 
-/* Read-modify-write. begin checks write access and reads; commit cannot fault. locked drains the store queue
- * before and makes both one step. size_bytes 1, 2, 4, 8; 16 through old2/value2 (CMPXCHG16B), otherwise
- * NULL/0. */
-struct mem_piece { /* the part of an access that lies in one page */
+/* The part of an access that lies in one page. */
+struct mem_piece {
     phys_t at;
     uint64_t data; /* of its TLB entry */
     unsigned size_bytes;
 };
 
+/* Read-modify-write. begin checks write access and reads; commit cannot fault. locked drains the store queue
+ * before and makes both one step. size_bytes 1, 2, 4, 8; 16 through old2/value2 (CMPXCHG16B), otherwise
+ * NULL/0. */
 struct mem_rmw {
     lin_t address;
     unsigned size_bytes;

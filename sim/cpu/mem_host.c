@@ -6,8 +6,7 @@
  * An entry may exist only while
  *   - the TLB entry that it was made from does, with its translation and rights (or paging is off),
  *   - the page is RAM, no debug register watches it, no alignment is checked,
- *   - read: the page is not PAGE_WATCH, and this vCPU has no store queued to its physical page through any
- * linear one,
+ *   - read: this vCPU has no store queued to its physical page through any linear one,
  *   - write: the page's flags are exactly PAGE_DIRTY, the TLB entry is dirty, and stores are not queued at
  * all.
  *
@@ -93,8 +92,7 @@ static struct host_entry make_entry(struct cpu *cpu, enum mem_mode mode, uint64_
 void mem_host_fill_read(struct cpu *cpu, enum mem_mode mode, lin_t a, const struct place *p)
 {
     uint64_t lin_page = page_of(a.v);
-    if (!fill_allowed(cpu, mode, a) || (cpu->bus->ram.flags[p->at.v >> PAGE_SHIFT] & PAGE_WATCH) ||
-        (cpu->stores.capacity && !claim_alias(cpu, lin_page, p))) {
+    if (!fill_allowed(cpu, mode, a) || (cpu->stores.capacity && !claim_alias(cpu, lin_page, p))) {
         return;
     }
     cpu->host_tables[mode].read[slot_of(lin_page)] = make_entry(cpu, mode, lin_page, p);

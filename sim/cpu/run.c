@@ -17,6 +17,7 @@
 #include "cpu/op.h"
 #include "cpu/pending.h"
 #include "cpu/segment.h"
+#include "cpu/store_queue.h"
 
 /* The furthest deadline, so that left_cycles cannot overflow. */
 #define FAR_CYCLES (UINT64_C(1) << 61)
@@ -344,7 +345,7 @@ static struct block *next_block(struct cpu *cpu, enum flow *flow)
 static bool code_store_queued(const struct cpu *cpu)
 {
     for (uint32_t i = 0; i < cpu->stores.count; i++) {
-        const struct store_entry *e = &cpu->stores.entries[(cpu->stores.head + i) % STORE_QUEUE_MAX];
+        const struct store_entry *e = &cpu->stores.entries[store_queue_slot(&cpu->stores, i)];
         if (cpu->bus->ram.flags[e->address.v >> PAGE_SHIFT] & PAGE_CODE) {
             return true;
         }

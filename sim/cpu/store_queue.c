@@ -47,7 +47,7 @@ void store_queue_drain_one(struct cpu *cpu)
     struct store_queue *q = &cpu->stores;
     CHECK(q->count > 0, "draining an empty store queue");
     struct store_entry e = q->entries[q->head];
-    q->head = (q->head + 1) % STORE_QUEUE_MAX;
+    q->head = store_queue_slot(q, 1);
     q->count--;
     store_queue_alias(cpu, e.address)->pending--;
     count_granules(cpu, &e, -1);
@@ -118,7 +118,7 @@ void store_queue_load_bytes(const struct cpu *cpu, phys_t a, uint8_t *out, unsig
     const struct store_queue *q = &cpu->stores;
     memcpy(out, ram_at(&cpu->bus->ram, a), size_bytes);
     for (unsigned i = 0; i < q->count; i++) {
-        const struct store_entry *e = &q->entries[(q->head + i) % STORE_QUEUE_MAX];
+        const struct store_entry *e = &q->entries[store_queue_slot(q, i)];
         if (overlaps(e, a, size_bytes)) {
             patch(e, a, out, size_bytes);
         }

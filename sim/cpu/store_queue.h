@@ -19,10 +19,15 @@ static inline unsigned store_queue_granule(uint64_t a)
     return (unsigned)(a >> 3) % TLB_GRANULE_BUCKETS;
 }
 
-/* The i-th oldest entry. */
+/* Where the i-th oldest entry lies. */
+static inline unsigned store_queue_slot(const struct store_queue *q, unsigned i)
+{
+    return (q->head + i) % STORE_QUEUE_MAX;
+}
+
 static inline struct store_entry *store_queue_entry(struct store_queue *q, unsigned i)
 {
-    return &q->entries[(q->head + i) % STORE_QUEUE_MAX];
+    return &q->entries[store_queue_slot(q, i)];
 }
 
 /* Queues a store (1, 2, 4 or 8 bytes). Entries that are due by now drain first, and the head of a full queue

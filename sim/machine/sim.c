@@ -27,6 +27,8 @@
 #define DEFAULT_STORE_CAPACITY STORE_QUEUE_MAX
 
 _Static_assert(SIM_TSC_HZ == CLOCK_TSC_HZ, "one rate, told to the layers above");
+_Static_assert(SIM_CPUS_MAX <= BLOCK_CPUS_MAX && SIM_CPUS_MAX <= APIC_BUS_LAPICS_MAX,
+               "block cache and interrupt bus have room for every vCPU");
 
 static uint32_t store_capacity(const struct sim_config *c)
 {

@@ -193,7 +193,6 @@ static inline void fixture_check_host_entry(struct cpu *cpu, unsigned mode, bool
     assert_false(write && cpu->stores.capacity);
     assert_false(write && !(t->data & TLB_D));
     assert_false(write && cpu->bus->ram.flags[page.v >> PAGE_SHIFT] != PAGE_DIRTY);
-    assert_false(cpu->bus->ram.flags[page.v >> PAGE_SHIFT] & PAGE_WATCH);
     assert_false(mem_store_pending(cpu, page));
 }
 

@@ -402,7 +402,7 @@ static void queued_store_drains_at_the_boundary_of_its_moment_inside_a_chain(voi
     s->bus.on_special_write = log_drain;
     s->bus.on_special_write_target = &log;
     mem_flush_all(&s->cpu);
-    s->bus.ram.flags[SCRATCH_AT >> PAGE_SHIFT] |= PAGE_WATCH;
+    s->bus.ram.flags[SCRATCH_AT >> PAGE_SHIFT] |= PAGE_MONITOR;
     s->cpu.gpr[RBX] = SCRATCH_AT;
     s->cpu.gpr[RCX] = 100;
     PROGRAM(s, "\x90\x90\x88\x03\xff\xc9\x75\xfc\xf4"); /* nop; nop; mov [rbx], al; 0: dec ecx; jnz 0; hlt */

@@ -147,7 +147,6 @@ static struct state_exclusion excluded[] = {
     {"cpu.step_hook_target", "derived from stalls and ranges", false},
     {"cpu.code", "accelerator", false},
     {"cpu.jumps", "accelerator", false},
-    {"cpu.block_mode", "accelerator", false},
     {"cpu.host_tables", "accelerator", false},
     {"cpu.code_tables", "accelerator", false},
     {"cpu.jump_tables", "accelerator", false},
