@@ -8,7 +8,7 @@
  *          |  label   |   zero   |  handles | words    |
  *
  * words: how many of m0..m7 count, 0..8; the others arrive as 0. handles: how many of the last words are handles of
- * capabilities to pass on, 0..2, at most `words`. label: 48 bits that mean what the programs agree on.
+ * capabilities to pass on, 0..IPC_MAX_HANDLES, at most `words`. label: 48 bits that mean what the programs agree on.
  *
  *     call:    RAX number, RDI handle, RSI tag, RBX patience in ns, m0..m7 = RDX R10 R8 R9 R12 R13 R14 R15
  *     result:  RAX status, RDI badge,  RSI tag, RBX time stamp,     m0..m7 the same

@@ -32,9 +32,14 @@ static status_t check_tag(uint64_t tag)
         return FAIL(STATUS_ERR_UNKNOWN_BITS, tag, IPC_TAG_RESERVED);
     }
     unsigned words = ipc_tag_words(tag);
-    bool fits =
-        words <= IPC_WORDS && ipc_tag_handles(tag) <= IPC_MAX_HANDLES && ipc_tag_handles(tag) <= words;
-    return fits ? STATUS_OK : FAIL(STATUS_ERR_ARGUMENT, tag, IPC_WORDS);
+    unsigned handles = ipc_tag_handles(tag);
+    if (words > IPC_WORDS) {
+        return FAIL(STATUS_ERR_ARGUMENT, words, IPC_WORDS);
+    }
+    if (handles > IPC_MAX_HANDLES) {
+        return FAIL(STATUS_ERR_ARGUMENT, handles, IPC_MAX_HANDLES);
+    }
+    return handles <= words ? STATUS_OK : FAIL(STATUS_ERR_ARGUMENT, handles, words);
 }
 
 _Static_assert(IPC_WORDS == 8, "HACKING.md says what else knows the registers of words");

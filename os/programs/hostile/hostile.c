@@ -195,7 +195,8 @@ static void call_once(void)
         m.words[i] = argument();
     }
     if (next() % 4 == 0) {
-        m.tag = ipc_tag(next() & 0xffff, (unsigned)(next() % 10), (unsigned)(next() % 4));
+        m.tag = ipc_tag(next() & 0xffff, (unsigned)(next() % (IPC_WORDS + 2)),
+                        (unsigned)(next() % (IPC_MAX_HANDLES + 2)));
     }
     shorten(number, &handle, &m);
     if (with_hardware && next() % 2 == 0) {

@@ -162,7 +162,7 @@ static bool test_tags_and_handles_are_checked(void)
     EXPECT(sys_ipc_send(endpoint, &m) == STATUS_ERR_UNKNOWN_BITS);
     m = (struct ipc_registers){.tag = ipc_tag(0, 1, 2)};
     EXPECT(sys_ipc_call(endpoint, &m) == STATUS_ERR_ARGUMENT);
-    m = (struct ipc_registers){.tag = ipc_tag(0, 8, 3)};
+    m = (struct ipc_registers){.tag = ipc_tag(0, IPC_WORDS, IPC_MAX_HANDLES + 1)};
     EXPECT(sys_ipc_send(endpoint, &m) == STATUS_ERR_ARGUMENT);
     m = (struct ipc_registers){.tag = 1};
     EXPECT(sys_ipc_receive(endpoint, &m) == STATUS_ERR_UNKNOWN_BITS);

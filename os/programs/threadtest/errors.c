@@ -49,6 +49,26 @@ static bool test_one_status_is_told_apart_by_its_place(void)
     return strcmp(third.file, first.file) == 0 && third.line != first.line;
 }
 
+/* Sends an empty message with this tag, which no message may have: is it refused for the reason that these two tell? */
+static bool tag_is_refused(handle_t endpoint, uint64_t tag, uint64_t value, uint64_t bound)
+{
+    struct ipc_registers m = {.tag = tag};
+    return sys_ipc_send(endpoint, &m) == STATUS_ERR_ARGUMENT &&
+           is(SYS_IPC_SEND, STATUS_ERR_ARGUMENT, ERROR_STAGE_CHECK, value, bound);
+}
+
+/* covers: ER-02 */
+static bool test_a_tag_is_refused_with_the_bound_that_it_breaks(void)
+{
+    handle_t endpoint = (handle_t)sys_endpoint_create(0);
+    EXPECT((int64_t)endpoint >= 0);
+    EXPECT(tag_is_refused(endpoint, ipc_tag(0, IPC_WORDS + 1, 0), IPC_WORDS + 1, IPC_WORDS));
+    EXPECT(tag_is_refused(endpoint, ipc_tag(0, IPC_WORDS, IPC_MAX_HANDLES + 1), IPC_MAX_HANDLES + 1,
+                          IPC_MAX_HANDLES));
+    EXPECT(tag_is_refused(endpoint, ipc_tag(0, 1, 2), 2, 1));
+    return sys_cap_delete(endpoint) == STATUS_OK;
+}
+
 static uint64_t fails_in_its_own_way(void *argument)
 {
     (void)argument;
@@ -96,6 +116,7 @@ const struct tap_test error_tests[] = {
     {"a_failure_names_its_call_its_stage_and_what_was_wrong",
      test_a_failure_names_its_call_its_stage_and_what_was_wrong},
     {"one_status_is_told_apart_by_its_place", test_one_status_is_told_apart_by_its_place},
+    {"a_tag_is_refused_with_the_bound_that_it_breaks", test_a_tag_is_refused_with_the_bound_that_it_breaks},
     {"a_report_is_its_threads_own_and_stays", test_a_report_is_its_threads_own_and_stays},
     {"a_place_that_nobody_noted_is_not_invented", test_a_place_that_nobody_noted_is_not_invented},
 };
