@@ -155,6 +155,8 @@ struct region_info {
 #define PATH_MAX_BYTES   64u    /* with its terminator */
 #define USER_STACK_BYTES 262144u
 
+#define BOOT_ARGUMENTS_MAX 1024u /* of the command line with its terminator; what is longer is cut */
+
 #define STATS_MAX_CPUS 64u
 
 struct cpu_stats {

@@ -27,7 +27,9 @@ enum cap_counter {
 };
 
 struct cap_cpu {
-    uint64_t counters[CAP_COUNTERS]; /* written by this CPU only, in read sections */
+    /* HIT and MISS: written by this CPU only, in read sections or with interrupts off. The others: added to by cap_count, from
+     * anywhere, atomically. */
+    uint64_t counters[CAP_COUNTERS];
     struct cap_cache_entry cache[CAP_CACHE_ENTRIES];
     uint64_t next_id; /* of the next capability that is made here; in read sections, too */
     uint64_t ids_left;

@@ -366,7 +366,7 @@ int main(void);
 
 int main(void)
 {
-    static char arguments[1024];
+    static char arguments[BOOT_ARGUMENTS_MAX];
     sys_boot_arguments(arguments, sizeof(arguments));
     char *alone = command_of(arguments);
     int64_t status = start_names();

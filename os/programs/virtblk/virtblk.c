@@ -167,7 +167,7 @@ static int64_t serve(void)
 
 static int64_t find_disk(void)
 {
-    static char words[1024];
+    static char words[BOOT_ARGUMENTS_MAX];
     struct virtio_window window;
     const char *at = words;
     int64_t status = STATUS_ERR_NOT_FOUND;
