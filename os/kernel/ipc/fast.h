@@ -3,13 +3,14 @@
 
 /*
  * The short way of a call and of an answer with receive: from the sender's registers to those of the partner that waits for
- * it, and on in the partner, without a queue, a second copy or a look at the scheduler's policy. The conditions:
+ * it, and on in the partner, without the queue of ready threads, a second copy or a pick. Of the scheduler's policy only
+ * what two threads of the fair class need is done: the one is charged, the other placed (fair_hand_on). The conditions:
  *
  *   - the message carries no capabilities, the own wait has no limit, and no rate limit holds for the sender;
  *   - this CPU remembers the capability of the endpoint (cap/cap_recall.h);
  *   - call: a receiver waits; answer: the caller still waits at this endpoint and nobody is queued to send;
- *   - the partner waits on this CPU without a limit of its own, both are of the fair class and nothing better is ready
- *     (sched_direct_begin).
+ *   - the partner waits on this CPU without a limit of its own, both are of the fair class, nothing better is ready,
+ *     nothing is due and the sender's slice lasts (sched_direct_begin).
  *
  * In every other case the long way (ipc/ipc.h) is gone, with the same result; each reason is counted.
  *

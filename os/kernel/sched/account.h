@@ -3,8 +3,9 @@
 
 /*
  * What the scheduler only counts, in one place, inline: tests/e2e/kernel_measures.lua takes the cycles of every
- * instruction that comes from this file for the cost of the statistics. Nothing here decides anything; what a slice or a
- * budget needs is run_queue_charge's. All of it: the lock of the CPU's queue is held, interrupts are off.
+ * instruction that comes from this file for the cost of the statistics. Nothing here decides anything but `accounted`, from
+ * which the next charge begins; what a slice or a budget needs is run_queue_charge's and, on the short way of messages,
+ * fair_hand_on's (sched/fair.h). All of it: the lock of the CPU's queue is held, interrupts are off.
  */
 
 #include "arch/x86_64/percpu.h"
