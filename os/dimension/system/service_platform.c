@@ -202,8 +202,7 @@ static void thin_out(struct service_platform *service, bool unmapped_only, uint3
             unmapped_only ? !is_mapped(r.region) : dimension == SERVICE_NOBODY || dimension == r.dimension;
         service->retired[i].region = 0;
         if (goes) {
-            int64_t taken = sys_cap_revoke(r.region);
-            service->recalled += taken > 0 ? (uint32_t)taken : 0;
+            sys_cap_revoke(r.region);
             let_go(r.region);
         } else {
             service->retired[kept++] = r;

@@ -51,7 +51,6 @@ struct service_platform {
     uint32_t dimension; /* that is being changed: whose regions retire */
     uint32_t serial;
     uint32_t regions; /* made so far, as the next */
-    uint32_t recalled;
     struct service_place places[SERVICE_PLACES];
     struct service_retired retired[SERVICE_RETIRED];
     struct service_file files[SERVICE_FILES];

@@ -233,7 +233,6 @@ static uint32_t detach_empty(struct slab_cache *cache, uint32_t keep, uint32_t n
         struct list *link = list_pop_front(&cache->empty);
         cache->empty_slabs--;
         cache->slabs--;
-        cache->slab_frees++;
         list_push_back(out, link);
     }
     return got;
@@ -310,7 +309,6 @@ static void refill_front(struct slab_cache *cache, struct slab_front *front, str
     spin_lock(&cache->lock);
     if (fresh) {
         cache->slabs++;
-        cache->slab_allocs++;
         cache->empty_slabs++;
         relist(cache, fresh);
     }

@@ -98,8 +98,6 @@ struct slab_cache {
     uint32_t slabs;
     uint32_t empty_slabs;
     uint64_t objects_in_slabs; /* objects out of the slabs: live or in a front */
-    uint64_t slab_allocs;      /* slabs taken from the heap buddy ever */
-    uint64_t slab_frees;
     uint64_t failures;
     struct slab_front fronts[MM_MAX_CPUS];
 };

@@ -321,6 +321,10 @@ static void trampoline_free(struct trampoline *t)
 status_t ap_start_all(void)
 {
     struct trampoline t;
+    if (acpi_info()->cpus_dropped != 0) {
+        console_printf("cpu: %u processors are left out, there are more than %u\n", acpi_info()->cpus_dropped,
+                       HANDOFF_MAX_CPUS);
+    }
     if (acpi_info()->cpu_count <= 1) {
         return STATUS_OK;
     }

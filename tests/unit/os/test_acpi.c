@@ -487,6 +487,22 @@ static void each_table_of_the_corpus_gives_what_it_says(void **state)
     }
 }
 
+static void processors_beyond_the_limit_are_left_out_and_counted(void **state)
+{
+    (void)state;
+    make_set();
+    for (unsigned i = CPUS; i < HANDOFF_MAX_CPUS + 3; i++) {
+        uint8_t *entry = add(&tables[MADT], 9, 16);
+        put(entry + 4, 4, 1000 + i);
+        put(entry + 8, 4, 1);
+    }
+    const struct acpi_info *info = parse();
+    check_rules(info);
+    assert_int_equal(info->cpu_count, HANDOFF_MAX_CPUS);
+    assert_int_equal(info->cpus_dropped, 3);
+    assert_int_equal(info->cpus[HANDOFF_MAX_CPUS - 1].apic_id, 1000 + HANDOFF_MAX_CPUS - 1);
+}
+
 static void spans_and_domains_are_those_of_the_table(void **state)
 {
     (void)state;
@@ -631,6 +647,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_table_of_the_corpus_gives_what_it_says),
+        cmocka_unit_test(processors_beyond_the_limit_are_left_out_and_counted),
         cmocka_unit_test(spans_and_domains_are_those_of_the_table),
         cmocka_unit_test(a_cut_table_gives_its_whole_entries),
         cmocka_unit_test(a_table_that_is_not_sound_is_left_out),

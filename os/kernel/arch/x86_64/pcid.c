@@ -77,7 +77,6 @@ static void load_with_pcid(struct cpu *cpu, struct address_space *space)
     slot->generation = generation;
     cpu->tlb_slot = number;
     cpu->tlb_loads_kept += keep;
-    cpu->tlb_loads_flushed += !keep;
     cr3_write(paddr_number(space->table.root) | (number + 1) | (keep ? CR3_KEEP : 0));
 }
 

@@ -86,8 +86,7 @@ struct cpu {
     uint64_t interrupts;
     uint64_t shootdowns_sent;
     uint64_t shootdowns_served;
-    uint64_t tlb_loads_kept; /* of user spaces, with what the TLB held of them */
-    uint64_t tlb_loads_flushed;
+    uint64_t tlb_loads_kept;    /* of user spaces, with what the TLB held of them */
     uint64_t moves[MOVE_COUNT]; /* threads that came here from other CPUs; under the queue's lock */
     uint64_t node_crossings;    /* those of them that came from another node */
     /* Under the queue's lock: threads started and ended here, those that came from other CPUs less those that left, and those

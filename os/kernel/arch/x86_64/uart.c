@@ -47,7 +47,6 @@ struct uart {
     uint32_t transmit_tail;
     uint32_t receive_head;
     uint32_t receive_tail;
-    uint64_t receive_lost;
     char transmit[TRANSMIT_QUEUE];
     char receive[RECEIVE_QUEUE];
 };
@@ -173,16 +172,14 @@ void uart_write(enum uart_id id, const char *text, size_t bytes)
     spin_unlock_irqrestore(&uart->lock, flags);
 }
 
-/* Lock held. */
+/* What finds no room is lost, as it is in a FIFO that nobody reads. Lock held. */
 static void receive_some(struct uart *uart)
 {
     for (unsigned i = 0; i < AT_ONCE && (reg_read(uart, UART_LSR) & LSR_DATA); i++) {
         char byte = (char)reg_read(uart, UART_DATA);
-        if (uart->receive_tail - uart->receive_head == RECEIVE_QUEUE) {
-            uart->receive_lost++;
-            continue;
+        if (uart->receive_tail - uart->receive_head != RECEIVE_QUEUE) {
+            uart->receive[uart->receive_tail++ % RECEIVE_QUEUE] = byte;
         }
-        uart->receive[uart->receive_tail++ % RECEIVE_QUEUE] = byte;
     }
 }
 
