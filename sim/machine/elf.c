@@ -73,8 +73,7 @@ static bool add_segment(const struct elf_file *f, const struct phdr *h, struct e
     if (h->filesz > h->memsz || h->paddr + h->memsz < h->paddr || h->vaddr + h->memsz < h->vaddr) {
         return error_set(e, "%s: segment %u has impossible sizes", f->name, out->segment_count);
     }
-    out->segments[out->segment_count++] =
-        (struct elf_segment){h->paddr, h->vaddr, h->memsz, h->offset, h->filesz};
+    out->segments[out->segment_count++] = (struct elf_segment){h->paddr, h->memsz, h->offset, h->filesz};
     return true;
 }
 
@@ -131,7 +130,6 @@ bool elf_parse(const char *name, const uint8_t *file, size_t size, struct elf_im
         return false;
     }
     f.is_64 = out->is_64 = file[4] == ELFCLASS64;
-    out->is_x86_64 = load_le16(file + 18) == EM_X86_64;
     out->entry = f.is_64 ? load_le64(file + 24) : load_le32(file + 24);
     uint64_t table = f.is_64 ? load_le64(file + 32) : load_le32(file + 28);
     unsigned entry_bytes = load_le16(file + (f.is_64 ? 54 : 42));

@@ -12,11 +12,11 @@
 #define ELF_SEGMENTS_MAX 32u
 
 struct elf_segment {
-    uint64_t physical, virtual_address, memory_bytes, file_offset, file_bytes;
+    uint64_t physical, memory_bytes, file_offset, file_bytes;
 };
 
 struct elf_image {
-    bool is_64, is_x86_64;
+    bool is_64;
     uint64_t entry;
     struct elf_segment segments[ELF_SEGMENTS_MAX]; /* PT_LOAD with memory_bytes > 0, in file order */
     unsigned segment_count;

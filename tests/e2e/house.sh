@@ -76,6 +76,32 @@ printf '/* New. */\n#include "../../os/kernel/mm/limits.h"\nenum { NEW_GUEST };\
 breaks "the kernel includes the simulator" os/kernel/lib/new_spy.c 'os/ must not include sim/'
 printf '/* New. */\n#include "../../../sim/core/clock.h"\n' >os/kernel/lib/new_spy.c
 
+breaks "a member of a structure is counted and never read" sim/dev/new_members.h 'nothing reads the member new_counted'
+breaks "a member of a structure is set and never read" sim/dev/new_members.h 'nothing reads the member new_set'
+cat >sim/dev/new_members.h <<'EOF'
+#ifndef NEW_MEMBERS_H
+#define NEW_MEMBERS_H
+/* New. */
+struct new_members {
+    int new_counted, new_set[2], new_next, new_taken, new_shown;
+    int (*new_called)(int);
+};
+#endif
+EOF
+cat >sim/dev/new_members.c <<'EOF'
+/* New. */
+#include "dev/new_members.h"
+int new_members(struct new_members *m, int *a);
+int new_members(struct new_members *m, int *a)
+{
+    *m = (struct new_members){.new_set = {1}, .new_shown = 1};
+    m->new_counted++;
+    m->new_set[m->new_next++] += 2;
+    a[0] = m->new_taken = 3;
+    return m->new_called(m->new_shown);
+}
+EOF
+
 breaks "the host's clock is included" sim/dev/new_clock.c '<time.h> is not for dev/'
 breaks "the host's clock is called behind a macro guard" sim/dev/new_clock.c 'forbidden call time'
 breaks "the host's counter is read" sim/dev/new_clock.c '__builtin_ia32_rdtsc asks the host'
@@ -258,6 +284,8 @@ breaks "a file that is not formatted" sim/dev/new_macro.h 'not formatted'
 
 timeout 300 env BUILD=build scripts/check-house >"$work/out" 2>&1
 expect_same "broken rules end with status 1" 1 $?
+expect_same "a member whose value is taken is none of those that nothing reads" "new_counted new_set" \
+    "$(sed -n 's#^sim/dev/new_members.*nothing reads the member ##p' "$work/out" | xargs)"
 for one in "${wanted[@]}"; do
     IFS='|' read -r rule path text <<<"$one"
     if grep "^${path}[: ]" "$work/out" | grep -q -- "$text"; then
