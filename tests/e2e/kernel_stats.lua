@@ -133,7 +133,7 @@ end
 local MIX <const> = {
     "hotplug --cycles 12 --pause-us 200",
     "forkstorm --processes 30 --depth 3",
-    "ipctest clients_and_servers_lose_nothing",
+    "ipctest a_partner_with_a_deadline_is_queued clients_and_servers_lose_nothing",
     "ipctest calls_are_answered_word_for_word clients_and_servers_lose_nothing",
     "threadtest all_registers_survive_preemption_and_migration a_mutex_lets_one_in conditions_pass_everything_on",
 }

@@ -112,7 +112,33 @@ static bool test_other_endpoints_and_capabilities_take_the_long_way(void)
     return true;
 }
 
+/* A partner with a deadline has a budget of its own: it is put into the queue, not in the caller's place.
+ * covers: IP-13 (hand-off) */
+static bool test_a_partner_with_a_deadline_is_queued(void)
+{
+    const struct sched_params deadline = {
+        .policy = SCHED_DEADLINE, .runtime_ns = 2 * MS, .deadline_ns = 10 * MS, .period_ns = 10 * MS};
+    EXPECT(make_endpoint() && sys_sched_affinity(SCHED_THREAD, 0, 1) == STATUS_OK);
+    int64_t pid = tap_child(echo);
+    struct ipc_registers m = message(1, 1, 0, IPC_FOREVER);
+    EXPECT(sys_ipc_call(endpoint, &m) == STATUS_OK);
+    EXPECT(sys_sched_set(SCHED_PROCESS, (uint64_t)pid, &deadline) == STATUS_OK);
+    struct ipc_stats before = counts();
+    for (uint64_t i = 0; i < ROUNDS; i++) {
+        m = message(1, 1, 0, IPC_FOREVER);
+        m.words[0] = i;
+        EXPECT(sys_ipc_call(endpoint, &m) == STATUS_OK && m.words[0] == i + 1);
+    }
+    struct ipc_stats after = counts();
+    EXPECT(after.offered - after.handed_over > before.offered - before.handed_over);
+    m = message(99, 0, 0, IPC_FOREVER);
+    EXPECT(sys_ipc_call(endpoint, &m) == STATUS_OK);
+    EXPECT(sys_sched_affinity(SCHED_THREAD, 0, UINT64_MAX) == STATUS_OK);
+    return tap_status(pid) == 0;
+}
+
 const struct tap_test handoff_tests[] = {
+    {"a_partner_with_a_deadline_is_queued", test_a_partner_with_a_deadline_is_queued},
     {"the_cpu_goes_to_the_partner", test_the_cpu_goes_to_the_partner},
     {"without_a_partner_there_is_nothing_to_hand_over", test_without_a_partner_there_is_nothing_to_hand_over},
     {"other_endpoints_and_capabilities_take_the_long_way",
