@@ -5,6 +5,7 @@
 -- covers: IP-13 (X), IP-25 (X)
 
 local interrupts = require "interrupts"
+local disturb = require "disturb"
 
 local cpus = orrery.args.cpus or 8
 
@@ -21,27 +22,12 @@ local STORMS <const> = "ipctest clients_and_servers_lose_nothing sixty_four_chan
     .. "a_revocation_wakes_who_came_the_short_way the_end_of_a_server_wakes_who_came_the_short_way "
     .. "messages_stay_on_the_node_of_who_sends_them"
 
--- Runs the storms with what `disturb` arranges.
-local function storms(m, disturb)
+-- Runs the storms with what is arranged.
+local function storms(m, arrange)
     local before = free_frames(m)
-    disturb()
+    arrange()
     expect(m:command(STORMS):wait { within = orrery.seconds(20) }.status):to_be(0)
     expect(free_frames(m), "free frames"):to_be(before)
-end
-
--- Returns by CPU after how many instructions that is.
-local function stand_still(m)
-    local due = {}
-    for cpu = 0, m:cpus() - 1 do
-        local at = m:register(cpu, "retired")
-        due[cpu] = {}
-        for i = 1, 64 // m:cpus() do
-            at = at + math.random(20000)
-            due[cpu][i] = at
-            m:stall(cpu, at, orrery.us(math.random(300)))
-        end
-    end
-    return due
 end
 
 -- What the rounds of the storm go through; of each the least number of instructions with interrupts on, and of their runs.
@@ -54,27 +40,14 @@ local interrupted = {
 describe("messages", function()
     it("survive CPUs that stand still and late messages between them", function()
         local m = booted()
-        local late, sent, due = {}, 0, {}
+        local count
         storms(m, function()
-            sent = m:count("apic-messages")
-            for n = 0, 60 do
-                if math.random(2) == 1 then
-                    late[#late + 1] = n
-                    m:delay_ipi(n, orrery.us(math.random(100)))
-                end
-            end
-            due = stand_still(m)
+            count = disturb.arrange(m, { spread = 1, late = 100, stands = 64 // m:cpus(), apart = 20000, still = 300 })
         end)
-        local came, stood = 0, 0
-        sent = m:count("apic-messages") - sent
-        for _, n in ipairs(late) do came = came + (n < sent and 1 or 0) end
-        for cpu = 0, m:cpus() - 1 do
-            for _, at in ipairs(due[cpu]) do stood = stood + (at <= m:register(cpu, "retired") and 1 or 0) end
-        end
-        orrery.note(string.format("%d of %d late messages came, of %d; CPUs stood still %d times", came, #late, sent, stood))
-        expect(came, "messages that came late"):to_be(#late)
-        expect(came, "messages that came late"):to_be_at_least(20)
-        expect(stood, "times that a CPU stood still"):to_be_at_least(60)
+        local seen = count()
+        expect(seen.came, "messages that came late"):to_be(seen.late)
+        expect(seen.came, "messages that came late"):to_be_at_least(20)
+        expect(seen.stood, "times that a CPU stood still"):to_be_at_least(60)
     end)
 
     for _, row in ipairs(interrupted) do

@@ -1,6 +1,8 @@
 -- The scheduler and processors, looked at from outside: ticks, switches, wake-ups, CPUs that are off, nodes, threads that
 -- cannot be made.
 
+local disturb = require "disturb"
+
 local function booted(options)
     options.kernel, options.memory = "orrery", options.memory or "64M"
     return orrery.machine(options):boot()
@@ -322,17 +324,13 @@ for seed = 1, 3 do
         expect(m:command("forkstorm --processes 60 --depth 3"):wait().status):to_be(0)
         local before = m.kernel.figures()
         local loads = { m:command("hotplug --cycles 40 --pause-us 300"), m:command("forkstorm --processes 150 --depth 3") }
-        for n = 0, 60 do
-            if math.random(2) == 1 then m:delay_ipi(n * 5, orrery.us(math.random(50))) end
-        end
-        for cpu = 0, 3 do
-            local at = m:register(cpu, "retired")
-            for _ = 1, 12 do
-                at = at + math.random(30000)
-                m:stall(cpu, at, orrery.us(math.random(100)))
-            end
-        end
-        for _, load in ipairs(loads) do expect(load:wait().status, load.line):to_be(0) end
+        local count = disturb.arrange(m, { spread = 5, late = 50, stands = 12, apart = 30000, still = 100 })
+        expect(loads[1]:wait().status, loads[1].line):to_be(0)
+        local seen = count() -- while CPUs went and came
+        expect(seen.came, "messages that came late"):to_be(seen.late)
+        expect(seen.came, "messages that came late"):to_be_at_least(20)
+        expect(seen.stood, "times that a CPU stood still"):to_be(4 * 12)
+        expect(loads[2]:wait().status, loads[2].line):to_be(0)
         for what, value in pairs(m.kernel.figures()) do expect(value, what):to_be(before[what]) end
     end)
 end
