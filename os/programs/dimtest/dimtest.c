@@ -393,6 +393,65 @@ static bool test_simulated_contexts(void)
     return close_store();
 }
 
+static uint8_t built[3][FILE_BYTES];
+
+/* A dimension as it is when it has no file, over what the memory held before. */
+static bool build_simulated(unsigned number, uint64_t seed, unsigned which, uint64_t *bytes)
+{
+    struct dim_build_options options = {.simulated_bytes = 3000, .seed = seed};
+    memset(built[which], (int)which + 1, FILE_BYTES);
+    return dim_build(&catalog.dimensions[number], &options, built[which], FILE_BYTES, bytes, &error) ==
+           STATUS_OK;
+}
+
+static struct dim_slice layer_in(const uint8_t *file, unsigned layer)
+{
+    const struct dim_file_record *record = &dim_file_records(file)[layer];
+    return (struct dim_slice){file + record->offset, record->stored_bytes};
+}
+
+static bool same_bytes(struct dim_slice a, struct dim_slice b)
+{
+    return a.size_bytes == b.size_bytes && memcmp(a.bytes, b.bytes, a.size_bytes) == 0;
+}
+
+/* A store of that seed simulates each dimension as the builder does. */
+static bool store_gives_what_is_built(uint64_t seed)
+{
+    struct dim_config config = dim_config_standard;
+    struct dim_slice slice;
+    uint64_t bytes;
+    config.simulated_bytes = 3000;
+    config.seed = seed;
+    EXPECT(open_store(&config));
+    for (unsigned i = 0; i < DIM_COUNT; i++) {
+        EXPECT(dim_store_simulate(&store, id_of(i), &error) == STATUS_OK &&
+               build_simulated(i, seed, 0, &bytes));
+        dim_read_begin(reader);
+        for (unsigned n = 0; n < DIM_LAYERS; n++) {
+            EXPECT(dim_access_layer(reader, id_of(i), layer_of(n), &slice) == STATUS_OK);
+            EXPECT(slice.size_bytes > 2900 && same_bytes(slice, layer_in(built[0], n)));
+        }
+        dim_read_end(reader);
+    }
+    return close_store();
+}
+
+/* Two builds of one seed are the same file, and no layer of another seed's is; so in a store. covers: DS-17 (same bytes) */
+static bool test_a_seed_gives_the_same_bytes(void)
+{
+    uint64_t first, second, other;
+    for (unsigned i = 0; i < DIM_COUNT; i++) {
+        EXPECT(build_simulated(i, 9, 0, &first) && build_simulated(i, 9, 1, &second) &&
+               build_simulated(i, 10, 2, &other));
+        EXPECT(first == second && memcmp(built[0], built[1], first) == 0);
+        for (unsigned n = 0; n < DIM_LAYERS; n++) {
+            EXPECT(!same_bytes(layer_in(built[0], n), layer_in(built[2], n)));
+        }
+    }
+    return store_gives_what_is_built(9) && store_gives_what_is_built(9) && store_gives_what_is_built(10);
+}
+
 /* covers: DS-18 (S: one thread), DS-16 */
 static bool test_switch_from_simulated_to_real(void)
 {
@@ -454,6 +513,7 @@ static const struct tap_test tests[] = {
     {"limit_and_warnings", test_limit_and_warnings},
     {"backing_objects_are_validated", test_backing_objects_are_validated},
     {"simulated_contexts", test_simulated_contexts},
+    {"a_seed_gives_the_same_bytes", test_a_seed_gives_the_same_bytes},
     {"switch_from_simulated_to_real", test_switch_from_simulated_to_real},
     {"close_gives_every_frame_back", test_close_gives_every_frame_back},
 };

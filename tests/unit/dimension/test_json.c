@@ -214,6 +214,7 @@ static void simulated_contexts_hold_only_the_layers_own_keywords(void **state)
     assert_true(used[0] > 20 && used[1] > 20 && used[2] > 20);
 }
 
+/* covers: DS-17 (same bytes) */
 static void simulated_contexts_depend_on_seed_dimension_and_layer_alone(void **state)
 {
     (void)state;
