@@ -398,59 +398,6 @@ static void random_run_equals_a_flat_dictionary(void **state)
     assert_frames_sound();
 }
 
-/* covers: VM-01, TS-12 (D: page tables) */
-static void exhaustive_small_state_run_frees_every_empty_table(void **state)
-{
-    (void)state;
-    start();
-    /* Every sequence of six steps over four pages that share tables at different levels, from every reachable
-     * state. */
-    static const uint64_t pages[4] = {0x1000, 0x2000, 0x200000, 0x8000000000};
-    bool reached[16] = {true}; /* a state: which pages are mapped, which says what tables there must be */
-    bool taken[16][8] = {{false}};
-    unsigned states = 1;
-    unsigned transitions = 0;
-    uint64_t steps = 0;
-    for (unsigned sequence = 0; sequence < 1u << 18; sequence++) {
-        unsigned mapped = 0;
-        for (unsigned step = 0; step < 6; step++) {
-            unsigned action = (sequence >> (3 * step)) & 7;
-            unsigned page = action & 3;
-            bool is_mapped = (mapped >> page) & 1;
-            transitions += !taken[mapped][action];
-            taken[mapped][action] = true;
-            if (action < 4) {
-                status_t status = pt_map(&table, vaddr_make(pages[page]), paddr_make(0x1000), PAGE_4K,
-                                         PAGE_FLAGS(RW_FLAGS));
-                assert_int_equal(status, is_mapped ? STATUS_ERR_EXISTS : STATUS_OK);
-                mapped |= 1u << page;
-            } else {
-                status_t status = pt_unmap(&table, vaddr_make(pages[page]), NULL, NULL);
-                assert_int_equal(status, is_mapped ? STATUS_OK : STATUS_ERR_NOT_MAPPED);
-                mapped &= ~(1u << page);
-            }
-            unsigned low = mapped & 3 ? 1 : 0;
-            unsigned want = 1 + low + (mapped & 4 ? 1 : 0) + (mapped & 7 ? 2 : 0) + (mapped & 8 ? 3 : 0);
-            assert_int_equal(table.tables, want);
-            states += !reached[mapped];
-            reached[mapped] = true;
-            steps++;
-        }
-        for (unsigned page = 0; page < 4; page++) {
-            if ((mapped >> page) & 1) {
-                assert_ok(pt_unmap(&table, vaddr_make(pages[page]), NULL, NULL));
-            }
-        }
-        assert_int_equal(table.tables, 1);
-    }
-    print_message("page tables: %u states, %u transitions, in %llu steps\n", states, transitions,
-                  (unsigned long long)steps);
-    assert_int_equal(states, 16);
-    assert_int_equal(transitions, 16 * 8);
-    pt_deinit(&table);
-    assert_frames_sound();
-}
-
 /* covers: VM-08 */
 static void bad_addresses_are_refused_by_name(void **state)
 {
@@ -680,7 +627,6 @@ int main(void)
         cmocka_unit_test(every_flag_has_the_bit_of_the_manual),
         cmocka_unit_test(every_flag_combination_gives_the_expected_entry),
         cmocka_unit_test(random_run_equals_a_flat_dictionary),
-        cmocka_unit_test(exhaustive_small_state_run_frees_every_empty_table),
         cmocka_unit_test(bad_addresses_are_refused_by_name),
         cmocka_unit_test(range_map_leaves_what_it_made_for_the_caller_to_flush),
         cmocka_unit_test(user_tables_share_the_kernel_half),
