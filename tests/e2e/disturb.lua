@@ -1,9 +1,9 @@
--- Messages between CPUs that are late, and CPUs that stand still, as the scenario's seed says; and how many of them there were.
+-- Messages between CPUs that are late, and CPUs that stand still, as the seed says; and how many of them there were.
 local disturb = {}
 
--- Of 61 messages from now on, `spread` apart, every other one on average is up to `late` us late; each CPU stands still `stands`
--- times, up to `still` us, each within `apart` instructions of the one before. Returns a function that counts what has happened of
--- it: came, late, sent, stood.
+-- Of 61 messages from now on, `spread` apart, every other one on average is up to `late` us late; each CPU stands still
+-- `stands` times, up to `still` us, each within `apart` instructions of the one before. Returns a function that counts what has
+-- happened of it: came, late, sent, stood.
 function disturb.arrange(m, how)
     local sent, late, due = m:count("apic-messages"), {}, {}
     for n = 0, 60 do
@@ -27,8 +27,8 @@ function disturb.arrange(m, how)
         for cpu, list in pairs(due) do
             for _, at in ipairs(list) do seen.stood = seen.stood + (at <= m:register(cpu, "retired") and 1 or 0) end
         end
-        orrery.note(string.format("%d of %d late messages came, of %d; CPUs stood still %d times", seen.came, seen.late, seen.sent,
-            seen.stood))
+        orrery.note(string.format("%d of %d late messages came, of %d; CPUs stood still %d times", seen.came, seen.late,
+            seen.sent, seen.stood))
         return seen
     end
 end

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Messages from the user's side: ipctest on several machines (in QEMU: tests/e2e/qemu_programs.sh); late messages and CPUs that
-# stand still are counted by tests/e2e/disturb.lua.
+# Messages from the user's side: ipctest on several machines (in QEMU: tests/e2e/qemu_programs.sh); late messages and CPUs
+# that stand still are counted by tests/e2e/disturb.lua.
 # covers: TS-03
 source "$(dirname "$0")/lib.sh"
 

@@ -246,11 +246,12 @@ describe("memory", function()
         return free
     end
 
-    -- The pages of a space: entry, frame and node of each; the bytes from 512 on of those of a range, which no thread changes.
+    -- The pages of a space: entry, frame and node of each; of those in a range the bytes from 512 on, which no thread changes.
     local function pages_of(m, space, from, to)
         local pages = {}
         walk(m, space.table.root.number, function(frame, entry, address)
-            local page = { entry = entry & ~(ADDRESS | ACCESSED | DIRTY), frame = frame, node = m.sym.frame_table[frame].node }
+            local page = { entry = entry & ~(ADDRESS | ACCESSED | DIRTY), frame = frame }
+            page.node = m.sym.frame_table[frame].node
             page.inside = address >= from and address < to
             if page.inside then page.bytes = assert(m:read(PHYSMAP + (frame << 12) + 512, 4096 - 512, 0)) end
             pages[address] = page
@@ -258,7 +259,7 @@ describe("memory", function()
         return pages
     end
 
-    -- Follows each move: what it did to entries, contents, frames and figures, and what any CPU's caches hold when it has ended.
+    -- Follows each move: what it did to entries, contents, frames and figures, and what any CPU's caches hold at its end.
     -- `sharing`: CPUs besides the mover's that had the space loaded then.
     local function watch_moves(m, cpus)
         local seen, moves = { moves = 0, pages = 0, sharing = 0, stale = 0, wrong = {} }, {}
@@ -266,8 +267,8 @@ describe("memory", function()
             if is ~= want then seen.wrong[#seen.wrong + 1] = string.format("%s: %s, not %s", what, is, want) end
         end
         local function state(space, move)
-            return { pages = pages_of(m, space, move.from, move.to), free = free_by_node(m), migrated = space.stats.migrated_pages,
-                resident = space.stats.resident_pages, tables = space.table.tables }
+            return { pages = pages_of(m, space, move.from, move.to), free = free_by_node(m),
+                migrated = space.stats.migrated_pages, resident = space.stats.resident_pages, tables = space.table.tables }
         end
         m:on_entry("vm_migrate", function(cpu)
             local from = m:register(cpu, "rsi")
@@ -285,7 +286,8 @@ describe("memory", function()
             same(what .. " stays", new.frame == old.frame, not old.inside or old.node == move.node)
             same(what .. " contents", new.bytes == old.bytes, true)
             local frame = m.sym.frame_table[new.frame]
-            if old.inside then same(what .. " references, owner", frame.refs .. " " .. frame.owner_id, "1 " .. move.space.pid.number) end
+            if not old.inside then return end
+            same(what .. " references, owner", frame.refs .. " " .. frame.owner_id, "1 " .. move.space.pid.number)
         end
         m:on_return("vm_migrate", function(cpu, _, rax)
             local move = moves[m.kernel.current_thread(cpu)]
@@ -296,7 +298,9 @@ describe("memory", function()
                 moved = moved + (old.inside and old.node ~= move.node and 1 or 0)
                 judge_page(address, old, after.pages[address], move)
             end
-            for address in pairs(after.pages) do same(string.format("0x%x is new", address), before.pages[address] == nil, false) end
+            for address in pairs(after.pages) do
+                same(string.format("0x%x is new", address), before.pages[address] == nil, false)
+            end
             same("pages that have moved", string.unpack("<i8", assert(m:read(move.out, 8, cpu))), moved)
             same("moved pages of the space", after.migrated - before.migrated, moved)
             same("pages of the space", after.resident .. " " .. after.tables, before.resident .. " " .. before.tables)
@@ -324,7 +328,8 @@ describe("memory", function()
             local m = booted { cpus = cpus, numa = 2, memory = "128M" }
             local seen = watch_moves(m, cpus)
             expect(m:command(line):wait().status):to_be(0)
-            orrery.note(string.format("%d moves of %d pages; %d CPUs besides had the space", seen.moves, seen.pages, seen.sharing))
+            orrery.note(string.format("%d moves of %d pages; %d CPUs besides had the space", seen.moves, seen.pages,
+                seen.sharing))
             expect(seen.moves, "moves"):to_be_at_least(3)
             expect(seen.pages, "pages that moved"):to_be(20 * seen.moves)
             expect(seen.wrong[1] or "none", "differences"):to_be("none")

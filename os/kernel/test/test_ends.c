@@ -1,6 +1,6 @@
 /*
- * Threads of a process that is told to end, in each state there is. What run queues, sleepers, the queue that a thread waits in
- * and the figures of threads say is written down before it starts, while it is in its state, and when it has gone.
+ * Threads of a process that is told to end, in each state there is. What run queues, sleepers, the queue that a thread waits
+ * in and the figures of threads say is written down before it starts, while it is in its state, and when it has gone.
  */
 #include "arch/x86_64/clock.h"
 #include "arch/x86_64/percpu.h"
