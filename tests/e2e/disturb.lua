@@ -2,8 +2,8 @@
 local disturb = {}
 
 -- Of 61 messages from now on, `spread` apart, every other one on average is up to `late` us late; each CPU stands still
--- `stands` times, up to `still` us, each within `apart` instructions of the one before. Returns a function that counts what has
--- happened of it: came, late, sent, stood.
+-- `stands` times, up to `still` us, each within `apart` instructions of the one before. Returns a function that counts what
+-- has happened of it: came, late, sent, stood.
 function disturb.arrange(m, how)
     local sent, late, due = m:count("apic-messages"), {}, {}
     for n = 0, 60 do

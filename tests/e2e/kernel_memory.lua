@@ -246,7 +246,7 @@ describe("memory", function()
         return free
     end
 
-    -- The pages of a space: entry, frame and node of each; of those in a range the bytes from 512 on, which no thread changes.
+    -- The pages of a space: entry, frame and node of each; of those in a range the bytes from 512 on, that none changes.
     local function pages_of(m, space, from, to)
         local pages = {}
         walk(m, space.table.root.number, function(frame, entry, address)
