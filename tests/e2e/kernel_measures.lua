@@ -11,8 +11,8 @@ end
 -- ---- quanta ----
 
 -- Cycles of the switches on CPU 0 while two spin there, and of the kernel in interrupts meanwhile.
-local function spin(test)
-    local m, stamps, entered, inside = machine(3), {}, nil, 0
+local function spin(cpus, test)
+    local m, stamps, entered, inside = machine(cpus), {}, nil, 0
     m:on_entry("switch_to", function(cpu, cycle)
         if cpu == 0 then stamps[#stamps + 1] = cycle end
     end)
@@ -27,51 +27,78 @@ local function spin(test)
     return stamps, inside, m:cycles() - before, m.sym.sched_tunables.slice
 end
 
--- covers: PR-02 (B)
-it("two that spin change places every 10 ms, to the cycle of the tick and the cost of the switch", function()
-    local lengths, late = orrery.histogram("quantum"), orrery.histogram("behind the tick")
-    local stamps, _, _, slice = spin("equal_spinners_change_every_quantum")
-    expect(slice, "the kernel's slice"):to_be(orrery.ms(10))
-    for i = 3, #stamps do -- others are of those who start them, and of their ends
-        if stamps[i] % slice < LATE and stamps[i - 1] % slice < LATE then
-            lengths:add(stamps[i] - stamps[i - 1])
-            late:add(stamps[i] % slice)
+local function expect_small_share(test, stamps, inside, elapsed)
+    orrery.note(string.format("%s: %s of %s cycles, %.4f %%, %d switches", test, orrery.grouped(inside),
+        orrery.grouped(elapsed), 100 * inside / elapsed, #stamps))
+    expect(#stamps, "switches"):to_be_at_least(30)
+    expect(inside * 100, "cycles of the scheduler, of " .. elapsed .. ", times 100"):to_be_at_most(elapsed)
+end
+
+-- covers: PR-02 (B), SC-09 (B)
+for _, cpus in ipairs { 1, 2, 4, 8 } do
+    it(cpus .. " CPUs: two that spin change places every 10 ms, to the cycle of tick and switch", function()
+        local TEST <const> = "equal_spinners_change_every_quantum"
+        local lengths, late = orrery.histogram("quantum"), orrery.histogram("behind the tick")
+        local stamps, inside, elapsed, slice = spin(cpus, TEST)
+        expect(slice, "the kernel's slice"):to_be(orrery.ms(10))
+        for i = 3, #stamps do -- others are of those who start them, and of their ends
+            if stamps[i] % slice < LATE and stamps[i - 1] % slice < LATE then
+                lengths:add(stamps[i] - stamps[i - 1])
+                late:add(stamps[i] % slice)
+            end
         end
-    end
-    orrery.note(lengths:row())
-    orrery.note(late:row())
-    expect(lengths:count()):to_be_at_least(29)
-    expect(lengths:min()):to_be_at_least(slice - 100)
-    expect(lengths:max()):to_be_at_most(slice + 100)
-    expect(late:max() - late:min(), "cycles between the earliest and the latest"):to_be_at_most(100)
-    expect(table.concat(spin("equal_spinners_change_every_quantum"), " "), "a second run"):to_be(table.concat(stamps, " "))
-end)
+        orrery.note(lengths:row())
+        orrery.note(late:row())
+        expect(lengths:count()):to_be_at_least(29)
+        expect(lengths:min()):to_be_at_least(slice - 100)
+        expect(lengths:max()):to_be_at_most(slice + 100)
+        expect(late:max() - late:min(), "cycles between the earliest and the latest"):to_be_at_most(100)
+        expect_small_share(TEST, stamps, inside, elapsed)
+        if cpus == 4 then expect(table.concat(spin(cpus, TEST), " "), "a second run"):to_be(table.concat(stamps, " ")) end
+    end)
+end
 
 -- covers: SC-09 (B)
-for _, test in ipairs { "equal_spinners_change_every_quantum", "shares_follow_weights" } do
-    it("the scheduler takes at most 1 % of a busy CPU: " .. test, function()
-        local stamps, inside, elapsed = spin(test)
-        orrery.note(string.format("%s of %s cycles, %.4f %%, %d switches", orrery.grouped(inside), orrery.grouped(elapsed),
-            100 * inside / elapsed, #stamps))
-        expect(#stamps, "switches"):to_be_at_least(30)
-        expect(inside * 100):to_be_at_most(elapsed)
+for _, cpus in ipairs { 1, 2, 4, 8 } do
+    it(cpus .. " CPUs: the scheduler takes at most 1 % of one that is busy", function()
+        expect_small_share("shares_follow_weights", spin(cpus, "shares_follow_weights"))
     end)
 end
 
 -- ---- waking ----
 
--- covers: PR-05 (B)
-it("who is woken by a timer or from another CPU runs within 10 us, whoever is busy there, in a program or in the kernel", function()
-    local m, late = machine(2), { timer = orrery.histogram("by timer"), message = orrery.histogram("from another CPU") }
-    expect(m:command("schedmix a_woken_real_time_thread_runs_at_once a_wake_from_another_cpu_is_followed_at_once"):wait().status):to_be(0)
-    for way, cycles in m:console(0):gmatch("# latency (%a+) (%d+)") do late[way]:add(tonumber(cycles)) end
-    for way, found in pairs(late) do
-        orrery.note(found:row())
-        expect(found:count(), "wakes by " .. way):to_be_at_least(40)
-        expect(found:min(), "cycles to the first instruction, " .. way):to_be_above(0)
-        expect(found:max(), "cycles to the first instruction, " .. way):to_be_at_most(orrery.us(10))
+local TIMER <const>, MESSAGE <const> = "a_woken_real_time_thread_runs_at_once", "a_wake_from_another_cpu_is_followed_at_once"
+local IDLE <const> = "an_idle_cpu_runs_at_once_who_is_woken_there"
+
+-- Cycles until those run that a program wakes, as it tells them: a histogram of each way.
+local function wakes(cpus, tests)
+    local m, late = machine(cpus), {}
+    expect(m:command("schedmix " .. tests):wait().status):to_be(0)
+    for way, cycles in m:console(0):gmatch("# latency (%a+) (%d+)") do
+        late[way] = late[way] or orrery.histogram(way)
+        late[way]:add(tonumber(cycles))
     end
-end)
+    return late
+end
+
+local function expect_soon(found, least, most)
+    orrery.note(found:row())
+    expect(found:count(), "wakes by " .. found.name):to_be_at_least(least)
+    expect(found:min(), "cycles to the first instruction, " .. found.name):to_be_above(0)
+    expect(found:max(), "cycles to the first instruction, " .. found.name):to_be_at_most(most)
+end
+
+-- covers: PR-05 (B), SM-02 (B)
+for _, cpus in ipairs { 1, 2, 4, 8 } do
+    it(cpus .. " CPUs: who is woken by a timer or from another CPU runs within 10 us, whoever is busy there, in a program or"
+        .. " in the kernel, and within 5 us on a CPU that sleeps", function()
+        local late = wakes(cpus, cpus == 1 and TIMER or TIMER .. " " .. MESSAGE .. " " .. IDLE)
+        expect_soon(late.timer, 40, orrery.us(10))
+        if cpus == 1 then return end
+        expect_soon(late.message, 40, orrery.us(10))
+        expect_soon(late.idle, 20 * (cpus - 1), orrery.us(5))
+    end)
+end
 
 -- ---- statistics ----
 
@@ -106,14 +133,16 @@ end)
 
 -- ---- locks ----
 
--- Where a CPU waits for a ticket: PAUSE (F3 90) in the code of spin_lock, wherever the compiler put it.
+-- Where a CPU waits for a lock: PAUSE (F3 90) in the code of these, wherever the compiler put it.
 local function spin_sites(m)
     local found, known = {}, {}
-    for _, range in ipairs(m:inlined("spin_lock")) do
-        for at in m:read(range.first, range.last - range.first + 1):gmatch("()\xf3\x90") do
-            local address = range.first + at - 1
-            if not known[address] then found[#found + 1] = address end
-            known[address] = true
+    for _, name in ipairs { "spin_lock", "spin_lock_irqsave_patient" } do
+        for _, range in ipairs(m:inlined(name)) do
+            for at in m:read(range.first, range.last - range.first + 1):gmatch("()\xf3\x90") do
+                local address = range.first + at - 1
+                if not known[address] then found[#found + 1] = address end
+                known[address] = true
+            end
         end
     end
     return found

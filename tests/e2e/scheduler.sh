@@ -10,6 +10,7 @@ order+=" a_woken_real_time_thread_runs_at_once yield_lets_the_other_run idle_cpu
 order+=" bad_arguments_are_refused"
 wakes="a_woken_real_time_thread_runs_at_once a_wake_from_another_cpu_is_followed_at_once"
 wakes+=" equal_deadlines_end_in_the_order_of_the_calls idle_cpus_take_no_ticks turns_of_a_level_follow_one_order"
+wakes+=" an_idle_cpu_runs_at_once_who_is_woken_there"
 moves="equal_spinners_change_every_quantum an_idle_cpu_pulls three_on_two_cpus_stay a_cold_thread_goes_first"
 moves+=" an_idle_cpu_gets_what_waits"
 crossings="each_crossing_of_nodes_is_counted_once who_loses_its_node_crosses_once a_full_node_gives_away_who_is_counted"

@@ -108,6 +108,15 @@ static inline bool spin_taken_since(const struct spinlock *lock, uint16_t ticket
     return __atomic_load_n(&lock->next, __ATOMIC_RELAXED) != ticket;
 }
 
+/* Draws the next ticket when it would be served at once: true. */
+static inline bool spin_draw_free(struct spinlock *lock)
+{
+    uint16_t ticket = __atomic_load_n(&lock->next, __ATOMIC_RELAXED);
+    return __atomic_load_n(&lock->serving, __ATOMIC_ACQUIRE) == ticket &&
+           __atomic_compare_exchange_n(&lock->next, &ticket, (uint16_t)(ticket + 1), false, __ATOMIC_ACQUIRE,
+                                       __ATOMIC_RELAXED);
+}
+
 /* For assembly that releases a lock by itself (entry.S): the validator is told before. */
 static inline void spin_unlock_announce(const struct spinlock *lock)
 {
@@ -123,6 +132,31 @@ static inline uint64_t spin_lock_irqsave(struct spinlock *lock)
 {
     uint64_t flags = arch_irq_save();
     spin_lock(lock);
+    return flags;
+}
+
+/*
+ * The same, but whoever finds the lock taken waits with interrupts as they were, behind who waits in order: for a lock that
+ * many CPUs want at once, where a wait in order would keep interrupts off for as long as all of them need.
+ */
+ALWAYS_INLINE uint64_t spin_lock_irqsave_patient(struct spinlock *lock)
+{
+    uint64_t flags = arch_irq_save();
+    while (__builtin_expect(!spin_draw_free(lock), 0)) {
+        if (spin_is_held(lock)) {
+            panic("spinlock %s: taken twice by cpu %u", lock->name, arch_cpu_id());
+        }
+        arch_irq_restore(flags);
+        uint16_t ticket;
+        while (!spin_unheld(lock, &ticket)) {
+            arch_pause();
+        }
+        flags = arch_irq_save();
+    }
+    if (lockdep_acquire != NULL) {
+        lockdep_acquire(lock);
+    }
+    __atomic_store_n(&lock->holder, arch_cpu_id(), __ATOMIC_RELAXED);
     return flags;
 }
 

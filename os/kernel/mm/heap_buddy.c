@@ -50,6 +50,13 @@ static bool heads_free(const struct heap_buddy *buddy, unsigned page)
     return page < HEAP_ARENA_PAGES && buddy->pages[page].kind == HEAP_PAGE_FREE;
 }
 
+/* Is the other half of what a block could join free as a whole? */
+static bool free_twin(const struct heap_buddy *buddy, unsigned page, unsigned order)
+{
+    unsigned other = page ^ (1u << order);
+    return heads_free(buddy, other) && buddy->pages[other].order == order;
+}
+
 /* Lists the upper half of a block that is in no list; the lower one, of the order that is returned, is in none. */
 static unsigned shed_upper_half(struct heap_buddy *buddy, unsigned page, unsigned order)
 {
@@ -77,7 +84,7 @@ status_t heap_buddy_coalesce(struct heap_buddy *buddy, unsigned page, unsigned *
     }
     unsigned order = buddy->pages[page].order;
     unsigned other = page ^ (1u << order);
-    if (!heads_free(buddy, other) || buddy->pages[other].order != order) {
+    if (!free_twin(buddy, page, order)) {
         return STATUS_ERR_STATE;
     }
     pull(buddy, page);
@@ -120,9 +127,13 @@ status_t heap_buddy_free(struct heap_buddy *buddy, unsigned page)
     }
     unsigned order = buddy->pages[page].order;
     buddy->free_pages = (uint16_t)(buddy->free_pages + (1u << order));
-    push(buddy, page, order);
-    while (heap_buddy_coalesce(buddy, page, &page) == STATUS_OK) {
+    buddy->pages[page].kind = HEAP_PAGE_TAIL; /* what it becomes part of is listed once, at its last size */
+    for (; order < HEAP_ORDERS - 1 && free_twin(buddy, page, order); order++) {
+        pull(buddy, page ^ (1u << order));
+        page &= ~(1u << order);
+        buddy->merges++;
     }
+    push(buddy, page, order);
     return STATUS_OK;
 }
 

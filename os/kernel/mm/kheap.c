@@ -60,7 +60,7 @@ static void must(status_t status, const char *what)
 /* A number for an arena, of which nothing is used before it has its record; KHEAP_MAX_ARENAS: none is left. */
 static uint32_t claim_arena(uint8_t *base)
 {
-    uint64_t flags = spin_lock_irqsave(&heap.lock);
+    uint64_t flags = spin_lock_irqsave_patient(&heap.lock);
     uint32_t number = 0;
     while (number < KHEAP_MAX_ARENAS && heap.arenas[number].base != NULL) {
         number++;
@@ -94,7 +94,7 @@ static bool add_arena(void)
         return false;
     }
     frame_set_owner(memory, HEAP_ARENA_PAGES, FRAME_OWNER_HEAP, number << HEAP_OWNER_ID_BITS);
-    uint64_t flags = spin_lock_irqsave(&heap.lock);
+    uint64_t flags = spin_lock_irqsave_patient(&heap.lock);
     heap.arenas[number].buddy = buddy;
     heap.count++;
     heap.free_count++;
@@ -128,7 +128,7 @@ static uint64_t free_arenas(uint32_t keep)
     uint64_t frames = 0;
     for (;;) {
         struct heap_arena arena;
-        uint64_t flags = spin_lock_irqsave(&heap.lock);
+        uint64_t flags = spin_lock_irqsave_patient(&heap.lock);
         bool found = detach_arena(keep, &arena);
         spin_unlock_irqrestore(&heap.lock, flags);
         if (!found) {
@@ -165,14 +165,12 @@ void *kheap_pages_alloc(unsigned order, enum frame_owner owner, uint32_t owner_i
     }
     do {
         uint32_t number = 0;
-        uint64_t flags = spin_lock_irqsave(&heap.lock);
+        uint64_t flags = spin_lock_irqsave_patient(&heap.lock);
         void *block = take_block(order, &number);
+        spin_unlock_irqrestore(&heap.lock, flags);
         if (block != NULL) {
             frame_set_owner(pointer_pfn(block), 1ull << order, owner,
                             number << HEAP_OWNER_ID_BITS | owner_id);
-        }
-        spin_unlock_irqrestore(&heap.lock, flags);
-        if (block != NULL) {
             return block;
         }
     } while (add_arena());
@@ -186,7 +184,7 @@ void kheap_pages_free(void *block, unsigned order)
     uint32_t number = frame_table[pfn].owner_id >> HEAP_OWNER_ID_BITS;
     struct heap_arena *arena = &heap.arenas[number]; /* stays while the block is in use */
     frame_set_owner(pfn, 1ull << order, FRAME_OWNER_HEAP, number << HEAP_OWNER_ID_BITS);
-    uint64_t flags = spin_lock_irqsave(&heap.lock);
+    uint64_t flags = spin_lock_irqsave_patient(&heap.lock);
     must(heap_buddy_free(arena->buddy, (unsigned)((uint64_t)((uint8_t *)block - arena->base) / PAGE_SIZE)),
          "block");
     heap.frees++;

@@ -4,8 +4,10 @@
 #include "console.h"
 #include "lib/spinlock.h"
 #include "lib/string.h"
+#include "smp/ipi.h"
 #include "test/ktest.h"
 #include "test/lockdep.h"
+#include "test/workers.h"
 
 /* Locks of these classes are of this file only: what the kernel's own hold does not come into it. */
 static struct spinlock outer = SPINLOCK_INIT("test.outer", REAPER);
@@ -75,6 +77,48 @@ void ktest_a_lock_of_interrupts_taken_with_interrupts_on_is_reported(void)
     spin_lock(&plain);
     spin_unlock(&plain);
     KEXPECT(last_is("interrupts", "test.plain", "test.plain"));
+}
+
+static struct {
+    struct spinlock lock;
+    uint32_t arrived;
+    uint32_t called; /* waiters that an interrupt has reached */
+    uint32_t entered;
+    uint32_t wrong;
+} crowd = {.lock = SPINLOCK_INIT("test.crowd", TEST)};
+
+static void note_call(void *unused)
+{
+    (void)unused;
+    __atomic_add_fetch(&crowd.called, 1, __ATOMIC_SEQ_CST);
+}
+
+static void wait_in_the_crowd(void *others, unsigned number)
+{
+    if (number == 0) { /* in the place of a CPU that holds the lock */
+        while (__atomic_load_n(&crowd.arrived, __ATOMIC_SEQ_CST) != (uint32_t)(uintptr_t)others) {
+            arch_pause();
+        }
+        ipi_call_others(note_call, NULL);
+        crowd.wrong = crowd.entered;
+        arch_step16(&crowd.lock.serving);
+        return;
+    }
+    __atomic_add_fetch(&crowd.arrived, 1, __ATOMIC_SEQ_CST);
+    uint64_t flags = spin_lock_irqsave_patient(&crowd.lock);
+    crowd.entered++;
+    __atomic_add_fetch(&crowd.wrong, arch_irq_enabled() ? 1 : 0, __ATOMIC_SEQ_CST);
+    spin_unlock_irqrestore(&crowd.lock, flags);
+    __atomic_add_fetch(&crowd.wrong, arch_irq_enabled() ? 0 : 1, __ATOMIC_SEQ_CST);
+}
+
+/* Who waits for a lock that is taken is interrupted meanwhile, and has interrupts off when it has the lock. covers: HP-07 */
+void ktest_a_patient_wait_for_a_lock_takes_interrupts(void)
+{
+    unsigned count = (unsigned)__builtin_popcountll(cpu_online_mask());
+    __atomic_fetch_add(&crowd.lock.next, 1, __ATOMIC_SEQ_CST);
+    KEXPECT(workers_run(count, wait_in_the_crowd, (void *)(uintptr_t)(count - 1), 1000000000));
+    KEXPECT(crowd.called == count - 1 && crowd.entered == count - 1 && crowd.wrong == 0);
 }
 
 /* The last of all tests. covers: IR-04 (all in-kernel tests), IR-10 (time with locks held) */

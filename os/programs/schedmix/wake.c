@@ -67,7 +67,7 @@ static bool test_a_woken_real_time_thread_runs_at_once(void)
     return true;
 }
 
-/* ---- threads of this process, pinned to CPU 0 ---- */
+/* ---- threads of this process, each pinned to one CPU ---- */
 
 static struct {
     uint32_t gate; /* word that they wait at */
@@ -78,12 +78,12 @@ static struct {
     uint64_t turns; /* of threads 1 to 3, two bits each, the last one lowest */
 } shared;
 
-static bool start_on_cpu_0(thread_function function, void *argument, int64_t *tid)
+static bool start_on(unsigned cpu, thread_function function, void *argument, int64_t *tid)
 {
     struct sched_params params = fifo(LEVEL);
     *tid = thread_start(function, argument, 0);
     return *tid > 0 && sys_sched_set(SCHED_THREAD, (uint64_t)*tid, &params) == STATUS_OK &&
-           sys_sched_affinity(SCHED_THREAD, (uint64_t)*tid, 1) == STATUS_OK;
+           sys_sched_affinity(SCHED_THREAD, (uint64_t)*tid, 1ull << cpu) == STATUS_OK;
 }
 
 static bool ends_with_1(int64_t tid)
@@ -106,13 +106,12 @@ static uint64_t stamp_wakes(void *unused)
     return 1;
 }
 
-static bool followed_at_once(void (*who_is_busy)(void))
+/* Wakes a thread on a CPU again and again; tells how long each wake took. */
+static bool followed_at_once(unsigned cpu, const char *what)
 {
     int64_t tid;
     memset(&shared, 0, sizeof(shared));
-    spin_for(2 * ROUNDS + 40);
-    start(who_is_busy, fair, 1);
-    EXPECT(start_on_cpu_0(stamp_wakes, NULL, &tid));
+    EXPECT(start_on(cpu, stamp_wakes, NULL, &tid));
     for (uint32_t round = 0; round < ROUNDS; round++) {
         pause_ms(1);
         uint64_t begin = cycles();
@@ -124,8 +123,7 @@ static bool followed_at_once(void (*who_is_busy)(void))
         shared.stamps[round] = woken - begin;
     }
     EXPECT(ends_with_1(tid));
-    EXPECT(all_in_time("message", shared.stamps, ROUNDS));
-    return all_end();
+    return all_in_time(what, shared.stamps, ROUNDS);
 }
 
 /* From the call that wakes to the first instruction of who is woken, in the place of one that is busy. covers: PR-05 */
@@ -133,7 +131,21 @@ static bool test_a_wake_from_another_cpu_is_followed_at_once(void)
 {
     EXPECT(sys_sched_affinity(SCHED_THREAD, 0, 2) == STATUS_OK);
     for (unsigned i = 0; i < sizeof(busy) / sizeof(busy[0]); i++) {
-        EXPECT(followed_at_once(busy[i]));
+        spin_for(2 * ROUNDS + 40);
+        start(busy[i], fair, 1);
+        EXPECT(followed_at_once(0, "message"));
+        EXPECT(all_end());
+    }
+    sys_sched_affinity(SCHED_THREAD, 0, UINT64_MAX);
+    return true;
+}
+
+/* The same of CPUs that sleep: all but the one that wakes. covers: SM-02 */
+static bool test_an_idle_cpu_runs_at_once_who_is_woken_there(void)
+{
+    EXPECT(sys_sched_affinity(SCHED_THREAD, 0, 1) == STATUS_OK);
+    for (unsigned cpu = 1; cpu < cpus; cpu++) {
+        EXPECT(followed_at_once(cpu, "idle"));
     }
     sys_sched_affinity(SCHED_THREAD, 0, UINT64_MAX);
     return true;
@@ -167,7 +179,7 @@ static bool test_equal_deadlines_end_in_the_order_of_the_calls(void)
     EXPECT(cycles_per_ms % NS_PER_MS == 0);
     EXPECT(sys_sched_affinity(SCHED_THREAD, 0, 2) == STATUS_OK);
     for (uintptr_t i = 0; i < SLEEPERS; i++) {
-        EXPECT(start_on_cpu_0(sleep_until_the_deadline, (void *)i, &tids[i]));
+        EXPECT(start_on(0, sleep_until_the_deadline, (void *)i, &tids[i]));
     }
     pause_ms(1);
     shared.deadline = cycles() + 5 * cycles_per_ms;
@@ -210,7 +222,7 @@ static bool test_turns_of_a_level_follow_one_order(void)
     memset(&shared, 0, sizeof(shared));
     EXPECT(sys_sched_affinity(SCHED_THREAD, 0, 2) == STATUS_OK);
     for (uintptr_t i = 0; i < 3; i++) {
-        EXPECT(start_on_cpu_0(note_turns, (void *)(i + 1), &tids[i]));
+        EXPECT(start_on(0, note_turns, (void *)(i + 1), &tids[i]));
         EXPECT(sys_sched_set(SCHED_THREAD, (uint64_t)tids[i], &rr) == STATUS_OK);
     }
     pause_ms(1);
@@ -231,6 +243,7 @@ static bool test_turns_of_a_level_follow_one_order(void)
 const struct tap_test wake_tests[] = {
     {"a_woken_real_time_thread_runs_at_once", test_a_woken_real_time_thread_runs_at_once},
     {"a_wake_from_another_cpu_is_followed_at_once", test_a_wake_from_another_cpu_is_followed_at_once},
+    {"an_idle_cpu_runs_at_once_who_is_woken_there", test_an_idle_cpu_runs_at_once_who_is_woken_there},
     {"equal_deadlines_end_in_the_order_of_the_calls", test_equal_deadlines_end_in_the_order_of_the_calls},
     {"turns_of_a_level_follow_one_order", test_turns_of_a_level_follow_one_order},
 };
