@@ -3,18 +3,83 @@
 -- Expects: every measurement ends well. Prints `samples ROW cold|warm VALUES`, which scripts/bench-kernel makes a page of.
 -- Options: --cpus N; --set instructions=1 (not cycles: one of the fast engine is an instruction); --set rounds=N (processes a
 -- measurement; the first sample of each is cold); --set only=GROUP,GROUP; --set
--- profile=MEASUREMENT (instead: where the cycles between its marks go, function by function; "marked-calls 100").
+-- profile=MEASUREMENT (instead: where the cycles between its marks go, function by function; "marked-calls 100");
+-- --set count=KIND (hundredths of what is counted, not cycles: "misses": page walks; "fixed": cycles of what hardware sets
+-- the price of; "locked": instructions with a lock) with --set readings=ADDRESS,ADDRESS (behind every RDTSC of kbench and
+-- kborn).
 
 local cpus = orrery.args.cpus or 1
 local rounds = orrery.args.rounds or 2
 local engine = orrery.args.instructions and "fast" or "timed"
 local only = orrery.args.only or ""
+local counting = orrery.args.count
 local WARM_UP = 8 -- samples behind the first that count as neither cold nor warm
+
+-- ---- what is counted instead of cycles ----
+
+local HUNDREDTHS <const> = 100 -- so much is left of rows that kbench divides
+local FAR <const>, SYSTEM <const>, PORT <const> = 40, 50, 200
+local TIME <const>, STATE <const>, CPUID <const> = 35, 100, 100
+local PRICES <const> = { sysret = FAR, iretq = FAR, swapgs = SYSTEM, wrmsr = SYSTEM, rdmsr = SYSTEM, clts = SYSTEM,
+    hlt = SYSTEM, invlpg = SYSTEM, invpcid = SYSTEM, ["in"] = PORT, out = PORT, rdtsc = TIME, fxsave64 = STATE, fxrstor64 = STATE,
+    cpuid = CPUID } -- sim/timing/cost.def
+local sum, sites = 0, nil
+
+-- What an instruction adds to the sum, as the machine disassembles it; nil: nothing.
+local function adds(text)
+    local name, operands = text:match("^(%S+)%s*(.*)")
+    if counting == "locked" then return (name == "lock" or name == "xchg" and operands:find("[", 1, true)) and 1 or nil end
+    if name == "mov" and operands:find("%f[%a]cr%d") then return SYSTEM end
+    return PRICES[name]
+end
+
+local function sites_of(m)
+    local found, at, stop = {}, assert(m:symbol("text_start")), assert(m:symbol("text_end"))
+    while at < stop do
+        local text, length = m:disassemble(at)
+        local worth = adds(text)
+        if worth then found[#found + 1] = { address = at, worth = worth } end
+        at = at + math.max(length, 1)
+    end
+    return found
+end
+
+-- What has been counted; the clock when nothing is.
+local function reading(m, cpu, cycle)
+    if not counting then return cycle end
+    if counting == "misses" then return m:count("page-walks", cpu) * HUNDREDTHS end
+    local delivered = counting == "fixed" and m:count("exceptions", cpu) + m:count("interrupts", cpu) or 0
+    return (sum + FAR * delivered) * HUNDREDTHS
+end
+
+-- From here on kbench reads what is counted where it reads the time.
+local function count_in(m)
+    sum, sites = 0, sites or (counting == "misses" and {} or sites_of(m))
+    for _, site in ipairs(sites) do m:probe(site.address, function() sum = sum + site.worth end) end
+    if counting == "fixed" then m:on_entry("syscall_entry", function() sum = sum + FAR end) end
+    local read = {} -- on a CPU: it has executed RDTSC since; what follows may fault and be executed again
+    for text in orrery.args.readings:gmatch("%x+") do
+        local address = math.tointeger(tonumber(text, 16))
+        m:probe(address - 2, function(cpu)
+            read[cpu] = m:register(cpu, "cpl") == 3 and m:read(address - 2, 2, cpu) == "\x0f\x31" and address
+        end)
+        m:probe(address, function(cpu, cycle)
+            if read[cpu] ~= address then return end
+            read[cpu] = nil
+            if counting == "fixed" then sum = sum + TIME end
+            local now = reading(m, cpu, cycle)
+            m:set_register(cpu, "rax", now & 0xffffffff)
+            m:set_register(cpu, "rdx", now >> 32)
+        end)
+    end
+end
 
 local function machine(options)
     options = options or {}
     options.cpus, options.memory, options.kernel, options.engine = cpus, "512M", "orrery", engine
-    return orrery.machine(options):boot()
+    local m = orrery.machine(options):boot()
+    if counting then count_in(m) end
+    return m
 end
 
 -- ---- rows ----
@@ -85,12 +150,12 @@ local function time_calls(m, symbol, on_cpu, prepare, done)
     watchers[#watchers + 1] = function()
         local begun = {}
         local entry = m:on_entry(symbol, function(cpu, cycle)
-            if not on_cpu or cpu == on_cpu then begun[cpu] = { cycle, prepare and prepare(cpu) } end
+            if not on_cpu or cpu == on_cpu then begun[cpu] = { reading(m, cpu, cycle), prepare and prepare(cpu) } end
         end)
         return entry, m:on_return(symbol, function(cpu, cycle)
             local from = begun[cpu]
             begun[cpu] = nil
-            if from and watching then done(cycle - from[1], from[2], cpu) end
+            if from and watching then done(reading(m, cpu, cycle) - from[1], from[2], cpu) end
         end)
     end
 end
@@ -404,7 +469,7 @@ group("capability-system", function()
     measure(m, "derive")
     for _, count in ipairs { 1, 16, 256, 1024 } do measure(m, "revoke " .. count, { revoke = "cap-revoke-" .. count }) end
     local now = 1
-    while now <= cpus do
+    while now <= cpus and not counting do -- it ends at a time
         for _, one in ipairs(run(m, "parallel " .. now)) do
             local sum = 0
             for _, count in ipairs(one[2]) do sum = sum + count end
