@@ -21,7 +21,6 @@ void ipc_party_init(struct ipc_party *party)
     party->state = IPC_IDLE;
     party->result = STATUS_OK;
     party->bare = false;
-    party->numa_node = 0;
 }
 
 static struct ipc_step done(status_t status, struct ipc_party *partner)
@@ -36,12 +35,29 @@ static struct ipc_step wait_in(struct endpoint *endpoint, struct list *queue, st
     return (struct ipc_step){.blocked = true};
 }
 
+/* Who gets a message; null: nobody receives. */
+static struct ipc_party *receiver_near(const struct endpoint *endpoint, const struct ipc_party *sender)
+{
+    const struct list *at = endpoint->receivers.next;
+    if (at == endpoint->receivers.prev) { /* there is no choice */
+        return endpoint_first_of(&endpoint->receivers);
+    }
+    uint32_t numa_node = ipc_party_numa_node(sender);
+    for (unsigned look = 0; look < ENDPOINT_LOOK && at != &endpoint->receivers; look++, at = at->next) {
+        struct ipc_party *receiver = list_entry(at, struct ipc_party, node);
+        if (ipc_party_numa_node(receiver) == numa_node) {
+            return receiver;
+        }
+    }
+    return endpoint_first_of(&endpoint->receivers);
+}
+
 struct ipc_step endpoint_send_locked(struct endpoint *endpoint, struct ipc_party *party, bool block)
 {
     if (endpoint->closed != STATUS_OK) {
         return done(endpoint->closed, NULL);
     }
-    struct ipc_party *receiver = endpoint_receiver_near(endpoint, party->numa_node);
+    struct ipc_party *receiver = receiver_near(endpoint, party);
     if (receiver == NULL) {
         return block ? wait_in(endpoint, &endpoint->senders, party, IPC_SENDING)
                      : done(STATUS_ERR_AGAIN, NULL);
@@ -56,7 +72,7 @@ struct ipc_step endpoint_call_locked(struct endpoint *endpoint, struct ipc_party
     if (endpoint->closed != STATUS_OK) {
         return done(endpoint->closed, NULL);
     }
-    struct ipc_party *receiver = endpoint_receiver_near(endpoint, party->numa_node);
+    struct ipc_party *receiver = receiver_near(endpoint, party);
     if (receiver == NULL) {
         return block ? wait_in(endpoint, &endpoint->senders, party, IPC_CALLING)
                      : done(STATUS_ERR_AGAIN, NULL);

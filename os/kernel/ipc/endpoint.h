@@ -49,7 +49,6 @@ struct ipc_party {
     enum ipc_state state;
     status_t result; /* of the operation that ended last; set before state */
     bool bare; /* its thread waits with nothing on its kernel stack but the frame of its call (ipc/fast.h) */
-    uint32_t numa_node; /* of the CPU on which its operation began */
 };
 
 struct endpoint {
@@ -74,8 +73,9 @@ void endpoint_init(struct endpoint *endpoint);
 void ipc_party_init(struct ipc_party *party);
 
 /*
- * Passes party->message to a receiver (endpoint_receiver_near), or waits for one. STATUS_ERR_AGAIN: nobody receives and block is
- * false; the status of a closed endpoint. Bound: O(ENDPOINT_LOOK).
+ * Passes party->message to a receiver, or waits for one: to the first on the party's NUMA node among the ENDPOINT_LOOK who have
+ * waited longest, else to the first of all. STATUS_ERR_AGAIN: nobody receives and block is false; the status of a closed
+ * endpoint. Bound: O(ENDPOINT_LOOK).
  */
 struct ipc_step endpoint_send_locked(struct endpoint *endpoint, struct ipc_party *party, bool block);
 
@@ -123,25 +123,8 @@ static inline struct ipc_party *endpoint_first_of(const struct list *queue)
     return list_empty(queue) ? NULL : list_entry(queue->next, struct ipc_party, node);
 }
 
-/*
- * Who gets a message that is sent from that node: the first receiver of the node among the ENDPOINT_LOOK who have waited
- * longest, else the first of all; null: nobody receives.
- */
-static inline struct ipc_party *endpoint_receiver_near(const struct endpoint *endpoint, uint32_t numa_node)
-{
-    unsigned look = 0;
-    list_for_each(node, &endpoint->receivers)
-    {
-        struct ipc_party *receiver = list_entry(node, struct ipc_party, node);
-        if (receiver->numa_node == numa_node) {
-            return receiver;
-        }
-        if (++look == ENDPOINT_LOOK) {
-            break;
-        }
-    }
-    return endpoint_first_of(&endpoint->receivers);
-}
+/* NUMA node of the CPU where a party's thread runs or ran last. The embedder of parties defines it (ipc/ipc.c). */
+uint32_t ipc_party_numa_node(const struct ipc_party *party);
 
 /* A right that lets its holder answer, or tells that the caller has gone. */
 static inline bool reply_right_held(const struct reply_right *right)

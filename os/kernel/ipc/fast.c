@@ -53,7 +53,8 @@ ALWAYS_INLINE struct ipc_party *partner_of(const struct passage *passage, const 
         return NULL;
     }
     if (!passage->answers) {
-        return endpoint_receiver_near(endpoint, passage->cpu->node);
+        return endpoint_first_of(
+            &endpoint->receivers); /* on this CPU, so near, or the general way finds one */
     }
     return self->right.endpoint == endpoint && list_empty(&endpoint->senders) ? self->right.caller : NULL;
 }
@@ -79,7 +80,6 @@ ALWAYS_INLINE uint64_t meet(const struct passage *passage, struct ipc_party *sel
     self->bare = true;
     if (passage->answers) {
         self->right = (struct reply_right){NULL, NULL, false};
-        self->numa_node = passage->cpu->node;
         endpoint_wait_in(passage->endpoint, &passage->endpoint->receivers, self, IPC_RECEIVING);
         passage->cpu->short_replies++;
     } else {

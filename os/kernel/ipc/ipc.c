@@ -60,6 +60,13 @@ static struct thread *thread_of(struct ipc_party *party)
     return list_entry(party, struct thread, ipc);
 }
 
+/* The CPU may change meanwhile: then a message goes further than it had to. */
+uint32_t ipc_party_numa_node(const struct ipc_party *party)
+{
+    const struct thread *thread = list_entry(party, struct thread, ipc);
+    return cpu_table[__atomic_load_n(&thread->cpu, __ATOMIC_RELAXED)]->node;
+}
+
 /* ---- waiting ---- */
 
 static bool has_ended(const struct ipc_party *party)
@@ -214,7 +221,6 @@ static status_t meet(cap_handle_t handle, enum verb verb, uint64_t deadline)
     party->message.badge = view.id;
     party->message.stamp = arch_cycles();
     uint64_t flags = spin_lock_irqsave(&endpoint->lock);
-    party->numa_node = cpu_this()->node;
     struct ipc_step step = step_locked(endpoint, party, verb, deadline != IPC_NO_WAIT);
     if (step.blocked) {
         sched_prepare_wait();

@@ -15,6 +15,15 @@
 
 static const uint32_t numa_node[PARTIES] = {0, 1, 0}; /* where each party runs */
 
+/* The parties of a test, and their nodes. */
+static const struct ipc_party *base;
+static const uint32_t *nodes;
+
+uint32_t ipc_party_numa_node(const struct ipc_party *party)
+{
+    return nodes[party - base];
+}
+
 /* ---- the specification ---- */
 
 struct spec {
@@ -286,6 +295,8 @@ static struct reply_right *right_of(struct real *r, unsigned holder)
 
 static void real_build(struct real *r, const struct spec *s)
 {
+    base = r->parties;
+    nodes = numa_node;
     for (unsigned e = 0; e < ENDPOINTS; e++) {
         endpoint_init(&r->endpoints[e]);
         r->endpoints[e].closed = s->closed[e] ? STATUS_ERR_DEAD : STATUS_OK;
@@ -294,7 +305,6 @@ static void real_build(struct real *r, const struct spec *s)
     for (unsigned p = 0; p < PARTIES; p++) {
         struct ipc_party *party = &r->parties[p];
         ipc_party_init(party);
-        party->numa_node = numa_node[p];
         party->state = (enum ipc_state)s->state[p];
         party->endpoint = party->state != IPC_IDLE ? &r->endpoints[s->at[p]] : NULL;
         party->message = (struct ipc_message){
@@ -559,17 +569,21 @@ static void a_message_stays_on_its_node_as_far_as_its_sender_looks(void **state)
 {
     (void)state;
     struct endpoint endpoint;
-    struct ipc_party receivers[ENDPOINT_LOOK + 2], sender;
+    struct ipc_party receivers[ENDPOINT_LOOK + 3];
+    struct ipc_party *sender = &receivers[ENDPOINT_LOOK + 2];
+    uint32_t where[ENDPOINT_LOOK + 3];
+    base = receivers;
+    nodes = where;
     for (unsigned near = 0; near < ENDPOINT_LOOK + 2; near++) { /* the only one of the sender's node */
         endpoint_init(&endpoint);
         for (unsigned i = 0; i < ENDPOINT_LOOK + 2; i++) {
             ipc_party_init(&receivers[i]);
-            receivers[i].numa_node = i == near ? 2 : 3 + i % 2;
+            where[i] = i == near ? 2 : 3 + i % 2;
             assert_true(endpoint_receive_locked(&endpoint, &receivers[i], true).blocked);
         }
-        ipc_party_init(&sender);
-        sender.numa_node = 2;
-        struct ipc_step step = endpoint_send_locked(&endpoint, &sender, false);
+        ipc_party_init(sender);
+        where[ENDPOINT_LOOK + 2] = 2;
+        struct ipc_step step = endpoint_send_locked(&endpoint, sender, false);
         assert_int_equal(step.status, STATUS_OK);
         assert_ptr_equal(step.partner, &receivers[near < ENDPOINT_LOOK ? near : 0]);
     }
