@@ -34,7 +34,7 @@ static bool search_partial(struct frame_zone *zone, unsigned n, unsigned align, 
         size_t first = bitmap_find_run(block->free_map, FRAMES_PER_BLOCK, n, align, &longest);
         if (first != BITMAP_NONE) {
             take_bits(zone, number, first, n);
-            *pfn = ((pfn_t)number << BLOCK_SHIFT) + first;
+            *pfn = ((pfn_t)number << FRAME_BLOCK_SHIFT) + first;
             return true;
         }
         block->run_hint = (uint16_t)longest;
@@ -58,7 +58,7 @@ bool bitmap_engine_take(struct frame_zone *zone, unsigned n, unsigned align, pfn
     block->run_hint = FRAMES_PER_BLOCK;
     block_list_push(&zone->partial_head, number);
     take_bits(zone, number, 0, n);
-    *pfn = (pfn_t)number << BLOCK_SHIFT;
+    *pfn = (pfn_t)number << FRAME_BLOCK_SHIFT;
     return true;
 }
 
@@ -71,7 +71,7 @@ static unsigned take_singles(struct frame_zone *zone, unsigned n, uint32_t *out)
     for (unsigned word = 0; word < FRAMES_PER_BLOCK / 64 && got < n; word++) {
         uint64_t left = block->free_map[word];
         for (; left != 0 && got < n; left &= left - 1) {
-            out[got++] = number << BLOCK_SHIFT | word * 64u | (uint32_t)__builtin_ctzll(left);
+            out[got++] = number << FRAME_BLOCK_SHIFT | word * 64u | (uint32_t)__builtin_ctzll(left);
         }
         block->free_map[word] = left;
     }
@@ -114,7 +114,7 @@ void bitmap_engine_adopt(struct frame_zone *zone, uint32_t number)
 
 bool bitmap_engine_take_frame(struct frame_zone *zone, pfn_t pfn)
 {
-    uint32_t number = (uint32_t)(pfn >> BLOCK_SHIFT);
+    uint32_t number = (uint32_t)(pfn >> FRAME_BLOCK_SHIFT);
     struct frame_block *block = &block_table[number];
     size_t bit = pfn % FRAMES_PER_BLOCK;
     if (block->kind != BLOCK_BITMAP) {
@@ -138,7 +138,7 @@ bool bitmap_engine_take_frame(struct frame_zone *zone, pfn_t pfn)
 /* A block that keeps its place at the head of the list is not taken out for it. */
 void bitmap_engine_give(struct frame_zone *zone, pfn_t pfn, unsigned n)
 {
-    uint32_t number = (uint32_t)(pfn >> BLOCK_SHIFT);
+    uint32_t number = (uint32_t)(pfn >> FRAME_BLOCK_SHIFT);
     struct frame_block *block = &block_table[number];
     unsigned now = block->free_count + n;
     bool stays = zone->partial_head == number && now < FRAMES_PER_BLOCK;

@@ -58,7 +58,8 @@ struct page_frame *frame_lookup(pfn_t pfn)
     }
     uint64_t group = pfn >> FRAME_GROUP_SHIFT;
     if (((manager->backed[group / 64] >> (group % 64)) & 1) == 0 ||
-        block_table[pfn >> BLOCK_SHIFT].kind == BLOCK_ABSENT || frame_table[pfn].state == FRAME_ABSENT) {
+        block_table[pfn >> FRAME_BLOCK_SHIFT].kind == BLOCK_ABSENT ||
+        frame_table[pfn].state == FRAME_ABSENT) {
         return NULL;
     }
     return &frame_table[pfn];
@@ -351,7 +352,7 @@ static status_t reserve_one(pfn_t pfn, enum frame_owner owner)
     if (frame == NULL) {
         return STATUS_ERR_FOREIGN;
     }
-    struct frame_zone *zone = block_zone(&block_table[pfn >> BLOCK_SHIFT]);
+    struct frame_zone *zone = block_zone(&block_table[pfn >> FRAME_BLOCK_SHIFT]);
     uint64_t flags = spin_lock_irqsave(&zone->lock);
     status_t status = STATUS_OK;
     if (frame->state == FRAME_RESERVED) {
@@ -372,7 +373,7 @@ static status_t reserve_one(pfn_t pfn, enum frame_owner owner)
 static void unreserve_one(pfn_t pfn)
 {
     struct page_frame *frame = &frame_table[pfn];
-    struct frame_zone *zone = block_zone(&block_table[pfn >> BLOCK_SHIFT]);
+    struct frame_zone *zone = block_zone(&block_table[pfn >> FRAME_BLOCK_SHIFT]);
     uint64_t flags = spin_lock_irqsave(&zone->lock);
     frame->refs = 0;
     frame->owner = FRAME_OWNER_NONE;

@@ -64,13 +64,14 @@ struct page_frame {
 };
 _Static_assert(sizeof(struct page_frame) == 12, "frame table entry");
 
-#define BLOCK_SHIFT       9u
-#define FRAMES_PER_BLOCK  (1u << BLOCK_SHIFT)
+#define FRAME_BLOCK_SHIFT 9u
+#define FRAMES_PER_BLOCK  (1u << FRAME_BLOCK_SHIFT)
 #define BUDDY_ORDERS      10u /* block orders 0..9: 2 MiB .. 1 GiB */
 #define FRAME_RUN_MAX     ((uint64_t)FRAMES_PER_BLOCK << (BUDDY_ORDERS - 1))
 #define BLOCK_NONE        0xffffffffu
-#define FRAME_PFN_LIMIT   (1ull << 32)                     /* 16 TiB; regions above are not managed */
-#define FRAME_GROUP_SHIFT (BLOCK_SHIFT + BUDDY_ORDERS - 1) /* frames in a GiB, the largest buddy group */
+#define FRAME_PFN_LIMIT   (1ull << 32) /* 16 TiB; regions above are not managed */
+#define FRAME_GROUP_SHIFT \
+    (FRAME_BLOCK_SHIFT + BUDDY_ORDERS - 1) /* frames in a GiB, the largest buddy group */
 #define FRAME_GROUP_LIMIT (FRAME_PFN_LIMIT >> FRAME_GROUP_SHIFT)
 
 enum block_kind {

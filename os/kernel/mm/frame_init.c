@@ -63,8 +63,8 @@ status_t frame_metadata_spans(const struct region_list *regions,
                               void *context)
 {
     uint64_t block_bytes = FRAMES_PER_BLOCK * sizeof(struct page_frame);
-    uint64_t group_bytes = (1u << (FRAME_GROUP_SHIFT - BLOCK_SHIFT)) * sizeof(struct frame_block);
-    status_t status = visit_table(regions, 0, BLOCK_SHIFT, block_bytes, visit, context);
+    uint64_t group_bytes = (1u << (FRAME_GROUP_SHIFT - FRAME_BLOCK_SHIFT)) * sizeof(struct frame_block);
+    status_t status = visit_table(regions, 0, FRAME_BLOCK_SHIFT, block_bytes, visit, context);
     return status == STATUS_OK ? visit_table(regions, 1, FRAME_GROUP_SHIFT, group_bytes, visit, context)
                                : status;
 }
@@ -100,7 +100,7 @@ static enum frame_zone_id zone_of(const struct frame_zone_layout *layout, uint64
 
 static struct frame_block *prepare_block(pfn_t pfn, const struct frame_manager_config *config)
 {
-    struct frame_block *block = &block_table[pfn >> BLOCK_SHIFT];
+    struct frame_block *block = &block_table[pfn >> FRAME_BLOCK_SHIFT];
     if (block->kind == BLOCK_ABSENT) {
         uint64_t group = pfn >> FRAME_GROUP_SHIFT;
         frame_manager.backed[group / 64] |= 1ull << (group % 64);
@@ -149,7 +149,7 @@ static void adopt_blocks(void)
         if (((frame_manager.backed[group / 64] >> (group % 64)) & 1) == 0) {
             continue;
         }
-        uint32_t per_group = 1u << (FRAME_GROUP_SHIFT - BLOCK_SHIFT);
+        uint32_t per_group = 1u << (FRAME_GROUP_SHIFT - FRAME_BLOCK_SHIFT);
         for (uint32_t i = per_group; i-- > 0;) {
             uint32_t number = (uint32_t)group * per_group + i;
             if (block_table[number].kind == BLOCK_BITMAP) {

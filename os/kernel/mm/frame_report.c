@@ -205,7 +205,7 @@ static void check_block(struct check *check, uint32_t number)
         }
     }
     for (unsigned i = 0; i < FRAMES_PER_BLOCK; i++) {
-        check_frame(check, ((pfn_t)number << BLOCK_SHIFT) + i, block);
+        check_frame(check, ((pfn_t)number << FRAME_BLOCK_SHIFT) + i, block);
     }
 }
 
@@ -248,7 +248,7 @@ static void check_zeroed(struct check *check, const struct frame_cpu *cpu)
 uint64_t frame_check(const struct text_sink *sink)
 {
     struct check check = {.sink = sink};
-    uint32_t per_group = 1u << (FRAME_GROUP_SHIFT - BLOCK_SHIFT);
+    uint32_t per_group = 1u << (FRAME_GROUP_SHIFT - FRAME_BLOCK_SHIFT);
     for (uint64_t group = 0; group < FRAME_GROUP_LIMIT; group++) {
         bool backed = ((frame_manager.backed[group / 64] >> (group % 64)) & 1) != 0;
         for (uint32_t i = 0; backed && i < per_group; i++) {

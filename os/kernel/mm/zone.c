@@ -79,7 +79,7 @@ static bool take_large(struct frame_zone *zone, uint64_t n, pfn_t *pfn)
         block_table[first + i].free_count = FRAMES_PER_BLOCK;
         buddy_insert(zone, first + i, 0);
     }
-    *pfn = (pfn_t)first << BLOCK_SHIFT;
+    *pfn = (pfn_t)first << FRAME_BLOCK_SHIFT;
     return true;
 }
 
@@ -122,7 +122,7 @@ void zone_give(pfn_t pfn, uint64_t n, bool counted)
     while (n > 0) {
         uint64_t room = FRAMES_PER_BLOCK - pfn % FRAMES_PER_BLOCK;
         unsigned step = (unsigned)(n < room ? n : room);
-        struct frame_zone *zone = block_zone(&block_table[pfn >> BLOCK_SHIFT]);
+        struct frame_zone *zone = block_zone(&block_table[pfn >> FRAME_BLOCK_SHIFT]);
         uint64_t flags = spin_lock_irqsave(&zone->lock);
         bitmap_engine_give(zone, pfn, step);
         zone->free_frames += step;
