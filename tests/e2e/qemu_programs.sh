@@ -45,7 +45,7 @@ need schedmix "time: shares of a CPU in milliseconds" shares_follow_weights slee
 need schedmix "time: switches in so many milliseconds" equal_spinners_change_every_quantum slices_shrink_with_load \
     turns_of_a_level_follow_one_order
 need schedmix "time: how late" a_raised_level_counts_at_once a_woken_real_time_thread_runs_at_once \
-    a_wake_from_another_cpu_is_followed_at_once
+    a_wake_from_another_cpu_is_followed_at_once an_idle_cpu_runs_at_once_who_is_woken_there
 need schedmix "time: cycles that a CPU works or idles" idle_cpus_take_no_ticks figures_of_a_thread_agree
 need schedmix "time: who is moved within so many ticks" load_spreads an_idle_cpu_pulls an_idle_cpu_gets_what_waits \
     a_cold_thread_goes_first a_thread_goes_to_the_nearest_cpu real_time_threads_evade_each_other
