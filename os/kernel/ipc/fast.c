@@ -53,8 +53,8 @@ ALWAYS_INLINE struct ipc_party *partner_of(const struct passage *passage, const 
         return NULL;
     }
     if (!passage->answers) {
-        return endpoint_first_of(
-            &endpoint->receivers); /* on this CPU, so near, or the general way finds one */
+        /* on this CPU, so near; or the general way finds one */
+        return endpoint_first_of(&endpoint->receivers);
     }
     return self->right.endpoint == endpoint && list_empty(&endpoint->senders) ? self->right.caller : NULL;
 }
