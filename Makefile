@@ -5,6 +5,7 @@
 #   make test           unit, differential and end-to-end tests        make check   house rules
 #   make bench          the numbers, each with its peer                make lint    clang-tidy, cppcheck, format
 #   make bench-kernel   what the kernel's operations cost in cycles, against golden figures
+#   make validate-timing  cycles of this host and of Orrery, on the same bytes (VALIDATE="--tier 1 --machine NAME")
 #   make CC=clang ...   another compiler                               make BUILD=/tmp/x ...  another place
 
 .DELETE_ON_ERROR:
@@ -81,7 +82,7 @@ $(foreach m,rel dbg asan tiny,$(BUILD)/$(m)/$(3).o): $(GEN)/$(1).inc
 endef
 $(eval $(call names_rule,cpu_features,sim/cpu/cpuid.def,sim/cpu/lookup))
 $(eval $(call names_rule,parameters,sim/machine/config.def,sim/machine/config))
-$(eval $(call names_rule,counters,sim/machine/counter.def sim/core/trace.def,sim/machine/counter))
+$(eval $(call names_rule,counters,sim/machine/counter.def sim/timing/counter.def sim/core/trace.def,sim/machine/counter))
 $(foreach n,$(NAMES),$(eval $(call names_rule,$(notdir $(n:.def=)),$(n),$(dir $(n))lookup)))
 
 # the Lua part of the scenario language, inside the binary
@@ -90,10 +91,18 @@ $(GEN)/prelude.inc: scenarios/lib/prelude.lua scripts/embed
 	scripts/embed $< > $@
 $(foreach m,rel dbg asan tiny,$(BUILD)/$(m)/sim/script/script.o): $(GEN)/prelude.inc
 
+# the machines of machines/, inside the binary
+MACHINES := $(sort $(wildcard machines/*.lua))
+$(GEN)/machines.inc: $(MACHINES) scripts/embed
+	@mkdir -p $(@D)
+	scripts/embed --rows MACHINE $(MACHINES) > $@
+$(foreach m,rel dbg asan tiny,$(BUILD)/$(m)/sim/script/machine_file.o): $(GEN)/machines.inc
+
 # ---- the guest -----------------------------------------------------------------------------------------------
 
 -include os/os.mk
 -include tests/guest/guest.mk
+-include tests/fidelity/fidelity.mk
 
 # ---- the dimension store on the host: its library and its tool ---------------------------------------------------
 
@@ -117,6 +126,18 @@ $(DIM_LIB): $(DIM_SRC:%.c=$(O)/%.o)
 $(O)/dimtool: $(DIM_TOOL:%.c=$(O)/%.o) $(DIM_LIB) $(DIM_BASE)
 	$(call say,LINK  $@)
 	$(Q)$(CC) $(DIM_FLAGS) $(FLAGS_$(MODE)) $(LDFLAGS_ALL) $(DIM_TOOL:%.c=$(O)/%.o) $(DIM_BASE) $(DIM_LIB) -o $@
+
+# ---- the oracle of the timing model: docs/timing.md a second time ------------------------------------------------
+
+ORACLE_SRC := $(sort $(wildcard tests/oracle/*.c))
+
+oracle: $(O)/oracle
+.PHONY: oracle
+
+$(O)/oracle: $(ORACLE_SRC) tests/oracle/oracle.h tests/oracle/classes.def tests/oracle/params.def Makefile
+	@mkdir -p $(@D)
+	$(call say,LINK  $@)
+	$(Q)$(CC) -std=c17 $(WARN) $(FLAGS_$(MODE)) $(CFLAGS) $(LDFLAGS_ALL) $(ORACLE_SRC) -lZydis -o $@
 
 # ---- tests: every tests/KIND/**/test_*.c is one cmocka program ---------------------------------------------------
 
@@ -169,7 +190,7 @@ $(DIM_TESTS): $(O)/%: %.c $(DIM_SRC) $(DIM_BASE) os/tools/dimtool/host_platform.
 	$(Q)$(CC) $(DIM_FLAGS) -O1 -g -fno-sanitize-recover=all -fsanitize=$(call DIM_SANITIZER,$*) \
 	    $< $(DIM_SRC) $(DIM_BASE) os/tools/dimtool/host_platform.c -lcmocka -pthread -o $@
 
-tests: $(SIM_TESTS) $(OS_TESTS) $(DIM_TESTS)
+tests: $(SIM_TESTS) $(OS_TESTS) $(DIM_TESTS) oracle
 .PHONY: tests
 
 test-unit: tests
@@ -206,7 +227,7 @@ PREFIX ?= /usr/local
 install: all
 	install -D -m 755 $(BUILD)/rel/orrery $(DESTDIR)$(PREFIX)/bin/orrery
 	install -d $(DESTDIR)$(PREFIX)/share/orrery/build/os $(DESTDIR)$(PREFIX)/share/man/man1
-	cp -r scenarios docs $(DESTDIR)$(PREFIX)/share/orrery/
+	cp -r scenarios machines docs $(DESTDIR)$(PREFIX)/share/orrery/
 	install -m 644 $(BUILD)/os/orrery.elf $(BUILD)/os/initrd.cpio $(BUILD)/os/BOOTX64.EFI $(DESTDIR)$(PREFIX)/share/orrery/build/os/
 	scripts/make-man > $(DESTDIR)$(PREFIX)/share/man/man1/orrery.1
 

@@ -11,6 +11,7 @@
 ---@field numa? integer NUMA nodes, 1 to 8
 ---@field board? "pc"|"microvm" the devices around the vCPUs
 ---@field engine? "fast"|"timed" fast: a cycle an instruction
+---@field machine? string timed: whose cycles; orrery info lists them
 ---@field memory_model? "sc"|"tso" default: sc on fast, tso on timed
 ---@field store_capacity? integer entries of tso's store buffer, 1 to 64
 ---@field cpu? string orrery or tcg72, and features: orrery,-pcid

@@ -7,6 +7,7 @@
 #include "base/alloc.h"
 #include "base/check.h"
 #include "cpu/op.h"
+#include "cpu/timed.h"
 
 #include <stdlib.h>
 
@@ -29,6 +30,7 @@ struct block_cache {
     uint64_t arena_used;
     struct cpu *cpus[BLOCK_CPUS_MAX];
     unsigned cpu_count;
+    bool timed;                        /* its vCPUs run under the timing model */
     uint64_t probes[BLOCK_PROBES_MAX]; /* ascending; equal ones are counted apart */
     unsigned probe_count;
     struct block_statistics statistics;
@@ -57,6 +59,7 @@ void block_cache_add_cpu(struct block_cache *c, struct cpu *cpu)
 {
     CHECK(c->cpu_count < BLOCK_CPUS_MAX, "more than %u vCPUs", BLOCK_CPUS_MAX);
     c->cpus[c->cpu_count++] = cpu;
+    c->timed = cpu->timing != NULL;
 }
 
 void block_cache_remove_cpu(struct block_cache *c, struct cpu *cpu)
@@ -288,10 +291,8 @@ unsigned insn_cost(const struct cost_table *costs, const struct insn *insn)
         memory = memory || insn->op[i].kind == OPERAND_MEM;
     }
     unsigned class = row->cost;
-    if (insn->prefixes & PREFIX_LOCK) {
+    if ((insn->prefixes & PREFIX_LOCK) || (class == COST_XCHG && memory)) {
         class = COST_LOCKED;
-    } else if (class == COST_LOCKED && !memory) {
-        class = COST_ALU;
     }
     bool charged = memory && !(row->flags & INSN_NO_MEMORY_COST);
     return costs->base_cycles[class] + (charged ? costs->memory_cycles : 0u);
@@ -360,7 +361,9 @@ static struct block *place(struct block_cache *c, const struct cpu *cpu, const s
 {
     size_t ops = (d->count + 1) * sizeof(struct op);
     size_t cold = (d->count + 1) * sizeof(struct block_cold);
-    uint8_t *p = arena_take(c, sizeof(struct block) + ops + cold + d->count * sizeof(struct insn));
+    size_t insns_bytes = align_up(d->count * sizeof(struct insn), 8),
+           timed = c->timed ? d->count * sizeof(struct timing_insn) : 0;
+    uint8_t *p = arena_take(c, sizeof(struct block) + ops + cold + insns_bytes + timed);
     struct block *b = (struct block *)(void *)p;
     memset(b, 0, sizeof *b);
     memset(b + 1, 0, ops);
@@ -369,6 +372,7 @@ static struct block *place(struct block_cache *c, const struct cpu *cpu, const s
     struct insn *insns = (struct insn *)(void *)(p + sizeof *b + ops + cold);
     memcpy(insns, d->insns, d->count * sizeof *insns);
     b->insns = insns;
+    b->timed = c->timed ? (struct timing_insn *)(void *)((uint8_t *)insns + insns_bytes) : NULL;
     b->cold = colds;
     b->count = d->count;
     b->size_bytes = (uint16_t)d->size_bytes;
@@ -389,6 +393,16 @@ static void mark_page(struct block_cache *c, struct block *b)
         for (unsigned i = 0; i < c->cpu_count; i++) {
             cpu_drop_write_page(c->cpus[i], phys(b->phys_page));
         }
+    }
+}
+
+static void build(const struct block_cache *c, struct block *b)
+{
+    if (c->timed) {
+        timed_prepare(c->cpus[0], b);
+        op_build_timed(b);
+    } else {
+        op_build(b);
     }
 }
 
@@ -417,7 +431,7 @@ static struct block *make(struct block_cache *c, const struct cpu *cpu, phys_t a
     b->hash_next = c->hash[h];
     c->hash[h] = b;
     mark_page(c, b);
-    op_build(b);
+    build(c, b);
     c->statistics.made++;
     c->statistics.live++;
     return b;
@@ -464,7 +478,7 @@ static bool revive(struct block_cache *c, struct block *b)
     }
     if (take_immediates(b, bytes)) {
         memset(b->ops, 0, (b->count + 1) * sizeof *b->ops);
-        op_build(b);
+        build(c, b);
     }
     b->dead = false;
     mark_page(c, b);

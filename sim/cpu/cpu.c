@@ -15,6 +15,7 @@
 #include "cpu/mem.h"
 #include "cpu/msr.h"
 #include "cpu/pending.h"
+#include "cpu/timed.h"
 
 #include <stdio.h>
 
@@ -31,8 +32,11 @@ void cpu_init(struct cpu *cpu, const struct cpu_config *config)
     cpu->lapic = config->lapic;
     cpu->blocks = config->blocks;
     cpu->costs = config->costs;
+    cpu->timing = config->timing;
+    cpu->access_waits = true;
     cpu->cpuid = config->cpuid;
     cpu->stores.capacity = config->store_capacity;
+    cpu->store_room = config->store_capacity != 0 ? config->store_capacity - TIMED_ROOM_STORES : UINT32_MAX;
     cpu->stores.drain_cycles = config->drain_cycles;
     rng_init(&cpu->random, config->seed, config->number);
     block_cache_add_cpu(cpu->blocks, cpu);
@@ -163,6 +167,11 @@ bool cpu_wake(struct cpu *cpu, uint64_t now_cycles)
     cpu->activity = CPU_ACTIVE;
     if (cpu_now(cpu) < now_cycles) {
         cpu_set_clock(cpu, now_cycles);
+    }
+    timed_tell(cpu, TIMING_RECORD_WAKE, cpu_now(cpu));
+    if (cpu->timing != NULL) {
+        cpu_set_clock(cpu, cpu_now(cpu) + cpu->timing->shared->params.value[TIMING_wake_cycles]);
+        timing_flush(cpu->timing, cpu_now(cpu));
     }
     return true;
 }

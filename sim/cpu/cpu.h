@@ -14,6 +14,8 @@
 #include "cpu/xmm.h"
 #include "mmu/tlb.h"
 #include "timing/cost.h"
+#include "timing/model.h"
+#include "timing/record.h"
 
 struct lapic;
 struct block;
@@ -54,6 +56,8 @@ struct fault {
     uint32_t error;
     uint64_t cr2; /* #PF: the linear address */
     uint64_t dr6; /* #DB: bits to set */
+    uint64_t
+        wait_until; /* no fault: the instruction waits until then, and is tried again (timed.h); 0: a fault */
 };
 
 /* What an instruction's execution leads to. */
@@ -114,6 +118,7 @@ struct host_table {
 struct code_entry {
     uint64_t tag; /* linear page address, or HOST_TAG_NONE */
     uint64_t phys_page;
+    uint32_t slot; /* of the TLB entry */
 };
 
 #define CODE_ENTRIES 256u
@@ -234,6 +239,21 @@ struct cpu {
     struct lapic *lapic;
     struct block_cache *blocks;
     const struct cost_table *costs;
+    /* The timing model's core, or NULL: instructions take what costs says. What the instruction has accessed so far. */
+    struct timing_core *timing;
+    struct timing_access accesses[TIMING_ACCESSES_MAX];
+    unsigned access_count, access_stores;
+    bool access_far; /* some were noted with all that the model may ask, or an observer wants to know */
+    uint32_t
+        store_room; /* with more stores queued, one that stores takes the slow way, and may have to wait */
+    uint32_t fetch_slot;         /* of the TLB entry that the fetch latch came from, while it is being set */
+    timing_record_fn *on_timing; /* an observer, or NULL */
+    void *on_timing_target;
+    enum timing_wait wait_reason; /* of fault.wait_until */
+    uint64_t wait_line;
+    uint8_t step_mode; /* enum cpu_mode before the instruction */
+    bool cr3_kept;     /* the last load of CR3 kept the entries of its PCID */
+    bool access_waits; /* an access may make the instruction wait; not while an exception is delivered */
     const struct cpuid_model *cpuid;
     /* The acknowledge cycle of an ExtINT interrupt: the 8259's vector. NULL on boards without one. */
     uint8_t (*pic_acknowledge)(void *target, uint64_t now_cycles);
@@ -272,6 +292,7 @@ struct cpu_config {
     struct lapic *lapic;
     struct block_cache *blocks; /* shared by all vCPUs of a machine */
     const struct cost_table *costs;
+    struct timing_core *timing; /* or NULL */
     const struct cpuid_model *cpuid;
     uint64_t seed;           /* of RDRAND */
     uint32_t store_capacity; /* 0 = sc; else tso, at most STORE_QUEUE_MAX */

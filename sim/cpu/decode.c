@@ -8,6 +8,7 @@
  */
 
 #include "cpu/insn.h"
+#include "cpu/uop.h"
 
 #include <Zydis/Zydis.h>
 
@@ -408,5 +409,6 @@ enum decode_result insn_decode(unsigned mode, const uint8_t *bytes, unsigned siz
     if (out->row == INSN_ROW_NONE && !extension_is_present(&z)) {
         return DECODE_UD;
     }
+    uop_fill(out, &z, operands);
     return DECODE_OK;
 }

@@ -12,7 +12,8 @@
 
 struct fetched {
     uint8_t bytes[BYTES_MAX];
-    unsigned got;
+    unsigned got, first_bytes; /* of them, in the first page */
+    phys_t at, rest;
 };
 
 /* Fetches what the next page has. */
@@ -24,6 +25,12 @@ static bool fetch_more(struct cpu *cpu, struct fetched *f)
     if (!segment_fetch(cpu, cpu->rip + f->got, &a) ||
         !mem_fetch(cpu, a, f->bytes + f->got, BYTES_MAX - f->got, &more, &at)) {
         return false;
+    }
+    if (f->got == 0) {
+        f->at = at;
+        f->first_bytes = more;
+    } else {
+        f->rest = at;
     }
     f->got += more;
     return true;
@@ -78,7 +85,13 @@ static enum flow check_end(struct cpu *cpu, const struct insn *in)
     return inside ? FLOW_NEXT : FLOW_FAULT;
 }
 
-enum flow fetch_insn(struct cpu *cpu, struct insn *out)
+static struct timed_code code_of(const struct fetched *f, const struct insn *in)
+{
+    unsigned first = in->length < f->first_bytes ? in->length : f->first_bytes;
+    return (struct timed_code){f->at, f->rest, first, in->length - first};
+}
+
+enum flow fetch_insn(struct cpu *cpu, struct insn *out, struct timed_code *code)
 {
     struct fetched f = {.got = 0};
     struct insn_memo *memo = block_cache_memo(cpu->blocks, cpu->rip);
@@ -88,12 +101,13 @@ enum flow fetch_insn(struct cpu *cpu, struct insn *out)
     }
     if (found) {
         *out = memo->insn;
-        return check_end(cpu, out);
+    } else {
+        enum flow flow = decode_fetched(cpu, &f, out);
+        if (flow != FLOW_NEXT) {
+            return flow;
+        }
+        *memo = (struct insn_memo){cpu->mode, *out};
     }
-    enum flow flow = decode_fetched(cpu, &f, out);
-    if (flow != FLOW_NEXT) {
-        return flow;
-    }
-    *memo = (struct insn_memo){cpu->mode, *out};
+    *code = code_of(&f, out);
     return check_end(cpu, out);
 }

@@ -4,6 +4,7 @@
  */
 
 #include "cpu/insn.h"
+#include "cpu/timed.h"
 
 #include <Zydis/Mnemonic.h>
 
@@ -79,6 +80,9 @@ enum flow insn_execute(struct cpu *cpu, const struct insn *insn)
         return flow;
     }
     if (row->flags & INSN_SERIALISES) {
+        if (timed_wait_for_drain(cpu)) {
+            return FLOW_FAULT;
+        }
         mem_drain(cpu);
     }
     return row->exec(cpu, insn);

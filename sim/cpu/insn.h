@@ -28,6 +28,7 @@
 
 #include "cpu/cpu.h"
 #include "cpu/mem.h"
+#include "timing/model.h"
 
 #define INSN_END            0x0001u /* ends a block: changes rip, mode, or what the next instruction may assume */
 #define INSN_CPL0           0x0002u /* #GP(0) unless CPL is 0 */
@@ -93,6 +94,7 @@ struct insn {
     uint8_t bytes[15];
     uint8_t imm_bytes; /* the last bytes of the instruction that are imm and nothing else; 0: not so simple */
     bool imm_signed;   /* they are sign-extended */
+    struct uop uop;    /* for the timing model */
 };
 
 /* The immediate, or displacement of a branch, of an instruction like insn (whose imm_bytes is not 0) at bytes. */

@@ -22,6 +22,7 @@
 #include "cpu/debug_regs.h"
 #include "cpu/mem_internal.h"
 #include "cpu/store_queue.h"
+#include "cpu/timed.h"
 
 #include <string.h>
 
@@ -31,6 +32,7 @@
 static uint64_t read_device(struct cpu *cpu, phys_t at, unsigned size_bytes)
 {
     struct bus_cx cx = mem_bus_context(cpu);
+    timed_note(cpu, TIMING_LOAD_DEVICE, at, size_bytes, TLB_ENTRIES);
     store_queue_drain(cpu);
     cpu_request_break(cpu);
     uint64_t value = bus_read(cpu->bus, &cx, at, size_bytes);
@@ -41,6 +43,7 @@ static uint64_t read_device(struct cpu *cpu, phys_t at, unsigned size_bytes)
 static void write_device(struct cpu *cpu, phys_t at, unsigned size_bytes, uint64_t value)
 {
     struct bus_cx cx = mem_bus_context(cpu);
+    timed_note(cpu, TIMING_STORE_DEVICE, at, size_bytes, TLB_ENTRIES);
     store_queue_drain(cpu);
     cpu_request_break(cpu);
     trace_hit(&cpu->trace, TRACE_MMIO_WRITE, cx.now_cycles, at.v, size_bytes, value, 0);
@@ -70,6 +73,7 @@ static inline void commit_ram(struct cpu *cpu, phys_t at, unsigned size_bytes, u
 
 static inline void write_ram(struct cpu *cpu, const struct place *p, unsigned size_bytes, uint64_t value)
 {
+    timed_note(cpu, TIMING_STORE, p->at, size_bytes, p->slot);
     if (!cpu->stores.capacity) {
         commit_ram(cpu, p->at, size_bytes, value);
     } else if (mem_is_uncached(cpu, p->data)) {
@@ -83,8 +87,11 @@ static inline void write_ram(struct cpu *cpu, const struct place *p, unsigned si
 /* size_bytes: 1, 2, 4 or 8. */
 static inline uint64_t read_place(struct cpu *cpu, const struct place *p, unsigned size_bytes)
 {
-    return mem_is_ram(cpu, p, size_bytes) ? read_ram(cpu, p, size_bytes)
-                                          : read_device(cpu, p->at, size_bytes);
+    if (!mem_is_ram(cpu, p, size_bytes)) {
+        return read_device(cpu, p->at, size_bytes);
+    }
+    timed_note(cpu, TIMING_LOAD, p->at, size_bytes, p->slot);
+    return read_ram(cpu, p, size_bytes);
 }
 
 static inline void write_place(struct cpu *cpu, const struct place *p, unsigned size_bytes, uint64_t value)
@@ -161,8 +168,8 @@ static bool resolve_piece(struct cpu *cpu, lin_t a, unsigned size_bytes, unsigne
     if (!mem_translate(cpu, a, access, &p)) {
         return false;
     }
-    *out = (struct mem_piece){p.at, p.data, size_bytes};
-    return true;
+    *out = (struct mem_piece){p.at, p.data, p.slot, size_bytes};
+    return !timed_waits(cpu, &p, size_bytes, access);
 }
 
 /* Translates an access of up to 4096 bytes into one or two pieces; of the second size_bytes is 0 when there
@@ -197,10 +204,29 @@ static unsigned chunk_bytes(phys_t at, unsigned size_bytes)
     return chunk;
 }
 
+/* An operand is one access, more than that one for each aligned word. */
+static void note_loads(struct cpu *cpu, const struct mem_piece *piece)
+{
+    for (unsigned done = 0, chunk; cpu->timing != NULL && done < piece->size_bytes; done += chunk) {
+        phys_t at = phys(piece->at.v + done);
+        chunk = piece->size_bytes <= 16 ? piece->size_bytes : chunk_bytes(at, piece->size_bytes - done);
+        timed_note(cpu, TIMING_LOAD, at, chunk, piece->slot);
+    }
+}
+
+/* The part of an operand that lies in the next page belongs to the access before it. */
+static void note_rest(struct cpu *cpu, unsigned size_bytes)
+{
+    if (cpu->timing != NULL && size_bytes <= 16) {
+        cpu->accesses[cpu->access_count - 1].rest = cpu->accesses[cpu->access_count - 1].kind == TIMING_LOAD;
+    }
+}
+
 static void read_piece(struct cpu *cpu, const struct mem_piece *piece, uint8_t *out)
 {
-    struct place p = {piece->at, piece->data};
+    struct place p = {piece->at, piece->data, piece->slot};
     if (mem_is_ram(cpu, &p, piece->size_bytes)) {
+        note_loads(cpu, piece);
         if (cpu->stores.count && mem_is_uncached(cpu, p.data)) {
             store_queue_drain(cpu);
         }
@@ -219,7 +245,7 @@ static void read_piece(struct cpu *cpu, const struct mem_piece *piece, uint8_t *
 static void write_piece(struct cpu *cpu, const struct mem_piece *piece, const uint8_t *bytes)
 {
     for (unsigned done = 0, chunk; done < piece->size_bytes; done += chunk) {
-        struct place p = {phys(piece->at.v + done), piece->data};
+        struct place p = {phys(piece->at.v + done), piece->data, piece->slot};
         chunk = chunk_bytes(p.at, piece->size_bytes - done);
         write_place(cpu, &p, chunk, load_le(bytes + done, chunk));
     }
@@ -230,6 +256,7 @@ static void read_pieces(struct cpu *cpu, const struct mem_piece pieces[2], uint8
     read_piece(cpu, &pieces[0], out);
     if (pieces[1].size_bytes) {
         read_piece(cpu, &pieces[1], out + pieces[0].size_bytes);
+        note_rest(cpu, pieces[0].size_bytes + pieces[1].size_bytes);
     }
 }
 
@@ -291,10 +318,11 @@ static bool read_scalar(struct cpu *cpu, enum mem_mode mode, lin_t a, unsigned s
     if (crosses_page(a, size_bytes)) {
         return read_any(cpu, a, size_bytes, access, out);
     }
-    if (!mem_translate(cpu, a, access, &p)) {
+    if (!mem_translate(cpu, a, access, &p) || timed_waits(cpu, &p, size_bytes, access)) {
         return false;
     }
     if (mem_is_ram(cpu, &p, size_bytes)) {
+        timed_note(cpu, TIMING_LOAD, p.at, size_bytes, p.slot);
         *out = read_ram(cpu, &p, size_bytes);
         mem_host_fill_read(cpu, mode, a, &p);
     } else {
@@ -311,7 +339,7 @@ static bool write_scalar(struct cpu *cpu, enum mem_mode mode, lin_t a, unsigned 
     if (crosses_page(a, size_bytes)) {
         return write_any(cpu, a, size_bytes, access, value);
     }
-    if (!mem_translate(cpu, a, access, &p)) {
+    if (!mem_translate(cpu, a, access, &p) || timed_waits(cpu, &p, size_bytes, access)) {
         return false;
     }
     if (mem_is_ram(cpu, &p, size_bytes)) {
@@ -407,7 +435,7 @@ bool mem_probe_read(struct cpu *cpu, lin_t a, unsigned size_bytes)
 
 static void rmw_read(struct cpu *cpu, struct mem_rmw *rmw)
 {
-    struct place p = {rmw->pieces[0].at, rmw->pieces[0].data};
+    struct place p = {rmw->pieces[0].at, rmw->pieces[0].data, rmw->pieces[0].slot};
     if (rmw->pieces[1].size_bytes == 0 && rmw->size_bytes <= 8) {
         rmw->old = read_place(cpu, &p, rmw->size_bytes);
         rmw->old2 = 0;
@@ -431,6 +459,9 @@ bool mem_rmw_begin(struct cpu *cpu, lin_t a, unsigned size_bytes, bool locked, s
     if (!resolve(cpu, a, size_bytes, mem_access(cpu, ACCESS_WRITE), rmw->pieces)) {
         return false;
     }
+    if (locked && timed_lock_waits(cpu, rmw)) {
+        return false;
+    }
     if (locked) {
         store_queue_drain(cpu);
     }
@@ -441,7 +472,7 @@ bool mem_rmw_begin(struct cpu *cpu, lin_t a, unsigned size_bytes, bool locked, s
 
 void mem_rmw_commit(struct cpu *cpu, const struct mem_rmw *rmw, uint64_t value, uint64_t value2)
 {
-    struct place p = {rmw->pieces[0].at, rmw->pieces[0].data};
+    struct place p = {rmw->pieces[0].at, rmw->pieces[0].data, rmw->pieces[0].slot};
     if (rmw->pieces[1].size_bytes == 0 && rmw->size_bytes <= 8) {
         write_place(cpu, &p, rmw->size_bytes, value);
         if (mem_is_ram(cpu, &p, rmw->size_bytes)) {
@@ -486,7 +517,11 @@ void mem_drain_one(struct cpu *cpu)
 void mem_drain_due(struct cpu *cpu, uint64_t now_cycles)
 {
     while (mem_drain_next(cpu) <= now_cycles && cpu->stores.count) {
-        store_queue_drain_one(cpu);
+        if (cpu->timing != NULL) {
+            timed_drain_one(cpu, now_cycles);
+        } else {
+            store_queue_drain_one(cpu);
+        }
     }
 }
 

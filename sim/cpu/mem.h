@@ -33,6 +33,7 @@ bool mem_probe_read(struct cpu *cpu, lin_t a, unsigned size_bytes);
 struct mem_piece {
     phys_t at;
     uint64_t data; /* of its TLB entry */
+    uint32_t slot; /* of that, or TLB_ENTRIES */
     unsigned size_bytes;
 };
 
@@ -128,7 +129,8 @@ static inline struct bus_cx mem_bus_context(const struct cpu *cpu)
     return (struct bus_cx){.now_cycles = cpu_now(cpu), .cpu = cpu->number};
 }
 
-/* Fast paths: the host address of an access within one page, or NULL when the slow path must be taken. The comparison
+/* Fast paths: the host address of an access within one page, or NULL when the slow path must be taken (always where accesses
+ * are timed: it notes them). The comparison
  * of the last byte's page covers page crossings. */
 static inline uint8_t *mem_host_at(const struct host_entry *entries, uint64_t a, unsigned size_bytes)
 {
@@ -139,23 +141,23 @@ static inline uint8_t *mem_host_at(const struct host_entry *entries, uint64_t a,
 
 static inline const uint8_t *mem_host_read(const struct cpu *cpu, uint64_t a, unsigned size_bytes)
 {
-    return mem_host_at(cpu->host->read, a, size_bytes);
+    return cpu->timing ? NULL : mem_host_at(cpu->host->read, a, size_bytes);
 }
 
 static inline uint8_t *mem_host_write(const struct cpu *cpu, uint64_t a, unsigned size_bytes)
 {
-    return mem_host_at(cpu->host->write, a, size_bytes);
+    return cpu->timing ? NULL : mem_host_at(cpu->host->write, a, size_bytes);
 }
 
 /* The same for implicit supervisor accesses, whatever the privilege. */
 static inline const uint8_t *mem_host_read_system(const struct cpu *cpu, uint64_t a, unsigned size_bytes)
 {
-    return mem_host_at(cpu->host_tables[MEM_SUPERVISOR].read, a, size_bytes);
+    return cpu->timing ? NULL : mem_host_at(cpu->host_tables[MEM_SUPERVISOR].read, a, size_bytes);
 }
 
 static inline uint8_t *mem_host_write_system(const struct cpu *cpu, uint64_t a, unsigned size_bytes)
 {
-    return mem_host_at(cpu->host_tables[MEM_SUPERVISOR].write, a, size_bytes);
+    return cpu->timing ? NULL : mem_host_at(cpu->host_tables[MEM_SUPERVISOR].write, a, size_bytes);
 }
 
 #endif

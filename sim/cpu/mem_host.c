@@ -49,7 +49,7 @@ static bool page_is_watched(const struct cpu *cpu, uint64_t lin_page)
 /* Alignment is checked of explicit user accesses only. */
 static bool fill_allowed(const struct cpu *cpu, enum mem_mode mode, lin_t a)
 {
-    bool checked = mode == MEM_USER && mem_checks_alignment(cpu);
+    bool checked = (mode == MEM_USER && mem_checks_alignment(cpu)) || cpu->on_timing != NULL;
     return !checked && !(mem_watches(cpu) && page_is_watched(cpu, page_of(a.v)));
 }
 
@@ -92,7 +92,9 @@ static struct host_entry make_entry(struct cpu *cpu, enum mem_mode mode, uint64_
 void mem_host_fill_read(struct cpu *cpu, enum mem_mode mode, lin_t a, const struct place *p)
 {
     uint64_t lin_page = page_of(a.v);
-    if (!fill_allowed(cpu, mode, a) || (cpu->stores.capacity && !claim_alias(cpu, lin_page, p))) {
+    bool alone =
+        cpu->timing ? !mem_is_uncached(cpu, p->data) : !cpu->stores.capacity || claim_alias(cpu, lin_page, p);
+    if (!fill_allowed(cpu, mode, a) || !alone) {
         return;
     }
     cpu->host_tables[mode].read[slot_of(lin_page)] = make_entry(cpu, mode, lin_page, p);
@@ -101,7 +103,8 @@ void mem_host_fill_read(struct cpu *cpu, enum mem_mode mode, lin_t a, const stru
 void mem_host_fill_write(struct cpu *cpu, enum mem_mode mode, lin_t a, const struct place *p)
 {
     uint64_t lin_page = page_of(a.v);
-    if (cpu->stores.capacity || !(p->data & TLB_D) || !fill_allowed(cpu, mode, a) ||
+    bool direct = cpu->timing ? !mem_is_uncached(cpu, p->data) : !cpu->stores.capacity;
+    if (!direct || !(p->data & TLB_D) || !fill_allowed(cpu, mode, a) ||
         cpu->bus->ram.flags[p->at.v >> PAGE_SHIFT] != PAGE_DIRTY) {
         return;
     }

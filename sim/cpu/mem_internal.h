@@ -11,6 +11,7 @@
 struct place {
     phys_t at;
     uint64_t data;
+    uint32_t slot; /* of the TLB; TLB_ENTRIES: not translated */
 };
 
 static inline unsigned mem_pcid(const struct cpu *cpu)
@@ -53,7 +54,8 @@ static inline bool mem_translate(struct cpu *cpu, lin_t a, unsigned access, stru
         struct paging p = mem_paging(cpu);
         if (e && walk_allows(&p, access, e->data) &&
             ((access & (ACCESS_WRITE | ACCESS_NO_DIRTY)) != ACCESS_WRITE || (e->data & TLB_D))) {
-            *out = (struct place){walk_physical(e->data, page_shift, a), e->data};
+            *out = (struct place){walk_physical(e->data, page_shift, a), e->data,
+                                  (uint32_t)(e - cpu->tlb.entries)};
             return true;
         }
     }

@@ -10,6 +10,7 @@
 #include "cpu/mem.h"
 #include "cpu/mem_internal.h"
 #include "cpu/store_queue.h"
+#include "cpu/timed.h"
 #include "mmu/psc.h"
 
 static bool fault_page(struct cpu *cpu, lin_t a, uint32_t error)
@@ -31,6 +32,7 @@ static uint64_t walker_read(void *target, phys_t a, unsigned size_bytes)
 {
     struct cpu *cpu = target;
     if (ram_contains(&cpu->bus->ram, a, size_bytes)) {
+        timed_note(cpu, TIMING_WALK, a, size_bytes, TLB_ENTRIES);
         return store_queue_load(cpu, a, size_bytes);
     }
     struct bus_cx cx = mem_bus_context(cpu);
@@ -41,12 +43,42 @@ static bool walker_update(void *target, phys_t a, unsigned size_bytes, uint64_t 
 {
     struct cpu *cpu = target;
     struct bus_cx cx = mem_bus_context(cpu);
-    store_queue_drain(cpu);
+    store_queue_drain(cpu); /* nothing is left in it where accesses are timed */
+    timed_note(cpu, TIMING_UPDATE, a, size_bytes, TLB_ENTRIES);
     if (bus_read(cpu->bus, &cx, a, size_bytes) != expected) {
         return false;
     }
     bus_write(cpu->bus, &cx, a, value, size_bytes);
     return true;
+}
+
+/* Memory as a walk sees it that only asks whether a walk would have to wait for an entry that it changes. */
+static uint64_t dry_read(void *target, phys_t a, unsigned size_bytes)
+{
+    struct cpu *cpu = target;
+    return ram_contains(&cpu->bus->ram, a, size_bytes) ? store_queue_load(cpu, a, size_bytes) : 0;
+}
+
+static bool dry_update(void *target, phys_t a, unsigned size_bytes, uint64_t expected, uint64_t value)
+{
+    struct cpu *cpu = target;
+    (void)size_bytes;
+    (void)expected;
+    (void)value;
+    if (cpu->fault.wait_until == 0) {
+        timed_wait_for_line(cpu, a);
+    }
+    return true;
+}
+
+/* Must the instruction wait before the walk for a may set accessed and dirty bits? Then cpu->fault says until when. */
+static bool walk_waits(struct cpu *cpu, const struct paging *p, lin_t a, unsigned access)
+{
+    const struct walk_memory memory = {dry_read, dry_update, cpu};
+    struct walk_result r;
+    cpu->fault.wait_until = 0;
+    walk(p, &memory, a, access, &r);
+    return cpu->fault.wait_until != 0;
 }
 
 /* ---- misses
@@ -98,6 +130,9 @@ static bool translate_by_walk(struct cpu *cpu, const struct paging *p, lin_t a, 
     unsigned pcid = mem_pcid(cpu), page_shift;
     const struct walk_memory memory = {walker_read, walker_update, cpu};
     struct walk_result r;
+    if (cpu->timing != NULL && cpu->access_waits && walk_waits(cpu, p, a, access)) {
+        return false;
+    }
     const struct tlb_entry *e = tlb_lookup(&cpu->tlb, a, pcid, &page_shift);
     bool known = e != NULL, large_dropped = false;
     if (known && !walk_allows(p, access, e->data)) {
@@ -118,7 +153,7 @@ static bool translate_by_walk(struct cpu *cpu, const struct paging *p, lin_t a, 
         return fault_page(cpu, a, r.error);
     }
     uint64_t data = fill(cpu, a, pcid, &r, known);
-    *out = (struct place){walk_physical(data, r.page_shift, a), data};
+    *out = (struct place){walk_physical(data, r.page_shift, a), data, cpu->tlb.filled};
     return true;
 }
 
@@ -126,7 +161,7 @@ bool mem_translate_slow(struct cpu *cpu, lin_t a, unsigned access, struct place 
 {
     struct paging p = mem_paging(cpu);
     if (p.mode == PAGING_NONE) {
-        *out = (struct place){phys((uint32_t)a.v), TLB_W | TLB_U | TLB_D};
+        *out = (struct place){phys((uint32_t)a.v), TLB_W | TLB_U | TLB_D, TLB_ENTRIES};
         return true;
     }
     if (!lin_is_canonical(a)) {
@@ -234,6 +269,8 @@ bool mem_fetch_translate(struct cpu *cpu, lin_t a, phys_t *out)
             return false;
         }
         cpu->fetch = (struct fetch_latch){true, lin_page, p.at.v & ~(uint64_t)PAGE_MASK_BITS};
+        cpu->fetch_slot = p.slot;
+        timed_note(cpu, TIMING_FETCH, p.at, 1, p.slot);
     }
     *out = phys(cpu->fetch.phys_page | (a.v & PAGE_MASK_BITS));
     return true;
@@ -306,6 +343,7 @@ void mem_invpcid(struct cpu *cpu, enum invpcid_type type, uint16_t pcid, lin_t a
 
 void mem_cr3_written(struct cpu *cpu, bool keep)
 {
+    cpu->cr3_kept = keep;
     cpu->fetch.valid = false;
     if (!keep) {
         tell_invalidation(cpu, 0, INVALIDATION_CR3);

@@ -5,6 +5,7 @@
 
 #include "cpu/int_insn.h"
 #include "cpu/segment.h"
+#include "cpu/timed.h"
 
 /* A failing CMPXCHG with memory writes the old value back: the access is a write either way. */
 enum flow exec_cmpxchg(struct cpu *cpu, const struct insn *insn)
@@ -175,6 +176,9 @@ enum flow exec_sfence(struct cpu *cpu, const struct insn *insn)
 enum flow exec_mfence(struct cpu *cpu, const struct insn *insn)
 {
     (void)insn;
+    if (timed_wait_for_drain(cpu)) {
+        return FLOW_FAULT;
+    }
     mem_drain(cpu);
     return FLOW_NEXT;
 }

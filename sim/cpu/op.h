@@ -84,7 +84,11 @@ static inline const struct op *op_behind(const struct op *op, unsigned n)
         return (o);    \
     } while (0)
 #endif
-#define OP_NEXT          OP_DISPATCH(op_behind(op, 1))
+#ifndef OP_TIMED
+#define OP_NEXT OP_DISPATCH(op_behind(op, 1))
+#else
+#define OP_NEXT OP_GOTO(op_time)
+#endif
 #define OP_GOTO(handler) OP_RETURN(handler)(cpu, op)
 
 /* Copies what operations address through slots. */
@@ -161,7 +165,12 @@ op_fn op_leave_link;
 /* The block that every link points to until it is resolved: too dear to enter. */
 extern const struct block op_unlinked;
 
-/* Fills in the operations of a block whose insns and cold data are there. */
+/* The same under the timing model (timed.c); time for the instruction of op, which its handler has executed, then the next
+ * operation, or (a branch) the block at rip; the end of a block without a branch. */
+op_fn op_timed, op_timed_end, op_time, op_time_branch, op_timed_exit;
+
+/* Fills in the operations of a block whose insns and cold data are there; the other one for the timing model. */
 void op_build(struct block *b);
+void op_build_timed(struct block *b);
 
 #endif

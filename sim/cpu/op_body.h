@@ -20,7 +20,11 @@
  */
 
 #include "cpu/op.h"
+#include "cpu/op_instance.h"
 #include "cpu/sem.h"
+#ifdef OP_TIMED
+#include "cpu/timed_access.h"
+#endif
 
 static inline uint64_t op_reg(const struct cpu *cpu, unsigned reg, unsigned w)
 {
@@ -48,6 +52,7 @@ static inline uint64_t op_address_x(const struct cpu *cpu, const struct op *op)
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "guest words are loaded as host words");
 
+#ifndef OP_TIMED
 static inline uint64_t op_load(const uint8_t *p, unsigned w)
 {
     uint64_t v = 0;
@@ -59,6 +64,10 @@ static inline void op_store(uint8_t *p, uint64_t v, unsigned w)
 {
     memcpy(p, &v, w / 8);
 }
+#else
+#define op_load(p, w)     timed_load(cpu, p, w)
+#define op_store(p, v, w) timed_store(cpu, p, v, w)
+#endif
 
 /* Declares p, the host address of a guest access; what is not plain RAM in the TLB goes to `otherwise`. The
  * page of the last byte is compared, which covers page crossings. */
@@ -69,8 +78,16 @@ static inline void op_store(uint8_t *p, uint64_t v, unsigned w)
         OP_GOTO(otherwise);                                                                            \
     }                                                                                                  \
     type p = (type)(p##_entry->addend + p##_address)
-#define OP_HOST_READ(p, address, w)  OP_HOST(p, const uint8_t *, read, address, w, op_generic);
+#define OP_HOST_READ(p, address, w) OP_HOST(p, const uint8_t *, read, address, w, op_generic);
+#ifndef OP_TIMED
 #define OP_HOST_WRITE(p, address, w) OP_HOST(p, uint8_t *, write, address, w, op_generic);
+#else /* a store besides finds room in the queue */
+#define OP_HOST_WRITE(p, address, w)                        \
+    if (OP_UNLIKELY(cpu->stores.count > cpu->store_room)) { \
+        OP_GOTO(op_generic);                                \
+    }                                                       \
+    OP_HOST(p, uint8_t *, write, address, w, op_generic);
+#endif
 /* In an operation that ends its block. */
 #define OP_HOST_READ_END(p, address, w)  OP_HOST(p, const uint8_t *, read, address, w, op_generic_end);
 #define OP_HOST_WRITE_END(p, address, w) OP_HOST(p, uint8_t *, write, address, w, op_generic_end);
@@ -78,11 +95,15 @@ static inline void op_store(uint8_t *p, uint64_t v, unsigned w)
 /* A load into a register. One of 64 bits may be a pointer that leads to the next one: where the entry's addend is the
  * usual one (mem_host.c), the access does not wait until the entry has been read, it is only predicted that it is so.
  * The two words are equal, but the compiler does not know it. */
+#ifndef OP_TIMED
 #define OP_HOST_LOAD(p, address, w, otherwise)                 \
     OP_HOST(p, const uint8_t *, read, address, w, otherwise);  \
     if ((w) == 64 && p##_entry->addend == cpu->near_check) {   \
         p = (const uint8_t *)(cpu->near_addend + p##_address); \
     }
+#else
+#define OP_HOST_LOAD(p, address, w, otherwise) OP_HOST(p, const uint8_t *, read, address, w, otherwise);
+#endif
 
 #define OP_HANDLER(name) static const struct op *name(struct cpu *cpu, const struct op *op)
 

@@ -441,7 +441,7 @@ static op_fn *choose_direct(struct op *op, const struct insn *in, uint64_t next_
 /* The handler for a branch that ends a block, or NULL. Far transfers share the mnemonics but not the rows. */
 static op_fn *choose_branch(struct op *op, const struct insn *in, uint64_t next_rip)
 {
-    if (in->operand_size_bytes != 8 || insn_rows[in->row].cost == COST_FARCALL) {
+    if (in->operand_size_bytes != 8 || insn_rows[in->row].cost == COST_FAR) {
         return NULL;
     }
     if (is_jcc(in) && is_canonical_target(next_rip + in->imm)) {
@@ -456,12 +456,12 @@ static op_fn *choose_branch(struct op *op, const struct insn *in, uint64_t next_
     return in->mnemonic == ZYDIS_MNEMONIC_RET && in->operand_count == 0 ? op_ret : NULL;
 }
 
-/* REP MOVS and REP STOS (either prefix repeats them). */
+/* REP MOVS and REP STOS (either prefix repeats them), in bulk where time does not tell the iterations apart. */
 static op_fn *choose_rep(const struct insn *in)
 {
     exec_fn *exec = insn_rows[in->row].exec;
     bool movs = exec == exec_movs, stos = exec == exec_stos;
-    if ((!movs && !stos) || in->address_size_bytes != 8 || based_segment(in)) {
+    if (OP_ONE_BY_ONE || (!movs && !stos) || in->address_size_bytes != 8 || based_segment(in)) {
         return NULL;
     }
     return op_find_rep(movs, width_of(in->operand_size_bytes));
@@ -526,6 +526,12 @@ static void fuse_pairs(struct block *b)
     }
 }
 
+static void fuse(struct block *b)
+{
+    fuse_last_pair(b);
+    fuse_pairs(b);
+}
+
 /* ---- the whole block ---- */
 
 static bool live_before(const struct choice *c)
@@ -570,7 +576,7 @@ void op_build(struct block *b)
     }
     uint64_t end = b->rip + b->size_bytes;
     put_link(last, specialise ? end : (uint32_t)end);
-    last->run = op_leave;
+    last->run = OP_BLOCK_LEAVE;
     if (!specialise) {
         build_generic(b);
         return;
@@ -579,9 +585,8 @@ void op_build(struct block *b)
     for (unsigned i = (unsigned)b->count; i-- > 0;) {
         live = build_one(b, i, live) || step;
     }
-    last->run = op_jmp;
-    if (!step) {
-        fuse_last_pair(b);
-        fuse_pairs(b);
+    last->run = OP_BLOCK_EXIT;
+    if (!step && !OP_ONE_BY_ONE) {
+        fuse(b);
     }
 }

@@ -4,6 +4,7 @@
 /* Lookup of specialised handlers by meaning and shape. NULL: there is none, use op_generic. */
 
 #include "cpu/op.h"
+#include "cpu/op_instance.h"
 
 enum op_shape {
     SHAPE_RR,

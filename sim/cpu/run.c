@@ -18,6 +18,7 @@
 #include "cpu/pending.h"
 #include "cpu/segment.h"
 #include "cpu/store_queue.h"
+#include "cpu/timed.h"
 
 /* The furthest deadline, so that left_cycles cannot overflow. */
 #define FAR_CYCLES (UINT64_C(1) << 61)
@@ -35,6 +36,12 @@ static void set_limit(struct cpu *cpu, uint64_t deadline)
 {
     uint64_t now = cpu_now(cpu);
     uint64_t limit = deadline;
+    if (cpu->timing != NULL) {
+        limit = now < deadline ? least_of(limit, timed_boundary(cpu, now)) : limit;
+        cpu->deadline_cycles = least_of(limit, now + FAR_CYCLES);
+        cpu->left_cycles = (int64_t)(cpu->deadline_cycles - now);
+        return;
+    }
     cpu->drain_limited = cpu->stores.count != 0;
     if (cpu->drain_limited) {
         uint64_t due = mem_drain_next(cpu);
@@ -54,9 +61,14 @@ static void spend(struct cpu *cpu, uint64_t cycles)
 
 /* ---- delivery ---- */
 
-static enum step delivered(struct cpu *cpu, enum flow flow, enum cpu_stop *stop)
+static enum step delivered(struct cpu *cpu, enum flow flow, bool interrupt, enum cpu_stop *stop)
 {
-    spend(cpu, cpu->costs->exception_cycles);
+    if (cpu->timing != NULL) {
+        cpu->access_waits = true;
+        timed_delivered(cpu, interrupt);
+    } else {
+        spend(cpu, cpu->costs->exception_cycles);
+    }
     cpu->probe_passed = false;
     cpu->shadow = 0;
     if (flow == FLOW_STOP) {
@@ -70,32 +82,70 @@ static enum step delivered(struct cpu *cpu, enum flow flow, enum cpu_stop *stop)
     return STEP_AGAIN;
 }
 
+/* The instruction waits: its clock moves, nothing else has happened. */
+static enum step wait_for(struct cpu *cpu, uint64_t until)
+{
+    timed_forget(cpu);
+    spend(cpu, until - least_of(until, cpu_now(cpu)));
+    timed_tell(cpu, TIMING_RECORD_WAIT, cpu_now(cpu));
+    return STEP_AGAIN;
+}
+
+/* May a delivery begin? Under the timing model the store queue has to be empty first. */
+static bool delivery_waits(struct cpu *cpu)
+{
+    if (!timed_wait_for_drain(cpu)) {
+        return false;
+    }
+    wait_for(cpu, cpu->fault.wait_until);
+    return true;
+}
+
+/* Nothing that the delivery accesses waits, and what the instruction has accessed is void. */
+static void begin_delivery(struct cpu *cpu)
+{
+    cpu->access_waits = false;
+    timed_forget(cpu);
+}
+
 static enum step deliver_fault(struct cpu *cpu, enum cpu_stop *stop)
 {
     struct fault fault = cpu->fault;
-    return delivered(cpu, exception_deliver(cpu, &fault, EVENT_FAULT, cpu->rip), stop);
+    if (fault.wait_until != 0) {
+        return wait_for(cpu, fault.wait_until);
+    }
+    if (delivery_waits(cpu)) {
+        return STEP_AGAIN;
+    }
+    begin_delivery(cpu);
+    return delivered(cpu, exception_deliver(cpu, &fault, EVENT_FAULT, cpu->rip), false, stop);
 }
 
 /* INT n, INT3, INTO: the instruction completes by the delivery. */
 static enum step deliver_soft(struct cpu *cpu, const struct insn *insn, enum cpu_stop *stop)
 {
     struct fault fault = cpu->fault;
-    spend(cpu, insn_cost(cpu->costs, insn));
+    if (cpu->timing == NULL) {
+        spend(cpu, insn_cost(cpu->costs, insn));
+    }
     cpu->retired++;
-    return delivered(cpu, exception_deliver(cpu, &fault, EVENT_SOFT, insn_next_rip(cpu, insn)), stop);
+    begin_delivery(cpu);
+    return delivered(cpu, exception_deliver(cpu, &fault, EVENT_SOFT, insn_next_rip(cpu, insn)), false, stop);
 }
 
 static enum step deliver_debug_trap(struct cpu *cpu, enum cpu_stop *stop)
 {
     struct fault fault = {.vector = VECTOR_DB, .dr6 = cpu->pending_db};
     cpu->pending_db = 0;
-    return delivered(cpu, exception_deliver(cpu, &fault, EVENT_FAULT, cpu->rip), stop);
+    begin_delivery(cpu);
+    return delivered(cpu, exception_deliver(cpu, &fault, EVENT_FAULT, cpu->rip), false, stop);
 }
 
 static enum step deliver_nmi(struct cpu *cpu, enum cpu_stop *stop)
 {
     cpu->nmi_pending = false;
-    return delivered(cpu, exception_interrupt(cpu, VECTOR_NMI, EVENT_NMI), stop);
+    begin_delivery(cpu);
+    return delivered(cpu, exception_interrupt(cpu, VECTOR_NMI, EVENT_NMI), true, stop);
 }
 
 /* Takes the vector: the acknowledge cycle to the 8259 goes before the local APIC's own. */
@@ -118,6 +168,10 @@ static enum step take_init(struct cpu *cpu, enum cpu_stop *stop)
     cpu_init_signal(cpu, bootstrap);
     if (cpu->lapic) {
         lapic_init_reset(cpu->lapic, cpu_now(cpu));
+    }
+    if (cpu->timing != NULL) {
+        timing_flush(cpu->timing, cpu_now(cpu));
+        timed_tell(cpu, TIMING_RECORD_RESET, cpu_now(cpu));
     }
     *stop = CPU_STOP_BREAK;
     return STEP_STOP;
@@ -144,15 +198,21 @@ static enum step take_events(struct cpu *cpu, enum cpu_stop *stop)
     if (cpu->shadow & SHADOW_MOV_SS) {
         return STEP_ON;
     }
+    bool nmi = cpu->nmi_pending && !cpu->nmi_blocked;
+    bool external = !(cpu->shadow & SHADOW_STI) && cpu_interrupt_waits(cpu);
+    if ((cpu->pending_db != 0 || nmi || external) && delivery_waits(cpu)) {
+        return STEP_AGAIN;
+    }
     if (cpu->pending_db != 0) {
         return deliver_debug_trap(cpu, stop);
     }
-    if (cpu->nmi_pending && !cpu->nmi_blocked) {
+    if (nmi) {
         return deliver_nmi(cpu, stop);
     }
-    if (!(cpu->shadow & SHADOW_STI) && cpu_interrupt_waits(cpu)) {
+    if (external) {
         uint8_t vector = acknowledge(cpu);
-        return delivered(cpu, exception_interrupt(cpu, vector, EVENT_EXTERNAL), stop);
+        begin_delivery(cpu);
+        return delivered(cpu, exception_interrupt(cpu, vector, EVENT_EXTERNAL), true, stop);
     }
     return STEP_ON;
 }
@@ -162,9 +222,13 @@ static enum step before_instruction(struct cpu *cpu, enum cpu_stop *stop)
 {
     uint64_t linear = cpu_linear_rip(cpu);
     uint64_t hit = cpu->rflags & RFLAGS_RF || cpu->shadow & SHADOW_MOV_SS ? 0 : breakpoints_at(cpu, linear);
+    if (hit != 0 && delivery_waits(cpu)) {
+        return STEP_AGAIN;
+    }
     if (hit != 0) {
         struct fault fault = {.vector = VECTOR_DB, .dr6 = hit};
-        return delivered(cpu, exception_deliver(cpu, &fault, EVENT_FAULT, cpu->rip), stop);
+        begin_delivery(cpu);
+        return delivered(cpu, exception_deliver(cpu, &fault, EVENT_FAULT, cpu->rip), false, stop);
     }
     bool passed = cpu->probe_passed && cpu->probe_rip == linear;
     cpu->probe_passed = false;
@@ -191,14 +255,14 @@ static enum step call_step_hook(struct cpu *cpu)
 /* Executes insn with the clock at its beginning; the boundary after it in cpu->rip. RF lasts for one
  * instruction, so it is cleared before (IRET may load it anew) and comes back when the instruction did not
  * complete. */
-static enum flow run_insn(struct cpu *cpu, const struct insn *insn)
+static enum flow run_insn(struct cpu *cpu, const struct insn *insn, const struct timed_code *code)
 {
-    uint64_t rflags = cpu->rflags, pending_db = cpu->pending_db;
-    unsigned cost = insn_cost(cpu->costs, insn);
+    uint64_t rflags = cpu->rflags, pending_db = cpu->pending_db, pc = cpu_linear_rip(cpu);
     uint8_t shadow = cpu->shadow;
     cpu->shadow = 0;
     cpu->rflags &= ~RFLAGS_RF;
     cpu->exit_insn = insn;
+    cpu->step_mode = cpu->mode;
     enum flow flow = insn_execute(cpu, insn);
     if (flow != FLOW_NEXT && flow != FLOW_JUMP) {
         cpu->rflags |= rflags & RFLAGS_RF;
@@ -206,9 +270,14 @@ static enum flow run_insn(struct cpu *cpu, const struct insn *insn)
     if (flow == FLOW_FAULT || flow == FLOW_STOP) {
         cpu->shadow = shadow;
         cpu->pending_db = pending_db; /* an access before the one that faulted is no trap */
+        timed_soft(cpu, insn, pc, code, flow);
         return flow;
     }
-    spend(cpu, cost);
+    if (cpu->timing != NULL) {
+        timed_complete(cpu, insn, pc, code, flow);
+    } else {
+        spend(cpu, insn_cost(cpu->costs, insn));
+    }
     if (flow == FLOW_NEXT) {
         cpu->rip = insn_next_rip(cpu, insn);
     }
@@ -223,12 +292,13 @@ static enum flow run_insn(struct cpu *cpu, const struct insn *insn)
 static enum flow run_uncached(struct cpu *cpu)
 {
     struct insn insn;
-    enum flow flow = fetch_insn(cpu, &insn);
+    struct timed_code code;
+    enum flow flow = fetch_insn(cpu, &insn, &code);
     if (flow != FLOW_NEXT) {
         cpu->exit_insn = NULL;
         return flow;
     }
-    return run_insn(cpu, &insn);
+    return run_insn(cpu, &insn, &code);
 }
 
 /* ---- blocks ---- */
@@ -251,7 +321,7 @@ static bool translate_rip(struct cpu *cpu, phys_t *out)
     struct code_entry *e = &cpu->code_tables[cpu->cpl == 3][(page >> PAGE_SHIFT) % CODE_ENTRIES];
     uint64_t phys_page = align_down(out->v, PAGE_SIZE_BYTES);
     cpu->code_stamp += e->tag != HOST_TAG_NONE && (e->tag != page || e->phys_page != phys_page);
-    *e = (struct code_entry){page, phys_page};
+    *e = (struct code_entry){page, phys_page, cpu->fetch_slot};
     return true;
 }
 
@@ -282,7 +352,8 @@ static enum flow run_single(struct cpu *cpu)
     enum flow flow;
     const struct block *b = find_block(cpu, 1, &flow);
     if (b != NULL) {
-        return run_insn(cpu, &b->insns[0]);
+        const struct timed_code code = {.at = b->at, .size_bytes = b->insns[0].length};
+        return run_insn(cpu, &b->insns[0], &code);
     }
     return flow == FLOW_FAULT ? flow : run_uncached(cpu);
 }
@@ -322,18 +393,18 @@ static struct block *known_block(struct cpu *cpu)
 }
 
 /* The whole block at rip: through the table of jumps, or found and entered there. NULL as find_block. */
-static struct block *next_block(struct cpu *cpu, enum flow *flow)
+static struct block *next_block(struct cpu *cpu, unsigned max_insns, enum flow *flow)
 {
     if (cpu->mode != MODE_LONG64) {
-        return find_block(cpu, BLOCK_INSNS_MAX, flow);
+        return find_block(cpu, max_insns, flow);
     }
     /* A page that holds a block has no queued store here (code_store_queued). */
     struct block *known = known_block(cpu);
     if (known != NULL) {
-        op_jump_latch(cpu, known);
+        timed_latch(cpu, known);
         return known;
     }
-    struct block *b = find_block(cpu, BLOCK_INSNS_MAX, flow);
+    struct block *b = find_block(cpu, max_insns, flow);
     if (b != NULL) {
         uint64_t stamp = code_entry_stands(cpu, b) ? cpu->code_stamp : 0;
         cpu->jumps[op_jump_slot(b->rip)] = (struct jump_entry){b->rip, stamp, b};
@@ -409,16 +480,40 @@ static inline bool stands_in_step_block(const struct cpu *cpu)
            (cpu->stores.count == 0 || !code_store_queued(cpu));
 }
 
+/* Blocks of 64-bit code under the timing model, from operation `first` of b on. */
+static enum flow enter_timed(struct cpu *cpu, const struct block *b, unsigned first)
+{
+    cpu->step_block = NULL;
+    op_run_chain(cpu, &b->ops[first]);
+    return (enum flow)cpu->exit_flow;
+}
+
+static enum flow run_timed(struct cpu *cpu)
+{
+    enum flow flow;
+    if (cpu->mode != MODE_LONG64) {
+        return run_single(cpu);
+    }
+    struct block *b = next_block(cpu, BLOCK_STEP, &flow);
+    if (b != NULL) {
+        return enter_timed(cpu, b, 0);
+    }
+    return flow == FLOW_FAULT ? flow : run_uncached(cpu);
+}
+
 static enum flow run_blocks(struct cpu *cpu)
 {
     if (code_store_queued(cpu)) {
         return run_single(cpu);
     }
+    if (cpu->timing != NULL) {
+        return run_timed(cpu);
+    }
     if (cpu->left_cycles < STEP_CYCLES) {
         return run_short(cpu);
     }
     enum flow flow;
-    struct block *b = next_block(cpu, &flow);
+    struct block *b = next_block(cpu, BLOCK_INSNS_MAX, &flow);
     if (b == NULL) {
         return flow == FLOW_FAULT ? flow : run_uncached(cpu);
     }
@@ -445,13 +540,20 @@ static bool must_be_alone(const struct cpu *cpu, bool probed)
            (cpu->dr7 & 0xff) != 0 || cpu->single_step_blocks || cpu->step_hook != NULL;
 }
 
+/* Goes on where the last slice stopped. */
+static enum flow resume_steps(struct cpu *cpu)
+{
+    cpu->probe_passed = false;
+    return cpu->timing != NULL ? enter_timed(cpu, cpu->step_block, cpu->step_number)
+                               : run_steps(cpu, cpu->step_block, cpu->step_number);
+}
+
 /* From one boundary to the next one that the loop sees. */
 static enum step run_stretch(struct cpu *cpu, enum flow *flow, enum cpu_stop *stop)
 {
     if (!is_special(cpu)) {
-        if (cpu->left_cycles < STEP_CYCLES && stands_in_step_block(cpu)) {
-            cpu->probe_passed = false;
-            *flow = run_steps(cpu, cpu->step_block, cpu->step_number);
+        if ((cpu->left_cycles < STEP_CYCLES || cpu->timing != NULL) && stands_in_step_block(cpu)) {
+            *flow = resume_steps(cpu);
             return STEP_ON;
         }
         if (!block_cache_has_probes(cpu->blocks)) {
@@ -492,10 +594,13 @@ static enum step finish(struct cpu *cpu, enum flow flow, enum cpu_stop *stop)
 /* A store that is due ends the slice as well: its drain has a place among the steps of others, which the caller knows. */
 static bool time_is_up(struct cpu *cpu, uint64_t deadline)
 {
-    cpu->left_cycles -= (int64_t)cpu->stall_cycles;
-    cpu->stall_cycles = 0;
+    if (cpu->stall_cycles != 0) {
+        spend(cpu, cpu->stall_cycles);
+        cpu->stall_cycles = 0;
+        timed_tell(cpu, TIMING_RECORD_CLOCK, cpu_now(cpu));
+    }
     set_limit(cpu, deadline);
-    return cpu_now(cpu) >= cpu->deadline_cycles;
+    return cpu->left_cycles <= 0;
 }
 
 /* A short slice that goes on where the last one stopped, before anything else is looked at: what vCPUs that take turns
@@ -503,8 +608,8 @@ static bool time_is_up(struct cpu *cpu, uint64_t deadline)
 static inline bool step_on(struct cpu *cpu, uint64_t deadline, enum flow *flow)
 {
     uint64_t now = cpu_now(cpu);
-    if (deadline - now - 1 >= STEP_CYCLES || cpu->stall_cycles != 0 || is_special(cpu) ||
-        !stands_in_step_block(cpu)) {
+    bool far = deadline - now - 1 >= (cpu->timing ? FAR_CYCLES : STEP_CYCLES);
+    if (far || cpu->stall_cycles != 0 || is_special(cpu) || !stands_in_step_block(cpu)) {
         return false;
     }
     set_limit(cpu, deadline);
@@ -512,8 +617,7 @@ static inline bool step_on(struct cpu *cpu, uint64_t deadline, enum flow *flow)
         return false;
     }
     cpu->chain_cut = false;
-    cpu->probe_passed = false;
-    *flow = run_steps(cpu, cpu->step_block, cpu->step_number);
+    *flow = resume_steps(cpu);
     return true;
 }
 

@@ -36,8 +36,8 @@ static void count_granules(struct cpu *cpu, const struct store_entry *e, int del
 static void count_in(struct cpu *cpu, const struct store_entry *e)
 {
     struct tlb_alias *alias = store_queue_alias(cpu, e->address);
-    if (alias->pending++ == 0) {
-        mem_host_drop_reads(cpu, alias->lin_page);
+    if (alias->pending++ == 0 && cpu->timing == NULL) {
+        mem_host_drop_reads(cpu, alias->lin_page); /* what is timed looks at the granules itself */
     }
     count_granules(cpu, e, 1);
 }
@@ -64,7 +64,8 @@ void store_queue_drain(struct cpu *cpu)
 static void make_room(struct cpu *cpu, uint64_t now_cycles)
 {
     struct store_queue *q = &cpu->stores;
-    while (q->count && (q->entries[q->head].due_cycles <= now_cycles || q->count == q->capacity)) {
+    bool due = cpu->timing == NULL; /* else the model says when */
+    while (q->count && ((due && q->entries[q->head].due_cycles <= now_cycles) || q->count == q->capacity)) {
         store_queue_drain_one(cpu);
     }
 }
@@ -83,7 +84,7 @@ void store_queue_push(struct cpu *cpu, phys_t a, unsigned size_bytes, uint64_t v
     struct store_queue *q = &cpu->stores;
     uint64_t now_cycles = cpu_now(cpu);
     make_room(cpu, now_cycles);
-    uint64_t due_cycles = now_cycles + q->drain_cycles;
+    uint64_t due_cycles = cpu->timing ? EVENT_NEVER : now_cycles + q->drain_cycles;
     if (q->count && store_queue_entry(q, q->count - 1)->due_cycles > due_cycles) {
         due_cycles = store_queue_entry(q, q->count - 1)->due_cycles;
     }

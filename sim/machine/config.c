@@ -171,6 +171,9 @@ static bool assign(struct sim_config *c, enum sim_parameter p, uint64_t value, c
     case PARAMETER_ENGINE:
         c->engine = (enum sim_engine)value;
         return true;
+    case PARAMETER_MACHINE:
+        c->machine = text;
+        return true;
     case PARAMETER_MEMORY_MODEL:
         c->memory_model = value ? MODEL_TSO : MODEL_SC;
         return true;
@@ -216,6 +219,23 @@ bool sim_config_set(struct sim_config *c, enum sim_parameter p, const char *text
 
 /* ---- the whole: also for those who fill the structure themselves ---- */
 
+static bool check_timing(const struct sim_config *c, struct error *e)
+{
+    const struct timing_params *t = c->timing;
+    if (t && c->engine == ENGINE_FAST) {
+        return error_set(e, "machine %s: the fast engine has no use for one", t->name);
+    }
+    if (t && c->store_capacity != 0 && c->store_capacity != t->value[TIMING_store_queue]) {
+        return error_set(e, "store buffer of %u entries: machine %s has %u (store_queue)", c->store_capacity,
+                         t->name, t->value[TIMING_store_queue]);
+    }
+    if (t) {
+        return timing_params_check(t, e);
+    }
+    return !c->machine || strcmp(c->machine, SIM_MACHINE_FLAT) == 0 ||
+           error_set(e, "machine %s: nobody has read its parameters", c->machine);
+}
+
 bool sim_config_check(const struct sim_config *c, struct error *e)
 {
     if (!cpus_legal(c->cpus)) {
@@ -237,5 +257,5 @@ bool sim_config_check(const struct sim_config *c, struct error *e)
     if (c->disk_count > SIM_DISKS_MAX) {
         return error_set(e, "%u disks: at most %u", c->disk_count, SIM_DISKS_MAX);
     }
-    return true;
+    return check_timing(c, e);
 }

@@ -63,6 +63,7 @@ struct effect_log {
 struct sim {
     struct sim_config config;
     char *cpu_model;
+    struct timing_params *timing; /* or NULL: the flat machine */
     struct memory_map map;
     struct event_queue *events;
     struct bus bus;
@@ -71,6 +72,7 @@ struct sim {
     struct lapic *lapics; /* config.cpus of each */
     struct cpu *cpus;
     struct cpuid_model cpuid;
+    struct timing *model; /* the reference machine, or NULL */
     struct block_cache *blocks;
     struct board board;
 

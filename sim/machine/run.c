@@ -278,6 +278,20 @@ static inline enum cpu_stop line_run_first(struct line *l, struct sim *s, uint64
     return stop;
 }
 
+/* When the next store of another vCPU than this one drains. Its own drain while it runs, where a model says when. */
+static uint64_t drain_of_others(const struct sim *s, const struct cpu *cpu, uint64_t first_cycles)
+{
+    if (s->model == NULL || mem_drain_next(cpu) > first_cycles) {
+        return first_cycles;
+    }
+    uint64_t soonest = EVENT_NEVER;
+    for (unsigned i = 0; i < s->config.cpus; i++) {
+        uint64_t due = &s->cpus[i] == cpu ? EVENT_NEVER : mem_drain_next(&s->cpus[i]);
+        soonest = least_of(soonest, due);
+    }
+    return soonest;
+}
+
 /* Slices of several vCPUs in turns, and drains, as advance() would take them one by one, while nothing changes but
  * clocks and stores: whatever wakes, halts or asks for something makes cpu_run return with another reason than its
  * deadline; a drain that wakes somebody changes s->wakes. */
@@ -300,7 +314,8 @@ static void take_turns(struct sim *s, uint64_t until_cycles)
             mem_drain_due(line.draining, soonest);
             line_find_drain(&line, s);
         } else {
-            stop = line_run_first(&line, s, least_of(limit, line.drain_cycles));
+            uint64_t drain = drain_of_others(s, line_at(&line, 0)->cpu, line.drain_cycles);
+            stop = line_run_first(&line, s, least_of(limit, drain));
         }
     }
 }
@@ -356,7 +371,8 @@ static void run_first(struct sim *s, const struct schedule *next, uint64_t limit
         stand_at(s, POSITION_BEFORE_STEP, next->first->number, next->first_clock);
         return;
     }
-    uint64_t own = least_of(limit, least_of(next->first_deadline, next->drain_cycles));
+    uint64_t own =
+        least_of(limit, least_of(next->first_deadline, drain_of_others(s, next->first, next->drain_cycles)));
     enum cpu_stop stop = run_cpu(s, next->first, target_limit(s, next->first, own));
     if (stop == CPU_STOP_DEADLINE && next->first_deadline != EVENT_NEVER && !s->target) {
         take_turns(s, limit);

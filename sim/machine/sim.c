@@ -33,12 +33,15 @@ _Static_assert(SIM_CPUS_MAX <= BLOCK_CPUS_MAX && SIM_CPUS_MAX <= APIC_BUS_LAPICS
 static uint32_t store_capacity(const struct sim_config *c)
 {
     bool tso = c->memory_model == MODEL_TSO || (c->memory_model == MODEL_DEFAULT && c->engine != ENGINE_FAST);
-    return !tso ? 0 : c->store_capacity ? c->store_capacity : DEFAULT_STORE_CAPACITY;
+    uint32_t most = c->timing ? c->timing->value[TIMING_store_queue] : DEFAULT_STORE_CAPACITY;
+    return !tso ? 0 : c->store_capacity ? c->store_capacity : most;
 }
 
 static void init_apics(struct sim *s)
 {
-    struct apic_bus_config bus = {IPI_CYCLES, IOAPIC_CYCLES, APIC_BUS_QUEUE_MAX};
+    const uint32_t *v = s->timing ? s->timing->value : NULL;
+    struct apic_bus_config bus = {v ? v[TIMING_ipi_cycles] : IPI_CYCLES,
+                                  v ? v[TIMING_ioapic_cycles] : IOAPIC_CYCLES, APIC_BUS_QUEUE_MAX};
     apic_bus_init(&s->apic_bus, &bus, s->events);
     for (unsigned i = 0; i < s->config.cpus; i++) {
         struct lapic_config config = {
@@ -70,6 +73,7 @@ static void init_cpus(struct sim *s)
             .lapic = &s->lapics[i],
             .blocks = s->blocks,
             .costs = s->config.engine == ENGINE_FAST ? &cost_fast : &cost_flat,
+            .timing = s->model ? &s->model->cores[i] : NULL,
             .cpuid = &s->cpuid,
             .seed = s->config.seed ^ (UINT64_C(0x100000001b3) * (STREAM_RDRAND + i)),
             .store_capacity = store_capacity(&s->config),
@@ -91,6 +95,18 @@ static void init_cpus(struct sim *s)
     }
 }
 
+/* The machine's own copy; what people called it is theirs, like the names of disks. */
+static void copy_timing(struct sim *s, const struct timing_params *timing)
+{
+    s->config.machine = NULL;
+    if (timing) {
+        s->timing = alloc_zeroed(1, sizeof *s->timing);
+        *s->timing = *timing;
+        s->config.timing = s->timing;
+        s->config.machine = s->timing->name;
+    }
+}
+
 struct sim *sim_create(const struct sim_config *c, struct error *e)
 {
     if (!sim_config_check(c, e)) {
@@ -100,6 +116,7 @@ struct sim *sim_create(const struct sim_config *c, struct error *e)
     s->config = *c;
     s->cpu_model = strdup(c->cpu_model ? c->cpu_model : "orrery");
     s->config.cpu_model = s->cpu_model;
+    copy_timing(s, c->timing);
     memory_map_init(&s->map, c->memory_bytes, c->memory_limit_bytes);
     struct ram_range ranges[2];
     unsigned count = memory_map_ram(&s->map, ranges);
@@ -115,6 +132,7 @@ struct sim *sim_create(const struct sim_config *c, struct error *e)
     s->blocks = block_cache_create(&s->bus.ram);
     s->lapics = alloc_zeroed(c->cpus, sizeof *s->lapics);
     s->cpus = alloc_zeroed(c->cpus, sizeof *s->cpus);
+    s->model = s->timing ? timing_create(s->timing, c->cpus, TLB_ENTRIES) : NULL;
     init_apics(s);
     init_cpus(s);
     board_init(s);
@@ -143,6 +161,8 @@ void sim_destroy(struct sim *s)
     free(s->lapics);
     free(s->log.effects);
     free(s->cpu_model);
+    timing_destroy(s->model);
+    free(s->timing);
     free(s);
 }
 

@@ -3,7 +3,8 @@
 
 /*
  * The machine, as everything above it sees it: the only header of layers 0 to 4 that layers 5 to 8 include,
- * besides base/. What it includes itself (core/trace.h, for struct trace_record) is theirs with it.
+ * besides base/. What it includes itself (core/trace.h for struct trace_record, timing/params.h for a machine's parameters)
+ * is theirs with it.
  *
  * A run is a function of its configuration, its images and its effects. Whatever a front end does to the guest
  * is an effect: it goes through sim_effect(), is stamped with its position, kept in the log, and can be applied
@@ -14,6 +15,8 @@
 #include "base/types.h"
 #include "base/visit.h"
 #include "core/trace.h"
+#include "timing/params.h"
+#include "timing/record.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -26,6 +29,8 @@
 #define SIM_SERIAL_PORTS 2u
 #define SIM_DISKS_MAX    3u
 #define SIM_TSC_HZ       UINT64_C(3000000000)
+#define SIM_MACHINE_FLAT \
+    "flat" /* the machine of the timed engine that has no parameters: a class costs its flat_cycles */
 
 enum sim_board { BOARD_PC, BOARD_MICROVM };
 enum sim_engine { ENGINE_FAST, ENGINE_TIMED };
@@ -38,8 +43,10 @@ struct sim_config {
     unsigned numa_nodes;         /* 1..SIM_NODES_MAX, at most cpus */
     enum sim_board board;
     enum sim_engine engine;
+    const char *machine;                /* as people called it, or NULL; who reads its file sets: */
+    const struct timing_params *timing; /* copied by sim_create; NULL: the flat machine */
     enum sim_memory_model memory_model;
-    unsigned store_capacity; /* of tso: 1..64; 0 takes 64 */
+    unsigned store_capacity; /* of tso: 1..64; 0 takes 64, or a machine's store_queue */
     uint64_t seed;
     int64_t rtc_start; /* seconds since 1970-01-01 00:00:00 UTC */
     unsigned disk_count;
@@ -183,11 +190,17 @@ bool sim_next_stale(const struct sim *s, unsigned cpu, unsigned *index, struct s
 /* Disassembles the instruction at a linear address into text; returns its length, 0 when unreadable. */
 unsigned sim_disassemble(const struct sim *s, unsigned cpu, lin_t a, char *text, size_t size);
 
-/* Counters: the rows of counter.def, then the trace points. The same in every build; part of no digest. */
+/* Counters: the rows of counter.def, those of the reference machine, then the trace points. The same in every build; part of no digest. */
 enum sim_counter {
 #define COUNTER(id, name, per_cpu, help) COUNTER_##id,
 #include "machine/counter.def"
 #undef COUNTER
+    COUNTER_TIMING_FIRST, /* rows of timing/counter.def; 0 without a reference machine */
+    COUNTER_TIMING_LAST = COUNTER_TIMING_FIRST - 1
+#define TIMING_COUNTER(id, name, help) +1
+#include "timing/counter.def"
+#undef TIMING_COUNTER
+    ,
     COUNTER_TRACE_FIRST, /* + enum trace_point */
     COUNTER_COUNT = COUNTER_TRACE_FIRST + TRACE_POINT_COUNT
 };
@@ -204,6 +217,16 @@ int sim_counter_find(const char *name);
 
 /* fn is called at every trace point whose bit is in wanted, as it happens; one observer, NULL takes it away. */
 void sim_on_trace(struct sim *s, uint32_t wanted, trace_fn *fn, void *target);
+
+/* fn is called at every step under a timing model, in key order; NULL takes it away. What the accesses of a record are: next
+ * function. */
+void sim_on_timing(struct sim *s, timing_record_fn *fn, void *target);
+
+/* Access n of a record, as section 14 of docs/timing.md writes it, into text. */
+void sim_describe_access(const struct timing_record *r, unsigned n, char *text, size_t size);
+
+/* The start phase of a vCPU. */
+uint64_t sim_phase(const struct sim *s, unsigned cpu);
 
 /* fn is called now and then while sim_run runs, with running true, for a line that says how far it is; and with running false,
  * for taking that line away, when sim_run returns or a probe is about to be called. NULL takes it away. It may look, and do

@@ -22,7 +22,7 @@
 #include <string.h>
 
 #define SNAPSHOT_MAGIC   UINT64_C(0x504e53595252524f) /* "ORRRYSNP" */
-#define SNAPSHOT_VERSION UINT64_C(3)
+#define SNAPSHOT_VERSION UINT64_C(4)
 #define HEAD_BYTES       16u
 #define CHECKSUM_BYTES   16u
 
@@ -85,6 +85,9 @@ void machine_visit(struct sim *s, struct visitor *v)
     bus_visit(&s->bus, v);
     board_visit(s, v);
     event_queue_visit(s->events, v);
+    if (s->model) {
+        timing_visit(s->model, v);
+    }
     if (v->level >= VISIT_MACHINE) {
         visit_hooks(s, v);
         visit_run(s, v);
@@ -108,7 +111,7 @@ struct digest sim_digest(struct sim *s, enum visit_level level)
 
 struct digest sim_state_hash(struct sim *s)
 {
-    return sim_digest(s, VISIT_MACHINE);
+    return sim_digest(s, s->model ? VISIT_MODEL : VISIT_MACHINE);
 }
 
 void sim_save(struct sim *s, enum visit_level level, struct state_buffer *b)
@@ -137,6 +140,7 @@ static void visit_config(struct sim *s, struct visitor *v)
     uint32_t board = (uint32_t)c.board, engine = (uint32_t)c.engine;
     uint32_t store_capacity = s->cpus[0].stores.capacity;
     uint64_t rtc_start = (uint64_t)c.rtc_start;
+    struct digest timing = s->timing ? timing_params_digest(s->timing) : (struct digest){0, 0};
     struct digest cpu_model = digest_bytes(s->cpu_model, strlen(s->cpu_model));
     visit_u32(v, "cpus", &c.cpus);
     visit_u64(v, "memory", &c.memory_bytes);
@@ -144,6 +148,8 @@ static void visit_config(struct sim *s, struct visitor *v)
     visit_u32(v, "NUMA nodes", &c.numa_nodes);
     visit_u32(v, "board", &board);
     visit_u32(v, "engine", &engine);
+    visit_u64(v, "timing parameters", &timing.hi);
+    visit_u64(v, "timing parameters", &timing.lo);
     visit_u32(v, "store capacity", &store_capacity);
     visit_u64(v, "seed", &c.seed);
     visit_u64(v, "RTC start", &rtc_start);

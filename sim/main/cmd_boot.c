@@ -6,7 +6,9 @@
 #include "main/console.h"
 #include "main/crash.h"
 #include "main/progress.h"
+#include "observe/timing_text.h"
 #include "observe/trace_text.h"
+#include "script/machine_file.h"
 
 #include <poll.h>
 #include <string.h>
@@ -126,6 +128,13 @@ static int run(struct sim *s, const struct options *o, const struct boot_files *
         o->trace ? symbols_open(o->kernel, f->kernel.bytes, f->kernel.size, NULL) : NULL;
     trace.symbols = symbols;
     sim_on_trace(s, o->trace, trace_text_write, &trace);
+    FILE *timing = NULL;
+    if (o->timing_trace) {
+        timing = timing_text_open(o->timing_trace, s, &e);
+        if (!timing) {
+            return command_usage(&e);
+        }
+    }
     struct progress_line progress = {0};
     if (progress_wanted(console.out == stdout, o->trace)) {
         sim_on_progress(s, progress_show, &progress);
@@ -134,6 +143,9 @@ static int run(struct sim *s, const struct options *o, const struct boot_files *
     enum sim_stop stop = interactive ? run_interactive(s, o, &console) : sim_run(s, o->max_cycles);
     sim_on_trace(s, 0, NULL, NULL);
     symbols_close(symbols);
+    if (!timing_text_close(timing, o->timing_trace, s, &e)) {
+        return command_usage(&e);
+    }
     if (!console_close(&console, o, &e)) {
         return command_usage(&e);
     }
@@ -145,6 +157,7 @@ int command_boot(const struct command_line *line)
     struct options o;
     struct error e;
     struct boot_files files;
+    struct timing_params timing;
     if (!options_parse(&o, 'B', line->argc - 2, line->argv + 2, &e)) {
         return command_usage(&e);
     }
@@ -152,7 +165,7 @@ int command_boot(const struct command_line *line)
         options_help(stdout, 'B');
         return EXIT_PASSED;
     }
-    if (!load_files(&o, &files, &e)) {
+    if (!load_files(&o, &files, &e) || !machine_file_resolve(&o.config, &timing, &e)) {
         free_files(&files);
         return command_usage(&e);
     }

@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "main/crash.h"
 #include "main/progress.h"
+#include "script/machine_file.h"
 #include "script/script.h"
 
 #include <string.h>
@@ -138,6 +139,14 @@ static int run(const struct options *o, const struct file_bytes *file, const str
     return (int)status;
 }
 
+/* The machine that the command line names, before any scenario asks for one. */
+static bool check_machine(const struct options *o, struct error *e)
+{
+    struct sim_config c = o->config;
+    struct timing_params timing;
+    return machine_file_resolve(&c, &timing, e);
+}
+
 int command_run(const struct command_line *line)
 {
     struct options o;
@@ -154,7 +163,7 @@ int command_run(const struct command_line *line)
         error_set(&e, "a scenario is missing; orrery run SCENARIO.lua");
         return command_usage(&e);
     }
-    if (!file_read(o.scenario, FILE_MAX_BYTES, &file, &e)) {
+    if (!check_machine(&o, &e) || !file_read(o.scenario, FILE_MAX_BYTES, &file, &e)) {
         return command_usage(&e);
     }
     int status = run(&o, &file, line);

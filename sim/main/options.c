@@ -58,7 +58,10 @@ static bool find_option(const char *word, char group, struct known_option *out)
         out->argument = option_rows[out->option].argument;
         return strchr(option_rows[out->option].groups, group) != NULL;
     }
-    out->parameter = group != 'I' && strncmp(word, "--", 2) == 0 ? sim_parameter_find(word + 2) : -1;
+    out->parameter = strncmp(word, "--", 2) == 0 ? sim_parameter_find(word + 2) : -1;
+    if (group == 'I' && out->parameter != PARAMETER_MACHINE) {
+        out->parameter = -1;
+    }
     if (out->parameter >= 0) {
         out->argument = sim_parameter_argument((enum sim_parameter)out->parameter);
     }
@@ -91,6 +94,9 @@ static bool parse_own(struct options *o, enum option option, const char *text, s
     switch ((int)option) {
     case OPTION_TRACE:
         return trace_text_parse(text, &o->trace, e);
+    case OPTION_TIMING_TRACE:
+        o->timing_trace = text;
+        return true;
     case OPTION_KERNEL:
         o->kernel = text;
         return true;
@@ -112,6 +118,9 @@ static bool parse_own(struct options *o, enum option option, const char *text, s
         return true;
     case OPTION_STATS:
         o->stats = true;
+        return true;
+    case OPTION_PARAMS:
+        o->params = true;
         return true;
     default:
         o->help = true;
@@ -249,12 +258,15 @@ void options_help(FILE *out, char group)
             fprintf(out, "  %-16s %-12s %s\n", row->word, row->argument, row->help);
         }
     }
-    if (group != 'I') {
-        fputs("\nThe machine:\n", out);
-        for (unsigned i = 0; i < PARAMETER_COUNT; i++) {
-            enum sim_parameter p = (enum sim_parameter)i;
-            fprintf(out, "  --%-14s %-12s %s\n", sim_parameter_name(p), sim_parameter_argument(p),
-                    sim_parameter_help(p));
-        }
+    if (group == 'I') {
+        fprintf(out, "  %-16s %-12s %s\n", "--machine", sim_parameter_argument(PARAMETER_MACHINE),
+                "the parameters of a machine");
+        return;
+    }
+    fputs("\nThe machine:\n", out);
+    for (unsigned i = 0; i < PARAMETER_COUNT; i++) {
+        enum sim_parameter p = (enum sim_parameter)i;
+        fprintf(out, "  --%-14s %-12s %s\n", sim_parameter_name(p), sim_parameter_argument(p),
+                sim_parameter_help(p));
     }
 }

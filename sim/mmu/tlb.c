@@ -80,6 +80,12 @@ static uint64_t new_key(const struct tlb_bank_shape *b, lin_t a, unsigned pcid, 
     return tlb_key(a.v, pcid, b->page_shift) | ((data & TLB_G) ? TLB_KEY_GLOBAL : 0);
 }
 
+static void note_fill(struct tlb *t, uint32_t index)
+{
+    t->filled = index;
+    t->numbers[index] = ++t->fills;
+}
+
 struct tlb_entry tlb_insert(struct tlb *t, enum tlb_bank bank, lin_t a, unsigned pcid, uint64_t data)
 {
     const struct tlb_bank_shape *b = &tlb_banks[bank];
@@ -89,6 +95,7 @@ struct tlb_entry tlb_insert(struct tlb *t, enum tlb_bank bank, lin_t a, unsigned
     struct tlb_entry old = *e;
     *next = (uint8_t)(*next + 1u == b->ways ? 0 : *next + 1u);
     *e = (struct tlb_entry){new_key(b, a, pcid, data), data};
+    note_fill(t, (uint32_t)(e - t->entries));
     t->used_sets[(b->first_set + set) / 64] |= BIT((b->first_set + set) % 64);
     return old;
 }
@@ -101,6 +108,7 @@ struct tlb_entry tlb_fill(struct tlb *t, enum tlb_bank bank, lin_t a, unsigned p
     }
     struct tlb_entry old = *found;
     t->entries[found - t->entries] = (struct tlb_entry){new_key(&tlb_banks[bank], a, pcid, data), data};
+    note_fill(t, (uint32_t)(found - t->entries));
     return old;
 }
 
@@ -247,6 +255,10 @@ void tlb_visit(struct tlb *t, struct visitor *v)
         for (unsigned set = 0; set < b->sets; set++) {
             visit_choice(v, "tlb_next", &t->next_way[b->first_set + set], (uint8_t)(b->ways - 1u));
         }
+    }
+    if (v->level >= VISIT_MODEL) {
+        visit_array(v, "tlb_numbers", t->numbers, 4, TLB_ENTRIES);
+        visit_u32(v, "tlb_fills", &t->fills);
     }
     if (v->loading) {
         memset(t->used_sets, 0xff, sizeof t->used_sets); /* what was loaded may be anywhere */

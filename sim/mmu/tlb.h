@@ -90,11 +90,14 @@ struct tlb {
     struct tlb_entry entries[TLB_ENTRIES]; /* bank by bank, set by set */
     uint8_t next_way[TLB_SETS];            /* the way that is filled next: round robin, used or not */
     uint64_t pdpte[4];                     /* PAE paging: the PDPTE registers (architectural) */
+    uint32_t numbers[TLB_ENTRIES];         /* of each entry, one for each fill; for the timing model */
+    uint32_t fills;                        /* so far: the last number */
 
     /* ---- accelerators of the memory path: never visited ---- */
     struct tlb_alias aliases[TLB_ALIAS_BUCKETS];
     uint8_t granules[TLB_GRANULE_BUCKETS];    /* queued stores by (physical address / 8) */
     uint64_t used_sets[(TLB_SETS + 63) / 64]; /* sets that may hold something: a flush looks at no others */
+    uint32_t filled;                          /* the entry that was filled last */
     uint64_t host_groups[TLB_HOST_TABLES];    /* groups of 4 host entries that may hold something */
 };
 

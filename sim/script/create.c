@@ -2,13 +2,15 @@
  * The options: kernel, initrd, append, and the parameters of machine/config.def with '_' for '-'.
  * kernel, initrd and disk are file names; relative ones are looked for beside the scenario and in the folders above it.
  * disk may be a sequence of them.
- * What the command line gave wins over the table. An unknown key is an error.
+ * What the command line gave wins over the table, also where engine and machine contradict each other. An unknown key is an
+ * error.
  */
 
 #include "script/create.h"
 
 #include "base/check.h"
 #include "base/file.h"
+#include "script/machine_file.h"
 #include "script/place.h"
 #include "script/position.h"
 #include "script/sandbox.h"
@@ -161,6 +163,22 @@ static void add_files(lua_State *lua, const char *name, enum sim_parameter p, st
     }
 }
 
+/* Has the command line decided? */
+static bool is_overruled(const struct sim_config *given, enum sim_parameter p)
+{
+    bool engine = p == PARAMETER_ENGINE && sim_config_given(given, PARAMETER_MACHINE);
+    bool machine =
+        p == PARAMETER_MACHINE && sim_config_given(given, PARAMETER_ENGINE) && given->engine == ENGINE_FAST;
+    return engine || machine || sim_config_given(given, p);
+}
+
+/* A machine's file is looked for where other files are. */
+static bool names_file(lua_State *lua, enum sim_parameter p)
+{
+    return p == PARAMETER_MACHINE && lua_type(lua, -1) == LUA_TSTRING &&
+           machine_file_is_path(lua_tostring(lua, -1));
+}
+
 /* Texts stay on the stack: they must outlive sim_create. Every value is checked, also one that the command line
  * overrules. */
 static void read_config(lua_State *lua, const struct script_defaults *d, struct sim_config *c)
@@ -171,7 +189,7 @@ static void read_config(lua_State *lua, const struct script_defaults *d, struct 
     luaL_checkstack(lua, (int)PARAMETER_COUNT, NULL);
     for (unsigned i = 0; i < PARAMETER_COUNT; i++) {
         enum sim_parameter p = (enum sim_parameter)i;
-        struct sim_config *to = sim_config_given(&d->config, p) ? &overruled : c;
+        struct sim_config *to = is_overruled(&d->config, p) ? &overruled : c;
         char name[KEY_BYTES];
         lua_name(p, name);
         if (!field(lua, name)) {
@@ -179,6 +197,8 @@ static void read_config(lua_State *lua, const struct script_defaults *d, struct 
         }
         if (sim_parameter_is_files(p)) {
             add_files(lua, name, p, to);
+        } else if (names_file(lua, p)) {
+            add_file(lua, name, p, to);
         } else {
             set_parameter(lua, name, p, to);
         }
@@ -236,10 +256,11 @@ static unsigned count_machines(const struct lua_machine *m)
 }
 
 /* A machine that is not yet on the list; NULL with a message. */
-static struct lua_machine *new_machine(const struct sandbox *s, const struct sim_config *c,
+static struct lua_machine *new_machine(const struct sandbox *s, struct sim_config *c,
                                        const struct image_names *n, struct error *e)
 {
-    struct sim *sim = sim_create(c, e);
+    struct timing_params timing;
+    struct sim *sim = machine_file_resolve(c, &timing, e) ? sim_create(c, e) : NULL;
     if (!sim) {
         return NULL;
     }

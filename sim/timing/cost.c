@@ -9,7 +9,7 @@ const struct cost_table cost_fast = {
     .name = "fast",
     .base_cycles =
         {
-#define COST(class_, flat_cycles, comment) [COST_##class_] = 1,
+#define COST(class_, kind, flat_cycles, comment) [COST_##class_] = 1,
 #include "timing/cost.def"
 #undef COST
         },
@@ -21,7 +21,7 @@ const struct cost_table cost_flat = {
     .name = "flat",
     .base_cycles =
         {
-#define COST(class_, flat_cycles, comment) [COST_##class_] = (flat_cycles),
+#define COST(class_, kind, flat_cycles, comment) [COST_##class_] = (flat_cycles),
 #include "timing/cost.def"
 #undef COST
         },

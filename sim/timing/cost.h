@@ -1,12 +1,12 @@
 #ifndef ORRERY_TIMING_COST_H
 #define ORRERY_TIMING_COST_H
 
-/* Base cost of an instruction by its class, in cycles: the whole timing model of the fast and flat engines. */
+/* Classes of instructions, and their cost in cycles where that is all there is: the fast engine and the flat machine. */
 
 #include <stdint.h>
 
 enum cost_class {
-#define COST(class_, flat_cycles, comment) COST_##class_,
+#define COST(class_, kind, flat_cycles, comment) COST_##class_,
 #include "timing/cost.def"
 #undef COST
     COST_CLASS_COUNT

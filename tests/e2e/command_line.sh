@@ -81,6 +81,48 @@ done
 expect_one_line "a word that is no engine names the words" 2 "$orrery" boot --kernel "$kernel" --engine slow
 grep -q 'fast|timed' "$work/err" && ok "so it does" || fail "so it does" "$(cat "$work/err")"
 
+# machines of the timed engine
+expect_status "a machine's numbers with their sources" 0 "$orrery" info --machine zen4-like
+expect_same "every one has a tag" "none $(awk 'NR > 3 && !/ (measured|vendor|llvm|assumed)  *[^ ]/' "$work/out")" "none "
+expect_status "a machine for programs" 0 "$orrery" info --machine inorder --params
+expect_same "is lines of key = value" "none $(grep -vE '^[A-Za-z0-9_.]+ = [a-z0-9 -]+$' "$work/out")" "none "
+for line in 'machine = inorder' 'reorder_buffer = 8' 'port.pipe = 1' 'load_ports = pipe' 'class.ALU.ops = 1' 'class.ALU.ports = pipe' \
+    'class.DIV64.unit = divider' 'class.DIV64.occupy = 20' 'class.LOCKED.latency = 20'; do
+    grep -qxF "$line" "$work/out" && ok "with $line" || fail "with $line"
+done
+expect_same "and the same for a file" "$("$orrery" info --params --machine machines/inorder.lua)" "$(cat "$work/out")"
+expect_status "the flat machine has costs, too" 0 "$orrery" info --machine flat --params
+grep -qx 'class.FLAGS.cycles = 1' "$work/out" && ok "a class's" || fail "a class's"
+expect_one_line "--params of no machine" 2 "$orrery" info --params
+expect_one_line "another parameter of info" 2 "$orrery" info --cpus 1
+expect_one_line "a machine that is not there" 2 "$orrery" boot --kernel "$kernel" --machine zen9
+grep -q 'flat, inorder, zen4-like' "$work/err" && ok "names those that are" || fail "names those that are" "$(cat "$work/err")"
+expect_one_line "a machine whose file is not there" 2 "$orrery" boot --kernel "$kernel" --machine "$work/none.lua"
+expect_one_line "a machine whose file is a directory" 2 "$orrery" info --machine "$work/"
+expect_one_line "a machine whose file is a pipe" 2 "$orrery" info --machine "$work/fifo"
+expect_one_line "a machine of the fast engine" 2 "$orrery" boot --kernel "$kernel" --machine inorder --engine fast
+expect_one_line "a machine that is not there, of a scenario that makes none" 2 "$orrery" run "$work/empty.lua" --machine zen9
+sed 's/dispatch_width = { 1,/dispatch_width = { 99,/' machines/inorder.lua >"$work/wide.lua"
+expect_one_line "a machine with a number out of bounds" 2 "$orrery" boot --kernel "$kernel" --machine "$work/wide.lua"
+expect_same "says which" "$(cat "$work/err")" "orrery: $work/wide.lua: dispatch_width = 99: 1 to 16"
+expect_one_line "a store buffer that the machine does not have" 2 \
+    "$orrery" boot --kernel "$kernel" --machine inorder --store-capacity 4
+cp machines/inorder.lua "$work/own.lua"
+machine() { # what a scenario's table says of its machine and engine
+    echo "orrery.machine { kernel = '$kernel', $1 }" >"$work/machine.lua"
+}
+machine "machine = './own.lua'"
+expect_status "a machine's file beside the scenario" 0 "$orrery" run "$work/machine.lua"
+machine "machine = 'wide.lua'"
+expect_one_line "a wrong one" 2 "$orrery" run "$work/machine.lua"
+grep -q 'wide.lua: dispatch_width = 99' "$work/err" && ok "says so" || fail "says so" "$(cat "$work/err")"
+expect_status "the command line's engine wins over it" 0 "$orrery" run "$work/machine.lua" --engine fast
+expect_status "the command line's machine, too" 0 "$orrery" run "$work/machine.lua" --machine zen4-like
+machine "engine = 'fast'"
+expect_status "and over the table's engine" 0 "$orrery" run "$work/machine.lua" --machine zen4-like
+machine "engine = 'fast', machine = 'inorder'"
+expect_one_line "a table that contradicts itself" 2 "$orrery" run "$work/machine.lua"
+
 # script(1) gives the program a terminal
 script -qec "$orrery run scenarios/fork-storm.lua --engine fast" /dev/null >"$work/out" 2>&1
 grep -q 'ms simulated, [0-9]* million instructions' "$work/out" && ok "a terminal shows progress" || fail "a terminal shows progress" "$(cat -v "$work/out")"

@@ -211,17 +211,17 @@ static void code_entries_die_with_their_tlb_entry(void **state)
         fixture_map(&f, 0x10000 + i * stride, 0x123000 + 0x1000 * i, RW);
     }
     assert_true(mem_fetch_translate(cpu, lin(0x10000), &at));
-    *e = (struct code_entry){0x10000, at.v};
+    *e = (struct code_entry){0x10000, at.v, 0};
     for (unsigned i = 1; i < TLB_4K_WAYS; i++) {
         read_ok(0x10000 + i * stride, 8);
     }
     assert_true(has_code_entry(0x10000));
     read_ok(0x10000 + TLB_4K_WAYS * stride, 8);
     assert_false(has_code_entry(0x10000));
-    *e = (struct code_entry){0x10000, at.v};
+    *e = (struct code_entry){0x10000, at.v, 0};
     mem_invlpg(cpu, lin(0x10800));
     assert_false(has_code_entry(0x10000));
-    *e = (struct code_entry){0x10000, at.v};
+    *e = (struct code_entry){0x10000, at.v, 0};
     mem_cr3_written(cpu, true);
     assert_false(has_code_entry(0x10000));
 }

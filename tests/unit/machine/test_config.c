@@ -40,6 +40,7 @@ static void texts_become_values(void **state)
     assert_true(set(&c, "numa", "2") && c.numa_nodes == 2);
     assert_true(set(&c, "board", "microvm") && c.board == BOARD_MICROVM);
     assert_true(set(&c, "engine", "timed") && c.engine == ENGINE_TIMED);
+    assert_true(set(&c, "machine", "zen4-like") && strcmp(c.machine, "zen4-like") == 0 && !c.timing);
     assert_true(set(&c, "memory-model", "sc") && c.memory_model == MODEL_SC);
     assert_true(set(&c, "memory-model", "tso") && c.memory_model == MODEL_TSO);
     assert_true(set(&c, "store-capacity", "1") && c.store_capacity == 1);
@@ -118,7 +119,8 @@ static void values_that_do_not_fit_together_make_no_machine(void **state)
 static void a_structure_that_was_filled_by_hand_is_checked_too(void **state)
 {
     (void)state;
-    struct sim_config c[6];
+    struct timing_params timing = {.name = "all zero"};
+    struct sim_config c[10];
     for (size_t i = 0; i < sizeof c / sizeof c[0]; i++) {
         sim_config_init(&c[i]);
     }
@@ -128,6 +130,12 @@ static void a_structure_that_was_filled_by_hand_is_checked_too(void **state)
     c[3].numa_nodes = 0;
     c[4].store_capacity = 65;
     c[5].disk_count = SIM_DISKS_MAX + 1;
+    c[6].timing = c[7].timing = &timing; /* with the fast engine; with numbers out of bounds */
+    c[7].engine = ENGINE_TIMED;
+    c[8].machine = "unread";
+    c[9].timing = &timing;
+    c[9].engine = ENGINE_TIMED;
+    c[9].store_capacity = 7; /* of a machine with another store queue */
     for (size_t i = 0; i < sizeof c / sizeof c[0]; i++) {
         assert_no_machine(&c[i]);
     }

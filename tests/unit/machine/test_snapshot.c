@@ -4,6 +4,7 @@
 #include "guest_busy.h"
 #include "guest_image.h"
 #include "machine/machine.h"
+#include "script/machine_file.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -46,8 +47,8 @@ static void assert_alike(struct sim *a, struct sim *b, const char *when)
 {
     struct state_buffer state = {0};
     char where[200];
-    sim_save(a, VISIT_MACHINE, &state);
-    if (sim_differs(b, VISIT_MACHINE, &state, where, sizeof where)) {
+    sim_save(a, VISIT_MODEL, &state);
+    if (sim_differs(b, VISIT_MODEL, &state, where, sizeof where)) {
         fail_msg("%s, at cycle %llu: %s", when, (unsigned long long)sim_cycles(a), where);
     }
     assert_true(digest_equal(sim_state_hash(a), sim_state_hash(b)));
@@ -105,6 +106,30 @@ static void run_in_snapshots(const struct sim_config *c, struct met *met)
     sim_destroy(a);
     sim_destroy(b);
     sim_destroy(unseen);
+}
+
+/* The same under the timing model: what is in flight in its pipeline, queues and caches is state. */
+static void a_restored_reference_machine_goes_on_like_the_uninterrupted_one(void **state)
+{
+    static const char *const machines[] = {"inorder", "zen4-like"};
+    (void)state;
+    for (unsigned variant = 0; variant < 8; variant++) {
+        struct sim_config c;
+        struct timing_params timing;
+        struct met met = {0};
+        struct error e = {""};
+        sim_config_init(&c);
+        c.memory_bytes = SIM_MEMORY_MIN;
+        c.cpus = variant & 1 ? 4 : 1;
+        c.engine = ENGINE_TIMED;
+        c.memory_model = variant & 4 ? MODEL_TSO : MODEL_SC;
+        c.machine = machines[variant >> 1 & 1];
+        if (!machine_file_resolve(&c, &timing, &e)) {
+            fail_msg("%s", e.text);
+        }
+        run_in_snapshots(&c, &met);
+        assert_true(met.user > 0 && met.kernel > 0);
+    }
 }
 
 static void a_restored_machine_goes_on_like_the_uninterrupted_one(void **state)
@@ -403,10 +428,51 @@ static void a_snapshot_of_another_machine_is_refused_by_name(void **state)
     assert_other_refused(&one, &other, "NUMA nodes");
 }
 
+/* The least of everything. */
+static void make_timing(struct timing_params *p)
+{
+    *p = (struct timing_params){
+        .name = "least", .port_count = 1, .port_name = {"p"}, .capacity = {1}, .load_ports = 1};
+    for (unsigned i = 0; i < TIMING_PARAM_COUNT; i++) {
+        p->value[i] = timing_param_rows[i].least;
+    }
+    for (unsigned i = 0; i < COST_CLASS_COUNT; i++) {
+        p->classes[i] = (struct timing_class){.ops = 1, .unit = TIMING_UNIT_NONE};
+    }
+}
+
+static void a_snapshot_of_other_timing_parameters_is_refused(void **state)
+{
+    struct timing_params one, other[6];
+    struct sim_config c[2];
+    (void)state;
+    make_timing(&one);
+    for (unsigned i = 0; i < 6; i++) {
+        make_timing(&other[i]);
+    }
+    other[0].value[TIMING_l2_cycles]++;
+    other[1].capacity[0]++;
+    other[2].load_ports = 0;
+    other[3].store_ports = 1;
+    other[4].classes[COST_ALU].latency++;
+    strcpy(other[5].name, "the same by another name");
+    sim_config_init(&c[0]);
+    c[0].engine = ENGINE_TIMED;
+    c[1] = c[0];
+    c[1].timing = &one;
+    assert_other_refused(&c[0], &c[1], "timing parameters");
+    for (unsigned i = 0; i < 5; i++) {
+        c[0].timing = &other[i];
+        assert_other_refused(&c[0], &c[1], "timing parameters");
+    }
+    assert_true(digest_equal(timing_params_digest(&one), timing_params_digest(&other[5])));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_restored_machine_goes_on_like_the_uninterrupted_one),
+        cmocka_unit_test(a_restored_reference_machine_goes_on_like_the_uninterrupted_one),
         cmocka_unit_test(armed_stalls_ranges_and_message_faults_are_restored),
         cmocka_unit_test(the_end_of_a_run_is_restored),
         cmocka_unit_test(a_probe_that_was_passed_is_not_met_again),
@@ -416,6 +482,7 @@ int main(void)
         cmocka_unit_test(host_pointers_of_before_are_forgotten),
         cmocka_unit_test(a_damaged_snapshot_is_refused_and_changes_nothing),
         cmocka_unit_test(a_snapshot_of_another_machine_is_refused_by_name),
+        cmocka_unit_test(a_snapshot_of_other_timing_parameters_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

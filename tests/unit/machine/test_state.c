@@ -20,6 +20,8 @@ static struct state_exclusion excluded[] = {
     /* the machine */
     {"sim.config", "wiring", false},
     {"sim.cpu_model", "wiring", false},
+    {"sim.timing", "wiring", false},
+    {"sim.model", "a root of its own", false},
     {"sim.map", "wiring", false},
     {"sim.cpuid", "wiring", false},
     {"sim.phases", "wiring", false},
@@ -128,6 +130,21 @@ static struct state_exclusion excluded[] = {
     {"cpu.lapic", "wiring", false},
     {"cpu.blocks", "wiring", false},
     {"cpu.costs", "wiring", false},
+    {"cpu.timing", "wiring", false},
+    {"cpu.accesses", "lives within an instruction", false},
+    {"cpu.access_count", "lives within an instruction", false},
+    {"cpu.access_stores", "lives within an instruction", false},
+    {"cpu.access_far", "lives within an instruction", false},
+    {"cpu.access_waits", "lives within an instruction", false},
+    {"cpu.wait_reason", "lives within an instruction", false},
+    {"cpu.wait_line", "lives within an instruction", false},
+    {"cpu.step_mode", "lives within an instruction", false},
+    {"cpu.cr3_kept", "lives within an instruction", false},
+    {"cpu.fetch_slot", "lives within an instruction", false},
+    {"cpu.store_room", "wiring", false},
+    {"cpu.on_timing", "observer", false},
+    {"cpu.on_timing_target", "observer", false},
+    {"cpu.tlb.filled", "lives within an instruction", false},
     {"cpu.cpuid", "wiring", false},
     {"cpu.pic_acknowledge", "wiring", false},
     {"cpu.pic_target", "wiring", false},
@@ -278,7 +295,7 @@ static void put_back(struct machine *m)
 /* The digest, or zero when a visitor refuses what it sees. */
 static struct digest look(struct sim *s)
 {
-    struct digest_visitor *d = digest_visitor_create(VISIT_MACHINE);
+    struct digest_visitor *d = digest_visitor_create(VISIT_MODEL);
     struct visitor *v = digest_visitor_base(d);
     machine_visit(s, v);
     bool failed = v->failed;
@@ -482,9 +499,9 @@ static bool loads(struct sim *from, struct sim *to)
 {
     struct state_buffer state = {0};
     struct buffer_visitor save, load;
-    save_visitor_init(&save, VISIT_MACHINE, &state);
+    save_visitor_init(&save, VISIT_MODEL, &state);
     machine_visit(from, &save.base);
-    load_visitor_init(&load, VISIT_MACHINE, &state);
+    load_visitor_init(&load, VISIT_MODEL, &state);
     machine_visit(to, &load.base);
     state_buffer_deinit(&state);
     return !load.base.failed;

@@ -243,15 +243,15 @@ static void a_saved_tlb_loads_as_it_was_and_replaces_the_same_entries(void **sta
     struct buffer_visitor visitor;
     fill_two_pcids();
     tlb.pdpte[2] = 0x1234001;
-    save_visitor_init(&visitor, VISIT_MACHINE, &buffer);
+    save_visitor_init(&visitor, VISIT_MODEL, &buffer);
     tlb_visit(&tlb, &visitor.base);
     static struct tlb before;
     before = tlb;
     tlb_init(&tlb);
-    load_visitor_init(&visitor, VISIT_MACHINE, &buffer);
+    load_visitor_init(&visitor, VISIT_MODEL, &buffer);
     tlb_visit(&tlb, &visitor.base);
     assert_memory_equal(&tlb, &before, offsetof(struct tlb, aliases)); /* accelerators behind them */
-    compare_visitor_init(&visitor, VISIT_MACHINE, &buffer);
+    compare_visitor_init(&visitor, VISIT_MODEL, &buffer);
     tlb.next_way[0] ^= 1;
     tlb_visit(&tlb, &visitor.base);
     assert_true(visitor.differs);

@@ -1,0 +1,5 @@
+/* The handlers of op_alu.c for the timing model (op_instance.h). */
+
+#define OP_TIMED 1
+
+#include "cpu/op_alu.c"

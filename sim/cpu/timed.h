@@ -1,0 +1,94 @@
+#ifndef ORRERY_CPU_TIMED_H
+#define ORRERY_CPU_TIMED_H
+
+/*
+ * The vCPU under the timing model (docs/timing.md): what instructions note for it, what makes them wait, and how they run.
+ *
+ * An instruction notes its accesses in cpu->accesses as it makes them; when it has completed, the model is asked for the new
+ * clock. An instruction that has to wait (for the store queue, for a line) changes nothing and says so as one that faults
+ * does, with cpu->fault.wait_until.
+ */
+
+#include "cpu/block.h"
+#include "cpu/mem_internal.h"
+#include "cpu/op.h"
+
+#define TIMED_ROOM_STORES 8u /* places that an instruction which stores finds free (docs/timing.md, 3) */
+
+void timed_note_access(struct cpu *cpu, enum timing_access_kind kind, phys_t at, unsigned size_bytes,
+                       uint32_t slot);
+
+/* An access to at, translated by entry `slot` of the TLB (TLB_ENTRIES: not translated). */
+static inline void timed_note(struct cpu *cpu, enum timing_access_kind kind, phys_t at, unsigned size_bytes,
+                              uint32_t slot)
+{
+    if (cpu->timing != NULL) {
+        timed_note_access(cpu, kind, at, size_bytes, slot);
+    }
+}
+
+/* Must the instruction wait before an access that has been translated? For room in the store queue, or before a device for
+ * the queue to be empty. */
+bool timed_must_wait(struct cpu *cpu, const struct place *p, unsigned size_bytes, unsigned access);
+static inline bool timed_waits(struct cpu *cpu, const struct place *p, unsigned size_bytes, unsigned access)
+{
+    return cpu->timing != NULL && cpu->access_waits && timed_must_wait(cpu, p, size_bytes, access);
+}
+
+/* Must it wait until the store queue is empty? */
+bool timed_wait_for_drain(struct cpu *cpu);
+/* A locked read-modify-write: until the queue is empty and its lines are this vCPU's alone. */
+bool timed_lock_waits(struct cpu *cpu, const struct mem_rmw *rmw);
+/* The same for an entry of a page table that a walk sets bits in. */
+bool timed_wait_for_line(struct cpu *cpu, phys_t at);
+
+/* The oldest queued store drains at now, or is put off. */
+void timed_drain_one(struct cpu *cpu, uint64_t now_cycles);
+
+/* ---- the run loop's part ---- */
+
+/* At a boundary, before anything else: own stores that are due drain, copies of lines that are lost go. Returns the moment
+ * at which it has to be called again. */
+uint64_t timed_boundary(struct cpu *cpu, uint64_t now_cycles);
+
+/* Where the bytes of an instruction are: in one piece, or (over a page boundary) in two. */
+struct timed_code {
+    phys_t at, rest;
+    unsigned size_bytes, rest_bytes;
+};
+
+/* An instruction has completed with flow (NEXT, JUMP, REPEAT); pc is its linear address; rip is set already, but for NEXT. Moves
+ * the clock. */
+void timed_complete(struct cpu *cpu, const struct insn *insn, uint64_t pc, const struct timed_code *code,
+                    enum flow flow);
+
+/* The same when the instruction was INT n or its kind, whose flow is that of a fault. */
+static inline void timed_soft(struct cpu *cpu, const struct insn *insn, uint64_t pc,
+                              const struct timed_code *code, enum flow flow)
+{
+    if (cpu->timing != NULL && flow == FLOW_FAULT && cpu->fault.soft && !timed_wait_for_drain(cpu)) {
+        timed_complete(cpu, insn, pc, code, FLOW_NEXT);
+    }
+}
+
+/* An exception or interrupt has been delivered. */
+void timed_delivered(struct cpu *cpu, bool interrupt);
+
+/* Tells an observer of anything but a step. */
+void timed_tell(struct cpu *cpu, enum timing_record_kind kind, uint64_t time_cycles);
+
+/* What was noted is void: a fault, a wait. */
+static inline void timed_forget(struct cpu *cpu)
+{
+    cpu->access_count = 0;
+    cpu->access_stores = 0;
+    cpu->access_far = cpu->on_timing != NULL;
+}
+
+/* Fills in what the model has to know of a block's instructions. */
+void timed_prepare(const struct cpu *cpu, struct block *b);
+
+/* Moves the fetch latch to the page of a block whose code entry stands. */
+void timed_latch(struct cpu *cpu, const struct block *to);
+
+#endif

@@ -1,0 +1,86 @@
+#ifndef ORRERY_TIMING_CACHE_H
+#define ORRERY_TIMING_CACHE_H
+
+/*
+ * A set-associative cache of lines with tree pseudo-LRU replacement (docs/timing.md, 5.2). It knows tags and a state a
+ * line, no contents.
+ */
+
+#include "base/visit.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define CACHE_WAYS_MAX 16u
+
+/* States of a line; a cache that needs no more uses CACHE_SHARED for "there". */
+enum cache_state {
+    CACHE_INVALID,
+    CACHE_SHARED,
+    CACHE_EXCLUSIVE,
+    CACHE_MODIFIED,
+    CACHE_LEAVING /* taken away by another vCPU, still there for own loads until the invalidation lands */
+};
+
+struct cache {
+    uint32_t sets, ways;
+    uint64_t *lines;  /* line number + 1 by set and way; 0: invalid */
+    uint8_t *states;  /* enum cache_state */
+    uint16_t *trees;  /* one a set: bit n - 1 is node n of the tree, set: the victim is in the upper half */
+    uint64_t *recent; /* one a set: what `lines` has for the way used last */
+};
+
+void cache_init(struct cache *c, uint32_t sets, uint32_t ways);
+void cache_deinit(struct cache *c);
+
+static inline uint32_t cache_set(const struct cache *c, uint64_t line)
+{
+    return (uint32_t)line & (c->sets - 1);
+}
+
+/* Where line is: an index into lines and states, or -1. Nothing changes. */
+static inline int64_t cache_find(const struct cache *c, uint64_t line)
+{
+    uint32_t first = cache_set(c, line) * c->ways;
+    for (uint32_t way = 0; way < c->ways; way++) {
+        if (c->lines[first + way] == line + 1) {
+            return first + way;
+        }
+    }
+    return -1;
+}
+
+/* Is line the one of its set that was used last? Then a use changes nothing. */
+static inline bool cache_is_recent(const struct cache *c, uint64_t line)
+{
+    return c->recent[cache_set(c, line)] == line + 1;
+}
+
+/* Line `index` has been used. */
+void cache_use(struct cache *c, int64_t index);
+
+/* Looks for a line and uses it; -1: it is not there. */
+static inline int64_t cache_touch(struct cache *c, uint64_t line)
+{
+    int64_t index = cache_find(c, line);
+    if (index >= 0) {
+        cache_use(c, index);
+    }
+    return index;
+}
+
+/* What a fill pushed out. */
+struct cache_victim {
+    bool valid;
+    uint8_t state;
+    uint64_t line;
+};
+
+/* Puts a line in that is not there, and uses it; returns its index. */
+int64_t cache_fill(struct cache *c, uint64_t line, enum cache_state state, struct cache_victim *victim);
+
+void cache_remove(struct cache *c, uint64_t line);
+
+void cache_visit(struct cache *c, struct visitor *v, const char *name);
+
+#endif

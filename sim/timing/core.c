@@ -1,0 +1,670 @@
+/*
+ * The core: fetch, dispatch, ports, completion, retirement (docs/timing.md, sections 3, 4, 8, 10, 11). An instruction costs
+ * a few dozen operations of the host; nothing loops over cycles but the search for a free port.
+ */
+
+#include "timing/internal.h"
+
+#include "base/check.h"
+
+/* ---- ports ---- */
+
+/* The cycle in which an operation starts that may start at t (docs/timing.md: start). */
+static inline uint64_t start_at(struct timing_core *c, const struct timing_op *op, uint64_t t)
+{
+    if (c->in_order) {
+        t = later_of(t, c->last_start);
+    }
+    if (op->full != 0) {
+        uint64_t end = c->dispatch + TIMING_WINDOW;
+        for (; t < end; t++) {
+            struct timing_slot *slot = &c->calendar[t % TIMING_WINDOW];
+            uint64_t used = slot->cycle == t ? slot->used : c->shared->calendar_empty;
+            if ((used & op->full) == 0) {
+                *slot = (struct timing_slot){t, used + op->add};
+                break;
+            }
+        }
+    }
+    c->last_start = t;
+    return t;
+}
+
+/* ---- dispatch ---- */
+
+static inline void dispatch_one(struct timing_core *c, uint64_t earliest)
+{
+    uint64_t room =
+        c->retired[(c->ops - c->reorder_buffer) % TIMING_RETIRE_RING] + 1; /* 0 before there were so many */
+    uint64_t t = later_of(later_of(earliest, c->fetch_ready), room);
+    if (t > c->dispatch) {
+        c->dispatch = t;
+        c->dispatched = 1;
+    } else if (c->dispatched < c->dispatch_width) {
+        c->dispatched++;
+    } else {
+        c->dispatch++;
+        c->dispatched = 1;
+    }
+    c->ops++;
+}
+
+/* What keeps the first operation besides: places in the queues. */
+static inline uint64_t queue_room(const struct timing_core *c, unsigned loads, unsigned stores)
+{
+    uint64_t t = 0, load_queue = c->load_queue, store_queue = c->store_queue;
+    for (unsigned i = 0; i < loads && i < load_queue; i++) {
+        t = later_of(t, c->load_retired[(c->loads + i - load_queue) % TIMING_LOAD_RING] + 1);
+    }
+    for (unsigned i = 0; i < stores && i < store_queue; i++) {
+        t = later_of(t, c->store[(c->stores + i - store_queue) % TIMING_STORE_RING].commit);
+    }
+    return t;
+}
+
+static void dispatch(struct timing_core *c, unsigned ops, unsigned loads, unsigned stores)
+{
+    uint64_t earliest = loads + stores != 0 ? queue_room(c, loads, stores) : 0;
+    dispatch_one(c, earliest);
+    for (unsigned i = 1; i < ops; i++) {
+        dispatch_one(c, 0);
+    }
+}
+
+/* ---- retirement ---- */
+
+static inline uint64_t retire(struct timing_core *c, unsigned ops, uint64_t done, uint64_t now)
+{
+    uint64_t width = c->retire_width;
+    for (uint64_t k = c->ops - ops; k < c->ops; k++) {
+        uint64_t before = c->retired[(k - width) % TIMING_RETIRE_RING] + 1;
+        now = later_of(later_of(now, done), before);
+        c->retired[k % TIMING_RETIRE_RING] = now;
+    }
+    return now;
+}
+
+/* ---- fetch ---- */
+
+static inline void fetch_more(struct timing_core *c, uint64_t start, uint64_t cycles)
+{
+    if (cycles != 0) {
+        c->fetch_ready = start + cycles;
+    }
+}
+
+/* The page of the instruction was translated anew. */
+static void fetch_page(struct timing_core *c, const struct timing_access *walk, unsigned walk_count,
+                       const struct timing_access *a, uint64_t key)
+{
+    uint64_t start = later_of(c->fetch_ready, c->dispatch);
+    fetch_more(c, start, timing_translate(c, &c->itlb, walk, walk_count, a, key, start));
+}
+
+static void fetch_new_line(struct timing_core *c, uint64_t line, uint64_t key)
+{
+    uint64_t start = later_of(c->fetch_ready, c->dispatch);
+    c->fetched_line = line + 1;
+    fetch_more(c, start, timing_line_latency(c, line, true, key, start));
+}
+
+static inline void fetch_lines(struct timing_core *c, const struct timing_outcome *o, uint64_t key)
+{
+    for (unsigned i = 0; i < 2 && o->code_bytes[i] != 0; i++) {
+        uint64_t first = timing_line(o->code[i]), last = timing_line(o->code[i] + o->code_bytes[i] - 1);
+        if (c->fetched_line != first + 1) {
+            fetch_new_line(c, first, key);
+        }
+        if (last != first) {
+            fetch_new_line(c, last, key);
+        }
+    }
+}
+
+/* ---- accesses ---- */
+
+/* What an instruction's accesses are, counted. */
+struct profile {
+    unsigned loads, stores;
+    bool device;
+};
+
+static struct profile count_accesses(struct timing_core *c, const struct timing_access *a, unsigned count,
+                                     uint64_t key)
+{
+    struct profile p = {0};
+    unsigned walk = 0; /* first of those that belong to the next access */
+    for (unsigned i = 0; i < count; i++) {
+        switch ((enum timing_access_kind)a[i].kind) {
+        case TIMING_WALK:
+        case TIMING_UPDATE:
+            continue;
+        case TIMING_FETCH:
+            fetch_page(c, &a[walk], i - walk, &a[i], key);
+            break;
+        case TIMING_LOAD_DEVICE:
+            p.device = true;
+            p.loads++;
+            break;
+        case TIMING_LOAD:
+            p.loads += !a[i].rest;
+            break;
+        case TIMING_STORE_DEVICE:
+            p.device = true;
+            break;
+        case TIMING_STORE:
+            p.stores++;
+            break;
+        }
+        walk = i + 1;
+    }
+    return p;
+}
+
+static inline bool is_vector(const struct timing_op *op)
+{
+    return op->kind == TIMING_VECTOR || op->kind == TIMING_MOVES;
+}
+
+/* The rest, in the next page, of the load a[i]: its index, or i when there is none. */
+static unsigned rest_of(const struct timing_access *a, unsigned count, unsigned i)
+{
+    unsigned n = i + 1;
+    while (n < count && (a[n].kind == TIMING_WALK || a[n].kind == TIMING_UPDATE)) {
+        n++;
+    }
+    return n < count && a[n].kind == TIMING_LOAD && a[n].rest ? n : i;
+}
+
+/* The loads of a pipelined instruction; returns when the last value is there. A load of two pages is one. */
+static uint64_t load_all(struct timing_core *c, const struct uop *uop, const struct timing_access *a,
+                         unsigned count, uint64_t address, uint64_t key)
+{
+    uint64_t value = 0;
+    bool vector = is_vector(&c->shared->ops[uop->class]);
+    unsigned walk = 0;
+    for (unsigned i = 0; i < count; i++) {
+        if (a[i].kind == TIMING_WALK || a[i].kind == TIMING_UPDATE) {
+            continue;
+        }
+        if (a[i].kind == TIMING_LOAD) {
+            uint64_t start = start_at(c, &c->shared->load, later_of(address, c->load_fence));
+            uint64_t penalty = timing_translate(c, &c->dtlb, &a[walk], i - walk, &a[i], key, start);
+            struct timing_access pieces[2] = {a[i]};
+            unsigned rest = rest_of(a, count, i), whole = rest == i ? 1 : 2;
+            if (whole == 2) {
+                pieces[1] = a[rest];
+                penalty += timing_translate(c, &c->dtlb, &a[i + 1], rest - i - 1, &a[rest], key, start);
+            }
+            value =
+                later_of(value, timing_load_value(c, uop, pieces, whole, vector, true, key, start) + penalty);
+            i = rest;
+        }
+        walk = i + 1;
+    }
+    return value;
+}
+
+/* Stores take their ports; returns when the last address is known. What their translation costs is known then as well. */
+static uint64_t store_addresses(struct timing_core *c, const struct timing_access *a, unsigned count,
+                                uint64_t address, uint64_t key, uint64_t first[1])
+{
+    uint64_t known = 0;
+    unsigned walk = 0;
+    *first = 0;
+    for (unsigned i = 0; i < count; i++) {
+        if (a[i].kind == TIMING_WALK || a[i].kind == TIMING_UPDATE) {
+            continue;
+        }
+        if (a[i].kind == TIMING_STORE) {
+            uint64_t start = start_at(c, &c->shared->store, address);
+            start += timing_translate(c, &c->dtlb, &a[walk], i - walk, &a[i], key, start);
+            *first = *first == 0 ? start : *first;
+            known = later_of(known, start + 1);
+        }
+        walk = i + 1;
+    }
+    return known;
+}
+
+/* Enters the run of stores from a[first] on that follow each other in memory; returns how many accesses it was. */
+static unsigned enter_run(struct timing_core *c, const struct uop *uop, const struct timing_access *a,
+                          unsigned count, uint64_t address, uint64_t known, uint64_t retired, uint64_t key)
+{
+    struct timing_store whole = {.known = known, .whole_at = a[0].at, .whole_end = a[0].at + a[0].size_bytes};
+    unsigned n = 1;
+    for (; n < count && a[n].kind == TIMING_STORE && a[n].at == whole.whole_end; n++) {
+        whole.whole_end += a[n].size_bytes;
+    }
+    for (unsigned i = 0; i < n; i++) {
+        timing_store_enter(c, uop, &a[i], &whole, address, retired, key);
+    }
+    return n;
+}
+
+/* The stores enter the queue; address: when that of the first is known. */
+static void queue_stores(struct timing_core *c, const struct uop *uop, const struct timing_access *a,
+                         unsigned count, uint64_t address, uint64_t known, uint64_t retired, uint64_t key)
+{
+    for (unsigned i = 0; i < count;) {
+        i +=
+            a[i].kind == TIMING_STORE ? enter_run(c, uop, &a[i], count - i, address, known, retired, key) : 1;
+    }
+}
+
+/* When all lines of stores that are not queued are owned. */
+static uint64_t own_stores(struct timing_core *c, const struct timing_access *a, unsigned count,
+                           uint64_t address, uint64_t key)
+{
+    uint64_t owned = 0;
+    for (unsigned i = 0; i < count; i++) {
+        if (a[i].kind == TIMING_STORE) {
+            timing_count(c, TIMING_COUNT_STORES);
+            owned = later_of(owned, timing_store_owned(c, &a[i], address, key));
+        }
+    }
+    return owned;
+}
+
+static inline void note_loads(struct timing_core *c, unsigned loads, uint64_t retired)
+{
+    for (unsigned i = 0; i < loads; i++) {
+        c->load_retired[c->loads++ % TIMING_LOAD_RING] = retired;
+    }
+}
+
+/* ---- branches ---- */
+
+static void branch(struct timing_core *c, const struct uop *uop, const struct timing_outcome *o, uint64_t end)
+{
+    struct predictor *p = &c->predictor;
+    bool taken = o->next != o->fall || !(uop->flags & UOP_CONDITION), right = true, known = true;
+    timing_count(c, TIMING_COUNT_BRANCHES);
+    if (uop->flags & UOP_CONDITION) {
+        right = predictor_direction(p, o->pc, taken);
+    }
+    if ((uop->flags & (UOP_CONDITION | UOP_DIRECT)) && taken) {
+        known = predictor_direct(p, o->pc, o->next);
+    }
+    if (uop->flags & UOP_INDIRECT) {
+        right = predictor_indirect(p, o->pc, o->next);
+    }
+    if (uop->flags & UOP_CALL) {
+        predictor_call(p, o->fall);
+    }
+    if (uop->flags & UOP_RETURN) {
+        right = predictor_return(p, o->next);
+    }
+    uint64_t after = 0;
+    if (!right) {
+        timing_count(c, TIMING_COUNT_MISPREDICTS);
+        after = end + timing_value(c, TIMING_mispredict_cycles);
+    } else if (!known) {
+        timing_count(c, TIMING_COUNT_DECODE_REDIRECTS);
+        after = c->dispatch + timing_value(c, TIMING_decode_redirect_cycles);
+    } else if (taken) {
+        after = c->dispatch + timing_value(c, TIMING_taken_bubble_cycles);
+    }
+    c->fetch_ready = later_of(c->fetch_ready, after);
+    if (taken) {
+        c->fetched_line = 0;
+    }
+}
+
+/* ---- instructions ---- */
+
+static inline uint64_t sources_ready(const struct timing_core *c, const struct uop *uop)
+{
+    uint64_t a = later_of(c->ready[uop->source[0]], c->ready[uop->source[1]]);
+    uint64_t b = later_of(c->ready[uop->source[2]], c->ready[uop->source[3]]);
+    return later_of(a, b);
+}
+
+static inline void set_results(struct timing_core *c, const struct uop *uop, uint64_t end)
+{
+    for (unsigned i = 0; i < TIMING_RESULTS; i++) {
+        c->ready[uop->result[i]] = end;
+    }
+}
+
+static uint64_t execute_stage(struct timing_core *c, const struct timing_op *op, uint64_t t)
+{
+    t = later_of(t, c->unit_free[op->unit]);
+    uint64_t start = start_at(c, op, t);
+    if (op->unit != TIMING_UNITS_MAX) {
+        c->unit_free[op->unit] = start + op->occupy;
+    }
+    c->stamps.start = start;
+    return start + op->latency;
+}
+
+static uint64_t pipelined(struct timing_core *c, const struct uop *uop, const struct timing_outcome *o,
+                          const struct timing_access *a, unsigned count, const struct profile *p, bool queued,
+                          uint64_t now)
+{
+    const struct timing_op *op = &c->shared->ops[uop->class];
+    bool both = (uop->flags & UOP_EXTRA) && p->loads != 0 && p->stores != 0;
+    unsigned ops = op->ops + (both ? 1u : 0u);
+    dispatch(c, ops, p->loads, p->stores);
+    uint64_t d = c->dispatch;
+    uint64_t address = later_of(d, later_of(c->ready[uop->address[0]], c->ready[uop->address[1]]));
+    uint64_t ready = later_of(d, sources_ready(c, uop)), done, first = 0;
+    uint64_t value = p->loads ? load_all(c, uop, a, count, address, now) : 0;
+    ready = later_of(ready, value);
+    c->stamps.start = ready;
+    bool stage = op->kind == TIMING_PIPE || op->kind == TIMING_VECTOR;
+    uint64_t end = stage ? execute_stage(c, op, ready) : ready;
+    done = later_of(end, value);
+    uint64_t known = 0;
+    if (p->stores) {
+        known = later_of(store_addresses(c, a, count, address, now, &first), end);
+        done = later_of(done, known);
+    }
+    if (uop->flags & UOP_LEAVE) {
+        c->ready[TIMING_GPR + 4] = later_of(d, c->ready[TIMING_GPR + 5]);
+    }
+    if (p->stores && !queued) {
+        done = later_of(done, own_stores(c, a, count, first, now));
+    }
+    uint64_t retired = retire(c, ops, done, now);
+    note_loads(c, p->loads, retired);
+    set_results(c, uop, end);
+    c->stamps.end = end;
+    if (uop->flags & UOP_BRANCH) {
+        branch(c, uop, o, end);
+    }
+    if (p->stores && queued) {
+        queue_stores(c, uop, a, count, first, known, retired, now);
+    }
+    return retired;
+}
+
+/* Loads one after the other, each beginning when the one before has its value; returns when the last value is there. */
+static uint64_t serial_loads(struct timing_core *c, const struct uop *uop, const struct timing_access *a,
+                             unsigned count, uint64_t t, uint64_t key)
+{
+    unsigned walk = 0;
+    for (unsigned i = 0; i < count; i++) {
+        uint64_t start = t;
+        if (a[i].kind == TIMING_WALK || a[i].kind == TIMING_UPDATE) {
+            continue;
+        }
+        if (a[i].kind == TIMING_LOAD || a[i].kind == TIMING_STORE) {
+            t += timing_translate(c, &c->dtlb, &a[walk], i - walk, &a[i], key, start);
+        }
+        if (a[i].kind == TIMING_LOAD) {
+            t += timing_load_value(c, uop, &a[i], 1, false, false, key, start) - start;
+        } else if (a[i].kind == TIMING_LOAD_DEVICE || a[i].kind == TIMING_STORE_DEVICE) {
+            t += timing_value(c, TIMING_mmio_cycles);
+        }
+        walk = i + 1;
+    }
+    return t;
+}
+
+/* Work that is not pipelined, from start on; returns its end. */
+static uint64_t serial(struct timing_core *c, const struct uop *uop, unsigned latency,
+                       const struct timing_access *a, unsigned count, uint64_t start, uint64_t key)
+{
+    uint64_t end = serial_loads(c, uop, a, count, start, key) + latency;
+    c->stamps = (struct timing_stamps){c->dispatch, start, end};
+    return end;
+}
+
+/* After serial work: nothing overtakes it. */
+static void fence(struct timing_core *c, uint64_t end)
+{
+    c->fetch_ready = later_of(c->fetch_ready, end);
+    c->load_fence = later_of(c->load_fence, end);
+    c->fetched_line = 0;
+}
+
+static uint64_t serial_instruction(struct timing_core *c, const struct uop *uop,
+                                   const struct timing_access *a, unsigned count, const struct profile *p,
+                                   bool queued, uint64_t now)
+{
+    const struct timing_op *op = &c->shared->ops[uop->class];
+    dispatch(c, op->ops, p->loads, p->stores);
+    uint64_t end = serial(c, uop, op->latency, a, count, later_of(now, c->dispatch), now), done = end;
+    if (!queued) {
+        done = later_of(done, own_stores(c, a, count, end, now));
+    }
+    uint64_t retired = retire(c, op->ops, done, now);
+    note_loads(c, p->loads, retired);
+    set_results(c, uop, end);
+    fence(c, end);
+    if (queued) {
+        queue_stores(c, uop, a, count, end, end, retired, now);
+    }
+    return retired;
+}
+
+/* The line is owned: the caller has seen to it (timing_lock). The store is memory at the key: it does not go through the queue. */
+static uint64_t locked(struct timing_core *c, const struct uop *uop, const struct timing_access *a,
+                       unsigned count, const struct profile *p, uint64_t now)
+{
+    const struct timing_op *op = &c->shared->ops[uop->class];
+    dispatch(c, op->ops, p->loads, 0);
+    uint64_t address = later_of(c->ready[uop->address[0]], c->ready[uop->address[1]]);
+    uint64_t start = later_of(later_of(later_of(now, c->dispatch), address), sources_ready(c, uop));
+    start = later_of(start, c->load_fence);
+    uint64_t value = start;
+    unsigned walk = 0;
+    for (unsigned i = 0; i < count; i++) {
+        if (a[i].kind == TIMING_WALK || a[i].kind == TIMING_UPDATE) {
+            continue;
+        }
+        if (a[i].kind == TIMING_LOAD) {
+            timing_count(c, TIMING_COUNT_LOADS);
+            value = start + timing_translate(c, &c->dtlb, &a[walk], i - walk, &a[i], now, start);
+            value = later_of(value, timing_store_owned(c, &a[i], value, now));
+        }
+        walk = i + 1;
+    }
+    uint64_t end = value + op->latency;
+    c->stamps = (struct timing_stamps){c->dispatch, start, end};
+    uint64_t retired = retire(c, op->ops, end, now);
+    note_loads(c, p->loads, retired);
+    set_results(c, uop, end);
+    c->load_fence = later_of(c->load_fence, end);
+    return retired;
+}
+
+/* An iteration that the one before has paid for: its accesses are made, at once. */
+static uint64_t free_iteration(struct timing_core *c, const struct uop *uop, const struct timing_access *a,
+                               unsigned count, bool queued, uint64_t now)
+{
+    uint64_t d = c->dispatch;
+    for (unsigned i = 0; i < count; i++) {
+        if (a[i].kind == TIMING_LOAD) {
+            timing_load_value(c, uop, &a[i], 1, false, false, now, d);
+        }
+        c->store_line = a[i].kind == TIMING_STORE ? timing_line(a[i].at) + 1 : c->store_line;
+    }
+    set_results(c, uop, d);
+    if (queued) {
+        queue_stores(c, uop, a, count, d, d, c->store_commit == 0 ? 0 : c->store_commit - 1, now);
+    } else {
+        own_stores(c, a, count, d, now);
+    }
+    c->stamps = (struct timing_stamps){d, d, d};
+    return now;
+}
+
+/* Does this iteration go with the one before? */
+static bool is_free(struct timing_core *c, const struct uop *uop, const struct timing_outcome *o,
+                    const struct timing_access *a, unsigned count)
+{
+    if (!(uop->flags & UOP_BULK) || o->backward) {
+        return false;
+    }
+    uint64_t chunk = 0;
+    for (unsigned i = 0; i < count; i++) {
+        chunk = a[i].kind == TIMING_STORE ? a[i].at / timing_value(c, TIMING_string_chunk_bytes) + 1 : chunk;
+    }
+    bool same = c->repeating == o->pc + 1 && chunk != 0 && chunk == c->string_chunk;
+    c->string_chunk = chunk;
+    return same;
+}
+
+uint64_t timing_instruction(struct timing_core *c, const struct timing_insn *insn,
+                            const struct timing_outcome *o, const struct timing_access *a, unsigned count,
+                            bool queued, uint64_t now)
+{
+    struct profile p = count_accesses(c, a, count, now);
+    const struct uop *uop = &insn->uop;
+    struct uop keep;
+    if (o->keeps) {
+        keep = *uop;
+        keep.class = COST_CR3_KEEP;
+        uop = &keep;
+    }
+    unsigned kind = insn->op.kind;
+    fetch_lines(c, o, now);
+    bool first = o->repeats && c->repeating != o->pc + 1, paid = o->repeats && is_free(c, uop, o, a, count);
+    c->repeating = o->goes_on ? o->pc + 1 : 0;
+    if (first) {
+        c->fetch_ready = later_of(c->fetch_ready, c->dispatch) + timing_value(c, TIMING_rep_start_cycles);
+    }
+    if (paid) {
+        return free_iteration(c, uop, a, count, queued, now);
+    }
+    uint64_t retired;
+    if (kind == TIMING_SERIAL || p.device) {
+        retired = serial_instruction(c, uop, a, count, &p, queued, now);
+    } else if (kind == TIMING_LOCK) {
+        retired = locked(c, uop, a, count, &p, now);
+    } else {
+        retired = pipelined(c, uop, o, a, count, &p, queued, now);
+    }
+    c->stamps.dispatch = c->dispatch;
+    return retired;
+}
+
+/* ---- the common case ---- */
+
+/* The value of one load whose page is known; the usual case is a line that L1 has, used last in its set. */
+static inline uint64_t quick_load(struct timing_core *c, const struct timing_insn *insn,
+                                  const struct timing_access *a, uint64_t address, uint64_t now)
+{
+    uint64_t start = start_at(c, &c->shared->load, later_of(address, c->load_fence));
+    uint64_t line = timing_line(a->at);
+    bool near = timing_line(a->at + a->size_bytes - 1) == line && cache_is_recent(&c->l1d, line);
+    if (near && timing_may_forward(c, a, start) == 0) {
+        timing_count(c, TIMING_COUNT_LOADS);
+        return start + c->l1_load + (is_vector(&insn->op) ? c->vector_load : 0);
+    }
+    return timing_load_value(c, &insn->uop, a, 1, is_vector(&insn->op), true, now, start);
+}
+
+/* One load at most, one store at most, behind it. */
+struct quick {
+    const struct timing_access *load, *store; /* or NULL */
+    bool good;
+};
+
+static inline struct quick quick_accesses(const struct timing_access *a, unsigned count)
+{
+    if (count == 0) {
+        return (struct quick){NULL, NULL, true};
+    }
+    if (count == 1) {
+        bool load = a->kind == TIMING_LOAD;
+        return (struct quick){load ? a : NULL, load ? NULL : a, load || a->kind == TIMING_STORE};
+    }
+    return (struct quick){a, a + 1, count == 2 && a->kind == TIMING_LOAD && a[1].kind == TIMING_STORE};
+}
+
+/* A pipelined instruction with accesses q; the clock afterwards, *end: when its result is there. */
+static inline uint64_t quick_step(struct timing_core *c, const struct timing_insn *insn,
+                                  const struct quick *q, bool queued, uint64_t now, uint64_t *end)
+{
+    const struct uop *uop = &insn->uop;
+    const struct timing_op *op = &insn->op;
+    unsigned ops = op->ops;
+    uint64_t room = q->load ? c->load_retired[(c->loads - c->load_queue) % TIMING_LOAD_RING] + 1 : 0;
+    if (q->store) {
+        room = later_of(room, c->store[(c->stores - c->store_queue) % TIMING_STORE_RING].commit);
+        ops += q->load && (uop->flags & UOP_EXTRA);
+    }
+    dispatch_one(c, room);
+    for (unsigned i = 1; i < ops; i++) {
+        dispatch_one(c, 0);
+    }
+    uint64_t d = c->dispatch, ready = later_of(d, sources_ready(c, uop)), known = 0, first = 0;
+    uint64_t address = later_of(d, later_of(c->ready[uop->address[0]], c->ready[uop->address[1]]));
+    ready = q->load ? later_of(ready, quick_load(c, insn, q->load, address, now)) : ready;
+    c->stamps.start = ready;
+    bool stage = op->kind == TIMING_PIPE || op->kind == TIMING_VECTOR;
+    *end = stage ? execute_stage(c, op, ready) : ready;
+    uint64_t done = *end;
+    if (q->store) {
+        first = start_at(c, &c->shared->store, address);
+        known = later_of(first + 1, *end);
+        done = queued ? known : later_of(known, own_stores(c, q->store, 1, first, now));
+    }
+    uint64_t retired = retire(c, ops, done, now);
+    if (q->load) {
+        c->load_retired[c->loads++ % TIMING_LOAD_RING] = retired;
+    }
+    set_results(c, uop, *end);
+    if (q->store && queued) {
+        enter_run(c, uop, q->store, 1, first, known, retired, now);
+    }
+    c->stamps.dispatch = d;
+    c->stamps.end = *end;
+    return retired;
+}
+
+uint64_t timing_quick(struct timing_core *c, const struct timing_insn *insn, const struct timing_access *a,
+                      unsigned count, bool queued, uint64_t now)
+{
+    struct quick q = quick_accesses(a, count);
+    uint64_t end;
+    c->repeating = 0;
+    if (q.good) {
+        return quick_step(c, insn, &q, queued, now, &end);
+    }
+    struct profile p = count_accesses(c, a, count, now);
+    return pipelined(c, &insn->uop, NULL, a, count, &p, queued, now);
+}
+
+uint64_t timing_quick_branch(struct timing_core *c, const struct timing_insn *insn,
+                             const struct timing_outcome *o, const struct timing_access *a, unsigned count,
+                             bool queued, uint64_t now)
+{
+    struct quick q = quick_accesses(a, count);
+    uint64_t end;
+    CHECK(q.good, "a near branch with %u accesses", count);
+    c->repeating = 0;
+    now = quick_step(c, insn, &q, queued, now, &end);
+    branch(c, &insn->uop, o, end);
+    return now;
+}
+
+uint64_t timing_delivery(struct timing_core *c, unsigned cycles, const struct timing_access *a,
+                         unsigned count, bool queued, uint64_t now)
+{
+    static const struct uop none = {.class = COST_SYSTEM,
+                                    .source = {TIMING_READY, TIMING_READY, TIMING_READY, TIMING_READY},
+                                    .result = {TIMING_SINK, TIMING_SINK, TIMING_SINK, TIMING_SINK},
+                                    .address = {TIMING_READY, TIMING_READY}};
+    uint64_t end = serial(c, &none, cycles, a, count, now, now);
+    uint64_t owned = 0;
+    if (queued) {
+        queue_stores(c, &none, a, count, end, end, end, now);
+    } else {
+        owned = own_stores(c, a, count, end, now);
+    }
+    fence(c, end);
+    c->repeating = 0;
+    return later_of(end, owned);
+}
+
+void timing_flush(struct timing_core *c, uint64_t now)
+{
+    for (unsigned i = 0; i < TIMING_REGISTERS; i++) {
+        c->ready[i] = i < TIMING_READY ? now : 0;
+    }
+    fence(c, now);
+}

@@ -1,0 +1,106 @@
+#ifndef ORRERY_TIMING_INTERNAL_H
+#define ORRERY_TIMING_INTERNAL_H
+
+/* What the files of the reference machine share (core.c, load.c, transaction.c, model.c). */
+
+#include "timing/model.h"
+
+static inline uint32_t timing_value(const struct timing_core *c, enum timing_param p)
+{
+    return c->shared->params.value[p];
+}
+
+static inline void timing_count(struct timing_core *c, enum timing_counter n)
+{
+    c->counters[n]++;
+}
+
+static inline uint64_t timing_line(uint64_t at)
+{
+    return at >> TIMING_LINE_SHIFT;
+}
+
+static inline uint64_t later_of(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+static inline unsigned timing_granule(uint64_t at)
+{
+    return (unsigned)(at >> 3) % TIMING_GRANULES;
+}
+
+/* 1 + the number of the youngest store that may overlap the access, which has at most 16 bytes, without having committed at
+ * start; 0: there is none. Commit times ascend, so of each word the youngest store tells. */
+static inline uint64_t timing_may_forward(const struct timing_core *c, const struct timing_access *a,
+                                          uint64_t start)
+{
+    uint64_t first = c->granules[timing_granule(a->at)],
+             last = c->granules[timing_granule(a->at + a->size_bytes - 1u)];
+    uint64_t youngest = later_of(first, last);
+    if (a->size_bytes > 8) {
+        youngest = later_of(youngest, c->granules[timing_granule(a->at + a->size_bytes / 2u)]);
+    }
+    bool queued = youngest + c->store_queue > c->stores && youngest != 0;
+    return queued && c->store[(youngest - 1) % TIMING_STORE_RING].commit > start ? youngest : 0;
+}
+
+/* Notes that a line is in state M here, or no longer: what stores ask first. */
+static inline void timing_note_owned(struct timing_core *c, uint64_t line)
+{
+    c->owned[line % TIMING_OWNED] = line + 1;
+}
+
+static inline void timing_forget_owned(struct timing_core *c, uint64_t line)
+{
+    uint64_t *o = &c->owned[line % TIMING_OWNED];
+    *o = *o == line + 1 ? 0 : *o;
+}
+
+static inline bool timing_is_owned(const struct timing_core *c, uint64_t line)
+{
+    return c->owned[line % TIMING_OWNED] == line + 1;
+}
+
+/* ---- load.c ---- */
+
+/* What translating the access cost; walk: the accesses before it that belong to it. key: of the step; start: when it begins. */
+uint64_t timing_translate(struct timing_core *c, struct timing_tlb *tlb, const struct timing_access *walk,
+                          unsigned walk_count, const struct timing_access *access, uint64_t key,
+                          uint64_t start);
+
+/* Latency of a load (or of a fetch, instruction true: what it takes longer than a hit) of one line that starts at start. */
+uint64_t timing_line_latency(struct timing_core *c, uint64_t line, bool instruction, uint64_t key,
+                             uint64_t start);
+
+/* When the value of a load of one piece, or two over a page boundary, that starts at start is there, translation apart. */
+uint64_t timing_load_value(struct timing_core *c, const struct uop *uop, const struct timing_access *pieces,
+                           unsigned count, bool vector, bool forward, uint64_t key, uint64_t start);
+
+/* A store's place in the queue and its commit time. whole: when it is known, and the bytes that its instruction stores in one
+ * go; address: when its address is known; retired: of its instruction. */
+void timing_store_enter(struct timing_core *c, const struct uop *uop, const struct timing_access *access,
+                        const struct timing_store *whole, uint64_t address, uint64_t retired, uint64_t key);
+
+/* When the line of a store is owned, asked at key (docs/timing.md, 6.1). 0: the drain will ask. */
+uint64_t timing_store_owned(struct timing_core *c, const struct timing_access *access, uint64_t address,
+                            uint64_t key);
+
+/* ---- transaction.c ---- */
+
+/* The line comes into L2 and L1 for reading; returns the latency. */
+uint64_t timing_read_line(struct timing_core *c, uint64_t line, bool instruction, uint64_t key,
+                          uint64_t start);
+
+/* The line becomes this vCPU's alone. *taken: others held it. */
+uint64_t timing_own_line(struct timing_core *c, uint64_t line, uint64_t key, uint64_t start, bool *taken);
+
+/* Is the line reserved at key? */
+bool timing_is_reserved(const struct timing *t, uint64_t line, uint64_t key);
+
+/* For a request of ownership that must not starve: the time at which the line is there. */
+uint64_t timing_reserve_line(struct timing_core *c, uint64_t line, uint64_t key);
+
+void timing_fill_l1(struct timing_core *c, uint64_t line, bool instruction);
+
+#endif
