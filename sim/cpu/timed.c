@@ -301,11 +301,11 @@ static enum flow execute(struct cpu *cpu, const struct block *b, const struct op
 }
 
 /* Goes on in the block at rip, if it is known; else leaves. */
-static const struct op *follow(struct cpu *cpu, const struct block *b, const struct op *op)
+static const struct op *follow(struct cpu *cpu, const struct op *op)
 {
     const struct jump_entry *j = &cpu->jumps[op_jump_slot(cpu->rip)];
     if (!op_jump_known(cpu, j, cpu->rip) || (j->block->mode & 3) != (uint32_t)cpu->mode) {
-        return leave(cpu, b, op, FLOW_JUMP);
+        return leave(cpu, op_block(op), op, FLOW_JUMP);
     }
     timed_latch(cpu, j->block);
     OP_DISPATCH(j->block->ops);
@@ -336,7 +336,10 @@ const struct op *op_timed_end(struct cpu *cpu, const struct op *op)
     /* Others may change what the next boundary has to look at. */
     const struct insn *insn = &b->insns[op->number];
     bool plain = (insn->uop.flags & UOP_BRANCH) || (insn_rows[insn->row].flags & INSN_REP);
-    return plain ? follow(cpu, b, op) : leave(cpu, b, op, FLOW_JUMP);
+    if (!plain) {
+        return leave(cpu, b, op, FLOW_JUMP);
+    }
+    OP_GOTO(follow);
 }
 
 const struct op *op_timed_exit(struct cpu *cpu, const struct op *op)
@@ -430,7 +433,7 @@ const struct op *op_time_branch(struct cpu *cpu, const struct op *op)
     if (OP_UNLIKELY(cpu->left_cycles <= 0)) {
         return leave(cpu, b, op, FLOW_JUMP);
     }
-    return follow(cpu, b, op);
+    OP_GOTO(follow);
 }
 
 void timed_latch(struct cpu *cpu, const struct block *to)

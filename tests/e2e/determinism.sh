@@ -14,13 +14,24 @@ virtio() {
         grep '^state-hash:'
 }
 
+# The kernel and its tests on a reference machine, with one, four and eight vCPUs.
+timed() {
+    for cpus in 1 4 8; do
+        "$1" boot --kernel build/os/orrery-test.elf --machine zen4-like --cpus $cpus --serial none --max-cycles 9000000 --hash 2>/dev/null |
+            grep '^state-hash:'
+    done
+}
+
 golden=$(storm "$orrery")
+golden_timed=$(timed "$orrery")
 golden_virtio=$(virtio "$orrery")
 case $golden in
 state-hash:*) ok "the fork storm has a hash" ;;
 *) fail "the fork storm has a hash" "$golden" ;;
 esac
 
+expect_same "three hashes of a reference machine" 3 "$(sort -u <<<"$golden_timed" | grep -c state-hash)"
+expect_same "they are the same again" "$golden_timed" "$(timed "$orrery")"
 different=0
 for _ in $(seq 19); do
     [ "$(storm "$orrery")" = "$golden" ] || different=$((different + 1))
@@ -54,6 +65,7 @@ build() {
 same_hashes() {
     expect_same "$1" "$golden" "$(storm "$2")"
     expect_same "$1, with a disk" "$golden_virtio" "$(virtio "$2")"
+    expect_same "$1, on a reference machine" "$golden_timed" "$(timed "$2")"
 }
 build clang CC=clang
 same_hashes "built by clang" "$work/clang/rel/orrery"
