@@ -213,11 +213,21 @@ documented "a load from memory" '| a load that opens a row |' "$(($(cycles m) - 
 # Stamps of the five instructions, the third time, from the first one's dispatch: D, C, R of each
 expect_status "the guest runs on inorder" 33 "${machine[@]}" inorder --timing-trace "$work/trace"
 five=$(nm "$work/guest.elf" | awk '$3 == "five" { print $1 }' | sed 's/^0*//')
-stamps=$(awk -v first="$five" '
-    $1 == "S" && $5 == first { left = 5; all = ""; split($0, half, " = "); split(half[2], stamp, " "); base = stamp[1] }
-    left > 0 { split($0, half, " = "); split(half[2], stamp, " "); left--
-               all = all stamp[1] - base " " stamp[3] - base " " stamp[4] - base (left ? ", " : "") }
-    END { print all }' "$work/trace")
+stamps=$(python3 - "$work/trace" "$five" <<'PY'
+import sys
+steps, base = [None] * 5, 0
+for line in open(sys.argv[1]):
+    words, _, stamps = line.partition(" = ")
+    words, stamps = words.split(), [int(s, 16) for s in stamps.split()]
+    if words[0] != "S":
+        continue
+    if words[4] == sys.argv[2]:
+        steps, base = [], stamps[0]
+    if len(steps) < 5:
+        steps.append([stamps[0], stamps[2], stamps[3]])
+print(", ".join(" ".join(str(s - base) for s in step) for step in steps))
+PY
+)
 page=$(awk -F'|' '/^\| Instruction \| D \|/ { on = 1; getline; next } on && !/^\|/ { exit }
     on { gsub(/ /, ""); all = all (all ? ", " : "") $3 " " $5 " " $6 } END { print all }' docs/machines.md)
 expect_same "five instructions on inorder, dispatch, end and retirement: docs/machines.md" "$page" "$stamps"
