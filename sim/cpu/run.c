@@ -85,7 +85,7 @@ static enum step delivered(struct cpu *cpu, enum flow flow, bool interrupt, enum
 /* The instruction waits: its clock moves, nothing else has happened. */
 static enum step wait_for(struct cpu *cpu, uint64_t until)
 {
-    timed_forget(cpu);
+    timed_void(cpu);
     spend(cpu, until - least_of(until, cpu_now(cpu)));
     timed_tell(cpu, TIMING_RECORD_WAIT, cpu_now(cpu));
     return STEP_AGAIN;
@@ -105,7 +105,7 @@ static bool delivery_waits(struct cpu *cpu)
 static void begin_delivery(struct cpu *cpu)
 {
     cpu->access_waits = false;
-    timed_forget(cpu);
+    timed_void(cpu);
 }
 
 static enum step deliver_fault(struct cpu *cpu, enum cpu_stop *stop)

@@ -125,19 +125,34 @@ static void set_clock(struct cpu *cpu, uint64_t now_cycles)
     cpu->left_cycles = (int64_t)(cpu->deadline_cycles - now_cycles);
 }
 
-/* Entries of the first-level TLB that fell out: their pages go the slow way again. */
+/* The pages of a TLB entry go the slow way again, if it still is the one of this number. */
+static void drop_entry(struct cpu *cpu, uint32_t slot, uint32_t number)
+{
+    struct tlb_view e;
+    if (cpu->tlb.numbers[slot] == number && tlb_view_entry(&cpu->tlb, slot, &e)) {
+        mem_drop_range(cpu, e.linear.v, e.page_shift);
+    }
+}
+
+/* Host entries exist only of pages that the first-level TLB has, so that an access through one costs nothing there. */
 static void drop_fallen(struct cpu *cpu)
 {
     struct timing_core *t = cpu->timing;
-    if (t->dropped_number == 0) {
-        return;
+    for (unsigned i = 0; i < t->fallen_count; i++) {
+        drop_entry(cpu, t->fallen[i].slot, t->fallen[i].number);
     }
-    struct tlb_view e;
-    if (cpu->tlb.numbers[t->dropped_slot] == t->dropped_number &&
-        tlb_view_entry(&cpu->tlb, t->dropped_slot, &e)) {
-        mem_drop_range(cpu, e.linear.v, e.page_shift);
+    t->fallen_count = 0;
+}
+
+/* The model is never told of these accesses, so it may not have their pages, but host entries may have been made. */
+void timed_void(struct cpu *cpu)
+{
+    for (unsigned i = 0; i < cpu->access_count; i++) {
+        if (cpu->accesses[i].number != 0) {
+            drop_entry(cpu, cpu->accesses[i].slot, cpu->accesses[i].number);
+        }
     }
-    t->dropped_number = 0;
+    timed_forget(cpu);
 }
 
 /* ---- observers ---- */

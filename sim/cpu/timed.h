@@ -78,6 +78,9 @@ void timed_delivered(struct cpu *cpu, bool interrupt);
 void timed_tell(struct cpu *cpu, enum timing_record_kind kind, uint64_t time_cycles);
 
 /* What was noted is void: a fault, a wait. */
+void timed_void(struct cpu *cpu);
+
+/* What was noted has been told, or was near. */
 static inline void timed_forget(struct cpu *cpu)
 {
     cpu->access_count = 0;

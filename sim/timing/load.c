@@ -14,9 +14,8 @@ static bool tlb_knows(struct timing_core *c, struct timing_tlb *tlb, const struc
         return true;
     }
     uint32_t place = tlb->sequence % tlb->entries;
-    if (tlb == &c->dtlb) {
-        c->dropped_slot = tlb->slots[place];
-        c->dropped_number = tlb->numbers[place];
+    if (tlb == &c->dtlb && tlb->numbers[place] != 0) {
+        c->fallen[c->fallen_count++] = (struct timing_fallen){tlb->numbers[place], tlb->slots[place]};
     }
     tlb->slots[place] = access->slot;
     tlb->numbers[place] = access->number;

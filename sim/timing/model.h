@@ -178,8 +178,12 @@ struct timing_core {
     struct timing_stamps {
         uint64_t dispatch, start, end;
     } stamps;
-    uint32_t dropped_slot,
-        dropped_number; /* of the first-level TLB: fell out, for accelerators; number 0: none */
+    /* Entries that fell out of the first-level data TLB since fallen_count was 0, for accelerators; no state. */
+    struct timing_fallen {
+        uint32_t number;
+        uint16_t slot;
+    } fallen[TIMING_ACCESSES_MAX];
+    unsigned fallen_count;
 
     uint64_t counters[TIMING_COUNTER_COUNT]; /* part of no digest */
     unsigned number;
