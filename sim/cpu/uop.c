@@ -213,7 +213,7 @@ static unsigned slot_of(ZydisRegister reg)
     ZyanI8 id = ZydisRegisterGetId(reg);
     switch ((unsigned)ZydisRegisterGetClass(reg)) {
     case ZYDIS_REGCLASS_GPR8: /* 4..7: AH CH DH BH; 8 on: SPL and so on */
-        return TIMING_GPR + (unsigned)(id < 4 ? id : id < 8 ? id - 4 : id - 4);
+        return TIMING_GPR + (unsigned)(id < 4 ? id : id - 4);
     case ZYDIS_REGCLASS_GPR16:
     case ZYDIS_REGCLASS_GPR32:
     case ZYDIS_REGCLASS_GPR64:
@@ -310,7 +310,7 @@ static bool moves_stack_pointer(const struct insn *in)
 /* The stack pointer, which the front end moves along. */
 static bool is_stack_engine(const struct insn *in, const ZydisDecodedOperand *z, unsigned slot)
 {
-    bool implicit = slot == TIMING_GPR + RSP && z->visibility != ZYDIS_OPERAND_VISIBILITY_EXPLICIT;
+    bool implicit = slot == TIMING_RSP && z->visibility != ZYDIS_OPERAND_VISIBILITY_EXPLICIT;
     return implicit && moves_stack_pointer(in);
 }
 
@@ -460,7 +460,7 @@ void uop_fill(struct insn *in, const ZydisDecodedInstruction *z, const ZydisDeco
         add_result(u, TIMING_X87);
     }
     if (u->flags & UOP_LEAVE) {
-        u->address[0] = TIMING_GPR + RBP;
+        u->address[0] = TIMING_RBP;
         u->address[1] = TIMING_READY;
         memset(u->source, TIMING_READY, sizeof u->source);
     }

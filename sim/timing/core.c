@@ -361,7 +361,7 @@ static uint64_t pipelined(struct timing_core *c, const struct uop *uop, const st
         done = later_of(done, known);
     }
     if (uop->flags & UOP_LEAVE) {
-        c->ready[TIMING_GPR + 4] = later_of(d, c->ready[TIMING_GPR + 5]);
+        c->ready[TIMING_RSP] = later_of(d, c->ready[TIMING_RBP]);
     }
     if (p->stores && !queued) {
         done = later_of(done, own_stores(c, a, count, first, now));

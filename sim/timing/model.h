@@ -25,7 +25,9 @@
 
 /* Slots of ready times. */
 enum timing_register {
-    TIMING_GPR = 0,  /* + 0..15 */
+    TIMING_GPR = 0, /* + 0..15, as instructions encode them */
+    TIMING_RSP = TIMING_GPR + 4,
+    TIMING_RBP = TIMING_GPR + 5,
     TIMING_XMM = 16, /* + 0..15 */
     TIMING_CARRY = 32,
     TIMING_STATUS, /* SF, ZF, OF, AF, PF */
