@@ -193,6 +193,9 @@ static bool assign(struct sim_config *c, enum sim_parameter p, uint64_t value, c
     case PARAMETER_SERIAL_TIMING:
         c->instant_serial = value == 0;
         return true;
+    case PARAMETER_BACKEND:
+        c->translate = value != 0;
+        return true;
     case PARAMETER_BLOCKS:
         c->single_step_blocks = value != 0;
         return true;
