@@ -202,11 +202,19 @@ const void *translate_slow(struct cpu *cpu, const void *what)
     const struct op *op = what;
     const struct block *b = op_block(op);
     settle(cpu);
-    const struct op *next =
-        insn_ends_block(&b->insns[op->number]) ? op_generic_end(cpu, op) : op_plain(cpu, op);
+    const struct op *next = op_plain(cpu, op);
     unsettle(cpu);
     uint32_t resume = next != NULL ? b->translation->resume[next->number] : 0;
     return resume != 0 ? run_address(block_cache_translator(cpu->blocks), resume) : leave(cpu, next);
+}
+
+/* The same for an operation that ends its block. */
+const void *translate_slow_end(struct cpu *cpu, const void *what)
+{
+    settle(cpu);
+    const struct op *next = op_generic_end(cpu, what);
+    unsettle(cpu);
+    return leave(cpu, next);
 }
 
 const void *translate_leave_link(struct cpu *cpu, const void *what)

@@ -38,7 +38,7 @@ extern const uint8_t translate_spare[SPARE_COUNT];
 
 /* Pieces of code that every block jumps to with an operation in EAX, as its distance from the arena of blocks; GLUE_BLOCK with a
  * block in RAX. */
-enum glue { GLUE_SLOW, GLUE_LINK, GLUE_REFUSED, GLUE_OP, GLUE_BLOCK, GLUE_COUNT };
+enum glue { GLUE_SLOW, GLUE_SLOW_END, GLUE_LINK, GLUE_REFUSED, GLUE_OP, GLUE_BLOCK, GLUE_COUNT };
 
 typedef const struct op *enter_fn(struct cpu *cpu, const void *code);
 
@@ -91,7 +91,8 @@ void translate_glue(struct translator *t);
 
 /* What the glue calls; they return where the code goes on. */
 typedef const void *glue_fn(struct cpu *cpu, const void *what);
-glue_fn translate_slow, translate_leave_link, translate_refused, translate_leave_op, translate_leave_block;
+glue_fn translate_slow, translate_slow_end, translate_leave_link, translate_refused, translate_leave_op,
+    translate_leave_block;
 
 /* Writes the code of b at t->used. NULL: it is not worth it, or there is no room (*full). */
 struct translation *translate_block(struct translator *t, const struct block *b, bool *full);

@@ -63,6 +63,11 @@ static void jump_to_glue(struct emission *e, enum glue glue, const void *what)
     code_jump(&e->code, e->t->glue[glue]);
 }
 
+static enum glue slow_way(const struct emission *e, const struct op *op)
+{
+    return insn_ends_block(&e->block->insns[op->number]) ? GLUE_SLOW_END : GLUE_SLOW;
+}
+
 static void add_fixup(struct emission *e, uint32_t site, unsigned way, const struct op *op)
 {
     CHECK(e->fixup_count < FIXUPS_MAX, "%u jumps in a block", e->fixup_count);
@@ -254,9 +259,9 @@ static bool put_through_memory(struct emission *e, const struct op *op, const st
     load.indexed = index;
     e->spares = 0;
     bool good = put_base(e, &load, op, &o, &values);
-    uint8_t to = translate_spare[1];
+    uint8_t to = translate_spare[0];
     o.hosts[0] = to;
-    good = good && o.hosts[1] != to && put_copy(e, &load, &o, 0, &values, whose);
+    good = good && put_copy(e, &load, &o, 0, &values, whose);
     struct operands where = {.count = call ? 2 : 1, .hosts = {to, translate_pinned[RSP]}};
     if (!good || !put_copy(e, &go, &where, 0, &values, whose)) {
         e->code.at = start;
@@ -272,7 +277,7 @@ static void put_way_out(struct emission *e, unsigned i)
     bool last = i + 1 == e->block->count,
          handled = last && op->run != op_generic && op->run != op_generic_end;
     e->worth -= last && (handled || op->run == op_generic_end) ? LEAVING_COSTS : CALLING_COSTS;
-    jump_to_glue(e, handled ? GLUE_OP : GLUE_SLOW, own(e, i));
+    jump_to_glue(e, handled ? GLUE_OP : slow_way(e, own(e, i)), own(e, i));
 }
 
 /* The code of operation i; returns the number of operations in it. */
@@ -363,7 +368,7 @@ static void put_cold(struct emission *e)
             if (slow != f->op) {
                 slow = f->op;
                 slow_at = e->code.at;
-                jump_to_glue(e, GLUE_SLOW, f->op);
+                jump_to_glue(e, slow_way(e, f->op), f->op);
             }
             code_patch(e->t, f->site, slow_at);
         } else if (f->way == WAY_NEXT) {

@@ -161,9 +161,9 @@ static void put_call(struct code *c, glue_fn *function, bool op)
 void translate_glue(struct translator *t)
 {
     static glue_fn *const functions[GLUE_COUNT] = {
-        [GLUE_SLOW] = translate_slow,         [GLUE_LINK] = translate_leave_link,
-        [GLUE_REFUSED] = translate_refused,   [GLUE_OP] = translate_leave_op,
-        [GLUE_BLOCK] = translate_leave_block,
+        [GLUE_SLOW] = translate_slow,       [GLUE_SLOW_END] = translate_slow_end,
+        [GLUE_LINK] = translate_leave_link, [GLUE_REFUSED] = translate_refused,
+        [GLUE_OP] = translate_leave_op,     [GLUE_BLOCK] = translate_leave_block,
     };
     struct code c = {t, 0};
     put_enter(&c);
