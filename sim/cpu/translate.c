@@ -12,7 +12,7 @@
 #include "cpu/op_table.h"
 #include "cpu/translate_code.h"
 
-#define MEMORY_BYTES (UINT64_C(64) << 20)
+#define MEMORY_BYTES (UINT64_C(32) << 20)
 /* Times that a block runs by its handlers before it is worth translating, unless somebody says otherwise. */
 #define HEAT 32u
 

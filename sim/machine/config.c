@@ -38,6 +38,7 @@ void sim_config_init(struct sim_config *c)
         .seed = 1,
         .rtc_start = RTC_START_2026,
         .instant_serial = true,
+        .translate = true,
     };
 }
 

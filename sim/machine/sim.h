@@ -60,7 +60,7 @@ enum sim_parameter {
     PARAMETER_COUNT
 };
 
-/* The defaults: 1 CPU, 256 MiB, board pc, fast, seed 1, 2026-01-01. */
+/* The defaults: 1 CPU, 256 MiB, board pc, fast, translator, seed 1, 2026-01-01. */
 void sim_config_init(struct sim_config *c);
 
 /* Sets a parameter from its text, which must outlive sim_create; a repeatable one is added to. False: the message is "name 'text': what it takes". Whether
