@@ -63,8 +63,9 @@ struct block {
     struct block_link *incoming;
     struct translation *translation; /* NULL: it has no machine code */
     op_fn *first;                    /* the handler of the first op, which may be one of the translator's */
-    uint32_t heat;                   /* times that it runs before it is translated */
-    const struct block_cold *cold;   /* count + 1 entries; the last is the end of the block */
+    uint32_t
+        heat; /* times that it runs before it is translated; then, entries in a row that led to nothing */
+    const struct block_cold *cold; /* count + 1 entries; the last is the end of the block */
     struct insn *insns;
     struct op *ops;
 };

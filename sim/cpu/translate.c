@@ -15,9 +15,8 @@
 #define MEMORY_BYTES (UINT64_C(32) << 20)
 /* Times that a block runs by its handlers before it is worth translating, unless somebody says otherwise. */
 #define HEAT 32u
-
-/* An operation to be followed as a link, in chain_op. */
-#define FOLLOW 1u
+/* Entries in a row that led to nothing. */
+#define WASTED_MAX 256u
 
 op_fn op_warm, op_translated;
 
@@ -173,15 +172,30 @@ static void unsettle(struct cpu *cpu)
     cpu->chain_sum = cpu->retired + (uint64_t)cpu->left_cycles;
 }
 
+/* An entry is wasted when the code leaves without having come to another block. After many in a row the block begins with its
+ * handlers again; its code is still there for links. */
+static void judge(struct block *b, bool wasted)
+{
+    if (b->ops[0].run != op_translated) {
+        return; /* it has died meanwhile */
+    }
+    b->heat = wasted ? b->heat + 1 : 0;
+    if (b->heat == WASTED_MAX) {
+        b->ops[0].run = b->first;
+    }
+}
+
 const struct op *op_translated(struct cpu *cpu, const struct op *op)
 {
-    const struct block *b = op_block(op);
+    struct block *b = op_block(op);
+    int64_t left_cycles = cpu->left_cycles;
     unsettle(cpu);
     const struct op *next = b->translation->enter(cpu, b->code);
     settle(cpu);
     if (next == NULL) {
         return NULL;
     }
+    judge(b, cpu->left_cycles == left_cycles);
     if (((uintptr_t)next & FOLLOW) != 0) {
         op = (const struct op *)((uintptr_t)next - FOLLOW);
         OP_GOTO(op_jmp);
@@ -189,57 +203,33 @@ const struct op *op_translated(struct cpu *cpu, const struct op *op)
     OP_DISPATCH(next);
 }
 
-static const void *leave(struct cpu *cpu, const struct op *next)
+/* The plain execution function of an operation, then on in the code behind it, if there is any. */
+const void *translate_slow(struct cpu *cpu, const struct op *op)
 {
     const struct translator *t = block_cache_translator(cpu->blocks);
-    cpu->chain_op = next;
-    return run_address(t, t->leave);
-}
-
-/* The plain execution function of an operation, then on in the code behind it, if there is any. */
-const void *translate_slow(struct cpu *cpu, const void *what)
-{
-    const struct op *op = what;
-    const struct block *b = op_block(op);
     settle(cpu);
     const struct op *next = op_plain(cpu, op);
     unsettle(cpu);
-    uint32_t resume = next != NULL ? b->translation->resume[next->number] : 0;
-    return resume != 0 ? run_address(block_cache_translator(cpu->blocks), resume) : leave(cpu, next);
+    uint32_t resume = next != NULL ? op_block(op)->translation->resume[next->number] : 0;
+    cpu->chain_op = next;
+    return run_address(t, resume != 0 ? resume : t->leave);
 }
 
 /* The same for an operation that ends its block. */
-const void *translate_slow_end(struct cpu *cpu, const void *what)
+const struct op *translate_slow_end(struct cpu *cpu, const struct op *op)
 {
     settle(cpu);
-    const struct op *next = op_generic_end(cpu, what);
+    const struct op *next = op_generic_end(cpu, op);
     unsettle(cpu);
-    return leave(cpu, next);
-}
-
-const void *translate_leave_link(struct cpu *cpu, const void *what)
-{
-    return leave(cpu, (const struct op *)((uintptr_t)what | FOLLOW));
+    return next;
 }
 
 /* Fewer cycles are left than the block costs: it is not entered. */
-const void *translate_refused(struct cpu *cpu, const void *what)
+const struct op *translate_refused(struct cpu *cpu, const struct op *op)
 {
-    const struct block *b = op_block(what);
+    const struct block *b = op_block(op);
     cpu->left_cycles += b->cost_cycles;
     cpu->rip = b->rip;
     cpu->exit_flow = FLOW_JUMP;
-    return leave(cpu, NULL);
-}
-
-const void *translate_leave_op(struct cpu *cpu, const void *what)
-{
-    return leave(cpu, what);
-}
-
-/* A block that is paid for and has no code. */
-const void *translate_leave_block(struct cpu *cpu, const void *what)
-{
-    const struct block *b = what;
-    return leave(cpu, b->ops);
+    return NULL;
 }

@@ -89,10 +89,14 @@ void code_patch(const struct translator *t, uint32_t site, uint32_t to);
 /* Writes enter, leave and the glue. */
 void translate_glue(struct translator *t);
 
-/* What the glue calls; they return where the code goes on. */
-typedef const void *glue_fn(struct cpu *cpu, const void *what);
-glue_fn translate_slow, translate_slow_end, translate_leave_link, translate_refused, translate_leave_op,
-    translate_leave_block;
+/* What the glue calls with an operation. translate_slow returns where the code goes on, the others leave it and return the
+ * operation that the chain goes on with, or NULL. */
+const void *translate_slow(struct cpu *cpu, const struct op *op);
+typedef const struct op *leave_fn(struct cpu *cpu, const struct op *op);
+leave_fn translate_slow_end, translate_refused;
+
+/* Bit of an operation that machine code has left with: it is to be followed as a link. */
+#define FOLLOW 1u
 
 /* Writes the code of b at t->used. NULL: it is not worth it, or there is no room (*full). */
 struct translation *translate_block(struct translator *t, const struct block *b, bool *full);

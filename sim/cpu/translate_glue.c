@@ -127,10 +127,9 @@ static void put_enter(struct code *c)
     code_byte(c, 0xe0); /* jmp rax */
 }
 
-/* The end of enter; the guest's registers are in memory. */
-static void put_leave(struct code *c)
+/* The end of enter, which returns RAX; the guest's registers are in memory. */
+static void put_return(struct code *c)
 {
-    code_load(c, HOST_RAX, offsetof(struct cpu, chain_op));
     push_or_pop(c, 0x58, HOST_RCX);
     for (unsigned i = sizeof kept; i-- > 0;) {
         push_or_pop(c, 0x58, kept[i]);
@@ -138,40 +137,82 @@ static void put_leave(struct code *c)
     code_byte(c, 0xc3);
 }
 
-/* Calls function(cpu, what), and goes on where it says. What: RAX; or the operation at the arena + EAX. */
-static void put_call(struct code *c, glue_fn *function, bool op)
+/* The operation at the arena + EAX, and `tag`, to a register, by way of RCX. */
+static void put_op(struct code *c, unsigned reg, unsigned tag)
+{
+    code_constant(c, HOST_RCX, (uint64_t)(uintptr_t)c->t->arena + tag);
+    code_byte(c, REX_W);
+    code_byte(c, 0x01);
+    code_byte(c, 0xc8); /* add rax, rcx */
+    if (reg != HOST_RAX) {
+        copy_register(c, reg, HOST_RAX);
+    }
+}
+
+/* Calls function(cpu, operation). */
+static void put_call(struct code *c, const void *function)
 {
     store_guest(c);
+    put_op(c, HOST_RSI, 0);
     copy_register(c, HOST_RDI, HOST_R13);
-    copy_register(c, HOST_RSI, HOST_RAX);
-    if (op) {
-        code_constant(c, HOST_RAX, (uint64_t)(uintptr_t)c->t->arena);
-        code_byte(c, REX_W);
-        code_byte(c, 0x01);
-        code_byte(c, 0xc6); /* add rsi, rax */
-    }
     code_constant(c, HOST_RAX, (uint64_t)(uintptr_t)function);
     code_byte(c, 0xff);
     code_byte(c, 0xd0); /* call rax */
+}
+
+static uint32_t put_leaving_with(struct code *c, unsigned tag)
+{
+    uint32_t at = c->at;
+    store_guest(c);
+    put_op(c, HOST_RAX, tag);
+    put_return(c);
+    return at;
+}
+
+static uint32_t put_leaving_call(struct code *c, leave_fn *function)
+{
+    uint32_t at = c->at;
+    put_call(c, (const void *)(uintptr_t)function);
+    put_return(c);
+    return at;
+}
+
+/* The plain execution function of an operation; then on where it says. */
+static uint32_t put_slow(struct code *c)
+{
+    uint32_t at = c->at;
+    put_call(c, (const void *)(uintptr_t)translate_slow);
     load_guest(c);
     code_byte(c, 0xff);
     code_byte(c, 0xe0); /* jmp rax */
+    return at;
+}
+
+/* To the first operation of a block in RAX. */
+static uint32_t put_leaving_to_block(struct code *c)
+{
+    uint32_t at = c->at;
+    store_guest(c);
+    code_byte(c, REX_W);
+    code_byte(c, 0x8b);
+    code_byte(c, 0x80); /* mov rax, [rax + 32 bits] */
+    code_word(c, offsetof(struct block, ops), 4);
+    put_return(c);
+    return at;
 }
 
 void translate_glue(struct translator *t)
 {
-    static glue_fn *const functions[GLUE_COUNT] = {
-        [GLUE_SLOW] = translate_slow,       [GLUE_SLOW_END] = translate_slow_end,
-        [GLUE_LINK] = translate_leave_link, [GLUE_REFUSED] = translate_refused,
-        [GLUE_OP] = translate_leave_op,     [GLUE_BLOCK] = translate_leave_block,
-    };
     struct code c = {t, 0};
     put_enter(&c);
     t->leave = c.at;
-    put_leave(&c);
-    for (unsigned i = 0; i < GLUE_COUNT; i++) {
-        t->glue[i] = c.at;
-        put_call(&c, functions[i], i != GLUE_BLOCK);
-    }
+    code_load(&c, HOST_RAX, offsetof(struct cpu, chain_op));
+    put_return(&c);
+    t->glue[GLUE_SLOW] = put_slow(&c);
+    t->glue[GLUE_SLOW_END] = put_leaving_call(&c, translate_slow_end);
+    t->glue[GLUE_REFUSED] = put_leaving_call(&c, translate_refused);
+    t->glue[GLUE_LINK] = put_leaving_with(&c, FOLLOW);
+    t->glue[GLUE_OP] = put_leaving_with(&c, 0);
+    t->glue[GLUE_BLOCK] = put_leaving_to_block(&c);
     t->first = c.at;
 }
