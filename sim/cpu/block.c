@@ -122,9 +122,14 @@ void block_cache_each(struct block_cache *c, void (*visit)(struct translator *t,
     }
 }
 
-/* The operations of b are there. */
+/* The instructions of b are there. */
 static void build(const struct block_cache *c, struct block *b)
 {
+    if (c->timed) {
+        timed_prepare(c->cpus[0], b);
+        op_build_timed(b);
+        return;
+    }
     op_build(b);
     if (c->translator != NULL) {
         translate_watch(c->translator, b);
@@ -463,16 +468,6 @@ static void mark_page(struct block_cache *c, struct block *b)
         for (unsigned i = 0; i < c->cpu_count; i++) {
             cpu_drop_write_page(c->cpus[i], phys(b->phys_page));
         }
-    }
-}
-
-static void build(const struct block_cache *c, struct block *b)
-{
-    if (c->timed) {
-        timed_prepare(c->cpus[0], b);
-        op_build_timed(b);
-    } else {
-        op_build(b);
     }
 }
 

@@ -22,6 +22,7 @@
  */
 
 #include "cpu/block.h"
+#include "cpu/op_instance.h"
 
 /* Wider in stencils, where the words of an operation are holes (scripts/stencils/source.inc). */
 #ifndef OP_IMM
