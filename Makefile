@@ -4,6 +4,7 @@
 #   make MODE=dbg       -O0; asan: address and undefined-behaviour sanitisers; tiny: TLBs of 1 to 4 entries
 #   make test           unit, differential and end-to-end tests        make check   house rules
 #   make bench          the numbers, each with its peer                make lint    clang-tidy, cppcheck, format
+#   make stencils       machine code for the translator, after a change of handlers; needs clang-19
 #   make bench-kernel   what the kernel's operations cost in cycles, against golden figures
 #   make validate-timing  cycles of this host and of Orrery, on the same bytes (VALIDATE="--tier 1 --machine NAME")
 #   make CC=clang ...   another compiler                               make BUILD=/tmp/x ...  another place
@@ -51,7 +52,7 @@ SIM_OBJ  := $(SIM_SRC:%.c=$(O)/%.o)
 SIM_LIB  := $(O)/libsim.a
 ORRERY   := $(O)/orrery
 
-.PHONY: all sim os tools test test-unit test-diff test-e2e check lint bench bench-kernel soak clean install format
+.PHONY: all sim os tools test test-unit test-diff test-e2e check lint stencils bench bench-kernel soak clean install format
 .PHONY: install-nightly
 all: sim os tools
 sim: $(ORRERY) $(if $(filter rel,$(MODE)),$(BUILD)/orrery)
@@ -209,6 +210,10 @@ format:
 
 lint:
 	scripts/lint
+
+# machine code of the handlers, for the translator (docs/translator.md); its table is in the repository
+stencils:
+	scripts/make-stencils
 
 bench: all
 	scripts/bench

@@ -20,6 +20,7 @@
 ---@field seed? integer seed of everything random; default: 1
 ---@field rtc? integer clock at start, since 1970; default: 2026-01-01
 ---@field serial_timing? "instant"|"real" real: a character takes its time
+---@field backend? "interpreter"|"translator" default: translator; same results
 ---@field blocks? "whole"|"single" single: one instruction each; same results
 
 ---Counters of a machine, all vCPUs together, and the histograms of m:counter.

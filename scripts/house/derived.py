@@ -23,6 +23,9 @@ def check():
     if build.make("-s", "os-docs-check").returncode:
         breach("docs", 0, "kernel pages are not up to date; run make os-docs")
     check_format(files(".c", ".h"))
+    stencils = subprocess.run(["scripts/make-stencils", "--check"], capture_output=True, text=True, check=False)
+    if stencils.returncode:
+        breach("sim/cpu/stencils.inc", 0, stencils.stderr.strip())
     derived = subprocess.run(["scripts/make-docs", "--check"], capture_output=True, text=True, check=False)
     breaches.extend(derived.stdout.split("\n")[:-1])
     if derived.returncode and not derived.stdout:

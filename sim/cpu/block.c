@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "cpu/op.h"
 #include "cpu/timed.h"
+#include "cpu/translate.h"
 
 #include <stdlib.h>
 
@@ -31,9 +32,11 @@ struct block_cache {
     struct cpu *cpus[BLOCK_CPUS_MAX];
     unsigned cpu_count;
     bool timed;                        /* its vCPUs run under the timing model */
+    unsigned max_insns;                /* of a block */
     uint64_t probes[BLOCK_PROBES_MAX]; /* ascending; equal ones are counted apart */
     unsigned probe_count;
     struct block_statistics statistics;
+    struct translator *translator; /* NULL: blocks run by their handlers */
     struct insn_memo memos[BLOCK_MEMOS];
 };
 
@@ -41,6 +44,7 @@ struct block_cache *block_cache_create(struct ram *ram)
 {
     struct block_cache *c = alloc_zeroed(1, sizeof *c);
     c->ram = ram;
+    c->max_insns = BLOCK_INSNS_MAX;
     c->pages = alloc_zeroed((size_t)(ram->end >> PAGE_SHIFT) + 1, sizeof *c->pages);
     c->hash = alloc_zeroed(HASH_BUCKETS, sizeof(struct block *));
     c->arena = alloc_zeroed(1, BLOCK_ARENA_BYTES);
@@ -49,6 +53,7 @@ struct block_cache *block_cache_create(struct ram *ram)
 
 void block_cache_destroy(struct block_cache *c)
 {
+    translate_destroy(c->translator);
     free(c->arena);
     free(c->hash);
     free(c->pages);
@@ -77,9 +82,71 @@ struct block_statistics block_cache_statistics(const struct block_cache *c)
     return c->statistics;
 }
 
+/* ---- the translator ---- */
+
+static bool costs_are_one(const struct cost_table *costs)
+{
+    bool one = costs->memory_cycles == 0;
+    for (unsigned i = 0; i < COST_CLASS_COUNT; i++) {
+        one = one && costs->base_cycles[i] == 1;
+    }
+    return one;
+}
+
+bool block_cache_translate(struct block_cache *c, const struct cost_table *costs, unsigned heat)
+{
+    if (c->translator == NULL && costs_are_one(costs)) {
+        c->translator = translate_create(c, c->arena, heat);
+    }
+    return c->translator != NULL;
+}
+
+void block_cache_limit(struct block_cache *c, unsigned max_insns)
+{
+    CHECK(max_insns >= 1 && max_insns <= BLOCK_INSNS_MAX, "blocks of %u instructions", max_insns);
+    c->max_insns = max_insns;
+}
+
+struct translator *block_cache_translator(const struct block_cache *c)
+{
+    return c->translator;
+}
+
+void block_cache_each(struct block_cache *c, void (*visit)(struct translator *t, struct block *b),
+                      struct translator *t)
+{
+    for (uint32_t h = 0; h < HASH_BUCKETS; h++) {
+        for (struct block *b = c->hash[h]; b != NULL; b = b->hash_next) {
+            visit(t, b);
+        }
+    }
+}
+
+/* The instructions of b are there. */
+static void build(const struct block_cache *c, struct block *b)
+{
+    if (c->timed) {
+        timed_prepare(c->cpus[0], b);
+        op_build_timed(b);
+        return;
+    }
+    op_build(b);
+    if (c->translator != NULL) {
+        translate_watch(c->translator, b);
+    }
+}
+
+/* The link of an op leads to a block, or nowhere. */
+static void tell_link(const struct block_cache *c, const struct op *from, const struct block *to)
+{
+    if (c->translator != NULL) {
+        translate_link(c->translator, op_block(from), from, to);
+    }
+}
+
 /* ---- links ---- */
 
-static void unlink_one(struct block_link *l)
+static void unlink_one(const struct block_cache *c, struct block_link *l)
 {
     if (l->to != NULL) {
         *l->back = l->next;
@@ -88,10 +155,11 @@ static void unlink_one(struct block_link *l)
         }
         l->from->link = &op_unlinked;
         l->to = NULL;
+        tell_link(c, l->from, NULL);
     }
 }
 
-void block_link_to(struct block *from, struct op *op, struct block *to)
+void block_link_to(const struct block_cache *c, struct block *from, struct op *op, struct block *to)
 {
     struct block_link *l = &from->out[from->out[0].to == NULL ? 0 : 1];
     if (from->dead || to->dead || op->link != &op_unlinked) {
@@ -103,6 +171,7 @@ void block_link_to(struct block *from, struct op *op, struct block *to)
     }
     to->incoming = l;
     op->link = to;
+    tell_link(c, op, to);
 }
 
 /* ---- forgetting ---- */
@@ -152,12 +221,15 @@ static void unhash(struct block_cache *c, struct block *b)
 /* The block stays in the hash table, so that it may be revived. */
 static void kill(struct block_cache *c, struct block *b)
 {
-    unlink_one(&b->out[0]);
-    unlink_one(&b->out[1]);
+    unlink_one(c, &b->out[0]);
+    unlink_one(c, &b->out[1]);
     while (b->incoming != NULL) {
-        unlink_one(b->incoming);
+        unlink_one(c, b->incoming);
     }
     forget_block_in_cpus(c, b);
+    if (c->translator != NULL) {
+        translate_forget(c->translator, b);
+    }
     b->dead = true;
     c->statistics.live--;
 }
@@ -220,6 +292,9 @@ void block_cache_flush(struct block_cache *c)
         c->hash[h] = NULL;
     }
     c->arena_used = 0;
+    if (c->translator != NULL) {
+        translate_flush(c->translator);
+    }
     c->statistics.live = 0;
     forget_in_cpus(c);
 }
@@ -396,16 +471,6 @@ static void mark_page(struct block_cache *c, struct block *b)
     }
 }
 
-static void build(const struct block_cache *c, struct block *b)
-{
-    if (c->timed) {
-        timed_prepare(c->cpus[0], b);
-        op_build_timed(b);
-    } else {
-        op_build(b);
-    }
-}
-
 static uint32_t mode_key(const struct cpu *cpu, unsigned max_insns)
 {
     return (uint32_t)cpu->mode | max_insns << 2;
@@ -417,7 +482,7 @@ static struct block *make(struct block_cache *c, const struct cpu *cpu, phys_t a
     if (!ram_contains(c->ram, phys(align_down(at.v, PAGE_SIZE_BYTES)), PAGE_SIZE_BYTES)) {
         return NULL;
     }
-    draft_block(c, cpu, at, max_insns < BLOCK_INSNS_MAX ? max_insns : BLOCK_INSNS_MAX, &d);
+    draft_block(c, cpu, at, max_insns < c->max_insns ? max_insns : c->max_insns, &d);
     if (d.count == 0) {
         return NULL;
     }

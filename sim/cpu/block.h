@@ -29,6 +29,10 @@
 #define BLOCK_ARENA_BYTES (UINT64_C(48) << 20)
 
 struct op;
+struct translator;
+struct translation;
+
+typedef const struct op *op_fn(struct cpu *cpu, const struct op *op);
 
 /* What a running handler does not need: the place of an instruction within its block. */
 struct block_cold {
@@ -46,6 +50,7 @@ struct block_link {
 struct block {
     int64_t cost_cycles; /* of all instructions; charged on entry */
     uint64_t count;      /* instructions */
+    const void *code;    /* machine code that goes on in the block once it is paid for (translate.h) */
     uint64_t rip;
     phys_t at;
     uint64_t lin_page, phys_page; /* of rip (in 64-bit mode, where that is linear) and at */
@@ -56,6 +61,10 @@ struct block {
     struct block *page_next;
     struct block_link out[2]; /* of the last two ops */
     struct block_link *incoming;
+    struct translation *translation; /* NULL: it has no machine code */
+    op_fn *first;                    /* the handler of the first op, which may be one of the translator's */
+    uint32_t
+        heat; /* times that it runs before it is translated; then, entries in a row that led to nothing */
     const struct block_cold *cold; /* count + 1 entries; the last is the end of the block */
     struct insn *insns;
     struct op *ops;
@@ -78,7 +87,7 @@ void block_cache_remove_cpu(struct block_cache *c, struct cpu *cpu);
 struct block *block_find(struct block_cache *c, struct cpu *cpu, phys_t at, unsigned max_insns);
 
 /* Lets the link op of block `from` go straight on in `to`. Nothing happens when one of them is dead. */
-void block_link_to(struct block *from, struct op *op, struct block *to);
+void block_link_to(const struct block_cache *c, struct block *from, struct op *op, struct block *to);
 
 /* Bytes changed: drops the blocks that overlap them. Cheap when none does. */
 void block_cache_invalidate(struct block_cache *c, phys_t a, unsigned size_bytes);
@@ -107,6 +116,19 @@ struct block_statistics {
     uint64_t made, live;
 };
 struct block_statistics block_cache_statistics(const struct block_cache *c);
+
+/* Lets blocks that run often be translated to machine code (translate.h), where the host can do that and every cost is one cycle:
+ * after they have run `heat` times (0: the usual). To be called before any block is made. True: it can. */
+bool block_cache_translate(struct block_cache *c, const struct cost_table *costs, unsigned heat);
+
+/* Makes no block longer than this any more, step blocks included. To be called before any is made. */
+void block_cache_limit(struct block_cache *c, unsigned max_insns);
+
+/* Calls visit for each block, dead ones, too. */
+void block_cache_each(struct block_cache *c, void (*visit)(struct translator *t, struct block *b),
+                      struct translator *t);
+
+struct translator *block_cache_translator(const struct block_cache *c);
 
 /* Cost of an instruction, or of one iteration of a repeated one. */
 unsigned insn_cost(const struct cost_table *costs, const struct insn *insn);

@@ -266,6 +266,8 @@ struct cpu {
     uint64_t step_rip;
     unsigned step_number;
     const struct op *link_from; /* link that left the chain for want of a target (op.h) */
+    const struct op *chain_op;  /* where a chain goes on that has left machine code (translate.c) */
+    uint64_t chain_sum;         /* retired + left_cycles, while machine code runs */
     uint8_t exit_flow;          /* enum flow that the chain of blocks ended with */
     const struct insn
         *exit_insn;     /* the instruction that ended it, if one did; valid until the next one runs */

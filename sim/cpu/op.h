@@ -22,8 +22,12 @@
  */
 
 #include "cpu/block.h"
+#include "cpu/op_instance.h"
 
-typedef const struct op *op_fn(struct cpu *cpu, const struct op *op);
+/* Wider in stencils, where the words of an operation are holes (scripts/stencils/source.inc). */
+#ifndef OP_IMM
+#define OP_IMM int32_t
+#endif
 
 struct op {
     op_fn *run;
@@ -34,7 +38,7 @@ struct op {
     };
     union {
         struct {
-            int32_t imm;
+            OP_IMM imm;
             uint8_t dst, src, base, index;
         };
         uint64_t target;
@@ -45,7 +49,7 @@ struct op {
     int32_t delta;   /* CALL: return address - target */
 };
 
-_Static_assert(sizeof(struct op) == 32, "two operations a cache line");
+_Static_assert(sizeof(OP_IMM) != 4 || sizeof(struct op) == 32, "two operations a cache line");
 
 /* OP_TAIL: calls in tail position become jumps. gcc is told so here, for -O1 too; clang has an attribute. */
 #if defined(__clang__)
@@ -152,7 +156,9 @@ static inline struct block *op_block(const struct op *op)
     return (struct block *)((uintptr_t)first - sizeof(struct block));
 }
 
-/* The plain execution function, then the next operation; the same as the last of a block that ends here. */
+/* The plain execution function; the next operation, or NULL when the chain ends here. */
+op_fn op_plain;
+/* That, and the next operation; the same as the last of a block that ends here. */
 op_fn op_generic, op_generic_end;
 /* Leaves to the run loop at target. */
 op_fn op_leave;
@@ -172,5 +178,9 @@ op_fn op_timed, op_timed_end, op_time, op_time_branch, op_timed_exit;
 /* Fills in the operations of a block whose insns and cold data are there; the other one for the timing model. */
 void op_build(struct block *b);
 void op_build_timed(struct block *b);
+/* The same for a whole block of 64-bit code, with a handler of its own for each instruction. */
+void op_build_plain(struct block *b);
+/* The handler of the last two operations of such a block together, or NULL. */
+op_fn *op_find_last_pair(const struct block *b);
 
 #endif

@@ -87,14 +87,28 @@ static const struct op *leave_after(struct cpu *cpu, const struct block *b, cons
     return NULL;
 }
 
-const struct op *op_generic(struct cpu *cpu, const struct op *op)
+static inline const struct op *plain(struct cpu *cpu, const struct op *op)
 {
     const struct block *b = op_block(op);
     enum flow flow = execute(cpu, b, op);
     if (__builtin_expect(flow != FLOW_NEXT || must_leave(cpu, b), 0)) {
         return leave_after(cpu, b, op, flow);
     }
-    OP_NEXT;
+    return op_behind(op, 1);
+}
+
+const struct op *op_plain(struct cpu *cpu, const struct op *op)
+{
+    return plain(cpu, op);
+}
+
+const struct op *op_generic(struct cpu *cpu, const struct op *op)
+{
+    const struct op *next = plain(cpu, op);
+    if (next == NULL) {
+        return NULL;
+    }
+    OP_DISPATCH(next);
 }
 
 const struct op *op_generic_end(struct cpu *cpu, const struct op *op)

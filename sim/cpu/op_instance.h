@@ -10,6 +10,8 @@
 #ifdef OP_TIMED
 
 #define op_build             op_build_timed
+#define op_build_plain       op_timed_build_plain
+#define op_find_last_pair    op_timed_find_last_pair
 #define op_find_alu          op_timed_find_alu
 #define op_find_alu_high     op_timed_find_alu_high
 #define op_find_unary        op_timed_find_unary

@@ -500,17 +500,23 @@ static void fuse_maker(struct block *b, unsigned n, unsigned cc)
     }
 }
 
+op_fn *op_find_last_pair(const struct block *b)
+{
+    unsigned n = (unsigned)b->count;
+    if (n < 2 || !is_jcc(&b->insns[n - 1]) || b->ops[n - 1].run == op_generic_end ||
+        b->ops[n - 2].run == op_generic) {
+        return NULL;
+    }
+    return choose_fused(&b->insns[n - 2], b->insns[n - 1].opcode & 15);
+}
+
 static void fuse_last_pair(struct block *b)
 {
     unsigned n = (unsigned)b->count;
-    if (n < 2 || !is_jcc(&b->insns[n - 1]) || b->ops[n - 1].run == op_generic_end) {
-        return;
-    }
-    unsigned cc = b->insns[n - 1].opcode & 15;
-    op_fn *run = choose_fused(&b->insns[n - 2], cc);
-    if (run != NULL && b->ops[n - 2].run != op_generic) {
+    op_fn *run = op_find_last_pair(b);
+    if (run != NULL) {
         b->ops[n - 2].run = run;
-        fuse_maker(b, n - 2, cc);
+        fuse_maker(b, n - 2, b->insns[n - 1].opcode & 15);
     }
 }
 
@@ -524,12 +530,6 @@ static void fuse_pairs(struct block *b)
             b->ops[i++].run = run;
         }
     }
-}
-
-static void fuse(struct block *b)
-{
-    fuse_last_pair(b);
-    fuse_pairs(b);
 }
 
 /* ---- the whole block ---- */
@@ -567,26 +567,35 @@ static void build_generic(struct block *b)
     }
 }
 
-void op_build(struct block *b)
+/* The exit op: a link to what follows. */
+static void put_exit(struct block *b, uint64_t end, op_fn *run)
 {
-    bool specialise = (b->mode & 3) == MODE_LONG64;
-    struct op *last = &b->ops[b->count];
+    put_link(&b->ops[b->count], end);
+    b->ops[b->count].run = run;
     for (unsigned i = 0; i <= b->count; i++) {
         b->ops[i].number = (uint16_t)i;
     }
-    uint64_t end = b->rip + b->size_bytes;
-    put_link(last, specialise ? end : (uint32_t)end);
-    last->run = OP_BLOCK_LEAVE;
-    if (!specialise) {
-        build_generic(b);
-        return;
-    }
+}
+
+void op_build_plain(struct block *b)
+{
     bool step = b->mode >> 2 == BLOCK_STEP, live = true;
+    put_exit(b, b->rip + b->size_bytes, OP_BLOCK_EXIT);
     for (unsigned i = (unsigned)b->count; i-- > 0;) {
         live = build_one(b, i, live) || step;
     }
-    last->run = OP_BLOCK_EXIT;
-    if (!step && !OP_ONE_BY_ONE) {
-        fuse(b);
+}
+
+void op_build(struct block *b)
+{
+    if ((b->mode & 3) != MODE_LONG64) {
+        put_exit(b, (uint32_t)(b->rip + b->size_bytes), OP_BLOCK_LEAVE);
+        build_generic(b);
+        return;
+    }
+    op_build_plain(b);
+    if (b->mode >> 2 != BLOCK_STEP && !OP_ONE_BY_ONE) {
+        fuse_last_pair(b);
+        fuse_pairs(b);
     }
 }

@@ -370,7 +370,7 @@ static void link_to(struct cpu *cpu, struct block *b)
     struct block *source = op_block(from);
     bool same_page = align_down(source->rip, PAGE_SIZE_BYTES) == align_down(b->rip, PAGE_SIZE_BYTES);
     if (same_page && source->phys_page == b->phys_page && source->mode == b->mode) {
-        block_link_to(source, &source->ops[from->number], b);
+        block_link_to(cpu->blocks, source, &source->ops[from->number], b);
     }
 }
 

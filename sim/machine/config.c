@@ -38,6 +38,7 @@ void sim_config_init(struct sim_config *c)
         .seed = 1,
         .rtc_start = RTC_START_2026,
         .instant_serial = true,
+        .translate = true,
     };
 }
 
@@ -195,6 +196,9 @@ static bool assign(struct sim_config *c, enum sim_parameter p, uint64_t value, c
         return value <= RTC_SECONDS_MAX;
     case PARAMETER_SERIAL_TIMING:
         c->instant_serial = value == 0;
+        return true;
+    case PARAMETER_BACKEND:
+        c->translate = value != 0;
         return true;
     case PARAMETER_BLOCKS:
         c->single_step_blocks = value != 0;

@@ -62,6 +62,11 @@ static void init_apics(struct sim *s)
     apic_bus_add_ioapic(&s->apic_bus, &s->ioapic);
 }
 
+static const struct cost_table *costs_of(const struct sim_config *c)
+{
+    return c->engine == ENGINE_FAST ? &cost_fast : &cost_flat;
+}
+
 static void init_cpus(struct sim *s)
 {
     struct rng phases;
@@ -72,7 +77,7 @@ static void init_cpus(struct sim *s)
             .bus = &s->bus,
             .lapic = &s->lapics[i],
             .blocks = s->blocks,
-            .costs = s->config.engine == ENGINE_FAST ? &cost_fast : &cost_flat,
+            .costs = costs_of(&s->config),
             .timing = s->model ? &s->model->cores[i] : NULL,
             .cpuid = &s->cpuid,
             .seed = s->config.seed ^ (UINT64_C(0x100000001b3) * (STREAM_RDRAND + i)),
@@ -130,6 +135,9 @@ struct sim *sim_create(const struct sim_config *c, struct error *e)
     s->bus.on_special_write_target = s;
     s->events = event_queue_create();
     s->blocks = block_cache_create(&s->bus.ram);
+    if (c->translate && !s->timing) {
+        block_cache_translate(s->blocks, costs_of(c), 0);
+    }
     s->lapics = alloc_zeroed(c->cpus, sizeof *s->lapics);
     s->cpus = alloc_zeroed(c->cpus, sizeof *s->cpus);
     s->model = s->timing ? timing_create(s->timing, c->cpus, TLB_ENTRIES) : NULL;

@@ -55,6 +55,7 @@ struct sim_config {
     const char *cpu_model;   /* "orrery", "tcg72", followed by ",+feature,-feature"; NULL: "orrery" */
     bool instant_serial;     /* the UARTs take no time for a character (board parameter) */
     bool single_step_blocks; /* oracle: no block longer than one instruction; same results, slower */
+    bool translate;          /* hot code is translated where the host and the engine can; same results */
     uint32_t given;          /* bit p: parameter p was set by sim_config_set; no part of the machine */
 };
 
@@ -66,7 +67,7 @@ enum sim_parameter {
     PARAMETER_COUNT
 };
 
-/* The defaults: 1 CPU, 256 MiB, board pc, fast, seed 1, 2026-01-01. */
+/* The defaults: 1 CPU, 256 MiB, board pc, fast, translator, seed 1, 2026-01-01. */
 void sim_config_init(struct sim_config *c);
 
 /* Sets a parameter from its text, which must outlive sim_create; a repeatable one is added to. False: the message is "name 'text': what it takes". Whether

@@ -41,6 +41,13 @@ expect_same "20 runs give one hash" "0 different" "$different different"
 if aslr_goes_off; then
     expect_same "without ASLR" "$golden" "$(setarch -R "$orrery" run scenarios/fork-storm.lua --cpus 4 --set processes=1000 --hash | grep '^state-hash:')"
 fi
+for machine in "--cpus 4" "--cpus 1" "--cpus 1 --memory-model tso"; do
+    backend() {
+        # shellcheck disable=SC2086
+        "$orrery" run scenarios/fork-storm.lua $machine --set processes=500 --backend "$1" --hash | grep '^state-hash:'
+    }
+    expect_same "by handlers and in machine code, $machine" "$(backend interpreter)" "$(backend translator)"
+done
 expect_same "in another directory" "$golden" "$(here=$PWD && cd / && "$orrery" run "$here/scenarios/fork-storm.lua" --cpus 4 --set processes=1000 --hash | grep '^state-hash:')"
 expect_same "with another environment" "$golden" "$(env -i LC_ALL=C.UTF-8 TZ=Asia/Tokyo MALLOC_PERTURB_=165 HOME=/nowhere "$orrery" run scenarios/fork-storm.lua --cpus 4 --set processes=1000 --hash | grep '^state-hash:')"
 

@@ -32,7 +32,22 @@ static inline int core_setup(void **state)
     return 0;
 }
 
-#define CORE_TEST(f) cmocka_unit_test_setup_teardown((f), core_setup, sys_teardown)
+/* The same with every block translated as soon as it runs, where the host can do that. */
+static inline int core_setup_translated(void **state)
+{
+    core_setup(state);
+    struct sys *s = *state;
+    block_cache_translate(s->blocks, s->cpu.costs, 1);
+    return 0;
+}
+
+/* By handlers, and once more in machine code; or by handlers only, when costs are not one. */
+#define CORE_TEST_BY_HANDLERS(f) cmocka_unit_test_setup_teardown((f), core_setup, sys_teardown)
+#define CORE_TEST(f)                                                          \
+    CORE_TEST_BY_HANDLERS(f), (const struct CMUnitTest)                       \
+    {                                                                         \
+#f "_in_machine_code", (f), core_setup_translated, sys_teardown, NULL \
+    }
 
 static inline void core_load(struct sys *s, uint64_t at, const void *bytes, size_t size_bytes)
 {

@@ -53,6 +53,8 @@ static void texts_become_values(void **state)
     assert_true(set(&c, "disk", "c.img") && !set(&c, "disk", "d.img") && !set(&c, "disk", ""));
     assert_true(set(&c, "entropy", "on") && c.entropy && set(&c, "entropy", "off") && !c.entropy);
     assert_true(set(&c, "serial-timing", "real") && !c.instant_serial);
+    assert_true(set(&c, "backend", "translator") && c.translate && set(&c, "backend", "interpreter") &&
+                !c.translate);
     assert_true(set(&c, "blocks", "single") && c.single_step_blocks);
     assert_int_equal(c.given, (UINT32_C(1) << PARAMETER_COUNT) - 1);
 }

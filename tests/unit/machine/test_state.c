@@ -154,6 +154,8 @@ static struct state_exclusion excluded[] = {
     {"cpu.step_rip", "accelerator", false},
     {"cpu.step_number", "accelerator", false},
     {"cpu.link_from", "lives within cpu_run", false},
+    {"cpu.chain_op", "lives within cpu_run", false},
+    {"cpu.chain_sum", "lives within cpu_run", false},
     {"cpu.exit_flow", "lives within cpu_run", false},
     {"cpu.exit_insn", "lives within cpu_run", false},
     {"cpu.drain_limited", "lives within cpu_run", false},
