@@ -38,10 +38,10 @@
 #define op_ret               op_timed_ret
 #define op_jmp_r             op_timed_jmp_r
 #define op_call_r            op_timed_call_r
-#define op_jmp_m_b           op_timed_end
-#define op_jmp_m_x           op_timed_end
-#define op_call_m_b          op_timed_end
-#define op_call_m_x          op_timed_end
+#define op_jmp_m_b           op_timed_jmp_m_b
+#define op_jmp_m_x           op_timed_jmp_m_x
+#define op_call_m_b          op_timed_call_m_b
+#define op_call_m_x          op_timed_call_m_x
 #define op_generic           op_timed
 #define op_generic_end       op_timed_end
 #define OP_BLOCK_LEAVE       op_timed_exit

@@ -83,3 +83,42 @@ const struct op *op_call_r(struct cpu *cpu, const struct op *op)
     cpu->rip = target;
     OP_GOTO(op_time_branch);
 }
+
+#define JMP_MEMORY(ea)                                                   \
+    const struct op *op_jmp_m_##ea(struct cpu *cpu, const struct op *op) \
+    {                                                                    \
+        OP_HOST_READ_END(p, op_address_##ea(cpu, op), 64)                \
+        uint64_t target = op_load(p, 64);                                \
+        if (OP_UNLIKELY(!lin_is_canonical(lin(target)))) {               \
+            timed_forget(cpu);                                           \
+            OP_GOTO(op_timed_end);                                       \
+        }                                                                \
+        cpu->rip = target;                                               \
+        OP_GOTO(op_time_branch);                                         \
+    }
+JMP_MEMORY(b)
+JMP_MEMORY(x)
+
+/* The return address is the end of the block. */
+#define CALL_MEMORY(ea)                                                   \
+    const struct op *op_call_m_##ea(struct cpu *cpu, const struct op *op) \
+    {                                                                     \
+        const struct block *b = op_block(op);                             \
+        uint64_t top = cpu->gpr[RSP] - 8;                                 \
+        OP_HOST_READ_END(p, op_address_##ea(cpu, op), 64)                 \
+        if (OP_UNLIKELY(cpu->stores.count > cpu->store_room)) {           \
+            OP_GOTO(op_timed_end);                                        \
+        }                                                                 \
+        OP_HOST_WRITE_END(stack, top, 64)                                 \
+        uint64_t target = op_load(p, 64);                                 \
+        if (OP_UNLIKELY(!lin_is_canonical(lin(target)))) {                \
+            timed_forget(cpu);                                            \
+            OP_GOTO(op_timed_end);                                        \
+        }                                                                 \
+        op_store(stack, b->rip + b->size_bytes, 64);                      \
+        cpu->gpr[RSP] = top;                                              \
+        cpu->rip = target;                                                \
+        OP_GOTO(op_time_branch);                                          \
+    }
+CALL_MEMORY(b)
+CALL_MEMORY(x)

@@ -88,6 +88,23 @@ static inline void timed_forget(struct cpu *cpu)
     cpu->access_far = cpu->on_timing != NULL;
 }
 
+/* ---- for op_time.c ---- */
+
+static inline void timed_set_clock(struct cpu *cpu, uint64_t now_cycles)
+{
+    cpu->left_cycles = (int64_t)(cpu->deadline_cycles - now_cycles);
+}
+
+/* timed_complete with what the model has to know of the instruction. */
+void timed_take(struct cpu *cpu, const struct insn *insn, const struct timing_insn *prepared, uint64_t pc,
+                const struct timed_code *code, enum flow flow);
+
+/* The moments at which queued stores are due, as the model has them now; the youngest `count`. */
+void timed_take_commits(struct cpu *cpu, unsigned count);
+
+/* Own stores that are due by now drain. */
+void timed_drain_due(struct cpu *cpu, uint64_t now_cycles);
+
 /* Fills in what the model has to know of a block's instructions. */
 void timed_prepare(const struct cpu *cpu, struct block *b);
 

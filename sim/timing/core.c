@@ -7,47 +7,7 @@
 
 #include "base/check.h"
 
-/* ---- ports ---- */
-
-/* The cycle in which an operation starts that may start at t (docs/timing.md: start). */
-static inline uint64_t start_at(struct timing_core *c, const struct timing_op *op, uint64_t t)
-{
-    if (c->in_order) {
-        t = later_of(t, c->last_start);
-    }
-    if (op->full != 0) {
-        uint64_t end = c->dispatch + TIMING_WINDOW;
-        for (; t < end; t++) {
-            struct timing_slot *slot = &c->calendar[t % TIMING_WINDOW];
-            uint64_t used = slot->cycle == t ? slot->used : c->shared->calendar_empty;
-            if ((used & op->full) == 0) {
-                *slot = (struct timing_slot){t, used + op->add};
-                break;
-            }
-        }
-    }
-    c->last_start = t;
-    return t;
-}
-
 /* ---- dispatch ---- */
-
-static inline void dispatch_one(struct timing_core *c, uint64_t earliest)
-{
-    uint64_t room =
-        c->retired[(c->ops - c->reorder_buffer) % TIMING_RETIRE_RING] + 1; /* 0 before there were so many */
-    uint64_t t = later_of(later_of(earliest, c->fetch_ready), room);
-    if (t > c->dispatch) {
-        c->dispatch = t;
-        c->dispatched = 1;
-    } else if (c->dispatched < c->dispatch_width) {
-        c->dispatched++;
-    } else {
-        c->dispatch++;
-        c->dispatched = 1;
-    }
-    c->ops++;
-}
 
 /* What keeps the first operation besides: places in the queues. */
 static inline uint64_t queue_room(const struct timing_core *c, unsigned loads, unsigned stores)
@@ -65,23 +25,10 @@ static inline uint64_t queue_room(const struct timing_core *c, unsigned loads, u
 static void dispatch(struct timing_core *c, unsigned ops, unsigned loads, unsigned stores)
 {
     uint64_t earliest = loads + stores != 0 ? queue_room(c, loads, stores) : 0;
-    dispatch_one(c, earliest);
+    timing_dispatch_one(c, earliest);
     for (unsigned i = 1; i < ops; i++) {
-        dispatch_one(c, 0);
+        timing_dispatch_one(c, 0);
     }
-}
-
-/* ---- retirement ---- */
-
-static inline uint64_t retire(struct timing_core *c, unsigned ops, uint64_t done, uint64_t now)
-{
-    uint64_t width = c->retire_width;
-    for (uint64_t k = c->ops - ops; k < c->ops; k++) {
-        uint64_t before = c->retired[(k - width) % TIMING_RETIRE_RING] + 1;
-        now = later_of(later_of(now, done), before);
-        c->retired[k % TIMING_RETIRE_RING] = now;
-    }
-    return now;
 }
 
 /* ---- fetch ---- */
@@ -161,11 +108,6 @@ static struct profile count_accesses(struct timing_core *c, const struct timing_
     return p;
 }
 
-static inline bool is_vector(const struct timing_op *op)
-{
-    return op->kind == TIMING_VECTOR || op->kind == TIMING_MOVES;
-}
-
 /* The rest, in the next page, of the load a[i]: its index, or i when there is none. */
 static unsigned rest_of(const struct timing_access *a, unsigned count, unsigned i)
 {
@@ -181,14 +123,14 @@ static uint64_t load_all(struct timing_core *c, const struct uop *uop, const str
                          unsigned count, uint64_t address, uint64_t key)
 {
     uint64_t value = 0;
-    bool vector = is_vector(&c->shared->ops[uop->class]);
+    bool vector = timing_is_vector(&c->shared->ops[uop->class]);
     unsigned walk = 0;
     for (unsigned i = 0; i < count; i++) {
         if (a[i].kind == TIMING_WALK || a[i].kind == TIMING_UPDATE) {
             continue;
         }
         if (a[i].kind == TIMING_LOAD) {
-            uint64_t start = start_at(c, &c->shared->load, later_of(address, c->load_fence));
+            uint64_t start = timing_start_at(c, &c->load_op, later_of(address, c->load_fence));
             uint64_t penalty = timing_translate(c, &c->dtlb, &a[walk], i - walk, &a[i], key, start);
             struct timing_access pieces[2] = {a[i]};
             unsigned rest = rest_of(a, count, i), whole = rest == i ? 1 : 2;
@@ -217,7 +159,7 @@ static uint64_t store_addresses(struct timing_core *c, const struct timing_acces
             continue;
         }
         if (a[i].kind == TIMING_STORE) {
-            uint64_t start = start_at(c, &c->shared->store, address);
+            uint64_t start = timing_start_at(c, &c->store_op, address);
             start += timing_translate(c, &c->dtlb, &a[walk], i - walk, &a[i], key, start);
             *first = *first == 0 ? start : *first;
             known = later_of(known, start + 1);
@@ -275,7 +217,7 @@ static inline void note_loads(struct timing_core *c, unsigned loads, uint64_t re
 
 /* ---- branches ---- */
 
-static void branch(struct timing_core *c, const struct uop *uop, const struct timing_outcome *o, uint64_t end)
+void timing_branch(struct timing_core *c, const struct uop *uop, const struct timing_outcome *o, uint64_t end)
 {
     struct predictor *p = &c->predictor;
     bool taken = o->next != o->fall || !(uop->flags & UOP_CONDITION), right = true, known = true;
@@ -313,24 +255,10 @@ static void branch(struct timing_core *c, const struct uop *uop, const struct ti
 
 /* ---- instructions ---- */
 
-static inline uint64_t sources_ready(const struct timing_core *c, const struct uop *uop)
-{
-    uint64_t a = later_of(c->ready[uop->source[0]], c->ready[uop->source[1]]);
-    uint64_t b = later_of(c->ready[uop->source[2]], c->ready[uop->source[3]]);
-    return later_of(a, b);
-}
-
-static inline void set_results(struct timing_core *c, const struct uop *uop, uint64_t end)
-{
-    for (unsigned i = 0; i < TIMING_RESULTS; i++) {
-        c->ready[uop->result[i]] = end;
-    }
-}
-
 static uint64_t execute_stage(struct timing_core *c, const struct timing_op *op, uint64_t t)
 {
     t = later_of(t, c->unit_free[op->unit]);
-    uint64_t start = start_at(c, op, t);
+    uint64_t start = timing_start_at(c, op, t);
     if (op->unit != TIMING_UNITS_MAX) {
         c->unit_free[op->unit] = start + op->occupy;
     }
@@ -347,12 +275,12 @@ static uint64_t pipelined(struct timing_core *c, const struct uop *uop, const st
     unsigned ops = op->ops + (both ? 1u : 0u);
     dispatch(c, ops, p->loads, p->stores);
     uint64_t d = c->dispatch;
-    uint64_t address = later_of(d, later_of(c->ready[uop->address[0]], c->ready[uop->address[1]]));
-    uint64_t ready = later_of(d, sources_ready(c, uop)), done, first = 0;
+    uint64_t address = later_of(d, timing_address_ready(c, uop));
+    uint64_t ready = later_of(d, timing_sources_ready(c, uop)), done, first = 0;
     uint64_t value = p->loads ? load_all(c, uop, a, count, address, now) : 0;
     ready = later_of(ready, value);
     c->stamps.start = ready;
-    bool stage = op->kind == TIMING_PIPE || op->kind == TIMING_VECTOR;
+    bool stage = timing_has_stage(op);
     uint64_t end = stage ? execute_stage(c, op, ready) : ready;
     done = later_of(end, value);
     uint64_t known = 0;
@@ -366,12 +294,12 @@ static uint64_t pipelined(struct timing_core *c, const struct uop *uop, const st
     if (p->stores && !queued) {
         done = later_of(done, own_stores(c, a, count, first, now));
     }
-    uint64_t retired = retire(c, ops, done, now);
+    uint64_t retired = timing_retire(c, ops, done, now);
     note_loads(c, p->loads, retired);
-    set_results(c, uop, end);
+    timing_set_results(c, uop, end);
     c->stamps.end = end;
     if (uop->flags & UOP_BRANCH) {
-        branch(c, uop, o, end);
+        timing_branch(c, uop, o, end);
     }
     if (p->stores && queued) {
         queue_stores(c, uop, a, count, first, known, retired, now);
@@ -429,9 +357,9 @@ static uint64_t serial_instruction(struct timing_core *c, const struct uop *uop,
     if (!queued) {
         done = later_of(done, own_stores(c, a, count, end, now));
     }
-    uint64_t retired = retire(c, op->ops, done, now);
+    uint64_t retired = timing_retire(c, op->ops, done, now);
     note_loads(c, p->loads, retired);
-    set_results(c, uop, end);
+    timing_set_results(c, uop, end);
     fence(c, end);
     if (queued) {
         queue_stores(c, uop, a, count, end, end, retired, now);
@@ -445,8 +373,8 @@ static uint64_t locked(struct timing_core *c, const struct uop *uop, const struc
 {
     const struct timing_op *op = &c->shared->ops[uop->class];
     dispatch(c, op->ops, p->loads, 0);
-    uint64_t address = later_of(c->ready[uop->address[0]], c->ready[uop->address[1]]);
-    uint64_t start = later_of(later_of(later_of(now, c->dispatch), address), sources_ready(c, uop));
+    uint64_t address = timing_address_ready(c, uop);
+    uint64_t start = later_of(later_of(later_of(now, c->dispatch), address), timing_sources_ready(c, uop));
     start = later_of(start, c->load_fence);
     uint64_t value = start;
     unsigned walk = 0;
@@ -463,9 +391,9 @@ static uint64_t locked(struct timing_core *c, const struct uop *uop, const struc
     }
     uint64_t end = value + op->latency;
     c->stamps = (struct timing_stamps){c->dispatch, start, end};
-    uint64_t retired = retire(c, op->ops, end, now);
+    uint64_t retired = timing_retire(c, op->ops, end, now);
     note_loads(c, p->loads, retired);
-    set_results(c, uop, end);
+    timing_set_results(c, uop, end);
     c->load_fence = later_of(c->load_fence, end);
     return retired;
 }
@@ -481,7 +409,7 @@ static uint64_t free_iteration(struct timing_core *c, const struct uop *uop, con
         }
         c->store_line = a[i].kind == TIMING_STORE ? timing_line(a[i].at) + 1 : c->store_line;
     }
-    set_results(c, uop, d);
+    timing_set_results(c, uop, d);
     if (queued) {
         queue_stores(c, uop, a, count, d, d, c->store_commit == 0 ? 0 : c->store_commit - 1, now);
     } else {
@@ -547,14 +475,14 @@ uint64_t timing_instruction(struct timing_core *c, const struct timing_insn *ins
 static inline uint64_t quick_load(struct timing_core *c, const struct timing_insn *insn,
                                   const struct timing_access *a, uint64_t address, uint64_t now)
 {
-    uint64_t start = start_at(c, &c->shared->load, later_of(address, c->load_fence));
+    uint64_t start = timing_start_at(c, &c->load_op, later_of(address, c->load_fence));
     uint64_t line = timing_line(a->at);
     bool near = timing_line(a->at + a->size_bytes - 1) == line && cache_is_recent(&c->l1d, line);
     if (near && timing_may_forward(c, a, start) == 0) {
         timing_count(c, TIMING_COUNT_LOADS);
-        return start + c->l1_load + (is_vector(&insn->op) ? c->vector_load : 0);
+        return start + c->l1_load + (timing_is_vector(&insn->op) ? c->vector_load : 0);
     }
-    return timing_load_value(c, &insn->uop, a, 1, is_vector(&insn->op), true, now, start);
+    return timing_load_value(c, &insn->uop, a, 1, timing_is_vector(&insn->op), true, now, start);
 }
 
 /* One load at most, one store at most, behind it. */
@@ -587,27 +515,27 @@ static inline uint64_t quick_step(struct timing_core *c, const struct timing_ins
         room = later_of(room, c->store[(c->stores - c->store_queue) % TIMING_STORE_RING].commit);
         ops += q->load && (uop->flags & UOP_EXTRA);
     }
-    dispatch_one(c, room);
+    timing_dispatch_one(c, room);
     for (unsigned i = 1; i < ops; i++) {
-        dispatch_one(c, 0);
+        timing_dispatch_one(c, 0);
     }
-    uint64_t d = c->dispatch, ready = later_of(d, sources_ready(c, uop)), known = 0, first = 0;
-    uint64_t address = later_of(d, later_of(c->ready[uop->address[0]], c->ready[uop->address[1]]));
+    uint64_t d = c->dispatch, ready = later_of(d, timing_sources_ready(c, uop)), known = 0, first = 0;
+    uint64_t address = later_of(d, timing_address_ready(c, uop));
     ready = q->load ? later_of(ready, quick_load(c, insn, q->load, address, now)) : ready;
     c->stamps.start = ready;
-    bool stage = op->kind == TIMING_PIPE || op->kind == TIMING_VECTOR;
+    bool stage = timing_has_stage(op);
     *end = stage ? execute_stage(c, op, ready) : ready;
     uint64_t done = *end;
     if (q->store) {
-        first = start_at(c, &c->shared->store, address);
+        first = timing_start_at(c, &c->store_op, address);
         known = later_of(first + 1, *end);
         done = queued ? known : later_of(known, own_stores(c, q->store, 1, first, now));
     }
-    uint64_t retired = retire(c, ops, done, now);
+    uint64_t retired = timing_retire(c, ops, done, now);
     if (q->load) {
         c->load_retired[c->loads++ % TIMING_LOAD_RING] = retired;
     }
-    set_results(c, uop, *end);
+    timing_set_results(c, uop, *end);
     if (q->store && queued) {
         enter_run(c, uop, q->store, 1, first, known, retired, now);
     }
@@ -638,7 +566,7 @@ uint64_t timing_quick_branch(struct timing_core *c, const struct timing_insn *in
     CHECK(q.good, "a near branch with %u accesses", count);
     c->repeating = 0;
     now = quick_step(c, insn, &q, queued, now, &end);
-    branch(c, &insn->uop, o, end);
+    timing_branch(c, &insn->uop, o, end);
     return now;
 }
 

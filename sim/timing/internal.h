@@ -3,46 +3,11 @@
 
 /* What the files of the reference machine share (core.c, load.c, transaction.c, model.c). */
 
-#include "timing/model.h"
+#include "timing/pipeline.h"
 
 static inline uint32_t timing_value(const struct timing_core *c, enum timing_param p)
 {
     return c->shared->params.value[p];
-}
-
-static inline void timing_count(struct timing_core *c, enum timing_counter n)
-{
-    c->counters[n]++;
-}
-
-static inline uint64_t timing_line(uint64_t at)
-{
-    return at >> TIMING_LINE_SHIFT;
-}
-
-static inline uint64_t later_of(uint64_t a, uint64_t b)
-{
-    return a > b ? a : b;
-}
-
-static inline unsigned timing_granule(uint64_t at)
-{
-    return (unsigned)(at >> 3) % TIMING_GRANULES;
-}
-
-/* 1 + the number of the youngest store that may overlap the access, which has at most 16 bytes, without having committed at
- * start; 0: there is none. Commit times ascend, so of each word the youngest store tells. */
-static inline uint64_t timing_may_forward(const struct timing_core *c, const struct timing_access *a,
-                                          uint64_t start)
-{
-    uint64_t first = c->granules[timing_granule(a->at)],
-             last = c->granules[timing_granule(a->at + a->size_bytes - 1u)];
-    uint64_t youngest = later_of(first, last);
-    if (a->size_bytes > 8) {
-        youngest = later_of(youngest, c->granules[timing_granule(a->at + a->size_bytes / 2u)]);
-    }
-    bool queued = youngest + c->store_queue > c->stores && youngest != 0;
-    return queued && c->store[(youngest - 1) % TIMING_STORE_RING].commit > start ? youngest : 0;
 }
 
 /* Notes that a line is in state M here, or no longer: what stores ask first. */
@@ -55,11 +20,6 @@ static inline void timing_forget_owned(struct timing_core *c, uint64_t line)
 {
     uint64_t *o = &c->owned[line % TIMING_OWNED];
     *o = *o == line + 1 ? 0 : *o;
-}
-
-static inline bool timing_is_owned(const struct timing_core *c, uint64_t line)
-{
-    return c->owned[line % TIMING_OWNED] == line + 1;
 }
 
 /* ---- load.c ---- */

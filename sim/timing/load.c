@@ -195,29 +195,11 @@ void timing_store_enter(struct timing_core *c, const struct uop *uop, const stru
                         const struct timing_store *whole, uint64_t address, uint64_t retired, uint64_t key)
 {
     uint64_t owned = timing_store_owned(c, a, address, key);
-    uint64_t line = timing_line(a->at);
-    uint64_t gap = c->store_line == line + 1 ? 0 : timing_value(c, TIMING_store_gap);
-    timing_count(c, TIMING_COUNT_STORES);
-    c->store_commit = later_of(later_of(retired + 1, c->store_commit + gap), owned);
-    c->store_line = line + 1;
-    struct timing_store *s = &c->store[c->stores % TIMING_STORE_RING];
-    *s = *whole;
-    s->at = a->at;
-    s->size_bytes = a->size_bytes;
-    s->commit = c->store_commit;
-    s->renaming = uop->renaming;
-    c->stores++;
-    for (unsigned g = timing_granule(a->at);; g = (g + 1) % TIMING_GRANULES) {
-        c->granules[g] = c->stores;
-        if (g == timing_granule(a->at + a->size_bytes - 1)) {
-            break;
-        }
-    }
-}
-
-uint64_t timing_store_commit(const struct timing_core *c, unsigned n)
-{
-    return c->store[(c->stores - 1 - n) % TIMING_STORE_RING].commit;
+    struct timing_store store = *whole;
+    store.at = a->at;
+    store.size_bytes = a->size_bytes;
+    store.renaming = uop->renaming;
+    timing_store_put(c, &store, owned, retired);
 }
 
 /* Is the line this vCPU's alone? */

@@ -35,8 +35,6 @@ static void make_ops(struct timing *t)
             t->ops[i].occupy = class->occupy;
         }
     }
-    t->load = make_op(p->load_ports, 1);
-    t->store = make_op(p->store_ports, 1);
     for (unsigned g = 0; g < TIMING_PORTS_MAX; g++) {
         uint64_t capacity = g < p->port_count ? p->capacity[g] : TIMING_CAPACITY_MAX;
         t->calendar_empty |= (PORT_FULL - capacity) << (PORT_BITS * g);
@@ -58,11 +56,10 @@ static void tlb_deinit(struct timing_tlb *t)
     free(t->numbers);
 }
 
-static void core_init(struct timing_core *c, struct timing *t, unsigned number, unsigned tlb_slots)
+/* What every instruction needs of the parameters. */
+static void copy_params(struct timing_core *c, const struct timing *t)
 {
     const uint32_t *v = t->params.value;
-    c->shared = t;
-    c->number = number;
     c->dispatch_width = v[TIMING_dispatch_width];
     c->retire_width = v[TIMING_retire_width];
     c->reorder_buffer = v[TIMING_reorder_buffer];
@@ -71,6 +68,18 @@ static void core_init(struct timing_core *c, struct timing *t, unsigned number, 
     c->in_order = v[TIMING_in_order];
     c->l1_load = v[TIMING_l1_load_cycles];
     c->vector_load = v[TIMING_vector_load_cycles];
+    c->store_gap = v[TIMING_store_gap];
+    c->load_op = make_op(t->params.load_ports, 1);
+    c->store_op = make_op(t->params.store_ports, 1);
+    c->calendar_empty = t->calendar_empty;
+}
+
+static void core_init(struct timing_core *c, struct timing *t, unsigned number, unsigned tlb_slots)
+{
+    const uint32_t *v = t->params.value;
+    c->shared = t;
+    c->number = number;
+    copy_params(c, t);
     memset(c->retired, 0xff, sizeof c->retired); /* "long ago": one cycle later is 0 */
     memset(c->load_retired, 0xff, sizeof c->load_retired);
     predictor_init(&c->predictor, &t->params);
@@ -107,7 +116,10 @@ struct timing *timing_create(const struct timing_params *params, unsigned cpus, 
 
 void timing_prepare(const struct timing *t, const struct uop *uop, struct timing_insn *out)
 {
-    *out = (struct timing_insn){.op = t->ops[uop->class], .uop = *uop};
+    const struct timing_op *op = &t->ops[uop->class];
+    bool simple = op->kind < TIMING_LOCK && op->ops == 1 && op->unit == TIMING_UNITS_MAX;
+    *out =
+        (struct timing_insn){.op = *op, .uop = *uop, .simple = simple && !t->params.value[TIMING_in_order]};
 }
 
 static void core_deinit(struct timing_core *c)

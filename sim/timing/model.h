@@ -111,8 +111,8 @@ struct timing_op {
 struct timing_insn {
     struct timing_op op;
     struct uop uop;
-    uint64_t
-        code_line; /* 1 + the line that all its bytes lie in; UINT64_MAX: it is not quick, or lies in two */
+    bool simple;        /* one operation, no unit, on a machine that is not in order */
+    uint64_t code_line; /* 1 + the line that all its bytes lie in; UINT64_MAX: not quick, or in two */
 };
 
 struct timing_slot {
@@ -148,7 +148,9 @@ struct timing;
 struct timing_core {
     /* parameters that every instruction needs */
     uint32_t dispatch_width, retire_width, reorder_buffer, load_queue, store_queue, in_order, l1_load,
-        vector_load;
+        vector_load, store_gap;
+    struct timing_op load_op, store_op; /* of accesses: ports only */
+    uint64_t calendar_empty;
 
     /* the pipeline */
     uint64_t dispatch, fetch_ready, load_fence, last_start;
@@ -205,7 +207,7 @@ struct timing_reservation {
 
 struct timing {
     struct timing_params params;
-    struct timing_op ops[COST_CLASS_COUNT], load, store; /* of accesses: ports only */
+    struct timing_op ops[COST_CLASS_COUNT];
     uint64_t calendar_empty;
     unsigned cpus, tlb_slots;
     struct timing_core *cores;
@@ -259,7 +261,10 @@ uint64_t timing_land(struct timing_core *c, uint64_t now);
 uint64_t timing_lock(struct timing_core *c, uint64_t at, uint64_t now);
 
 /* Commit time of the n-th youngest store, 0 the youngest. */
-uint64_t timing_store_commit(const struct timing_core *c, unsigned n);
+static inline uint64_t timing_store_commit(const struct timing_core *c, unsigned n)
+{
+    return c->store[(c->stores - 1 - n) % TIMING_STORE_RING].commit;
+}
 
 /* The oldest of `queued` stores drains at now: true, or it is put off and commit times have changed. */
 bool timing_drain(struct timing_core *c, unsigned queued, uint64_t now);

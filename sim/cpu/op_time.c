@@ -1,0 +1,320 @@
+/*
+ * Blocks under the timing model: the instruction of each operation is executed, takes its time, and the next one follows if the
+ * vCPU may go on. What is simple (timing/pipeline.h) takes its time here, the rest in timing/core.c. Source: docs/timing.md.
+ */
+
+#include "cpu/mem.h"
+#include "cpu/pending.h"
+#include "cpu/store_queue.h"
+#include "cpu/timed.h"
+#include "timing/pipeline.h"
+
+/* Must the run loop look before the next instruction? */
+static bool must_leave(const struct cpu *cpu, const struct block *b)
+{
+    return cpu->left_cycles <= 0 || cpu->chain_break || cpu->chain_cut || b->dead || cpu_interrupt_waits(cpu);
+}
+
+/* Leaves at the boundary after the instruction of op. */
+static const struct op *leave(struct cpu *cpu, const struct block *b, const struct op *op, enum flow flow)
+{
+    cpu->exit_flow = (uint8_t)flow;
+    cpu->exit_insn = &b->insns[op->number];
+    cpu->step_block = NULL;
+    if (flow == FLOW_NEXT && !b->dead && op->number + 1u < b->count) {
+        cpu->step_block = b;
+        cpu->step_number = op->number + 1u;
+        cpu->step_rip = cpu->rip;
+    }
+    return NULL;
+}
+
+static struct timed_code code_of(const struct block *b, const struct op *op)
+{
+    return (struct timed_code){.at = phys(b->at.v + b->cold[op->number].offset_bytes),
+                               .size_bytes = b->insns[op->number].length};
+}
+
+/* Executes the instruction of op and takes its time. */
+static enum flow execute(struct cpu *cpu, const struct block *b, const struct op *op)
+{
+    const struct insn *insn = &b->insns[op->number];
+    uint64_t pc = b->rip + b->cold[op->number].offset_bytes;
+    cpu->rip = pc;
+    cpu->step_mode = cpu->mode;
+    enum flow flow = insn_execute(cpu, insn);
+    op_refresh(cpu);
+    struct timed_code code = code_of(b, op);
+    if (flow == FLOW_FAULT || flow == FLOW_STOP) {
+        timed_soft(cpu, insn, pc, &code, flow);
+        return flow;
+    }
+    timed_complete(cpu, insn, pc, &code, flow);
+    cpu->retired += flow != FLOW_REPEAT;
+    cpu->rip = flow == FLOW_NEXT ? pc + insn->length : cpu->rip;
+    return flow;
+}
+
+/* Goes on in the block at rip, if it is known; else leaves. */
+static const struct op *follow(struct cpu *cpu, const struct op *op)
+{
+    const struct jump_entry *j = &cpu->jumps[op_jump_slot(cpu->rip)];
+    if (!op_jump_known(cpu, j, cpu->rip) || (j->block->mode & 3) != (uint32_t)cpu->mode) {
+        return leave(cpu, op_block(op), op, FLOW_JUMP);
+    }
+    timed_latch(cpu, j->block);
+    OP_DISPATCH(j->block->ops);
+}
+
+const struct op *op_timed(struct cpu *cpu, const struct op *op)
+{
+    const struct block *b = op_block(op);
+    enum flow flow = execute(cpu, b, op);
+    if (flow != FLOW_NEXT || must_leave(cpu, b)) {
+        return leave(cpu, b, op, flow);
+    }
+    OP_NEXT;
+}
+
+const struct op *op_timed_end(struct cpu *cpu, const struct op *op)
+{
+    const struct block *b = op_block(op);
+    for (;;) {
+        enum flow flow = execute(cpu, b, op);
+        if (flow == FLOW_FAULT || flow == FLOW_STOP || must_leave(cpu, b)) {
+            return leave(cpu, b, op, flow);
+        }
+        if (flow != FLOW_REPEAT) {
+            break;
+        }
+    }
+    /* Others may change what the next boundary has to look at. */
+    const struct insn *insn = &b->insns[op->number];
+    bool plain = (insn->uop.flags & UOP_BRANCH) || (insn_rows[insn->row].flags & INSN_REP);
+    if (!plain) {
+        return leave(cpu, b, op, FLOW_JUMP);
+    }
+    OP_GOTO(follow);
+}
+
+const struct op *op_timed_exit(struct cpu *cpu, const struct op *op)
+{
+    const struct block *b = op_block(op);
+    cpu->rip = b->rip + b->size_bytes;
+    cpu->exit_insn = NULL;
+    const struct jump_entry *j = &cpu->jumps[op_jump_slot(cpu->rip)];
+    if (!op_jump_known(cpu, j, cpu->rip)) {
+        cpu->exit_flow = FLOW_JUMP;
+        cpu->step_block = NULL;
+        return NULL;
+    }
+    timed_latch(cpu, j->block);
+    OP_DISPATCH(j->block->ops);
+}
+
+/* ---- time ---- */
+
+/* The instruction of op takes its time, whatever it is. */
+static void take_time(struct cpu *cpu, const struct block *b, const struct op *op, enum flow flow)
+{
+    struct timed_code code = code_of(b, op);
+    uint64_t pc = b->rip + b->cold[op->number].offset_bytes;
+    cpu->step_mode = MODE_LONG64;
+    timed_take(cpu, &b->insns[op->number], &b->timed[op->number], pc, &code, flow);
+}
+
+/* After a step whose accesses were all near. */
+static inline void quick_after(struct cpu *cpu, uint64_t now)
+{
+    unsigned stores = cpu->access_stores;
+    timed_forget(cpu);
+    timed_set_clock(cpu, now);
+    if (stores != 0 && cpu->stores.capacity != 0) {
+        timed_take_commits(cpu, stores);
+    }
+    if (cpu->left_cycles > 0 && mem_drain_next(cpu) <= now) {
+        timed_drain_due(cpu, now);
+    }
+}
+
+/* May the instruction take the short way: are its accesses near, and does it lie in the line that was fetched last, or in one
+ * that L1I has and used last in its set, so that fetching it changes nothing? */
+static inline bool is_quick(const struct cpu *cpu, const struct timing_insn *insn)
+{
+    struct timing_core *t = cpu->timing;
+    if (OP_UNLIKELY(cpu->access_far)) {
+        return false;
+    }
+    if (insn->code_line != t->fetched_line) {
+        if (!cache_is_recent(&t->l1i, insn->code_line - 1)) {
+            return false;
+        }
+        t->fetched_line = insn->code_line;
+    }
+    return true;
+}
+
+/* The handlers below are kept out of line so that each saves only the registers that it needs. */
+#define OUT_OF_LINE __attribute__((noinline)) static const struct op *
+
+/* Goes on behind the instruction of op, which has taken its time, if the vCPU may. */
+OUT_OF_LINE go_on(struct cpu *cpu, const struct op *op)
+{
+    cpu->retired++;
+    if (OP_UNLIKELY(cpu->left_cycles <= 0)) {
+        const struct block *b = op_block(op);
+        cpu->rip = b->rip + b->cold[op->number + 1].offset_bytes;
+        return leave(cpu, b, op, FLOW_NEXT);
+    }
+    OP_NEXT;
+}
+
+static inline const struct op *go_on_branch(struct cpu *cpu, const struct op *op)
+{
+    cpu->retired++;
+    if (OP_UNLIKELY(cpu->left_cycles <= 0)) {
+        return leave(cpu, op_block(op), op, FLOW_JUMP);
+    }
+    OP_GOTO(follow);
+}
+
+OUT_OF_LINE time_any(struct cpu *cpu, const struct op *op)
+{
+    take_time(cpu, op_block(op), op, FLOW_NEXT);
+    OP_GOTO(go_on);
+}
+
+OUT_OF_LINE time_any_branch(struct cpu *cpu, const struct op *op)
+{
+    take_time(cpu, op_block(op), op, FLOW_JUMP);
+    OP_GOTO(go_on_branch);
+}
+
+OUT_OF_LINE time_quick(struct cpu *cpu, const struct op *op)
+{
+    const struct timing_insn *insn = &op_block(op)->timed[op->number];
+    quick_after(cpu, timing_quick(cpu->timing, insn, cpu->accesses, cpu->access_count,
+                                  cpu->stores.capacity != 0, cpu_now(cpu)));
+    OP_GOTO(go_on);
+}
+
+/* Own stores are due, and the vCPU goes on. */
+OUT_OF_LINE drain_and_go_on(struct cpu *cpu, const struct op *op)
+{
+    if (cpu->left_cycles > 0) {
+        timed_drain_due(cpu, cpu_now(cpu));
+    }
+    OP_GOTO(go_on);
+}
+
+/* The clock is now after a simple instruction. */
+#define SIMPLE_DONE(now)                           \
+    cpu->timing->repeating = 0;                    \
+    timed_set_clock(cpu, now);                     \
+    if (OP_UNLIKELY(mem_drain_next(cpu) <= now)) { \
+        OP_GOTO(drain_and_go_on);                  \
+    }                                              \
+    if (OP_UNLIKELY(cpu->left_cycles <= 0)) {      \
+        OP_GOTO(go_on);                            \
+    }                                              \
+    cpu->retired++;                                \
+    OP_NEXT
+
+OUT_OF_LINE time_store(struct cpu *cpu, const struct op *op)
+{
+    if (cpu->access_count != 1 || cpu->stores.capacity == 0 ||
+        !timing_store_is_simple(cpu->timing, cpu->accesses)) {
+        OP_GOTO(time_quick);
+    }
+    uint64_t now =
+        timing_simple_store(cpu->timing, &op_block(op)->timed[op->number], cpu->accesses, cpu_now(cpu));
+    cpu->access_count = 0;
+    cpu->access_stores = 0;
+    store_queue_entry(&cpu->stores, cpu->stores.count - 1)->due_cycles = cpu->timing->store_commit;
+    SIMPLE_DONE(now);
+}
+
+OUT_OF_LINE time_load(struct cpu *cpu, const struct op *op)
+{
+    if (cpu->access_count != 1 || !timing_load_is_simple(cpu->timing, cpu->accesses)) {
+        OP_GOTO(time_store);
+    }
+    uint64_t now = timing_simple_load(cpu->timing, &op_block(op)->timed[op->number], cpu_now(cpu));
+    cpu->access_count = 0;
+    SIMPLE_DONE(now);
+}
+
+const struct op *op_time(struct cpu *cpu, const struct op *op)
+{
+    const struct timing_insn *insn = &op_block(op)->timed[op->number];
+    if (OP_UNLIKELY(!is_quick(cpu, insn))) {
+        OP_GOTO(time_any);
+    }
+    if (!insn->simple) {
+        OP_GOTO(time_quick);
+    }
+    if (cpu->access_count != 0) {
+        OP_GOTO(time_load);
+    }
+    uint64_t now = timing_simple(cpu->timing, insn, cpu_now(cpu));
+    SIMPLE_DONE(now);
+}
+
+/* ---- branches ---- */
+
+static inline struct timing_outcome outcome_of(const struct cpu *cpu, const struct op *op)
+{
+    const struct block *b = op_block(op);
+    const struct block_cold *cold = &b->cold[op->number];
+    struct timing_outcome o;
+    o.pc = b->rip + cold[0].offset_bytes;
+    o.fall = b->rip + cold[1].offset_bytes;
+    o.next = cpu->rip;
+    return o; /* a near branch is asked for nothing else */
+}
+
+static void take_branch(struct cpu *cpu, const struct op *op)
+{
+    const struct timing_outcome o = outcome_of(cpu, op);
+    quick_after(cpu, timing_quick_branch(cpu->timing, &op_block(op)->timed[op->number], &o, cpu->accesses,
+                                         cpu->access_count, cpu->stores.capacity != 0, cpu_now(cpu)));
+}
+
+static inline void take_simple_branch(struct cpu *cpu, const struct op *op)
+{
+    const struct timing_outcome o = outcome_of(cpu, op);
+    uint64_t now = timing_simple_branch(cpu->timing, &op_block(op)->timed[op->number], &o, cpu_now(cpu));
+    cpu->timing->repeating = 0;
+    timed_set_clock(cpu, now);
+    if (OP_UNLIKELY(mem_drain_next(cpu) <= now) && cpu->left_cycles > 0) {
+        timed_drain_due(cpu, now);
+    }
+}
+
+OUT_OF_LINE time_quick_branch(struct cpu *cpu, const struct op *op)
+{
+    take_branch(cpu, op);
+    OP_GOTO(go_on_branch);
+}
+
+const struct op *op_time_branch(struct cpu *cpu, const struct op *op)
+{
+    const struct timing_insn *insn = &op_block(op)->timed[op->number];
+    if (OP_UNLIKELY(!is_quick(cpu, insn))) {
+        OP_GOTO(time_any_branch);
+    }
+    if (!insn->simple || cpu->access_count != 0) {
+        OP_GOTO(time_quick_branch);
+    }
+    take_simple_branch(cpu, op);
+    OP_GOTO(go_on_branch);
+}
+
+void timed_latch(struct cpu *cpu, const struct block *to)
+{
+    if (!cpu->fetch.valid || cpu->fetch.lin_page != to->lin_page) {
+        const struct code_entry *e = &cpu->code[(to->lin_page >> PAGE_SHIFT) % CODE_ENTRIES];
+        op_jump_latch(cpu, to);
+        timed_note(cpu, TIMING_FETCH, phys(to->phys_page), 1, e->slot);
+    }
+}
