@@ -138,7 +138,7 @@ static inline void quick_after(struct cpu *cpu, uint64_t now)
 }
 
 /* May the instruction take the short way: are its accesses near, and does it lie in the line that was fetched last, or in one
- * that L1I has and used last in its set, so that fetching it changes nothing? */
+ * that L1I has, so that fetching it costs nothing? */
 static inline bool is_quick(const struct cpu *cpu, const struct timing_insn *insn)
 {
     struct timing_core *t = cpu->timing;
@@ -146,7 +146,7 @@ static inline bool is_quick(const struct cpu *cpu, const struct timing_insn *ins
         return false;
     }
     if (insn->code_line != t->fetched_line) {
-        if (!cache_is_recent(&t->l1i, insn->code_line - 1)) {
+        if (!cache_is_recent(&t->l1i, insn->code_line - 1) && !timing_fetch_hits(t, insn->code_line - 1)) {
             return false;
         }
         t->fetched_line = insn->code_line;

@@ -7,10 +7,28 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* The bits of a tree on the way to `way`: those that have to be clear to point away from it, and those that have to be set. */
+static void make_away(struct cache *c, uint32_t way)
+{
+    uint32_t node = 1;
+    for (uint32_t half = c->ways / 2; half > 0; half /= 2) {
+        bool upper = (way & half) != 0;
+        uint16_t *bits = upper ? &c->away_clear[way] : &c->away_set[way];
+        *bits = (uint16_t)(*bits | 1u << (node - 1));
+        node = 2 * node + upper;
+    }
+}
+
 void cache_init(struct cache *c, uint32_t sets, uint32_t ways)
 {
     size_t lines = (size_t)sets * ways;
     *c = (struct cache){.sets = sets, .ways = ways};
+    for (uint32_t way = 0; way < ways; way++) {
+        make_away(c, way);
+    }
+    while (UINT32_C(1) << c->way_bits < ways) {
+        c->way_bits++;
+    }
     c->lines = alloc_zeroed(lines, sizeof *c->lines);
     c->states = alloc_zeroed(lines, sizeof *c->states);
     c->trees = alloc_zeroed(sets, sizeof *c->trees);
@@ -27,16 +45,8 @@ void cache_deinit(struct cache *c)
 
 void cache_use(struct cache *c, int64_t index)
 {
-    uint32_t set = (uint32_t)index / c->ways, way = (uint32_t)index % c->ways;
-    unsigned tree = c->trees[set];
-    uint32_t node = 1;
-    for (uint32_t half = c->ways / 2; half > 0; half /= 2) {
-        bool upper = (way & half) != 0;
-        unsigned bit = 1u << (node - 1);
-        tree = upper ? tree & ~bit : tree | bit;
-        node = 2 * node + upper;
-    }
-    c->trees[set] = (uint16_t)tree;
+    uint32_t set = (uint32_t)index >> c->way_bits, way = (uint32_t)index & (c->ways - 1);
+    c->trees[set] = (uint16_t)((c->trees[set] & ~c->away_clear[way]) | c->away_set[way]);
     c->recent[set] = c->lines[index];
 }
 

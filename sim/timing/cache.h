@@ -23,7 +23,8 @@ enum cache_state {
 };
 
 struct cache {
-    uint32_t sets, ways;
+    uint32_t sets, ways, way_bits;                                 /* ways = 1 << way_bits */
+    uint16_t away_clear[CACHE_WAYS_MAX], away_set[CACHE_WAYS_MAX]; /* of a tree, to point away from a way */
     uint64_t *lines;  /* line number + 1 by set and way; 0: invalid */
     uint8_t *states;  /* enum cache_state */
     uint16_t *trees;  /* one a set: bit n - 1 is node n of the tree, set: the victim is in the upper half */

@@ -172,17 +172,28 @@ static inline void timing_store_put(struct timing_core *c, const struct timing_s
     c->granules[last] = c->stores;
 }
 
+/* ---- caches ---- */
+
+/* Has L1I, or L1D, the line? Then it is used. Out of line; the line that was used last in its set is worth a look before. */
+bool timing_fetch_hits(struct timing_core *c, uint64_t line);
+bool timing_data_hits(struct timing_core *c, uint64_t line);
+
+static inline bool timing_data_is_near(struct timing_core *c, uint64_t line)
+{
+    return cache_is_recent(&c->l1d, line) || timing_data_hits(c, line);
+}
+
 /* ---- the plainest instructions ---- */
 
 /* Of one operation, without a unit, on a machine that is not in order (struct timing_insn.simple). */
 
-/* May an instruction that makes the access a, a load, and no other, take this way: a line that L1 has and used last in its set,
- * and no store that it could be forwarded from? */
-static inline bool timing_load_is_simple(const struct timing_core *c, const struct timing_access *a)
+/* May an instruction that makes the access a, a load, and no other, take this way: one line, which L1 has, and no store that it
+ * could be forwarded from? Then the line has been used. */
+static inline bool timing_load_is_simple(struct timing_core *c, const struct timing_access *a)
 {
     uint64_t line = timing_line(a->at);
     return a->kind == TIMING_LOAD && timing_line(a->at + a->size_bytes - 1u) == line &&
-           cache_is_recent(&c->l1d, line) && timing_may_forward(c, a, c->dispatch) == 0;
+           timing_may_forward(c, a, c->dispatch) == 0 && timing_data_is_near(c, line);
 }
 
 /* Execution from ready on, and retirement: the clock afterwards. *end: when the result is there. */
@@ -233,13 +244,13 @@ static inline uint64_t timing_simple_load(struct timing_core *c, const struct ti
     return now;
 }
 
-/* May an instruction that makes the access a, a store, and no other, take this way: a line that is this vCPU's alone, and that
- * L1 has and used last in its set? */
-static inline bool timing_store_is_simple(const struct timing_core *c, const struct timing_access *a)
+/* May an instruction that makes the access a, a store, and no other, take this way: one line, which is this vCPU's alone, and
+ * which L1 has? Then the line has been used. */
+static inline bool timing_store_is_simple(struct timing_core *c, const struct timing_access *a)
 {
     uint64_t line = timing_line(a->at);
     return a->kind == TIMING_STORE && timing_line(a->at + a->size_bytes - 1u) == line &&
-           timing_is_owned(c, line) && cache_is_recent(&c->l1d, line);
+           timing_is_owned(c, line) && timing_data_is_near(c, line);
 }
 
 /* The same of one with such a store, which is queued. */
