@@ -28,6 +28,7 @@
 ---@field [string] Histogram
 ---@field cycles integer the clock
 ---@field instructions integer instructions retired
+---@field interrupts_off_cycles integer cycles with RFLAGS.IF clear
 ---@field events integer device and timer events fired
 ---@field apic_messages integer deliveries between APICs
 ---@field disk_requests integer requests that disks have completed, failed ones too

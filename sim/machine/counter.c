@@ -72,6 +72,8 @@ static uint64_t of_cpu(const struct cpu *cpu, enum sim_counter c)
         return cpu_now(cpu);
     case COUNTER_INSTRUCTIONS:
         return cpu->retired;
+    case COUNTER_MASKED:
+        return cpu_masked_cycles(cpu);
     default:
         return cpu->trace.count[c - COUNTER_TRACE_FIRST];
     }
