@@ -270,8 +270,8 @@ struct cpu {
     uint64_t chain_sum;         /* retired + left_cycles, while machine code runs */
     uint8_t exit_flow;          /* enum flow that the chain of blocks ended with */
     const struct insn
-        *exit_insn;     /* the instruction that ended it, if one did; valid until the next one runs */
-    bool masked;        /* RFLAGS.IF was clear when it was last looked at (cpu_note_masked) */
+        *exit_insn; /* the instruction that ended it, if one did; valid until the next one runs */
+    bool masked;    /* RFLAGS.IF was clear when it was last looked at (cpu_note_masked) */
     uint64_t masked_since, masked_cycles;
     bool drain_limited; /* left_cycles ends where the first queued store is due */
     bool probe_passed;  /* cpu_run stopped here for a probe: go on */

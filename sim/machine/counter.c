@@ -1,11 +1,9 @@
 /* Counters and the observer of trace points. */
 
 #include "base/check.h"
-#include "cpu/mem.h"
 #include "machine/machine.h"
 
 #include <stddef.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "counters.inc"
@@ -133,43 +131,5 @@ void sim_on_trace(struct sim *s, uint32_t wanted, trace_fn *fn, void *target)
         t->wanted = fn ? wanted : 0;
         t->fn = fn;
         t->target = target;
-    }
-}
-
-/* ---- the timing model ---- */
-
-/* Accelerators know no numbers of TLB entries: an observer sees none used. */
-void sim_on_timing(struct sim *s, timing_record_fn *fn, void *target)
-{
-    for (unsigned i = 0; i < s->config.cpus; i++) {
-        s->cpus[i].on_timing = fn;
-        s->cpus[i].on_timing_target = target;
-        s->cpus[i].access_far = fn != NULL;
-        mem_drop_host_entries(&s->cpus[i]);
-    }
-}
-
-uint64_t sim_phase(const struct sim *s, unsigned cpu)
-{
-    return s->phases[cpu];
-}
-
-void sim_describe_access(const struct timing_record *r, unsigned n, char *text, size_t size)
-{
-    static const char letters[] = {
-        [TIMING_FETCH] = 't',  [TIMING_LOAD] = 'l',        [TIMING_STORE] = 's',       [TIMING_WALK] = 'w',
-        [TIMING_UPDATE] = 'u', [TIMING_LOAD_DEVICE] = 'L', [TIMING_STORE_DEVICE] = 'S'};
-    const struct timing_access *a = &r->accesses[n];
-    char number[16] = "-";
-    if (a->number != 0) {
-        snprintf(number, sizeof number, "%u", a->number);
-    }
-    if (a->kind == TIMING_FETCH) {
-        snprintf(text, size, "t:%s", number);
-    } else if (a->kind == TIMING_LOAD || a->kind == TIMING_STORE) {
-        snprintf(text, size, "%c:%llx:%u:%s", letters[a->kind], (unsigned long long)a->at, a->size_bytes,
-                 number);
-    } else {
-        snprintf(text, size, "%c:%llx", letters[a->kind], (unsigned long long)a->at);
     }
 }

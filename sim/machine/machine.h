@@ -47,6 +47,13 @@ struct interrupted {
 
 #define INTERRUPTED_MAX 256
 
+#define WATCHERS_MAX 4u
+
+struct watcher {
+    timing_record_fn *fn;
+    void *target;
+};
+
 /* Who wants to know how far a run is. */
 struct progress {
     sim_progress_fn *fn;
@@ -97,6 +104,8 @@ struct sim {
     void *on_output_arg;
     struct probe probes[PROBES_MAX];
     unsigned probe_end; /* no probe from here on was ever used */
+    struct watcher watchers[WATCHERS_MAX];
+    unsigned watcher_count;
     struct stall stalls[STALLS_MAX];
     unsigned stall_count;
     struct interrupt_range ranges[SIM_CPUS_MAX];
