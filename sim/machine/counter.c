@@ -124,6 +124,11 @@ uint64_t sim_counter(const struct sim *s, enum sim_counter c, unsigned cpu)
     return sum;
 }
 
+const uint64_t *sim_timing_counters(const struct sim *s, unsigned cpu)
+{
+    return s->model ? s->cpus[cpu].timing->counters : NULL;
+}
+
 void sim_on_trace(struct sim *s, uint32_t wanted, trace_fn *fn, void *target)
 {
     for (unsigned i = 0; i < s->config.cpus; i++) {

@@ -216,6 +216,9 @@ bool sim_counter_is_per_cpu(enum sim_counter c); /* else cpu must be SIM_ALL_CPU
 /* The counter of this name, or -1. Names of trace points: sim_counter_find(name) - COUNTER_TRACE_FIRST. */
 int sim_counter_find(const char *name);
 
+/* The counters of the reference machine of a vCPU, COUNTER_TIMING_FIRST first; NULL: there is none. */
+const uint64_t *sim_timing_counters(const struct sim *s, unsigned cpu);
+
 /* fn is called at every trace point whose bit is in wanted, as it happens; one observer, NULL takes it away. */
 void sim_on_trace(struct sim *s, uint32_t wanted, trace_fn *fn, void *target);
 
