@@ -198,6 +198,12 @@ function orrery.machine(options) end
 ---@return Histogram
 function Machine:counter(name) end
 
+---Profiles the machine while a function runs it: a row for each function and vCPU, most cycles first. Fields: cpu, program, name,
+---file, cycles, instructions, and under a timing model its counters (store_forwards, l1d_misses, ...).
+---@param body fun()
+---@return table[]
+function Machine:profile_of(body) end
+
 ---Runs for so many cycles; returns why it stopped, "cycle limit" when nothing else did.
 ---@param cycles integer
 ---@return string
@@ -476,6 +482,17 @@ function Machine:delay_ipi(n, cycles) end
 ---the n-th message between APICs from now is lost; 0 is the next (an effect)
 ---@param n integer
 function Machine:lose_ipi(n) end
+
+---counts from here on which instruction every cycle belongs to (docs/profile.md); the profile before this one is gone
+function Machine:start_profile() end
+
+---counts no more; m:profile still tells
+function Machine:stop_profile() end
+
+---the profile as text: folded (stacks), json (speedscope), tsv (counters of functions and vCPUs), md (of functions)
+---@param format string
+---@return string
+function Machine:profile(format) end
 
 ---number of effects in the log
 ---@return integer

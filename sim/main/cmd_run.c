@@ -19,6 +19,8 @@ static void fill_defaults(struct script_defaults *d, const struct options *o)
         .config = o->config,
         .echo = o->given_serial && o->serial == SERIAL_STDIO,
         .trace = o->trace,
+        .profile = o->profile || o->profile_counters,
+        .profile_tables = o->profile_counters != NULL,
     };
     if (!sim_config_given(&o->config, PARAMETER_ENGINE)) {
         d->config.engine = ENGINE_TIMED;
@@ -111,6 +113,33 @@ static void print_end(const struct script_result *r, const struct options *o, co
     }
 }
 
+/* Of the n-th machine, from 0: name for the first, then name-2.json and so on. */
+static bool save_one(const struct profile *p, const char *name, unsigned n, struct error *e)
+{
+    char numbered[1100];
+    const char *ending = strrchr(name, '.');
+    if (n == 0) {
+        return profile_save(p, name, e);
+    }
+    int size = snprintf(numbered, sizeof numbered, "%.*s-%u%s", (int)(ending - name), name, n + 1, ending);
+    return (size > 0 && (size_t)size < sizeof numbered) ? profile_save(p, numbered, e)
+                                                        : error_set(e, "%s: the name is too long", name);
+}
+
+static bool save_profiles(const struct script_result *r, const struct options *o, struct error *e)
+{
+    bool good = true;
+    for (unsigned i = 0; good && i < script_machine_count(r); i++) {
+        struct profile *p = script_machine_get(r, i).profile;
+        if (p != NULL) {
+            profile_stop(p);
+            good = (!o->profile || save_one(p, o->profile, i, e)) &&
+                   (!o->profile_counters || save_one(p, o->profile_counters, i, e));
+        }
+    }
+    return good;
+}
+
 static int run(const struct options *o, const struct file_bytes *file, const struct command_line *line)
 {
     struct error e;
@@ -135,6 +164,9 @@ static int run(const struct options *o, const struct file_bytes *file, const str
     }
     print_end(&r, o, line);
     enum exit_status status = script_verdict(&r);
+    if (!save_profiles(&r, o, &e)) {
+        status = (enum exit_status)command_usage(&e);
+    }
     script_result_deinit(&r);
     return (int)status;
 }
