@@ -132,11 +132,7 @@ static struct profile *start_profile(struct sim *s, const struct options *o, con
 
 static bool save_profile(struct profile *p, const struct options *o, struct error *e)
 {
-    if (p != NULL) {
-        profile_stop(p);
-    }
-    bool good = (!o->profile || profile_save(p, o->profile, e)) &&
-                (!o->profile_counters || profile_save(p, o->profile_counters, e));
+    bool good = p == NULL || finish_profile(p, o->profile, o->profile_counters, e);
     profile_free(p);
     return good;
 }
@@ -194,7 +190,8 @@ int command_boot(const struct command_line *line)
         options_help(stdout, 'B');
         return EXIT_PASSED;
     }
-    if (!load_files(&o, &files, &e) || !machine_file_resolve(&o.config, &timing, &e)) {
+    if (!load_files(&o, &files, &e) || !finish_reserve(&o, &e) ||
+        !machine_file_resolve(&o.config, &timing, &e)) {
         free_files(&files);
         return command_usage(&e);
     }

@@ -13,6 +13,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define NAME_BYTES 4200u /* a path, and a number */
+
 static void fill_defaults(struct script_defaults *d, const struct options *o)
 {
     *d = (struct script_defaults){
@@ -113,29 +115,25 @@ static void print_end(const struct script_result *r, const struct options *o, co
     }
 }
 
-/* Of the n-th machine, from 0: name for the first, then name-2.json and so on. */
-static bool save_one(const struct profile *p, const char *name, unsigned n, struct error *e)
+/* The n-th machine's file, from 0: name for the first, then name-2.json and so on. */
+static const char *numbered(const char *name, unsigned n, char out[NAME_BYTES])
 {
-    char numbered[1100];
-    const char *ending = strrchr(name, '.');
-    if (n == 0) {
-        return profile_save(p, name, e);
+    const char *ending = name ? strrchr(name, '.') : NULL;
+    if (n == 0 || !ending) {
+        return name;
     }
-    int size = snprintf(numbered, sizeof numbered, "%.*s-%u%s", (int)(ending - name), name, n + 1, ending);
-    return (size > 0 && (size_t)size < sizeof numbered) ? profile_save(p, numbered, e)
-                                                        : error_set(e, "%s: the name is too long", name);
+    snprintf(out, NAME_BYTES, "%.*s-%u%s", (int)(ending - name), name, n + 1, ending);
+    return out;
 }
 
 static bool save_profiles(const struct script_result *r, const struct options *o, struct error *e)
 {
+    char names[2][NAME_BYTES];
     bool good = true;
     for (unsigned i = 0; good && i < script_machine_count(r); i++) {
         struct profile *p = script_machine_get(r, i).profile;
-        if (p != NULL) {
-            profile_stop(p);
-            good = (!o->profile || save_one(p, o->profile, i, e)) &&
-                   (!o->profile_counters || save_one(p, o->profile_counters, i, e));
-        }
+        good = p == NULL || finish_profile(p, numbered(o->profile, i, names[0]),
+                                           numbered(o->profile_counters, i, names[1]), e);
     }
     return good;
 }
@@ -195,7 +193,8 @@ int command_run(const struct command_line *line)
         error_set(&e, "a scenario is missing; orrery run SCENARIO.lua");
         return command_usage(&e);
     }
-    if (!check_machine(&o, &e) || !file_read(o.scenario, FILE_MAX_BYTES, &file, &e)) {
+    if (!check_machine(&o, &e) || !finish_reserve(&o, &e) ||
+        !file_read(o.scenario, FILE_MAX_BYTES, &file, &e)) {
         return command_usage(&e);
     }
     int status = run(&o, &file, line);

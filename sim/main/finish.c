@@ -64,6 +64,18 @@ void finish_results(FILE *out, struct sim *s, const struct options *o)
     }
 }
 
+bool finish_reserve(const struct options *o, struct error *e)
+{
+    return (!o->profile || profile_reserve(o->profile, e)) &&
+           (!o->profile_counters || profile_reserve(o->profile_counters, e));
+}
+
+bool finish_profile(struct profile *p, const char *profile, const char *counters, struct error *e)
+{
+    profile_stop(p);
+    return (!profile || profile_save(p, profile, e)) && (!counters || profile_save(p, counters, e));
+}
+
 enum exit_status finish_status(enum sim_stop stop)
 {
     switch (stop) {

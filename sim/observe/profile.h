@@ -32,6 +32,8 @@ void profile_free(struct profile *p); /* stops; NULL is none */
 
 /* Writes what was counted so far; of tables only where they were asked for. */
 void profile_write(const struct profile *p, enum profile_format format, FILE *out);
+/* Makes the file, empty, before a long run turns out to be in vain. */
+bool profile_reserve(const char *name, struct error *e);
 bool profile_save(const struct profile *p, const char *name, struct error *e);
 
 #endif

@@ -372,6 +372,16 @@ void profile_write(const struct profile *p, enum profile_format format, FILE *ou
     view_close(&w);
 }
 
+bool profile_reserve(const char *name, struct error *e)
+{
+    FILE *out = fopen(name, "w");
+    if (out == NULL) {
+        return error_set(e, "%s: %s", name, strerror(errno));
+    }
+    fclose(out);
+    return true;
+}
+
 bool profile_save(const struct profile *p, const char *name, struct error *e)
 {
     enum profile_format format;
