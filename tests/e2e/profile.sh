@@ -192,6 +192,9 @@ it("is profiled", function()
     expect(m:profile("json")):to_contain('"frames"')
     expect(function() m:profile("xml") end):to_err("folded")
     expect(m.counters.cycles):to_be_above(before)
+    m:start_profile() -- the one before it is gone
+    m:stop_profile()
+    expect(m:profile("folded")):to_be("")
 end)
 it("has none before it begins", function()
     local m = orrery.machine { kernel = "orrery" }
