@@ -29,6 +29,7 @@
 ---@field cycles integer the clock
 ---@field instructions integer instructions retired
 ---@field interrupts_off_cycles integer cycles with RFLAGS.IF clear
+---@field false_sharing integer accesses of a line that others took for other bytes; with --false-sharing only
 ---@field events integer device and timer events fired
 ---@field apic_messages integer deliveries between APICs
 ---@field disk_requests integer requests that disks have completed, failed ones too
@@ -482,6 +483,9 @@ function Machine:delay_ipi(n, cycles) end
 ---the n-th message between APICs from now is lost; 0 is the next (an effect)
 ---@param n integer
 function Machine:lose_ipi(n) end
+
+---counts false sharing from here on (docs/profile.md); on machines with a timing model
+function Machine:count_sharing() end
 
 ---counts from here on which instruction every cycle belongs to (docs/profile.md); the profile before this one is gone
 function Machine:start_profile() end

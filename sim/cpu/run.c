@@ -128,7 +128,9 @@ static enum step deliver_soft(struct cpu *cpu, const struct insn *insn, enum cpu
     struct fault fault = cpu->fault;
     if (cpu->timing == NULL) {
         spend(cpu, insn_cost(cpu->costs, insn));
-        timed_tell_plain(cpu, insn, cpu_linear_rip(cpu), FLOW_NEXT);
+        if (cpu->on_timing != NULL) {
+            timed_tell_plain(cpu, insn, cpu_linear_rip(cpu), FLOW_NEXT);
+        }
     }
     cpu->retired++;
     begin_delivery(cpu);
@@ -279,7 +281,9 @@ static enum flow run_insn(struct cpu *cpu, const struct insn *insn, const struct
         timed_complete(cpu, insn, pc, code, flow);
     } else {
         spend(cpu, insn_cost(cpu->costs, insn));
-        timed_tell_plain(cpu, insn, pc, flow);
+        if (OP_UNLIKELY(cpu->on_timing != NULL)) {
+            timed_tell_plain(cpu, insn, pc, flow);
+        }
     }
     if (flow == FLOW_NEXT) {
         cpu->rip = insn_next_rip(cpu, insn);

@@ -201,15 +201,13 @@ void timed_tell(struct cpu *cpu, enum timing_record_kind kind, uint64_t time_cyc
 
 void timed_tell_plain(struct cpu *cpu, const struct insn *insn, uint64_t pc, enum flow flow)
 {
-    if (cpu->on_timing != NULL) {
-        uint64_t fall = cpu->mode == MODE_LONG64 ? pc + insn->length : (uint32_t)(pc + insn->length);
-        const struct timing_outcome o = {
-            .pc = pc,
-            .next = flow == FLOW_NEXT ? fall : cpu_linear_rip(cpu),
-            .goes_on = flow == FLOW_REPEAT,
-        };
-        tell_step(cpu, insn, &o, cpu_now(cpu));
-    }
+    uint64_t fall = cpu->mode == MODE_LONG64 ? pc + insn->length : (uint32_t)(pc + insn->length);
+    const struct timing_outcome o = {
+        .pc = pc,
+        .next = flow == FLOW_NEXT ? fall : cpu_linear_rip(cpu),
+        .goes_on = flow == FLOW_REPEAT,
+    };
+    tell_step(cpu, insn, &o, cpu_now(cpu));
 }
 
 static void after(struct cpu *cpu, uint64_t now_cycles)

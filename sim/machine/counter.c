@@ -60,8 +60,9 @@ int sim_counter_find(const char *name)
     return found ? found->value : -1;
 }
 
-static uint64_t of_cpu(const struct cpu *cpu, enum sim_counter c)
+static uint64_t of_cpu(const struct sim *s, unsigned number, enum sim_counter c)
 {
+    const struct cpu *cpu = &s->cpus[number];
     if (is_timing(c)) {
         return cpu->timing ? cpu->timing->counters[c - COUNTER_TIMING_FIRST] : 0;
     }
@@ -72,6 +73,8 @@ static uint64_t of_cpu(const struct cpu *cpu, enum sim_counter c)
         return cpu->retired;
     case COUNTER_MASKED:
         return cpu_masked_cycles(cpu);
+    case COUNTER_FALSE_SHARING:
+        return s->sharing ? sharing_count(s->sharing, number) : 0;
     default:
         return cpu->trace.count[c - COUNTER_TRACE_FIRST];
     }
@@ -112,14 +115,14 @@ uint64_t sim_counter(const struct sim *s, enum sim_counter c, unsigned cpu)
     if (cpu != SIM_ALL_CPUS) {
         CHECK(cpu < s->config.cpus && sim_counter_is_per_cpu(c), "counter %s of cpu %u", sim_counter_name(c),
               cpu);
-        return of_cpu(&s->cpus[cpu], c);
+        return of_cpu(s, cpu, c);
     }
     if (c == COUNTER_CYCLES || !sim_counter_is_per_cpu(c)) {
         return of_machine(s, c);
     }
     uint64_t sum = 0;
     for (unsigned i = 0; i < s->config.cpus; i++) {
-        sum += of_cpu(&s->cpus[i], c);
+        sum += of_cpu(s, i, c);
     }
     return sum;
 }

@@ -171,6 +171,7 @@ void sim_destroy(struct sim *s)
     free(s->log.effects);
     free(s->cpu_model);
     timing_destroy(s->model);
+    sharing_destroy(s->sharing);
     free(s->timing);
     free(s);
 }

@@ -216,6 +216,11 @@ bool sim_counter_is_per_cpu(enum sim_counter c); /* else cpu must be SIM_ALL_CPU
 /* The counter of this name, or -1. Names of trace points: sim_counter_find(name) - COUNTER_TRACE_FIRST. */
 int sim_counter_find(const char *name);
 
+/* Is it counted? All are, but false sharing, which costs time: it is from sim_count_sharing on. False: there is no timing model,
+ * which alone knows accesses. */
+bool sim_counts(const struct sim *s, enum sim_counter c);
+bool sim_count_sharing(struct sim *s, struct error *e);
+
 /* The counters of the reference machine of a vCPU, COUNTER_TIMING_FIRST first; NULL: there is none. */
 const uint64_t *sim_timing_counters(const struct sim *s, unsigned cpu);
 

@@ -196,7 +196,8 @@ int command_boot(const struct command_line *line)
         return command_usage(&e);
     }
     struct sim *s = sim_create(&o.config, &e);
-    int status = s && load(s, &o, &files, &e) ? run(s, &o, &files, line) : command_usage(&e);
+    bool counted = s && (!o.false_sharing || sim_count_sharing(s, &e));
+    int status = counted && load(s, &o, &files, &e) ? run(s, &o, &files, line) : command_usage(&e);
     sim_destroy(s);
     free_files(&files);
     return status;

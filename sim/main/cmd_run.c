@@ -22,6 +22,7 @@ static void fill_defaults(struct script_defaults *d, const struct options *o)
         .echo = o->given_serial && o->serial == SERIAL_STDIO,
         .trace = o->trace,
         .profile = o->profile || o->profile_counters,
+        .false_sharing = o->false_sharing,
         .profile_tables = o->profile_counters != NULL,
     };
     if (!sim_config_given(&o->config, PARAMETER_ENGINE)) {

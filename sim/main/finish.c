@@ -45,6 +45,9 @@ static void print_stats(FILE *out, const struct sim *s)
 {
     for (unsigned c = 0; c < COUNTER_COUNT; c++) {
         enum sim_counter counter = (enum sim_counter)c;
+        if (!sim_counts(s, counter)) {
+            continue;
+        }
         fprintf(out, "%s: %llu\n", sim_counter_name(counter),
                 (unsigned long long)sim_counter(s, counter, SIM_ALL_CPUS));
         for (unsigned i = 0; i < sim_get_config(s)->cpus && sim_counter_is_per_cpu(counter); i++) {

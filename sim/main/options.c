@@ -127,6 +127,9 @@ static bool parse_own(struct options *o, enum option option, const char *text, s
     case OPTION_STATS:
         o->stats = true;
         return true;
+    case OPTION_FALSE_SHARING:
+        o->false_sharing = true;
+        return true;
     case OPTION_PARAMS:
         o->params = true;
         return true;

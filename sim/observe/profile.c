@@ -122,10 +122,16 @@ static void charge_row(struct profile *p, unsigned cpu, uint32_t function, uint6
     uint64_t *before = p->cpus[cpu].counters;
     row->cycles += cycles;
     row->instructions += instructions;
-    for (unsigned i = 0; now != NULL && i < PROFILE_COUNTERS; i++) {
+    if (now == NULL) {
+        return;
+    }
+    for (unsigned i = 0; i < PROFILE_TIMING; i++) {
         row->counters[i] += now[i] - before[i];
         before[i] = now[i];
     }
+    uint64_t sharing = sim_counter(p->sim, COUNTER_FALSE_SHARING, cpu);
+    row->counters[PROFILE_TIMING] += sharing - before[PROFILE_TIMING];
+    before[PROFILE_TIMING] = sharing;
 }
 
 static void charge(struct profile *p, unsigned cpu, uint32_t cell, uint64_t cycles, uint64_t instructions)
@@ -324,7 +330,8 @@ static void start_cpu(struct profile *p, unsigned cpu)
     v->next = r.linear_rip;
     v->privilege = r.cpl;
     if (counters != NULL) {
-        memcpy(v->counters, counters, sizeof v->counters);
+        memcpy(v->counters, counters, PROFILE_TIMING * sizeof *v->counters);
+        v->counters[PROFILE_TIMING] = sim_counter(p->sim, COUNTER_FALSE_SHARING, cpu);
     }
     for (unsigned i = 0; i < PROFILE_RECENT; i++) {
         v->recent[i].program = INDEX_NONE;
@@ -343,6 +350,9 @@ struct profile *profile_start(struct sim *s, const struct guest_files *files, bo
     p->sim = s;
     p->tables = tables;
     p->running = true;
+    if (tables) {
+        sim_count_sharing(s, NULL); /* before the profile is told of a step; without a model there is none */
+    }
     programs_open(&p->programs, files);
     call_stacks_init(&p->stacks, PROFILE_DEEP);
     for (unsigned i = 0; i < PROFILE_PSEUDO_COUNT; i++) {

@@ -6,7 +6,9 @@
 #include "observe/call_stack.h"
 #include "observe/profile.h"
 
-#define PROFILE_COUNTERS ((unsigned)COUNTER_TIMING_LAST - (unsigned)COUNTER_TIMING_FIRST + 1u)
+/* Those of the model, and false sharing. */
+#define PROFILE_TIMING   ((unsigned)COUNTER_TIMING_LAST - (unsigned)COUNTER_TIMING_FIRST + 1u)
+#define PROFILE_COUNTERS (PROFILE_TIMING + 1u)
 
 /* Functions that are none. */
 enum profile_pseudo {

@@ -75,7 +75,8 @@ static struct row *make_rows(const struct profile *p, bool together, size_t *cou
 
 static const char *counter_name(unsigned n)
 {
-    return sim_counter_name((enum sim_counter)(COUNTER_TIMING_FIRST + n));
+    return sim_counter_name(n == PROFILE_TIMING ? COUNTER_FALSE_SHARING
+                                                : (enum sim_counter)(COUNTER_TIMING_FIRST + n));
 }
 
 static void write_tsv(const struct profile *p, FILE *out)

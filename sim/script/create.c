@@ -306,6 +306,9 @@ int machine_create(lua_State *lua)
     m->trace = (struct trace_text){stderr, m->symbols};
     sim_on_progress(m->sim, d->progress, d->progress_arg);
     sim_on_trace(m->sim, d->trace, trace_text_write, &m->trace);
+    if (d->false_sharing && !sim_count_sharing(m->sim, &e)) {
+        return position_error(lua, "machine: %s", e.text);
+    }
     if (d->profile) {
         m->full_profile = machine_begin_profile(m, d->profile_tables, &e);
         if (!m->full_profile) {

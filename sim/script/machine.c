@@ -299,6 +299,9 @@ static int machine_count(lua_State *lua)
     if (c < 0) {
         return binding_misuse(lua, 2, "a counter (orrery info lists them)");
     }
+    if (!sim_counts(m->sim, (enum sim_counter)c)) {
+        return binding_error(lua, "false sharing is not counted: m:count_sharing() begins it");
+    }
     unsigned cpu = lua_isnoneornil(lua, 3) ? SIM_ALL_CPUS : check_cpu(lua, m, 3);
     if (cpu != SIM_ALL_CPUS && !sim_counter_is_per_cpu((enum sim_counter)c)) {
         return binding_misuse(lua, 3, "left out (this counter is the machine's, no vCPU has its own)");
@@ -612,6 +615,12 @@ static int machine_lose_ipi(lua_State *lua)
 }
 
 /* ---- profiles ---- */
+
+static int machine_count_sharing(lua_State *lua)
+{
+    struct error e;
+    return sim_count_sharing(machine_of(lua)->sim, &e) ? 0 : binding_error(lua, e.text);
+}
 
 struct profile *machine_begin_profile(const struct lua_machine *m, bool tables, struct error *e)
 {

@@ -14,6 +14,7 @@ struct script_defaults {
     sim_progress_fn *progress; /* told how far each machine is; or NULL */
     void *progress_arg;
     bool profile, profile_tables; /* every machine has one from its beginning */
+    bool false_sharing;           /* the same */
 };
 
 struct script_options {

@@ -42,6 +42,7 @@ expect_one_line "counters in a profile's format" 2 "$orrery" boot --kernel "$ker
 expect_one_line "a profile in a table's format" 2 "$orrery" run scenarios/fork-storm.lua --profile "$work/p.tsv"
 expect_one_line "a profile that cannot be written" 2 "$orrery" boot --kernel "$kernel" --profile "$work/none/p.json"
 expect_one_line "a scenario's profile that cannot be written" 2 "$orrery" run scenarios/fork-storm.lua --profile-counters "$work/none/p.md"
+expect_one_line "false sharing where nobody knows accesses" 2 "$orrery" boot --kernel "$kernel" --false-sharing
 expect_one_line "stamps of a machine that has none" 2 "$orrery" boot --kernel "$kernel" --timing-trace "$work/trace"
 expect_one_line "an option that is not built" 2 "$orrery" boot --gdb 1234
 expect_one_line "an option of another command" 2 "$orrery" run --kernel x

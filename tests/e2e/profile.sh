@@ -130,6 +130,13 @@ expect_same "all counters of functions are the vCPUs' own" "$(awk -F'\t' '
     END { for (c = 0; c < 2; c++) for (i = 5; i <= n; i++) printf "cpu%d-%s: %.0f\n", c, name[i], sum[c, i] }' "$work/a.tsv" | sort)" \
     "$(head -1 "$work/a.tsv" | tr '\t' '\n' | tail -n +5 | while read -r name; do grep -E "^cpu[01]-$name: " "$work/out"; done | sort)"
 
+awk -F'\t' 'NR == 1 { exit $NF != "false-sharing" }' "$work/a.tsv" && ok "false sharing is one of them" || fail "false sharing is one of them"
+expect_status "false sharing is counted without a profile, too" 33 "${storm[@]}" --hash --stats --false-sharing
+expect_same "as much of it" "$(awk -F'\t' 'NR > 1 { n += $NF } END { print n }' "$work/a.tsv")" "$(sed -n 's/^false-sharing: //p' "$work/out")"
+expect_same "counting it changes nothing" "$hash" "$(grep '^state-hash' "$work/out")"
+expect_status "and is not told where nobody has counted it" 33 "${guest[@]}" --stats
+expect_same "no row of it" 0 "$(grep -c false-sharing "$work/out")"
+
 # has NAME PATTERN: a stack
 has() {
     if grep -qE "$2" "$work/a.folded"; then ok "$1"; else fail "$1" "$2"; fi
@@ -178,16 +185,22 @@ it("is profiled", function()
     orrery.machine { kernel = "orrery" }:boot()
     m:boot()
     local before = m.counters.cycles
+    expect(function() return m.counters.false_sharing end):to_err("count_sharing")
+    m:count_sharing()
+    expect(m.counters.false_sharing):to_be(0)
     local rows = m:profile_of(function() m:command("selftest"):wait() end)
     expect(rows[1].cycles):to_be_at_least(rows[2].cycles)
     expect(rows[1].program):to_match(".")
-    local misses, instructions = 0, 0
+    local misses, instructions, shared = 0, 0, 0
     for _, row in ipairs(rows) do
+        shared = shared + row.false_sharing
         instructions = instructions + row.instructions
         misses = misses + row.l1d_misses
     end
     expect(instructions):to_be_above(10000)
     expect(misses):to_be_above(0)
+    expect(shared):to_be_above(0)
+    expect(shared):to_be(m.counters.false_sharing)
     expect(m:profile("folded")):to_contain("selftest;_start;main;")
     expect(m:profile("json")):to_contain('"frames"')
     expect(function() m:profile("xml") end):to_err("folded")
@@ -200,6 +213,7 @@ it("has none before it begins", function()
     local m = orrery.machine { kernel = "orrery" }
     expect(function() m:profile("folded") end):to_err("start_profile")
     expect(function() m:stop_profile() end):to_err("start_profile")
+    expect(function() m:count_sharing() end):to_err("timing model")
 end)
 LUA
 expect_status "a scenario profiles its machines, and so does the command line" 0 "$orrery" run "$work/two.lua" --profile "$work/s.folded"

@@ -40,6 +40,7 @@ static struct state_exclusion excluded[] = {
     {"sim.on_output", "observer", false},
     {"sim.on_output_arg", "observer", false},
     {"sim.progress", "observer", false},
+    {"sim.sharing", "observer", false},
     {"sim.watchers", "observer", false},
     {"sim.watcher_count", "observer", false},
     {"sim.probes", "observer", false},
