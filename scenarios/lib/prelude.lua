@@ -285,8 +285,9 @@ function Machine:profile_of(body)
     check_self(self, Machine, "m:profile_of(...)")
     need(body, "function", "profile_of: body")
     self:start_profile()
-    body()
+    local ok, why = pcall(body)
     self:stop_profile()
+    if not ok then error(why, 0) end
     local titles, rows = nil, {}
     for line in self:profile("tsv"):gmatch("[^\n]+") do
         local fields = {}

@@ -16,9 +16,14 @@ struct since {
     bool had;         /* it has accessed it before */
 };
 
+/* LINES_PER_PAGE times cpus, or NULL: never accessed. */
+struct page {
+    struct since *lines;
+};
+
 struct sharing {
     unsigned cpus;
-    struct since **pages; /* by page of RAM: LINES_PER_PAGE times cpus */
+    struct page *pages; /* by page of RAM */
     uint64_t page_count;
     uint64_t counts[SIM_CPUS_MAX];
 };
@@ -36,7 +41,7 @@ void sharing_destroy(struct sharing *h)
         return;
     }
     for (uint64_t i = 0; i < h->page_count; i++) {
-        free(h->pages[i]);
+        free(h->pages[i].lines);
     }
     free(h->pages);
     free(h);
@@ -48,7 +53,7 @@ static struct since *line_of(struct sharing *h, uint64_t at)
     uint64_t page = at >> PAGE_SHIFT;
     if (page >= h->page_count) {
         uint64_t count = page + page / 2 + 64;
-        struct since **pages = alloc_zeroed(count, sizeof *pages);
+        struct page *pages = alloc_zeroed(count, sizeof *pages);
         for (uint64_t i = 0; i < h->page_count; i++) {
             pages[i] = h->pages[i];
         }
@@ -56,10 +61,11 @@ static struct since *line_of(struct sharing *h, uint64_t at)
         h->pages = pages;
         h->page_count = count;
     }
-    if (h->pages[page] == NULL) {
-        h->pages[page] = alloc_zeroed((size_t)LINES_PER_PAGE * h->cpus, sizeof **h->pages);
+    struct page *p = &h->pages[page];
+    if (p->lines == NULL) {
+        p->lines = alloc_zeroed((size_t)LINES_PER_PAGE * h->cpus, sizeof *p->lines);
     }
-    return h->pages[page] + (at / LINE_BYTES % LINES_PER_PAGE) * h->cpus;
+    return p->lines + (at / LINE_BYTES % LINES_PER_PAGE) * h->cpus;
 }
 
 static void note_line(struct sharing *h, unsigned cpu, uint64_t at, unsigned size_bytes, bool store)

@@ -205,6 +205,7 @@ it("is profiled", function()
     expect(m:profile("json")):to_contain('"frames"')
     expect(function() m:profile("xml") end):to_err("folded")
     expect(m.counters.cycles):to_be_above(before)
+    expect(function() m:profile_of(function() m:register(0, "rxx") end) end):to_err("rxx")
     m:start_profile() -- the one before it is gone
     m:stop_profile()
     expect(m:profile("folded")):to_be("")
