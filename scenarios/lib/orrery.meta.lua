@@ -28,6 +28,8 @@
 ---@field [string] Histogram
 ---@field cycles integer the clock
 ---@field instructions integer instructions retired
+---@field interrupts_off_cycles integer cycles with RFLAGS.IF clear
+---@field false_sharing integer accesses of a line that others took for other bytes; with --false-sharing only
 ---@field events integer device and timer events fired
 ---@field apic_messages integer deliveries between APICs
 ---@field disk_requests integer requests that disks have completed, failed ones too
@@ -196,6 +198,12 @@ function orrery.machine(options) end
 ---@param name string
 ---@return Histogram
 function Machine:counter(name) end
+
+---Profiles the machine while a function runs it: a row for each function and vCPU, most cycles first. Fields: cpu, program, name,
+---file, cycles, instructions, and under a timing model its counters (store_forwards, l1d_misses, ...).
+---@param body fun()
+---@return table[]
+function Machine:profile_of(body) end
 
 ---Runs for so many cycles; returns why it stopped, "cycle limit" when nothing else did.
 ---@param cycles integer
@@ -475,6 +483,20 @@ function Machine:delay_ipi(n, cycles) end
 ---the n-th message between APICs from now is lost; 0 is the next (an effect)
 ---@param n integer
 function Machine:lose_ipi(n) end
+
+---counts false sharing from here on (docs/profile.md); on machines with a timing model
+function Machine:count_sharing() end
+
+---counts from here on which instruction every cycle belongs to (docs/profile.md); the profile before this one is gone
+function Machine:start_profile() end
+
+---counts no more; m:profile still tells
+function Machine:stop_profile() end
+
+---the profile as text: folded (stacks), json (speedscope), tsv (counters of functions and vCPUs), md (of functions)
+---@param format string
+---@return string
+function Machine:profile(format) end
 
 ---number of effects in the log
 ---@return integer

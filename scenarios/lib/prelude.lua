@@ -277,6 +277,38 @@ function Machine:counter(name)
     return c
 end
 
+---Profiles the machine while a function runs it: a row for each function and vCPU, most cycles first. Fields: cpu, program, name,
+---file, cycles, instructions, and under a timing model its counters (store_forwards, l1d_misses, ...).
+---@param body fun()
+---@return table[]
+function Machine:profile_of(body)
+    check_self(self, Machine, "m:profile_of(...)")
+    need(body, "function", "profile_of: body")
+    self:start_profile()
+    local ok, why = pcall(body)
+    self:stop_profile()
+    if not ok then error(why, 0) end
+    local titles, rows = nil, {}
+    for line in self:profile("tsv"):gmatch("[^\n]+") do
+        local fields = {}
+        for field in line:gmatch("[^\t]+") do fields[#fields + 1] = field end
+        if titles then
+            local row = {}
+            for i, title in ipairs(titles) do row[title] = math.tointeger(fields[i]) or fields[i] end
+            rows[#rows + 1] = row
+        else
+            titles = fields
+            for i, title in ipairs(titles) do titles[i] = title == "function" and "name" or title:gsub("-", "_") end
+        end
+    end
+    sort(rows, function(a, b)
+        if a.cycles ~= b.cycles then return a.cycles > b.cycles end
+        if a.cpu ~= b.cpu then return a.cpu < b.cpu end
+        return a.program .. "\t" .. a.name .. "\t" .. a.file < b.program .. "\t" .. b.name .. "\t" .. b.file
+    end)
+    return rows
+end
+
 -- The cycle at which a wait is given up.
 local function deadline(self, within)
     local now = self:cycles()

@@ -117,6 +117,7 @@ void cpu_init_signal(struct cpu *cpu, bool bootstrap)
     uint64_t cache_bits = cpu->cr0 & (CR0_CD | CR0_NW);
     mem_drain(cpu);
     reset_common(cpu);
+    cpu_settle_masked(cpu);
     cpu->cr0 = cache_bits | CR0_ET;
     if (!bootstrap) {
         cpu->activity = CPU_WAIT_FOR_SIPI;
@@ -164,10 +165,12 @@ bool cpu_wake(struct cpu *cpu, uint64_t now_cycles)
     if (cpu->activity == CPU_MWAIT) { /* whatever ended the wait, it takes a new MONITOR for another one */
         cpu->monitor_armed = false;
     }
+    bool started = cpu->activity == CPU_WAIT_FOR_SIPI;
     cpu->activity = CPU_ACTIVE;
     if (cpu_now(cpu) < now_cycles) {
         cpu_set_clock(cpu, now_cycles);
     }
+    cpu->masked_since = started ? cpu_now(cpu) : cpu->masked_since;
     timed_tell(cpu, TIMING_RECORD_WAKE, cpu_now(cpu));
     if (cpu->timing != NULL) {
         cpu_set_clock(cpu, cpu_now(cpu) + cpu->timing->shared->params.value[TIMING_wake_cycles]);
@@ -194,6 +197,7 @@ void cpu_set_rflags(struct cpu *cpu, uint64_t rflags)
 {
     flags_set(cpu, rflags);
     cpu->rflags = (rflags & ~RFLAGS_STATUS) | RFLAGS_ONE;
+    cpu_note_masked(cpu);
     cpu_update_mode(cpu);
 }
 
@@ -388,6 +392,8 @@ static void derive(struct cpu *cpu)
     cpu->step_block = NULL;
     cpu->link_from = NULL;
     cpu->exit_insn = NULL;
+    cpu->masked = !(cpu->rflags & RFLAGS_IF);
+    cpu->masked_since = cpu_now(cpu);
     if (cpu->monitor_armed && ram_contains(ram, cpu->monitor_line, 1)) {
         ram->flags[cpu->monitor_line.v >> PAGE_SHIFT] |= PAGE_MONITOR;
     }

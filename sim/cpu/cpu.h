@@ -270,7 +270,9 @@ struct cpu {
     uint64_t chain_sum;         /* retired + left_cycles, while machine code runs */
     uint8_t exit_flow;          /* enum flow that the chain of blocks ended with */
     const struct insn
-        *exit_insn;     /* the instruction that ended it, if one did; valid until the next one runs */
+        *exit_insn; /* the instruction that ended it, if one did; valid until the next one runs */
+    bool masked;    /* RFLAGS.IF was clear when it was last looked at (cpu_note_masked) */
+    uint64_t masked_since, masked_cycles;
     bool drain_limited; /* left_cycles ends where the first queued store is due */
     bool probe_passed;  /* cpu_run stopped here for a probe: go on */
     uint64_t probe_rip;
@@ -342,6 +344,27 @@ static inline void cpu_request_break(struct cpu *cpu)
 /* Full RFLAGS, and setting it (the caller has masked what it may not change). */
 uint64_t cpu_rflags(const struct cpu *cpu);
 void cpu_set_rflags(struct cpu *cpu, uint64_t rflags);
+
+/* Cycles with RFLAGS.IF clear. A step that changes IF counts as it leaves it; time before a start-up does not count. */
+static inline uint64_t cpu_masked_cycles(const struct cpu *cpu)
+{
+    return cpu->masked_cycles + (cpu->masked ? cpu_now(cpu) - cpu->masked_since : 0);
+}
+
+static inline void cpu_settle_masked(struct cpu *cpu)
+{
+    cpu->masked_cycles = cpu_masked_cycles(cpu);
+    cpu->masked_since = cpu_now(cpu);
+    cpu->masked = !(cpu->rflags & RFLAGS_IF);
+}
+
+/* After RFLAGS.IF changed. */
+static inline void cpu_note_masked(struct cpu *cpu)
+{
+    if (cpu->masked == ((cpu->rflags & RFLAGS_IF) != 0)) {
+        cpu_settle_masked(cpu);
+    }
+}
 
 /* After CR0, CR4, EFER, CS, SS, CPL or RFLAGS.AC changed: derives mode, mem_mode and host. */
 void cpu_update_mode(struct cpu *cpu);

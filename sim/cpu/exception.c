@@ -237,6 +237,7 @@ static void entry_commit(struct cpu *cpu, const struct entry *e, uint64_t clear_
     }
     cpu->cpl = (uint8_t)e->level;
     cpu->rflags &= ~clear_flags; /* none of them is a status flag */
+    cpu_note_masked(cpu);
     cpu_update_mode(cpu);
 }
 

@@ -82,6 +82,7 @@ static void iret_commit(struct cpu *cpu, const struct iret_frame *f, uint64_t rf
     cpu->rip = f->rip;
     flags_set(cpu, rflags);
     cpu->rflags = (rflags & ~RFLAGS_STATUS) | RFLAGS_ONE;
+    cpu_note_masked(cpu);
     cpu->nmi_blocked = false;
 }
 

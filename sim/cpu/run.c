@@ -68,6 +68,7 @@ static enum step delivered(struct cpu *cpu, enum flow flow, bool interrupt, enum
         timed_delivered(cpu, interrupt);
     } else {
         spend(cpu, cpu->costs->exception_cycles);
+        timed_tell(cpu, interrupt ? TIMING_RECORD_INTERRUPT : TIMING_RECORD_EXCEPTION, cpu_now(cpu));
     }
     cpu->probe_passed = false;
     cpu->shadow = 0;
@@ -127,6 +128,9 @@ static enum step deliver_soft(struct cpu *cpu, const struct insn *insn, enum cpu
     struct fault fault = cpu->fault;
     if (cpu->timing == NULL) {
         spend(cpu, insn_cost(cpu->costs, insn));
+        if (cpu->on_timing != NULL) {
+            timed_tell_plain(cpu, insn, cpu_linear_rip(cpu), FLOW_NEXT);
+        }
     }
     cpu->retired++;
     begin_delivery(cpu);
@@ -171,8 +175,8 @@ static enum step take_init(struct cpu *cpu, enum cpu_stop *stop)
     }
     if (cpu->timing != NULL) {
         timing_flush(cpu->timing, cpu_now(cpu));
-        timed_tell(cpu, TIMING_RECORD_RESET, cpu_now(cpu));
     }
+    timed_tell(cpu, TIMING_RECORD_RESET, cpu_now(cpu));
     *stop = CPU_STOP_BREAK;
     return STEP_STOP;
 }
@@ -277,6 +281,9 @@ static enum flow run_insn(struct cpu *cpu, const struct insn *insn, const struct
         timed_complete(cpu, insn, pc, code, flow);
     } else {
         spend(cpu, insn_cost(cpu->costs, insn));
+        if (OP_UNLIKELY(cpu->on_timing != NULL)) {
+            timed_tell_plain(cpu, insn, pc, flow);
+        }
     }
     if (flow == FLOW_NEXT) {
         cpu->rip = insn_next_rip(cpu, insn);

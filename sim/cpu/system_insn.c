@@ -354,6 +354,7 @@ enum flow exec_cli(struct cpu *cpu, const struct insn *insn)
         return gp0(cpu);
     }
     cpu->rflags &= ~RFLAGS_IF;
+    cpu_note_masked(cpu);
     return FLOW_NEXT;
 }
 
@@ -366,6 +367,7 @@ enum flow exec_sti(struct cpu *cpu, const struct insn *insn)
     }
     if (!(cpu->rflags & RFLAGS_IF)) {
         cpu->rflags |= RFLAGS_IF;
+        cpu_note_masked(cpu);
         cpu->shadow |= SHADOW_STI;
     }
     return FLOW_NEXT;

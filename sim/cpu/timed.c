@@ -155,12 +155,17 @@ static void add_stamps(const struct cpu *cpu, struct timing_record *r, uint64_t 
 {
     const struct timing_core *t = cpu->timing;
     r->cpu = cpu->number;
-    r->dispatch = t->stamps.dispatch;
-    r->start = t->stamps.start;
-    r->end = t->stamps.end;
     r->retired = now_cycles;
-    r->store_commit = t->store_commit;
-    r->fetch_ready = t->fetch_ready;
+    r->stack = cpu->gpr[RSP];
+    r->space = cpu->cr3;
+    r->privilege = cpu->cpl;
+    if (t != NULL) {
+        r->dispatch = t->stamps.dispatch;
+        r->start = t->stamps.start;
+        r->end = t->stamps.end;
+        r->store_commit = t->store_commit;
+        r->fetch_ready = t->fetch_ready;
+    }
     r->accesses = cpu->accesses;
     r->access_count = cpu->access_count;
     r->mode_bits = cpu->step_mode == MODE_LONG64 ? 64 : cpu->step_mode == MODE_PROT32 ? 32 : 16;
@@ -186,12 +191,23 @@ static void tell_step(struct cpu *cpu, const struct insn *insn, const struct tim
 
 void timed_tell(struct cpu *cpu, enum timing_record_kind kind, uint64_t time_cycles)
 {
-    if (cpu->timing != NULL && cpu->on_timing != NULL) {
+    if (cpu->on_timing != NULL) {
         struct timing_record r = {
             .kind = kind, .pc = cpu_linear_rip(cpu), .wait = cpu->wait_reason, .line = cpu->wait_line};
         add_stamps(cpu, &r, time_cycles);
         cpu->on_timing(cpu->on_timing_target, &r);
     }
+}
+
+void timed_tell_plain(struct cpu *cpu, const struct insn *insn, uint64_t pc, enum flow flow)
+{
+    uint64_t fall = cpu->mode == MODE_LONG64 ? pc + insn->length : (uint32_t)(pc + insn->length);
+    const struct timing_outcome o = {
+        .pc = pc,
+        .next = flow == FLOW_NEXT ? fall : cpu_linear_rip(cpu),
+        .goes_on = flow == FLOW_REPEAT,
+    };
+    tell_step(cpu, insn, &o, cpu_now(cpu));
 }
 
 static void after(struct cpu *cpu, uint64_t now_cycles)

@@ -77,6 +77,9 @@ void timed_delivered(struct cpu *cpu, bool interrupt);
 /* Tells an observer of anything but a step. */
 void timed_tell(struct cpu *cpu, enum timing_record_kind kind, uint64_t time_cycles);
 
+/* An instruction has completed without a model, as timed_complete says, and its time is spent: tells the observer, which is there. */
+void timed_tell_plain(struct cpu *cpu, const struct insn *insn, uint64_t pc, enum flow flow);
+
 /* What was noted is void: a fault, a wait. */
 void timed_void(struct cpu *cpu);
 

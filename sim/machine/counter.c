@@ -1,11 +1,9 @@
 /* Counters and the observer of trace points. */
 
 #include "base/check.h"
-#include "cpu/mem.h"
 #include "machine/machine.h"
 
 #include <stddef.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "counters.inc"
@@ -62,8 +60,9 @@ int sim_counter_find(const char *name)
     return found ? found->value : -1;
 }
 
-static uint64_t of_cpu(const struct cpu *cpu, enum sim_counter c)
+static uint64_t of_cpu(const struct sim *s, unsigned number, enum sim_counter c)
 {
+    const struct cpu *cpu = &s->cpus[number];
     if (is_timing(c)) {
         return cpu->timing ? cpu->timing->counters[c - COUNTER_TIMING_FIRST] : 0;
     }
@@ -72,6 +71,10 @@ static uint64_t of_cpu(const struct cpu *cpu, enum sim_counter c)
         return cpu_now(cpu);
     case COUNTER_INSTRUCTIONS:
         return cpu->retired;
+    case COUNTER_MASKED:
+        return cpu_masked_cycles(cpu);
+    case COUNTER_FALSE_SHARING:
+        return s->sharing ? sharing_count(s->sharing, number) : 0;
     default:
         return cpu->trace.count[c - COUNTER_TRACE_FIRST];
     }
@@ -112,16 +115,21 @@ uint64_t sim_counter(const struct sim *s, enum sim_counter c, unsigned cpu)
     if (cpu != SIM_ALL_CPUS) {
         CHECK(cpu < s->config.cpus && sim_counter_is_per_cpu(c), "counter %s of cpu %u", sim_counter_name(c),
               cpu);
-        return of_cpu(&s->cpus[cpu], c);
+        return of_cpu(s, cpu, c);
     }
     if (c == COUNTER_CYCLES || !sim_counter_is_per_cpu(c)) {
         return of_machine(s, c);
     }
     uint64_t sum = 0;
     for (unsigned i = 0; i < s->config.cpus; i++) {
-        sum += of_cpu(&s->cpus[i], c);
+        sum += of_cpu(s, i, c);
     }
     return sum;
+}
+
+const uint64_t *sim_timing_counters(const struct sim *s, unsigned cpu)
+{
+    return s->model ? s->cpus[cpu].timing->counters : NULL;
 }
 
 void sim_on_trace(struct sim *s, uint32_t wanted, trace_fn *fn, void *target)
@@ -131,43 +139,5 @@ void sim_on_trace(struct sim *s, uint32_t wanted, trace_fn *fn, void *target)
         t->wanted = fn ? wanted : 0;
         t->fn = fn;
         t->target = target;
-    }
-}
-
-/* ---- the timing model ---- */
-
-/* Accelerators know no numbers of TLB entries: an observer sees none used. */
-void sim_on_timing(struct sim *s, timing_record_fn *fn, void *target)
-{
-    for (unsigned i = 0; i < s->config.cpus; i++) {
-        s->cpus[i].on_timing = fn;
-        s->cpus[i].on_timing_target = target;
-        s->cpus[i].access_far = fn != NULL;
-        mem_drop_host_entries(&s->cpus[i]);
-    }
-}
-
-uint64_t sim_phase(const struct sim *s, unsigned cpu)
-{
-    return s->phases[cpu];
-}
-
-void sim_describe_access(const struct timing_record *r, unsigned n, char *text, size_t size)
-{
-    static const char letters[] = {
-        [TIMING_FETCH] = 't',  [TIMING_LOAD] = 'l',        [TIMING_STORE] = 's',       [TIMING_WALK] = 'w',
-        [TIMING_UPDATE] = 'u', [TIMING_LOAD_DEVICE] = 'L', [TIMING_STORE_DEVICE] = 'S'};
-    const struct timing_access *a = &r->accesses[n];
-    char number[16] = "-";
-    if (a->number != 0) {
-        snprintf(number, sizeof number, "%u", a->number);
-    }
-    if (a->kind == TIMING_FETCH) {
-        snprintf(text, size, "t:%s", number);
-    } else if (a->kind == TIMING_LOAD || a->kind == TIMING_STORE) {
-        snprintf(text, size, "%c:%llx:%u:%s", letters[a->kind], (unsigned long long)a->at, a->size_bytes,
-                 number);
-    } else {
-        snprintf(text, size, "%c:%llx", letters[a->kind], (unsigned long long)a->at);
     }
 }

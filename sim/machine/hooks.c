@@ -95,6 +95,8 @@ void hooks_update(struct sim *s, unsigned cpu)
     for (unsigned i = 0; i < s->stall_count; i++) {
         needed |= s->stalls[i].cpu == cpu;
     }
+    /* Without a timing model blocks do not tell of their instructions. */
+    needed |= s->watcher_count != 0 && s->model == NULL;
     s->cpus[cpu].step_hook = needed ? before_instruction : NULL;
     s->cpus[cpu].step_hook_target = s;
 }

@@ -13,6 +13,7 @@
 #include "cpu/cpuid.h"
 #include "machine/board.h"
 #include "machine/memory_map.h"
+#include "machine/sharing.h"
 #include "machine/sim.h"
 
 #define PROBES_MAX 2048u
@@ -46,6 +47,13 @@ struct interrupted {
 };
 
 #define INTERRUPTED_MAX 256
+
+#define WATCHERS_MAX 4u
+
+struct watcher {
+    timing_record_fn *fn;
+    void *target;
+};
 
 /* Who wants to know how far a run is. */
 struct progress {
@@ -96,7 +104,10 @@ struct sim {
     sim_output_fn *on_output;
     void *on_output_arg;
     struct probe probes[PROBES_MAX];
-    unsigned probe_end; /* no probe from here on was ever used */
+    unsigned probe_end;      /* no probe from here on was ever used */
+    struct sharing *sharing; /* or NULL: not counted */
+    struct watcher watchers[WATCHERS_MAX];
+    unsigned watcher_count;
     struct stall stalls[STALLS_MAX];
     unsigned stall_count;
     struct interrupt_range ranges[SIM_CPUS_MAX];

@@ -94,6 +94,7 @@ static void init_cpus(struct sim *s)
         cpu_reset(cpu);
         s->phases[i] = rng_below(&phases, PHASE_CYCLES);
         cpu_set_clock(cpu, s->phases[i]);
+        cpu->masked_since = s->phases[i];
         if (i > 0) {
             cpu->activity = CPU_WAIT_FOR_SIPI;
         }
@@ -170,6 +171,7 @@ void sim_destroy(struct sim *s)
     free(s->log.effects);
     free(s->cpu_model);
     timing_destroy(s->model);
+    sharing_destroy(s->sharing);
     free(s->timing);
     free(s);
 }

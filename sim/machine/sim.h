@@ -216,15 +216,21 @@ bool sim_counter_is_per_cpu(enum sim_counter c); /* else cpu must be SIM_ALL_CPU
 /* The counter of this name, or -1. Names of trace points: sim_counter_find(name) - COUNTER_TRACE_FIRST. */
 int sim_counter_find(const char *name);
 
+/* Is it counted? All are, but false sharing, which costs time: it is from sim_count_sharing on. False: there is no timing model,
+ * which alone knows accesses. */
+bool sim_counts(const struct sim *s, enum sim_counter c);
+bool sim_count_sharing(struct sim *s, struct error *e);
+
+/* The counters of the reference machine of a vCPU, COUNTER_TIMING_FIRST first; NULL: there is none. */
+const uint64_t *sim_timing_counters(const struct sim *s, unsigned cpu);
+
 /* fn is called at every trace point whose bit is in wanted, as it happens; one observer, NULL takes it away. */
 void sim_on_trace(struct sim *s, uint32_t wanted, trace_fn *fn, void *target);
 
-/* fn is called at every step under a timing model, in key order; NULL takes it away. What the accesses of a record are: next
- * function. */
-void sim_on_timing(struct sim *s, timing_record_fn *fn, void *target);
-
-/* Access n of a record, as section 14 of docs/timing.md writes it, into text. */
-void sim_describe_access(const struct timing_record *r, unsigned n, char *text, size_t size);
+/* fn is called at every step, in key order, as long as it watches; at most four observers. Without a timing model a watched
+ * machine runs in blocks of one instruction, which changes nothing but speed. */
+void sim_watch_steps(struct sim *s, timing_record_fn *fn, void *target);
+void sim_unwatch_steps(struct sim *s, timing_record_fn *fn, const void *target);
 
 /* The start phase of a vCPU. */
 uint64_t sim_phase(const struct sim *s, unsigned cpu);

@@ -6,6 +6,7 @@
 #include "main/console.h"
 #include "main/crash.h"
 #include "main/progress.h"
+#include "observe/profile.h"
 #include "observe/timing_text.h"
 #include "observe/trace_text.h"
 #include "script/machine_file.h"
@@ -114,6 +115,28 @@ static int report_end(struct sim *s, const struct options *o, const struct boot_
     return status;
 }
 
+/* NULL: nobody wants one. */
+static struct profile *start_profile(struct sim *s, const struct options *o, const struct boot_files *f)
+{
+    const struct guest_files files = {
+        .kernel_name = o->kernel,
+        .initrd_name = o->initrd,
+        .kernel = f->kernel.bytes,
+        .initrd = f->initrd.bytes,
+        .kernel_size = f->kernel.size,
+        .initrd_size = f->initrd.size,
+    };
+    bool wanted = o->profile || o->profile_counters;
+    return wanted ? profile_start(s, &files, o->profile_counters != NULL) : NULL;
+}
+
+static bool save_profile(struct profile *p, const struct options *o, struct error *e)
+{
+    bool good = p == NULL || finish_profile(p, o->profile, o->profile_counters, e);
+    profile_free(p);
+    return good;
+}
+
 static int run(struct sim *s, const struct options *o, const struct boot_files *f,
                const struct command_line *line)
 {
@@ -135,6 +158,7 @@ static int run(struct sim *s, const struct options *o, const struct boot_files *
             return command_usage(&e);
         }
     }
+    struct profile *profile = start_profile(s, o, f);
     struct progress_line progress = {0};
     if (progress_wanted(console.out == stdout, o->trace)) {
         sim_on_progress(s, progress_show, &progress);
@@ -143,7 +167,8 @@ static int run(struct sim *s, const struct options *o, const struct boot_files *
     enum sim_stop stop = interactive ? run_interactive(s, o, &console) : sim_run(s, o->max_cycles);
     sim_on_trace(s, 0, NULL, NULL);
     symbols_close(symbols);
-    if (!timing_text_close(timing, o->timing_trace, s, &e)) {
+    bool saved = save_profile(profile, o, &e);
+    if (!timing_text_close(timing, o->timing_trace, s, saved ? &e : NULL) || !saved) {
         return command_usage(&e);
     }
     if (!console_close(&console, o, &e)) {
@@ -165,12 +190,14 @@ int command_boot(const struct command_line *line)
         options_help(stdout, 'B');
         return EXIT_PASSED;
     }
-    if (!load_files(&o, &files, &e) || !machine_file_resolve(&o.config, &timing, &e)) {
+    if (!load_files(&o, &files, &e) || !finish_reserve(&o, &e) ||
+        !machine_file_resolve(&o.config, &timing, &e)) {
         free_files(&files);
         return command_usage(&e);
     }
     struct sim *s = sim_create(&o.config, &e);
-    int status = s && load(s, &o, &files, &e) ? run(s, &o, &files, line) : command_usage(&e);
+    bool counted = s && (!o.false_sharing || sim_count_sharing(s, &e));
+    int status = counted && load(s, &o, &files, &e) ? run(s, &o, &files, line) : command_usage(&e);
     sim_destroy(s);
     free_files(&files);
     return status;

@@ -13,12 +13,17 @@
 #include <string.h>
 #include <unistd.h>
 
+#define NAME_BYTES 4200u /* a path, and a number */
+
 static void fill_defaults(struct script_defaults *d, const struct options *o)
 {
     *d = (struct script_defaults){
         .config = o->config,
         .echo = o->given_serial && o->serial == SERIAL_STDIO,
         .trace = o->trace,
+        .profile = o->profile || o->profile_counters,
+        .false_sharing = o->false_sharing,
+        .profile_tables = o->profile_counters != NULL,
     };
     if (!sim_config_given(&o->config, PARAMETER_ENGINE)) {
         d->config.engine = ENGINE_TIMED;
@@ -111,6 +116,29 @@ static void print_end(const struct script_result *r, const struct options *o, co
     }
 }
 
+/* The n-th machine's file, from 0: name for the first, then name-2.json and so on. */
+static const char *numbered(const char *name, unsigned n, char out[NAME_BYTES])
+{
+    const char *ending = name ? strrchr(name, '.') : NULL;
+    if (n == 0 || !ending) {
+        return name;
+    }
+    snprintf(out, NAME_BYTES, "%.*s-%u%s", (int)(ending - name), name, n + 1, ending);
+    return out;
+}
+
+static bool save_profiles(const struct script_result *r, const struct options *o, struct error *e)
+{
+    char names[2][NAME_BYTES];
+    bool good = true;
+    for (unsigned i = 0; good && i < script_machine_count(r); i++) {
+        struct profile *p = script_machine_get(r, i).profile;
+        good = p == NULL || finish_profile(p, numbered(o->profile, i, names[0]),
+                                           numbered(o->profile_counters, i, names[1]), e);
+    }
+    return good;
+}
+
 static int run(const struct options *o, const struct file_bytes *file, const struct command_line *line)
 {
     struct error e;
@@ -135,6 +163,9 @@ static int run(const struct options *o, const struct file_bytes *file, const str
     }
     print_end(&r, o, line);
     enum exit_status status = script_verdict(&r);
+    if (!save_profiles(&r, o, &e)) {
+        status = (enum exit_status)command_usage(&e);
+    }
     script_result_deinit(&r);
     return (int)status;
 }
@@ -163,7 +194,8 @@ int command_run(const struct command_line *line)
         error_set(&e, "a scenario is missing; orrery run SCENARIO.lua");
         return command_usage(&e);
     }
-    if (!check_machine(&o, &e) || !file_read(o.scenario, FILE_MAX_BYTES, &file, &e)) {
+    if (!check_machine(&o, &e) || !finish_reserve(&o, &e) ||
+        !file_read(o.scenario, FILE_MAX_BYTES, &file, &e)) {
         return command_usage(&e);
     }
     int status = run(&o, &file, line);

@@ -45,6 +45,9 @@ static void print_stats(FILE *out, const struct sim *s)
 {
     for (unsigned c = 0; c < COUNTER_COUNT; c++) {
         enum sim_counter counter = (enum sim_counter)c;
+        if (!sim_counts(s, counter)) {
+            continue;
+        }
         fprintf(out, "%s: %llu\n", sim_counter_name(counter),
                 (unsigned long long)sim_counter(s, counter, SIM_ALL_CPUS));
         for (unsigned i = 0; i < sim_get_config(s)->cpus && sim_counter_is_per_cpu(counter); i++) {
@@ -62,6 +65,18 @@ void finish_results(FILE *out, struct sim *s, const struct options *o)
     if (o->stats) {
         print_stats(out, s);
     }
+}
+
+bool finish_reserve(const struct options *o, struct error *e)
+{
+    return (!o->profile || profile_reserve(o->profile, e)) &&
+           (!o->profile_counters || profile_reserve(o->profile_counters, e));
+}
+
+bool finish_profile(struct profile *p, const char *profile, const char *counters, struct error *e)
+{
+    profile_stop(p);
+    return (!profile || profile_save(p, profile, e)) && (!counters || profile_save(p, counters, e));
 }
 
 enum exit_status finish_status(enum sim_stop stop)

@@ -3,6 +3,7 @@
 #include "main/options.h"
 
 #include "main/lookup.h"
+#include "observe/profile.h"
 #include "observe/trace_text.h"
 
 #include <errno.h>
@@ -91,12 +92,19 @@ static bool add_set(struct options *o, const char *text, struct error *e)
 
 static bool parse_own(struct options *o, enum option option, const char *text, struct error *e)
 {
+    enum profile_format format;
     switch ((int)option) {
     case OPTION_TRACE:
         return trace_text_parse(text, &o->trace, e);
     case OPTION_TIMING_TRACE:
         o->timing_trace = text;
         return true;
+    case OPTION_PROFILE:
+        o->profile = text;
+        return profile_format_of(text, &format) && !profile_is_table(format);
+    case OPTION_PROFILE_COUNTERS:
+        o->profile_counters = text;
+        return profile_format_of(text, &format) && profile_is_table(format);
     case OPTION_KERNEL:
         o->kernel = text;
         return true;
@@ -118,6 +126,9 @@ static bool parse_own(struct options *o, enum option option, const char *text, s
         return true;
     case OPTION_STATS:
         o->stats = true;
+        return true;
+    case OPTION_FALSE_SHARING:
+        o->false_sharing = true;
         return true;
     case OPTION_PARAMS:
         o->params = true;

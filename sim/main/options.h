@@ -19,9 +19,9 @@ struct options {
     const char *sets[OPTIONS_SETS_MAX];
     unsigned set_count;
     enum serial_kind serial;
-    const char *serial_file, *timing_trace;
+    const char *serial_file, *timing_trace, *profile, *profile_counters;
     uint32_t given; /* a bit for each enum option */
-    bool given_serial, hash, stats, params, help;
+    bool given_serial, hash, stats, false_sharing, params, help;
     uint32_t trace; /* bits of sim_on_trace */
 };
 

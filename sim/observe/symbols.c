@@ -119,6 +119,25 @@ void symbols_close(struct symbols *s)
     free(s);
 }
 
+bool symbols_code(const struct symbols *s, uint64_t *address, const uint8_t **bytes, size_t *size)
+{
+    size_t count, file_size;
+    GElf_Phdr h;
+    if (elf_getphdrnum(s->elf, &count) != 0 || !elf_rawfile(s->elf, &file_size)) {
+        return false;
+    }
+    for (size_t i = 0; i < count && gelf_getphdr(s->elf, (int)i, &h); i++) {
+        bool inside = h.p_offset <= file_size && h.p_filesz <= file_size - h.p_offset;
+        if (h.p_type == PT_LOAD && (h.p_flags & PF_X) && inside && h.p_filesz != 0) {
+            *address = h.p_vaddr;
+            *bytes = s->bytes + h.p_offset;
+            *size = h.p_filesz;
+            return true;
+        }
+    }
+    return false;
+}
+
 bool symbols_find(const struct symbols *s, const char *name, uint64_t *address, uint64_t *size_bytes)
 {
     size_t low = 0, high = s->count;

@@ -20,6 +20,9 @@ struct symbols;
 struct symbols *symbols_open(const char *name, const uint8_t *file, size_t size, struct error *e);
 void symbols_close(struct symbols *s);
 
+/* The bytes that the file puts into its first executable segment, and where; they live as long as s. */
+bool symbols_code(const struct symbols *s, uint64_t *address, const uint8_t **bytes, size_t *size);
+
 /* Address and size of a symbol by its exact name; of several local ones the lowest address. */
 bool symbols_find(const struct symbols *s, const char *name, uint64_t *address, uint64_t *size_bytes);
 

@@ -8,6 +8,7 @@
 
 #include "script/create.h"
 
+#include "base/alloc.h"
 #include "base/check.h"
 #include "base/file.h"
 #include "script/machine_file.h"
@@ -100,10 +101,14 @@ static void find_path(const struct sandbox *s, const char *name, char path[PATH_
     }
 }
 
-static bool find_file(const struct sandbox *s, const char *name, struct file_bytes *out, struct error *e)
+/* The file's bytes, and its path, which is the caller's to free. */
+static bool find_file(const struct sandbox *s, const char *name, struct file_bytes *out, char **path_out,
+                      struct error *e)
 {
     char path[PATH_BYTES];
     find_path(s, name, path);
+    *path_out = alloc_zeroed(strlen(path) + 1, 1);
+    memcpy(*path_out, path, strlen(path));
     return file_read(path, FILE_MAX_BYTES, out, e);
 }
 
@@ -234,7 +239,8 @@ static bool load_images(const struct sandbox *s, struct lua_machine *m, const st
                         struct error *e)
 {
     struct file_bytes kernel = {0}, initrd = {0};
-    bool ok = find_file(s, n->kernel, &kernel, e) && (!n->initrd || find_file(s, n->initrd, &initrd, e));
+    bool ok = find_file(s, n->kernel, &kernel, &m->kernel, e) &&
+              (!n->initrd || find_file(s, n->initrd, &initrd, &m->initrd, e));
     if (ok) {
         struct sim_image image = {n->kernel,   kernel.bytes, kernel.size, n->initrd ? initrd.bytes : NULL,
                                   initrd.size, n->append};
@@ -300,6 +306,15 @@ int machine_create(lua_State *lua)
     m->trace = (struct trace_text){stderr, m->symbols};
     sim_on_progress(m->sim, d->progress, d->progress_arg);
     sim_on_trace(m->sim, d->trace, trace_text_write, &m->trace);
+    if (d->false_sharing && !sim_count_sharing(m->sim, &e)) {
+        return position_error(lua, "machine: %s", e.text);
+    }
+    if (d->profile) {
+        m->full_profile = machine_begin_profile(m, d->profile_tables, &e);
+        if (!m->full_profile) {
+            return position_error(lua, "machine: %s", e.text);
+        }
+    }
     luaL_setmetatable(lua, MACHINE_TYPE);
     place_push_symbols(lua, m->sim, m->symbols);
     return 2;

@@ -1,8 +1,11 @@
 /* The machine in Lua: the methods of machine.def. */
 
+#define _POSIX_C_SOURCE 200809L
+
 #include "script/machine.h"
 
 #include "base/check.h"
+#include "base/file.h"
 #include "script/binding.h"
 #include "script/create.h"
 #include "script/failure.h"
@@ -295,6 +298,9 @@ static int machine_count(lua_State *lua)
     int c = sim_counter_find(lua_tostring(lua, 2));
     if (c < 0) {
         return binding_misuse(lua, 2, "a counter (orrery info lists them)");
+    }
+    if (!sim_counts(m->sim, (enum sim_counter)c)) {
+        return binding_error(lua, "false sharing is not counted: m:count_sharing() begins it");
     }
     unsigned cpu = lua_isnoneornil(lua, 3) ? SIM_ALL_CPUS : check_cpu(lua, m, 3);
     if (cpu != SIM_ALL_CPUS && !sim_counter_is_per_cpu((enum sim_counter)c)) {
@@ -608,6 +614,78 @@ static int machine_lose_ipi(lua_State *lua)
     return apply(lua, m, &f);
 }
 
+/* ---- profiles ---- */
+
+static int machine_count_sharing(lua_State *lua)
+{
+    struct error e;
+    return sim_count_sharing(machine_of(lua)->sim, &e) ? 0 : binding_error(lua, e.text);
+}
+
+struct profile *machine_begin_profile(const struct lua_machine *m, bool tables, struct error *e)
+{
+    struct file_bytes kernel = {0}, initrd = {0};
+    struct profile *p = NULL;
+    if (file_read(m->kernel, FILE_MAX_BYTES, &kernel, e) &&
+        (!m->initrd || file_read(m->initrd, FILE_MAX_BYTES, &initrd, e))) {
+        const struct guest_files files = {
+            .kernel_name = m->kernel,
+            .initrd_name = m->initrd,
+            .kernel = kernel.bytes,
+            .initrd = initrd.bytes,
+            .kernel_size = kernel.size,
+            .initrd_size = initrd.size,
+        };
+        p = profile_start(m->sim, &files, tables);
+    }
+    file_free(&kernel);
+    file_free(&initrd);
+    return p;
+}
+
+static int machine_start_profile(lua_State *lua)
+{
+    struct lua_machine *m = machine_of(lua);
+    struct error e;
+    profile_free(m->profile);
+    m->profile = machine_begin_profile(m, true, &e);
+    return m->profile ? 0 : binding_error(lua, e.text);
+}
+
+static int machine_stop_profile(lua_State *lua)
+{
+    struct lua_machine *m = machine_of(lua);
+    if (!m->profile) {
+        return binding_error(lua, "there is no profile: m:start_profile() begins one");
+    }
+    profile_stop(m->profile);
+    return 0;
+}
+
+static int machine_profile(lua_State *lua)
+{
+    struct lua_machine *m = machine_of(lua);
+    char name[32], *text = NULL;
+    size_t size = 0;
+    enum profile_format format;
+    snprintf(name, sizeof name, "x.%s", lua_tostring(lua, 2));
+    if (!profile_format_of(name, &format)) {
+        return binding_misuse(lua, 2, "\"folded\", \"json\", \"tsv\" or \"md\"");
+    }
+    if (!m->profile) {
+        return binding_error(lua, "there is no profile: m:start_profile() begins one");
+    }
+    FILE *out = open_memstream(&text, &size);
+    CHECK(out, "out of memory");
+    profile_write(m->profile, format, out);
+    bool good = fclose(out) == 0;
+    CHECK(good, "out of memory: %zu bytes of a profile", size);
+    sandbox_charge(lua, size / SANDBOX_BYTES_PER_STEP);
+    lua_pushlstring(lua, text, size);
+    free(text);
+    return 1;
+}
+
 static int machine_guest_crashed(lua_State *lua)
 {
     struct lua_machine *m = machine_of(lua);
@@ -650,7 +728,11 @@ void machine_free_all(struct lua_machine *machines)
 {
     while (machines) {
         struct lua_machine *next = machines->next;
+        profile_free(machines->profile);
+        profile_free(machines->full_profile);
         sim_destroy(machines->sim);
+        free(machines->kernel);
+        free(machines->initrd);
         symbols_close(machines->symbols);
         for (unsigned i = 0; i <= SIM_SERIAL_PORTS; i++) {
             free(machines->text[i].bytes);

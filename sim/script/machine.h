@@ -4,6 +4,7 @@
 /* The machine in Lua: the methods of machine.def. The friendlier layer (boot, command, expect) is Lua:
  * scenarios/lib/prelude.lua. There a machine is a table whose field MACHINE_FIELD holds this one. */
 
+#include "observe/profile.h"
 #include "observe/trace_text.h"
 #include "script/script.h"
 
@@ -31,6 +32,9 @@ struct lua_machine {
     struct sim *sim;
     struct symbols *symbols;
     struct trace_text trace;
+    char *kernel, *initrd;        /* the files it was made with; the second may be NULL */
+    struct profile *profile;      /* that the scenario has asked for, or NULL */
+    struct profile *full_profile; /* that the command line has asked for: from the beginning */
     lua_State *lua;
     struct serial_text text[SIM_SERIAL_PORTS + 1];
     struct lua_probe probes[LUA_PROBES_MAX];
@@ -54,6 +58,9 @@ struct lua_machine {
 /* Pushes the table of methods, and the function that creates machines: of a table of options it returns the machine's handle
  * and its sym. defaults must outlive the state. */
 void machine_open(lua_State *lua, const struct script_defaults *defaults, struct lua_machine **machines);
+
+/* Begins a profile at the machine's position. NULL: a file that the machine was made with is gone. */
+struct profile *machine_begin_profile(const struct lua_machine *m, bool tables, struct error *e);
 
 /* Writes "the kernel panicked: " and the first line that its console printed from then on. */
 void machine_describe_panic(const struct lua_machine *m, char *text, size_t size);

@@ -203,6 +203,7 @@ struct script_machine script_machine_get(const struct script_result *r, unsigned
     struct script_machine out = {
         .sim = m->sim,
         .symbols = m->symbols,
+        .profile = m->full_profile,
         .status = status_of(m, is_failed(r)),
         .cpu = panic ? m->crash_cpu : sim_stop_cpu(m->sim),
     };

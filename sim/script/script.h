@@ -4,7 +4,7 @@
 /* Running a scenario, and what came of it. */
 
 #include "machine/sim.h"
-#include "observe/symbols.h"
+#include "observe/profile.h"
 
 /* What the front end decides: defaults from the command line. */
 struct script_defaults {
@@ -13,6 +13,8 @@ struct script_defaults {
     uint32_t trace;            /* trace points told on standard error (sim_on_trace) */
     sim_progress_fn *progress; /* told how far each machine is; or NULL */
     void *progress_arg;
+    bool profile, profile_tables; /* every machine has one from its beginning */
+    bool false_sharing;           /* the same */
 };
 
 struct script_options {
@@ -49,6 +51,7 @@ struct script_machine {
     struct sim *sim;
     const struct symbols *symbols; /* or NULL */
     enum exit_status status;       /* EXIT_PASSED: nothing to tell */
+    struct profile *profile;       /* that the defaults asked for, or NULL */
     unsigned cpu;                  /* the vCPU that it is about */
     char cause[256];               /* one line, when there is something */
 };

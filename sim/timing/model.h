@@ -13,6 +13,7 @@
 #include "timing/cache.h"
 #include "timing/params.h"
 #include "timing/predict.h"
+#include "timing/record.h"
 
 #define TIMING_LINE_SHIFT   6u
 #define TIMING_RETIRE_RING  512u /* above the largest reorder buffer and retirement width */
@@ -58,27 +59,6 @@ struct uop {
 #define UOP_RETURN    0x40u
 #define UOP_BULK      0x80u /* MOVS and STOS with a REP prefix */
 #define UOP_BRANCH    (UOP_CONDITION | UOP_DIRECT | UOP_INDIRECT | UOP_RETURN)
-
-enum timing_access_kind {
-    TIMING_FETCH, /* the page of the instruction was translated anew */
-    TIMING_LOAD,
-    TIMING_STORE,
-    TIMING_WALK,   /* a table entry read for the next access that is no walk */
-    TIMING_UPDATE, /* an accessed or dirty bit set for it */
-    TIMING_LOAD_DEVICE,
-    TIMING_STORE_DEVICE
-};
-
-/* One access of an instruction, in the order in which they happen. number tells one entry of the architectural TLB from
- * all others that this vCPU ever had; 0: no translation, or one that the first-level TLB is known to have. */
-struct timing_access {
-    uint64_t at;
-    uint32_t number;
-    uint16_t slot; /* of the TLB, where the entry is */
-    uint8_t size_bytes;
-    uint8_t kind; /* enum timing_access_kind */
-    bool rest;    /* a load: the part in the next page of the one before it */
-};
 
 /* What an instruction did, besides its accesses. */
 struct timing_outcome {

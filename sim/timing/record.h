@@ -1,12 +1,34 @@
 #ifndef ORRERY_TIMING_RECORD_H
 #define ORRERY_TIMING_RECORD_H
 
-/* What an observer of the timing model is told: a step and its stamps, in key order (docs/timing.md, section 14). */
+/*
+ * What an observer is told of every step, in key order: what was done, and under a timing model its accesses and stamps
+ * (docs/timing.md, section 14).
+ */
 
 #include <stdbool.h>
 #include <stdint.h>
 
-struct timing_access;
+enum timing_access_kind {
+    TIMING_FETCH, /* the page of the instruction was translated anew */
+    TIMING_LOAD,
+    TIMING_STORE,
+    TIMING_WALK,   /* a table entry read for the next access that is no walk */
+    TIMING_UPDATE, /* an accessed or dirty bit set for it */
+    TIMING_LOAD_DEVICE,
+    TIMING_STORE_DEVICE
+};
+
+/* One access of an instruction, in the order in which they happen. number tells one entry of the architectural TLB from
+ * all others that this vCPU ever had; 0: no translation, or one that the first-level TLB is known to have. */
+struct timing_access {
+    uint64_t at;
+    uint32_t number;
+    uint16_t slot; /* of the TLB, where the entry is */
+    uint8_t size_bytes;
+    uint8_t kind; /* enum timing_access_kind */
+    bool rest;    /* a load: the part in the next page of the one before it */
+};
 
 enum timing_record_kind {
     TIMING_RECORD_STEP,      /* an instruction, or the last iteration of a repeated one */
@@ -34,7 +56,12 @@ struct timing_record {
     unsigned access_count;
     enum timing_wait wait;
     uint64_t line; /* address of what a TIMING_WAIT_LINE waits for */
-    uint64_t dispatch, start, end, retired, store_commit, fetch_ready;
+    uint64_t dispatch, start, end, store_commit,
+        fetch_ready;  /* 0 without a model, as there are no accesses */
+    uint64_t retired; /* the clock after the step */
+    /* the vCPU after the step */
+    uint64_t stack, space; /* RSP, CR3 */
+    uint8_t privilege;     /* CPL */
 };
 
 /* Must not change the machine. */

@@ -37,6 +37,13 @@ expect_one_line "a pipe for a module" 2 "$orrery" run "$work/pipe.lua"
 expect_one_line "memory that the host refuses" 2 \
     bash -c 'ulimit -v 1000000; exec "$0" boot --kernel "$1" --memory 1G' "$orrery" "$kernel"
 grep -q "1024 MiB" "$work/err" && ok "and says how much" || fail "and says how much" "$(cat "$work/err")"
+expect_one_line "a profile in no known format" 2 "$orrery" boot --kernel "$kernel" --profile "$work/p.txt"
+expect_one_line "counters in a profile's format" 2 "$orrery" boot --kernel "$kernel" --profile-counters "$work/p.folded"
+expect_one_line "a profile in a table's format" 2 "$orrery" run scenarios/fork-storm.lua --profile "$work/p.tsv"
+expect_one_line "a profile that cannot be written" 2 "$orrery" boot --kernel "$kernel" --profile "$work/none/p.json"
+expect_one_line "a scenario's profile that cannot be written" 2 "$orrery" run scenarios/fork-storm.lua --profile-counters "$work/none/p.md"
+expect_one_line "false sharing where nobody knows accesses" 2 "$orrery" boot --kernel "$kernel" --false-sharing
+expect_one_line "stamps of a machine that has none" 2 "$orrery" boot --kernel "$kernel" --timing-trace "$work/trace"
 expect_one_line "an option that is not built" 2 "$orrery" boot --gdb 1234
 expect_one_line "an option of another command" 2 "$orrery" run --kernel x
 expect_one_line "an option without its argument" 2 "$orrery" boot --kernel

@@ -67,6 +67,25 @@ static void every_event_is_counted_and_told_once_and_in_order(void **state)
     sim_destroy(s);
 }
 
+/* STI counts as it leaves IF, and so do CLI and POPF. */
+GUEST_CODE(
+    masked_code,
+    ".code32\n nop\n movl $0x8000, %esp\n sti\n nop\n nop\n nop\n cli\n nop\n pushl $0x202\n popfl\n nop\n"
+    " pushl $2\n popfl\n movb $16, %al\n outb %al, $0xf4\n.code64");
+
+static void cycles_with_interrupts_off_are_exact(void **state)
+{
+    (void)state;
+    struct sim *s = guest_create(NULL, masked_code, masked_code_end);
+    uint64_t before = sim_counter(s, COUNTER_MASKED, 0);
+    assert_int_equal(before, 0);
+    assert_int_equal(sim_run(s, UINT64_MAX), SIM_STOP_DEBUG_EXIT);
+    /* NOP, MOV; CLI, NOP, PUSH; POPF, MOV, OUT */
+    assert_int_equal(sim_counter(s, COUNTER_MASKED, 0), 2 + 3 + 3);
+    assert_int_equal(sim_counter(s, COUNTER_MASKED, SIM_ALL_CPUS), 8);
+    sim_destroy(s);
+}
+
 static void watching_changes_nothing(void **state)
 {
     (void)state;
@@ -140,6 +159,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_event_is_counted_and_told_once_and_in_order),
+        cmocka_unit_test(cycles_with_interrupts_off_are_exact),
         cmocka_unit_test(watching_changes_nothing),
         cmocka_unit_test(every_counter_is_found_by_its_name_and_no_other_word_is),
         cmocka_unit_test(an_internal_error_tells_where_the_machine_stood),
