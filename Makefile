@@ -6,6 +6,7 @@
 #   make bench          the numbers, each with its peer                make lint    clang-tidy, cppcheck, format
 #   make stencils       machine code for the translator, after a change of handlers; needs clang-19
 #   make bench-kernel   what the kernel's operations cost in cycles, against golden figures
+#   make golden-stamps  the stamps in tests/golden anew, confirmed by the oracle
 #   make validate-timing  cycles of this host and of Orrery, on the same bytes (VALIDATE="--tier 1 --machine NAME")
 #   make CC=clang ...   another compiler                               make BUILD=/tmp/x ...  another place
 
@@ -227,6 +228,11 @@ soak: all
 
 bench-kernel: all
 	scripts/bench-kernel
+
+# the golden stamps anew, after a change of docs/timing.md or of a machine
+golden-stamps: all oracle guests-bench
+	scripts/golden-stamps --accept
+.PHONY: golden-stamps
 
 PREFIX ?= /usr/local
 install: all

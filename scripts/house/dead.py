@@ -11,7 +11,8 @@ from house.tree import all_files, breach, files, text
 
 # Run or read by wildcard, by people or by other programs, so that nobody need name them.
 BY_THEMSELVES = re.compile(r"^(Makefile|(.*/)?README\.md|HACKING\.md|LICENSE|NOTICE|\.gitignore|\.clang-(format|tidy)|\.ci/run"
-                           r"|tests/e2e/[^/]+\.sh|tests/vectors/[^/]+\.vec|tests/oracle/v0/[^/]+\.trace|tests/.*/corpus/.*)$")
+                           r"|tests/e2e/[^/]+\.sh|tests/vectors/[^/]+\.vec|tests/oracle/v0/[^/]+\.trace|tests/golden/[^/]+\.txt"
+                           r"|tests/.*/corpus/.*)$")
 
 
 def tail_names(path):

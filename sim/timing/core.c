@@ -400,7 +400,7 @@ static uint64_t locked(struct timing_core *c, const struct uop *uop, const struc
 
 /* An iteration that the one before has paid for: its accesses are made, at once. */
 static uint64_t free_iteration(struct timing_core *c, const struct uop *uop, const struct timing_access *a,
-                               unsigned count, bool queued, uint64_t now)
+                               unsigned count, unsigned loads, bool queued, uint64_t now)
 {
     uint64_t d = c->dispatch;
     for (unsigned i = 0; i < count; i++) {
@@ -409,6 +409,7 @@ static uint64_t free_iteration(struct timing_core *c, const struct uop *uop, con
         }
         c->store_line = a[i].kind == TIMING_STORE ? timing_line(a[i].at) + 1 : c->store_line;
     }
+    note_loads(c, loads, now);
     timing_set_results(c, uop, d);
     if (queued) {
         queue_stores(c, uop, a, count, d, d, c->store_commit == 0 ? 0 : c->store_commit - 1, now);
@@ -455,7 +456,7 @@ uint64_t timing_instruction(struct timing_core *c, const struct timing_insn *ins
         c->fetch_ready = later_of(c->fetch_ready, c->dispatch) + timing_value(c, TIMING_rep_start_cycles);
     }
     if (paid) {
-        return free_iteration(c, uop, a, count, queued, now);
+        return free_iteration(c, uop, a, count, p.loads, queued, now);
     }
     uint64_t retired;
     if (kind == TIMING_SERIAL || p.device) {

@@ -201,6 +201,9 @@ void access_commit(struct machine *m, struct vcpu *c, const struct insn *in, con
             abort();
         }
     }
+    if (c->store_count - c->drained == m->p.store_queue) {
+        c->drained++; /* more pieces than places: the oldest is memory now, and asks for nothing */
+    }
     c->stores[c->store_count++] = (struct store){.physical = s->physical,
                                                  .size = s->size,
                                                  .commit = commit,
