@@ -115,6 +115,7 @@ static enum step deliver_fault(struct cpu *cpu, enum cpu_stop *stop)
     if (fault.wait_until != 0) {
         return wait_for(cpu, fault.wait_until);
     }
+    timed_void(cpu);
     if (delivery_waits(cpu)) {
         return STEP_AGAIN;
     }

@@ -129,12 +129,42 @@ static bool enter_copy_levels(struct cpu *cpu, unsigned size, unsigned levels, u
     return levels == 0 || stack_push(cpu, frame & bits_size_mask(size), size);
 }
 
-/* The last step probes the new top of stack for writing, as the manual asks. */
-static bool enter_frame(struct cpu *cpu, unsigned size, unsigned levels, uint64_t bytes, uint64_t *frame)
+/* May a place on the stack be accessed? */
+static bool enter_probe(struct cpu *cpu, uint64_t at, unsigned size, bool write)
 {
     lin_t a;
-    unsigned width = segment_stack_bytes(cpu);
-    if (!stack_push(cpu, gpr_read(cpu, RBP, size), size)) {
+    if (!segment_linear(cpu, SEG_SS, at & bits_size_mask(segment_stack_bytes(cpu)), size, write, &a)) {
+        return false;
+    }
+    if (mem_checks_alignment(cpu) && a.v % size != 0) {
+        cpu_fault_code(cpu, VECTOR_AC, 0);
+        return false;
+    }
+    return write ? mem_probe_write(cpu, a, size) : mem_probe_read(cpu, a, size);
+}
+
+/* All that can fault, in the order of the accesses, before anything is pushed: a store in the queue stays. The last is the new
+ * top of stack, for writing, as the manual asks. */
+static bool enter_check(struct cpu *cpu, unsigned size, unsigned levels, uint64_t bytes)
+{
+    uint64_t rsp = cpu->gpr[RSP] - size;
+    if (!enter_probe(cpu, rsp, size, true)) {
+        return false;
+    }
+    for (unsigned i = 1; i <= levels; i++) {
+        rsp -= size;
+        bool last = i == levels; /* the new frame's own pointer */
+        if ((!last && !enter_probe(cpu, cpu->gpr[RBP] - (uint64_t)i * size, size, false)) ||
+            !enter_probe(cpu, rsp, size, true)) {
+            return false;
+        }
+    }
+    return enter_probe(cpu, rsp - bytes, size, true);
+}
+
+static bool enter_frame(struct cpu *cpu, unsigned size, unsigned levels, uint64_t bytes, uint64_t *frame)
+{
+    if (!enter_check(cpu, size, levels, bytes) || !stack_push(cpu, gpr_read(cpu, RBP, size), size)) {
         return false;
     }
     *frame = cpu->gpr[RSP];
@@ -142,14 +172,7 @@ static bool enter_frame(struct cpu *cpu, unsigned size, unsigned levels, uint64_
         return false;
     }
     stack_adjust(cpu, -(int64_t)bytes);
-    if (!segment_linear(cpu, SEG_SS, cpu->gpr[RSP] & bits_size_mask(width), size, true, &a)) {
-        return false;
-    }
-    if (mem_checks_alignment(cpu) && a.v % size != 0) {
-        cpu_fault_code(cpu, VECTOR_AC, 0);
-        return false;
-    }
-    return mem_probe_write(cpu, a, size);
+    return true;
 }
 
 enum flow exec_enter(struct cpu *cpu, const struct insn *insn)

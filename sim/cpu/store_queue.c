@@ -54,6 +54,17 @@ void store_queue_drain_one(struct cpu *cpu)
     bus_write_ram(cpu->bus, e.address, e.value, e.size_bytes);
 }
 
+void store_queue_take_back(struct cpu *cpu, unsigned count)
+{
+    struct store_queue *q = &cpu->stores;
+    CHECK(count <= q->count, "taking back %u stores of %u", count, q->count);
+    for (; count > 0; count--) {
+        const struct store_entry *e = store_queue_entry(q, --q->count);
+        store_queue_alias(cpu, e->address)->pending--;
+        count_granules(cpu, e, -1);
+    }
+}
+
 void store_queue_drain(struct cpu *cpu)
 {
     while (cpu->stores.count) {

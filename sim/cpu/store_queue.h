@@ -34,6 +34,9 @@ static inline struct store_entry *store_queue_entry(struct store_queue *q, unsig
  * does. The vCPU's host read entries of the page go. */
 void store_queue_push(struct cpu *cpu, phys_t a, unsigned size_bytes, uint64_t value);
 
+/* The youngest `count` stores were never made: their instruction has faulted. */
+void store_queue_take_back(struct cpu *cpu, unsigned count);
+
 /* Commits the oldest entry; the queue must not be empty. */
 void store_queue_drain_one(struct cpu *cpu);
 void store_queue_drain(struct cpu *cpu);

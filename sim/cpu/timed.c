@@ -141,6 +141,9 @@ static void drop_fallen(struct cpu *cpu)
 /* The model is never told of these accesses, so it may not have their pages, but host entries may have been made. */
 void timed_void(struct cpu *cpu)
 {
+    if (cpu->timing != NULL && cpu->stores.capacity != 0) {
+        store_queue_take_back(cpu, cpu->access_stores); /* the model would never say when they are due */
+    }
     for (unsigned i = 0; i < cpu->access_count; i++) {
         if (cpu->accesses[i].number != 0) {
             drop_entry(cpu, cpu->accesses[i].slot, cpu->accesses[i].number);

@@ -135,6 +135,34 @@ static void enter_builds_a_display_and_leave_drops_it(void **state)
     assert_int_equal(s->cpu.gpr[RBP], STACK_AT + 0x100);
 }
 
+/* Also of a store in the queue nothing is left, which nobody could take back when it is memory. */
+static void failing_enter_changes_nothing(void **state)
+{
+    struct sys *s = *state;
+    const uint64_t unmapped = 0x40000000, old = UINT64_C(0x1122334455667788);
+    const struct {
+        uint64_t rsp, rbp;
+        const char *bytes;
+    } cases[] = {
+        {STACK_AT, unmapped + 0x100, "\xc8\x10\x00\x03"}, /* enter 16, 3: an outer frame that is not there */
+        {STACK_AT, STACK_AT + 0x100, "\xc8\x00\x00\x1f"}, /* all of it is */
+        {unmapped + 8, STACK_AT, "\xc8\x10\x00\x00"},     /* the first push */
+        {unmapped + 0x10, STACK_AT + 0x100, "\xc8\x00\x00\x02"},
+    };
+    for (unsigned i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        s->cpu.gpr[RSP] = cases[i].rsp;
+        s->cpu.gpr[RBP] = cases[i].rbp;
+        poke(s, STACK_AT - 8, old, 8);
+        bool good = i == 1;
+        assert_int_equal(execute(s, cases[i].bytes, 4), good ? FLOW_NEXT : FLOW_FAULT);
+        assert_int_equal(peek(s, STACK_AT - 8, 8), good ? STACK_AT + 0x100 : old);
+        if (!good) {
+            assert_int_equal(s->cpu.gpr[RSP], cases[i].rsp);
+            assert_int_equal(s->cpu.gpr[RBP], cases[i].rbp);
+        }
+    }
+}
+
 static void pop_to_memory_addresses_with_the_moved_stack_pointer(void **state)
 {
     struct sys *s = *state;
@@ -416,6 +444,7 @@ int main(void)
         CORE_TEST(enter_builds_a_display_and_leave_drops_it),
         CORE_TEST(pop_to_memory_addresses_with_the_moved_stack_pointer),
         CORE_TEST(failing_pop_leaves_the_stack_pointer),
+        CORE_TEST(failing_enter_changes_nothing),
         CORE_TEST(popf_changes_iopl_at_level_0_only_and_if_within_iopl),
         CORE_TEST(popf_of_16_bits_keeps_the_upper_flags),
         CORE_TEST(jump_to_a_non_canonical_address_faults_before_it),

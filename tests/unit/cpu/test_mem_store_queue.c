@@ -66,6 +66,27 @@ static void with_capacity_0_a_store_is_seen_at_once(void **state)
     assert_true(mem_drain_next(f.cpu[0]) == EVENT_NEVER);
 }
 
+static void stores_that_are_taken_back_were_never_made(void **state)
+{
+    (void)state;
+    start(8, 100);
+    store(0, Y, 8, 0); /* setting the dirty bits drains */
+    store(0, X, 8, 0);
+    store_queue_drain(f.cpu[0]);
+    store(0, X, 8, 5);
+    store(0, X, 4, 6);
+    store(0, Y, 8, 7);
+    store_queue_take_back(f.cpu[0], 2);
+    assert_int_equal(f.cpu[0]->stores.count, 1);
+    assert_int_equal(load(0, X, 8), 5);
+    assert_int_equal(load(0, Y, 8), 0);
+    assert_true(mem_store_pending(f.cpu[0], phys(0x123000)));
+    assert_false(mem_store_pending(f.cpu[0], phys(0x124000)));
+    store_queue_drain(f.cpu[0]);
+    assert_int_equal(load(1, X, 8), 5);
+    assert_int_equal(load(1, Y, 8), 0);
+}
+
 static void a_queued_store_is_seen_by_its_owner_only_until_it_drains(void **state)
 {
     (void)state;
@@ -426,6 +447,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_teardown(name, teardown)
     const struct CMUnitTest tests[] = {
         TEST(with_capacity_0_a_store_is_seen_at_once),
+        TEST(stores_that_are_taken_back_were_never_made),
         TEST(a_queued_store_is_seen_by_its_owner_only_until_it_drains),
         TEST(a_store_through_one_linear_page_is_seen_through_another),
         TEST(stores_of_pages_that_share_a_bucket_do_not_hide_each_other),
