@@ -196,7 +196,8 @@ void timing_store_enter(struct timing_core *c, const struct uop *uop, const stru
 {
     uint64_t owned = timing_store_owned(c, a, address, key);
     uint64_t line = timing_line(a->at);
-    uint64_t gap = c->store_line == line + 1 ? 0 : timing_value(c, TIMING_store_gap);
+    bool same = c->store_line == line + 1 || retired == TIMING_FREE;
+    uint64_t gap = same ? 0 : timing_value(c, TIMING_store_gap);
     timing_count(c, TIMING_COUNT_STORES);
     c->store_commit = later_of(later_of(retired + 1, c->store_commit + gap), owned);
     c->store_line = line + 1;
