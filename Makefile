@@ -6,6 +6,7 @@
 #   make bench          the numbers, each with its peer                make lint    clang-tidy, cppcheck, format
 #   make stencils       machine code for the translator, after a change of handlers; needs clang-19
 #   make bench-kernel   what the kernel's operations cost in cycles, against golden figures
+#   make fuzz-timing    stamps of random programs against the oracle's (SEEDS=20000 FIRST=1)
 #   make golden-stamps  the stamps in tests/golden anew, confirmed by the oracle
 #   make validate-timing  cycles of this host and of Orrery, on the same bytes (VALIDATE="--tier 1 --machine NAME")
 #   make CC=clang ...   another compiler                               make BUILD=/tmp/x ...  another place
@@ -228,6 +229,13 @@ soak: all
 
 bench-kernel: all
 	scripts/bench-kernel
+
+# random programs on random machines against the oracle; FIRST: the first seed
+SEEDS ?= 2000
+FIRST ?= 1
+fuzz-timing: all oracle
+	scripts/fuzz-timing --seeds $(SEEDS) --first $(FIRST)
+.PHONY: fuzz-timing
 
 # the golden stamps anew, after a change of docs/timing.md or of a machine
 golden-stamps: all oracle guests-bench

@@ -107,7 +107,6 @@ static unsigned class_of_move(const struct insn *in)
     case ZYDIS_MNEMONIC_MOVSX:
     case ZYDIS_MNEMONIC_MOVSXD:
     case ZYDIS_MNEMONIC_MOVBE:
-    case ZYDIS_MNEMONIC_MOVNTI:
         break;
     default:
         return COST_CLASS_COUNT;
@@ -119,6 +118,8 @@ static unsigned class_of_vector_move(const struct insn *in, unsigned class)
 {
     bool whole = false;
     switch (in->mnemonic) {
+    case ZYDIS_MNEMONIC_MOVNTI:
+        return COST_STORE;
     case ZYDIS_MNEMONIC_MOVAPS:
     case ZYDIS_MNEMONIC_MOVAPD:
     case ZYDIS_MNEMONIC_MOVDQA:
@@ -262,7 +263,7 @@ static bool merges_vector(const struct insn *in)
     switch (in->mnemonic) {
     case ZYDIS_MNEMONIC_MOVSS:
     case ZYDIS_MNEMONIC_MOVSD:
-        return is_kind(in, 1, OPERAND_XMM);
+        return is_kind(in, 0, OPERAND_XMM) && is_kind(in, 1, OPERAND_XMM);
     case ZYDIS_MNEMONIC_SQRTSS:
     case ZYDIS_MNEMONIC_SQRTSD:
     case ZYDIS_MNEMONIC_ROUNDSS:
@@ -329,7 +330,9 @@ static void add_register(struct insn *in, const ZydisDecodedOperand *z)
         return;
     }
     bool merges = slot < TIMING_XMM && z->size < 32;
-    merges = merges || (z->actions & ZYDIS_OPERAND_ACTION_CONDWRITE) != 0;
+    merges = merges || (z->actions & ZYDIS_OPERAND_ACTION_CONDWRITE) != 0 ||
+             in->mnemonic == ZYDIS_MNEMONIC_BSF ||
+             in->mnemonic == ZYDIS_MNEMONIC_BSR; /* to Zydis, they always write */
     if ((z->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) != 0 && !is_counter(in, slot)) {
         add_result(u, slot);
         if (merges) {
@@ -350,10 +353,12 @@ static void add_flags(struct uop *u, const ZydisDecodedInstruction *z)
         return;
     }
     ZydisAccessedFlagsMask written = f->modified | f->set_0 | f->set_1 | f->undefined;
-    if (f->tested & ZYDIS_CPUFLAG_CF) {
+    ZydisAccessedFlagsMask read =
+        u->class == COST_STRING ? 0 : f->tested; /* REPE asks what it has made itself */
+    if (read & ZYDIS_CPUFLAG_CF) {
         add_source(u, TIMING_CARRY);
     }
-    if (f->tested & status) {
+    if (read & status) {
         add_source(u, TIMING_STATUS);
     }
     if (written & ZYDIS_CPUFLAG_CF) {

@@ -407,12 +407,11 @@ static uint64_t free_iteration(struct timing_core *c, const struct uop *uop, con
         if (a[i].kind == TIMING_LOAD) {
             timing_load_value(c, uop, &a[i], 1, false, false, now, d);
         }
-        c->store_line = a[i].kind == TIMING_STORE ? timing_line(a[i].at) + 1 : c->store_line;
     }
     note_loads(c, loads, now);
     timing_set_results(c, uop, d);
     if (queued) {
-        queue_stores(c, uop, a, count, d, d, c->store_commit == 0 ? 0 : c->store_commit - 1, now);
+        queue_stores(c, uop, a, count, d, d, TIMING_FREE, now);
     } else {
         own_stores(c, a, count, d, now);
     }
@@ -429,7 +428,9 @@ static bool is_free(struct timing_core *c, const struct uop *uop, const struct t
     }
     uint64_t chunk = 0;
     for (unsigned i = 0; i < count; i++) {
-        chunk = a[i].kind == TIMING_STORE ? a[i].at / timing_value(c, TIMING_string_chunk_bytes) + 1 : chunk;
+        if (a[i].kind == TIMING_STORE && chunk == 0) {
+            chunk = a[i].at / timing_value(c, TIMING_string_chunk_bytes) + 1;
+        }
     }
     bool same = c->repeating == o->pc + 1 && chunk != 0 && chunk == c->string_chunk;
     c->string_chunk = chunk;
@@ -450,7 +451,8 @@ uint64_t timing_instruction(struct timing_core *c, const struct timing_insn *ins
     }
     unsigned kind = insn->op.kind;
     fetch_lines(c, o, now);
-    bool first = o->repeats && c->repeating != o->pc + 1, paid = o->repeats && is_free(c, uop, o, a, count);
+    bool string = o->repeats && uop->class == COST_STRING; /* INS and OUTS are not */
+    bool first = string && c->repeating != o->pc + 1, paid = string && is_free(c, uop, o, a, count);
     c->repeating = o->goes_on ? o->pc + 1 : 0;
     if (first) {
         c->fetch_ready = later_of(c->fetch_ready, c->dispatch) + timing_value(c, TIMING_rep_start_cycles);

@@ -38,7 +38,7 @@ uint64_t timing_load_value(struct timing_core *c, const struct uop *uop, const s
                            unsigned count, bool vector, bool forward, uint64_t key, uint64_t start);
 
 /* A store's place in the queue and its commit time. whole: when it is known, and the bytes that its instruction stores in one
- * go; address: when its address is known; retired: of its instruction. */
+ * go; address: when its address is known; retired: of its instruction, or TIMING_FREE: an iteration that costs nothing, no gap. */
 void timing_store_enter(struct timing_core *c, const struct uop *uop, const struct timing_access *access,
                         const struct timing_store *whole, uint64_t address, uint64_t retired, uint64_t key);
 

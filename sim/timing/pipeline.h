@@ -152,12 +152,15 @@ static inline bool timing_is_owned(const struct timing_core *c, uint64_t line)
     return c->owned[line % TIMING_OWNED] == line + 1;
 }
 
-/* A store takes its place in the queue and gets its commit time; owned: when its line is. */
+#define TIMING_FREE UINT64_MAX /* as `retired`: an iteration that costs nothing */
+
+/* A store takes its place in the queue and gets its commit time; owned: when its line is; retired: of its instruction, or
+ * TIMING_FREE. */
 static inline void timing_store_put(struct timing_core *c, const struct timing_store *store, uint64_t owned,
                                     uint64_t retired)
 {
     uint64_t line = timing_line(store->at);
-    uint64_t gap = c->store_line == line + 1 ? 0 : c->store_gap;
+    uint64_t gap = c->store_line == line + 1 || retired == TIMING_FREE ? 0 : c->store_gap;
     struct timing_store *s = &c->store[c->stores % TIMING_STORE_RING];
     timing_count(c, TIMING_COUNT_STORES);
     c->store_commit = later_of(later_of(retired + 1, c->store_commit + gap), owned);

@@ -40,7 +40,6 @@ u64 access_translate(struct machine *m, struct vcpu *c, const struct line *l, un
 {
     const struct params *q = &m->p;
     const u64 number = l->items[item].number;
-    const bool delivery = l->kind == 'e' || l->kind == 'n';
     unsigned first = item;
     bool walked = false;
     if (number == NUMBER_NONE || tlb_asked(side == SIDE_DATA ? &c->dtlb : &c->itlb,
@@ -58,7 +57,7 @@ u64 access_translate(struct machine *m, struct vcpu *c, const struct line *l, un
             walked = true;
         } else {
             p += q->ad_update_cycles;
-            if (!delivery) {
+            if (memory_owned(c, line)) {
                 (void)memory_hit_owned(m, c, line);
             }
         }

@@ -312,17 +312,19 @@ u64 memory_ask(struct machine *m, struct vcpu *c, u64 line)
 {
     bool found = false, others = false;
     u64 *time = map_at(&m->reserved, line, &found);
-    if (!c->has_turn || c->turn_line != line || m->key < c->turn_time) {
+    if (c->has_turn && c->turn_line == line && m->key >= c->turn_time) {
+        c->has_turn = false;
+    } else {
         const u64 G = !found || *time < m->key ? m->key : *time + 1;
         *time = G + m->p.cache_to_cache_cycles;
-        c->has_turn = true;
-        c->turn_line = line;
-        c->turn_time = G;
-        if (G > m->key) {
+        if (G >
+            m->key) { /* a turn is what is waited for: a request that is served at once leaves another line's */
+            c->has_turn = true;
+            c->turn_line = line;
+            c->turn_time = G;
             return G;
         }
     }
-    c->has_turn = false;
     const u64 done = m->key + memory_own(m, c, line, m->key, &others);
     *time = max(*time, done);
     return done;

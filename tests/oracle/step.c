@@ -278,21 +278,17 @@ static void stores(struct machine *m, struct vcpu *c, struct step *s)
 /* Locked operations (7.2). */
 static void locked(struct machine *m, struct vcpu *c, struct step *s)
 {
-    u64 p = 0, far = 0;
+    u64 p = 0;
     s->E = max(max(max(c->R, c->D), max(s->A, ready_of(c, s->in.sources))), c->LF);
+    s->V = s->E;
     for (unsigned i = 0; i < s->l->item_count; i++) {
         const struct item *it = &s->l->items[i];
         if (it->what != 'l' && it->what != 's') {
             continue;
         }
         p += access_translate(m, c, s->l, i, SIDE_DATA, s->E);
-        for (u64 line = it->physical / 64; line <= (it->physical + it->size - 1) / 64; line++) {
-            if (!memory_hit_owned(m, c, line)) {
-                far = m->p.l2_cycles;
-            }
-        }
+        s->V = max(max(s->V, s->E + p), access_store_owned(m, c, it, s->E + p));
     }
-    s->V = s->E + far + p;
     s->C = s->V + m->p.class[CLASS_LOCKED].latency;
     c->LF = s->C;
 }
@@ -445,8 +441,10 @@ static void string_remember(const struct machine *m, struct vcpu *c, const struc
 
 static void gather(struct machine *m, struct step *s)
 {
+    unsigned devices = 0; /* loads of device registers */
     for (unsigned i = 0; i < s->l->item_count; i++) {
         const char what = s->l->items[i].what;
+        devices += what == 'L';
         s->device |= what == 'L' || what == 'S';
         if (what == 'l' && s->load_count < PIECES_MAX) {
             s->loads[s->load_count++] = i;
@@ -455,7 +453,7 @@ static void gather(struct machine *m, struct step *s)
         }
     }
     s->serial = s->in.kind == 'S' || s->device;
-    s->accesses = s->serial ? s->load_count : s->load_count > 0;
+    s->accesses = s->serial ? s->load_count + devices : s->load_count > 0;
     if (!s->serial && s->in.compares_string && s->load_count > 0) {
         s->accesses = 2;
     }

@@ -1,0 +1,288 @@
+"""Random bodies for tests/guest/timing/start.S: a body is a list of snippets, each whole by itself, so that any of them may be left
+out. Registers of a body: r15 own memory, r14 shared memory, r13 own pages of 4 KiB, rbx a page of 1 GiB, r8 a random number, r12 the
+turns; rax rcx rdx rsi rdi rbp r9 r10 r11 are anybody's."""
+
+FREE = ["rax", "rcx", "rdx", "rsi", "rdi", "rbp", "r9", "r10", "r11"]
+NARROW = {"rax": ("eax", "ax", "al"), "rcx": ("ecx", "cx", "cl"), "rdx": ("edx", "dx", "dl"), "rsi": ("esi", "si", "sil"),
+          "rdi": ("edi", "di", "dil"), "rbp": ("ebp", "bp", "bpl"), "r9": ("r9d", "r9w", "r9b"), "r10": ("r10d", "r10w", "r10b"),
+          "r11": ("r11d", "r11w", "r11b")}
+SIZES = {8: "QWORD", 4: "DWORD", 2: "WORD", 1: "BYTE"}
+
+ALU = "add or adc sbb and sub xor cmp".split()
+CONDITIONS = "o no b ae e ne be a s ns p np l ge le g".split()
+VECTOR = """paddb paddd paddq psubw psubq pand pandn por pxor andps xorpd pavgb pminsw pmaxub pabsd psignw pcmpeqd pcmpgtb pcmpgtq
+    pshufb punpcklbw punpckhqdq unpcklps packsswb packusdw pmulld pmullw pmuludq pmaddwd psadbw phaddw phsubd phminposuw
+    addps addpd subpd minps maxpd addsubps mulps mulpd haddps hsubpd divps divpd sqrtps sqrtpd rcpps rsqrtps cvtdq2ps cvttps2dq
+    movdqa movshdup movapd ptest psllw psrld psraw""".split()
+SCALAR = "addss addsd subsd minss maxsd mulss mulsd divss divsd sqrtss sqrtsd comiss ucomisd cvtss2sd cvtsd2ss cvtss2sd rcpss rsqrtss".split()
+WITH_IMM = ["pshufd", "pshufhw", "shufps", "palignr", "blendps", "pblendw", "mpsadbw", "dpps", "dppd", "roundps", "roundsd",
+            "pcmpistri", "pcmpestrm", "cmpps", "insertps"]
+X87 = """fld1|fldpi|fadd st, st(1)|fmul st, st(2)|fdiv st, st(1)|fsqrt|fsin|fpatan|fyl2x|f2xm1|fxch st(1)|fabs|fchs|fcomi st, st(1)|frndint
+    |fprem|fscale|fst st(3)|fldz|fnstsw ax|ftst|fdivrp|faddp""".replace("\n", "").replace("    ", "").split("|")
+MMX = "paddb pmullw psadbw punpcklbw pcmpeqd pxor psubd pmaddwd".split()
+PLAIN = """nop|lfence|sfence|mfence|pause|push rbx: cpuid: pop rbx|rdtsc|rdtscp|rdrand rax|swapgs; swapgs|clc|stc|cmc|cld|lahf|sahf|cdq|cqo|cbw|cwde|cwd|std; cld|salc0
+    |rdfsbase rax|wrgsbase rdx|pushfq; popfq|emms|cli|sti|cli|endbr64|wbinvd|clts|fninit|stac; clac|str ax|sldt cx|smsw eax|verr ax""".replace(
+    "\n", "").replace("    ", "").replace("|salc0", "").split("|")
+STRINGS = ["movs", "stos", "lods", "scas", "cmps"]
+
+
+class Body:
+    """Snippets of one vCPU; r: random.Random."""
+
+    def __init__(self, r, cpus):
+        self.r, self.alone = r, cpus == 1
+        self.hot = [r.randrange(0, 4000, 8) for _ in range(6)]  # where forwarding happens
+        self.stride = 64 << r.randrange(2, 15)                  # of lines that share a set
+        self.kinds = [k for k in KINDS if r.random() < 0.6] or KINDS
+
+    def reg(self, size=8, but=()):
+        name = self.r.choice([f for f in FREE if f not in but])
+        return name if size == 8 else NARROW[name][{4: 0, 2: 1, 1: 2}[size]]
+
+    def place(self, bytes_=8, write=False, shared=True):
+        """The inside of a memory operand, and what goes before it."""
+        r = self.r
+        kind = r.randrange(10)
+        if kind < 4:
+            return "", f"r15 + {r.choice(self.hot) + r.choice([0, 0, 0, 1, 2, 4])}"
+        if kind == 4:
+            return "", f"r15 + {64 * r.randrange(1, 60) - r.randrange(0, bytes_ + 1)}"
+        if kind == 5:
+            return "", f"r13 + {4096 * r.randrange(1, 500) - r.choice([0, 0, bytes_, 2048, 64])}"
+        if kind == 6:
+            return "", f"rbx + {self.stride * r.randrange(24) % 0x1c00000}"
+        if kind == 7 and shared:
+            return "", f"r14 + {64 * r.randrange(8) + r.choice([0, 8, 16])}"
+        if kind == 8:
+            return f"mov r10d, r8d; shr r10d, {r.randrange(8, 20)}; and r10d, {r.choice([0x38, 0xff8, 0xffff8])}; ", "r15 + r10"
+        return f"mov r10d, r8d; shr r10d, 9; and r10d, {r.choice([0x1ff000, 0x1f1008, 0x7fff8])}; ", "r13 + r10"
+
+    def operand(self, size, write=False, shared=True):
+        before, inside = self.place(size, write, shared)
+        return before, f"{SIZES[size]} PTR [{inside}]"
+
+    # ---- kinds of snippets ----
+
+    def scramble(self):
+        return f"imul r8, r8, 0x5851f42d; add r8, {self.r.randrange(1 << 30)}"
+
+    def alu(self):
+        r, size = self.r, self.r.choice([1, 2, 4, 4, 8, 8])
+        op = r.choice(ALU)
+        form = r.randrange(4)
+        if form == 0:
+            return f"{op} {self.reg(size)}, {self.reg(size)}"
+        before, at = self.operand(size, True)
+        if form == 1:
+            return f"{before}{op} {at}, {self.reg(size)}"
+        if form == 2:
+            return f"{before}{op} {self.reg(size)}, {at}"
+        return f"{before}{r.choice(['inc', 'dec', 'not', 'neg'])} {at}"
+
+    def one(self):
+        r, a, b = self.r, self.reg(), self.reg()
+        before, at = self.operand(8)
+        return before + r.choice([
+            f"lea {a}, [{b} + {r.randrange(999)}]", f"lea {a}, [{b} + {a} * 4 + 1]", f"shl {a}, {r.randrange(64)}", f"sar {a}, cl",
+            f"rcl {a}, 3", f"shld {a}, {b}, 5", f"shrd {at}, {b}, cl", f"bt {a}, {b}", f"bts {at}, 5", f"btr {a}, 9", f"bsf {a}, {at}",
+            f"lzcnt {a}, {b}", f"popcnt {a}, {at}", f"crc32 {a}, {b}", f"imul {a}, {b}", f"imul {a}, {at}, 77", f"mul {a}",
+            f"mul {at}", f"xchg {a}, {b}", f"xadd {a}, {b}", f"xadd {at}, {a}", f"cmpxchg {at}, {b}", "cmpxchg16b [r15 + 512]",
+            f"bswap {a}", f"set{r.choice(CONDITIONS)} al", f"cmov{r.choice(CONDITIONS)} {a}, {at}", f"movbe {a}, {at}",
+            f"xor {a}, {a}", f"mov {a}, {b}", f"mov e{a[1:] if a[1] in 'abcds' else 'ax'}, ecx", f"sub {a}, {a}", f"test {a}, {b}",
+            f"rol {at}, 7", f"movnti {at}, {a}", f"prefetcht0 {at.split(' ', 2)[2]}", f"clflush [r15 + {r.choice(self.hot)}]",
+            f"tzcnt {a}, {b}", f"rorx {a}, {b}, 7" if r.random() < 0 else f"ror {a}, 9", f"mov {a}, {r.randrange(1 << 40)}",
+            f"push {a}; pop {b}", f"push QWORD PTR [r15 + {r.choice(self.hot)}]; pop {b}",
+            f"push {a}; pop QWORD PTR [r13 + {8 * r.randrange(99)}]", "pushfq; pop rax", f"cmpxchg8b [r15 + {r.choice(self.hot)}]"])
+
+    def divide(self):
+        size = self.r.choice([1, 2, 4, 8])
+        if size == 1:
+            return "mov eax, 99; or cl, 1; div cl"
+        registers = {2: ("dx", "cx"), 4: ("edx", "ecx"), 8: ("rdx", "rcx")}[size]
+        return f"xor edx, edx; or ecx, 1; {self.r.choice(['div', 'div'])} {registers[1]}"
+
+    def load_store(self):
+        r, size = self.r, self.r.choice([1, 2, 4, 8, 8])
+        before, at = self.operand(size, True)
+        if r.random() < 0.5:
+            return f"{before}mov {at}, {self.reg(size)}"
+        if size < 4 and r.random() < 0.5:
+            return f"{before}{r.choice(['movzx', 'movsx'])} {self.reg(4)}, {at}"
+        return f"{before}mov {self.reg(size)}, {at}"
+
+    def forward(self):
+        """A store and loads of it, whole and in part."""
+        r, at = self.r, self.r.choice(self.hot)
+        out = []
+        for _ in range(r.randrange(2, 7)):
+            size = r.choice([1, 2, 4, 8])
+            address = f"{SIZES[size]} PTR [{r.choice(['r15', 'r15', 'r15 + rax * 0'.split(' + ', maxsplit=1)[0]])} + {at + r.randrange(0, 8)}]"
+            out.append(f"mov {address}, {self.reg(size)}" if r.random() < 0.5 else f"mov {self.reg(size)}, {address}")
+        if r.random() < 0.4:
+            out.append(f"movups xmm{r.randrange(8)}, [r15 + {at}]")
+        return "; ".join(out)
+
+    def many_stores(self):
+        step = self.r.choice([1, 8, 64, 4096])
+        base = self.r.choice(["r15", "rbx", "r13"])
+        return "; ".join(f"mov [{base} + {i * step}], rcx" for i in range(self.r.randrange(10, 70)))
+
+    def many_loads(self):
+        step = self.r.choice([8, 64, 4096, self.stride])
+        base = "rbx" if step == self.stride else self.r.choice(["r15", "rbx", "r13"])
+        return "; ".join(f"mov {self.reg()}, [{base} + {i * step % 0x1c0000}]" for i in range(self.r.randrange(8, 40)))
+
+    def chase(self):
+        mask = self.r.choice([0x3f8, 0xfff8, 0x7ff8])
+        return "; ".join([f"mov rsi, [r15 + rsi]; and esi, {mask}"] * self.r.randrange(2, 6)).join(["xor esi, esi; ", ""])
+
+    def vector(self):
+        r, x, y = self.r, self.r.randrange(16), self.r.randrange(16)
+        before, inside = self.place(16)
+        form = r.randrange(8)
+        if form == 0:
+            return f"{before}movups [{inside}], xmm{x}"
+        if form == 1:
+            return f"{before}{r.choice(['movups', 'lddqu', 'movdqu'])} xmm{x}, [{inside}]"
+        if form == 2:
+            return f"{r.choice(WITH_IMM)} xmm{x}, xmm{y}, {r.choice([0, 1, 2, 3])}"
+        if form == 3:
+            return f"{r.choice(SCALAR)} xmm{x}, xmm{y}"
+        if form == 4:
+            return r.choice([f"movd {self.reg(4)}, xmm{x}", f"movq xmm{x}, {self.reg()}", f"pinsrd xmm{x}, {self.reg(4)}, 1",
+                             f"pmovmskb {self.reg(4)}, xmm{x}", f"pextrq {self.reg()}, xmm{x}, 1", f"cvtsi2sd xmm{x}, {self.reg()}",
+                             f"cvttsd2si {self.reg()}, xmm{x}", f"movhlps xmm{x}, xmm{y}", f"pxor xmm{x}, xmm{x}",
+                             f"movss xmm{x}, xmm{y}", "ldmxcsr [r15 + 1024 * 1000]" if r.random() < 0 else "stmxcsr [r15 + 8]",
+                             f"pslldq xmm{x}, 3", f"pmovsxbw xmm{x}, xmm{y}", f"movddup xmm{x}, xmm{y}", f"movntdq [r15 + 256], xmm{x}"])
+        if form == 5:
+            return f"{before}{r.choice(['movlps', 'movhps', 'movsd'])} {'xmm%d, [%s]' % (x, inside) if r.random() < 0.5 else '[%s], xmm%d' % (inside, x)}"
+        if form == 6:
+            return f"movaps [r15 + {16 * r.randrange(200)}], xmm{x}; {r.choice(VECTOR)} xmm{y}, xmm{x}"
+        return f"{r.choice(VECTOR[:-3])} xmm{x}, XMMWORD PTR [r15 + {16 * r.randrange(200)}]" if r.random() < 0.5 else \
+            f"{r.choice(VECTOR)} xmm{x}, xmm{y}"
+
+    def x87(self):
+        r = self.r
+        return r.choice([r.choice(X87), f"fld QWORD PTR [r15 + {r.choice(self.hot)}]", f"fstp QWORD PTR [r15 + {r.choice(self.hot)}]",
+                         f"fild DWORD PTR [r15 + {r.choice(self.hot)}]", f"fstp TBYTE PTR [r15 + {r.choice(self.hot)}]",
+                         f"{r.choice(MMX)} mm{r.randrange(8)}, mm{r.randrange(8)}", f"movq mm1, [r15 + {r.choice(self.hot)}]",
+                         f"movq [r15 + {r.choice(self.hot)}], mm{r.randrange(8)}", "movd eax, mm3"])
+
+    def locked(self):
+        r = self.r
+        inside = f"r14 + {64 * r.randrange(6)}" if r.random() < 0.6 else f"r15 + {r.choice(self.hot)}"
+        if r.random() < 0.1:
+            inside = f"r15 + {64 * r.randrange(1, 9) - 3}"
+        return r.choice([f"lock xadd [{inside}], {self.reg()}", f"xchg [{inside}], {self.reg()}", f"lock inc DWORD PTR [{inside}]",
+                         f"lock cmpxchg [{inside}], {self.reg()}", f"lock or WORD PTR [{inside}], 1", f"lock bts QWORD PTR [{inside}], 3"])
+
+    def shared(self):
+        """Lines that go back and forth."""
+        r, out = self.r, []
+        for _ in range(r.randrange(2, 8)):
+            at = f"[r14 + {64 * r.randrange(4) + 8 * r.randrange(8)}]"
+            out.append(r.choice([f"mov {at}, rcx", f"mov {self.reg()}, {at}", f"add {at}, rdx", f"mov {self.reg()}, {at}"]))
+        return "; ".join(out)
+
+    def string(self):
+        r, op = self.r, self.r.choice(STRINGS)
+        size = r.choice("bwdq")
+        rep = r.choice(["rep ", "rep ", ""]) if op in ("movs", "stos", "lods") else r.choice(["repe ", "repne ", ""])
+        source = r.choice([f"lea rsi, [r15 + {r.randrange(1000)}]", f"lea rsi, [r13 + {4096 * r.randrange(1, 400) - 8 * r.randrange(12)}]",
+                           f"lea rsi, [rbx + {r.randrange(1, 2000)}]"])
+        target = r.choice([f"lea rdi, [r15 + {r.randrange(2000)}]", f"lea rdi, [r13 + {4096 * r.randrange(1, 400) - 8 * r.randrange(12)}]",
+                           f"lea rdi, [r15 + {r.randrange(2000)}]"])
+        back = r.random() < 0.15
+        return f"{'std; ' if back else ''}{source}; {target}; mov ecx, {r.choice([0, 1, 2, 7, 20, 60, 150])}; {rep}{op}{size}" + \
+            ("; cld" if back else "")
+
+    def branches(self):
+        r, mask = self.r, 1 << self.r.randrange(5, 30)
+        return self.scramble() + f"; test r8d, {mask}; j{r.choice(['z', 'nz'])} 1f; " + "; ".join(
+            f"add {self.reg()}, 1" for _ in range(r.randrange(1, 4))) + "; 1:"
+
+    def loop(self):
+        r = self.r
+        inner = r.choice([self.alu, self.load_store, self.vector, self.shared, self.branches])().replace("1f", "2f").replace("1:", "2:")
+        counter = r.choice(["dec r9d; jnz 1b", "sub r9d, 1; jne 1b"])
+        inner = inner.replace("r9", "rax" if "r9d" not in inner and "r9w" not in inner and "r9b" not in inner else "r9")
+        if "r9" in inner:
+            return inner
+        return f"mov r9d, {r.randrange(2, 14)}; 1: {inner}; {counter}"
+
+    def indirect(self):
+        r = self.r
+        how = r.choice(["jmp rax", "call rax; jmp 9f"])
+        end = "ret" if how.startswith("call") else "jmp 9f"
+        return self.scramble() + f"; mov ecx, r8d; shr ecx, {r.randrange(8, 24)}; and ecx, 3; lea rax, [rip + 4f]; " \
+            f"mov eax, [rax + rcx * 4]; {how}; .balign 16; 4: .long 5f, 6f, 7f, 8f; 5: inc edx; {end}; 6: add edx, 2; {end}; " \
+            f"7: .nops {r.randrange(1, 70)}; {end}; 8: {end}; 9:"
+
+    def calls(self):
+        """Deeper than return stacks are."""
+        return f"mov ecx, {self.r.choice([3, 9, 17, 40])}; call 1f; jmp 3f; 1: dec ecx; jz 2f; call 1b; 2: ret; 3:"
+
+    def loops(self):
+        return f"mov ecx, {self.r.randrange(1, 9)}; 1: inc edx; {self.r.choice(['loop', 'loopne', 'loope'])} 1b; jecxz 2f; nop; 2:"
+
+    def patch(self):
+        return f"mov DWORD PTR [rip + 1f + 1], r8d; {self.r.choice(['', 'mfence', 'push rbx; cpuid; pop rbx'])}; call 1f; jmp 2f; " \
+            f"{self.r.choice(['', '.balign 64', '.balign 4096'])}; 1: mov eax, 7; ret; 2:"
+
+    def far_code(self):
+        return f"jmp 1f; .balign {self.r.choice([16, 64, 4096])}; 1: .nops {self.r.randrange(1, 130)}"
+
+    def system(self):
+        r = self.r
+        page = f"[r13 + {4096 * r.randrange(512)}]"
+        switch = f"mov eax, OFFSET pml4_{r.choice('ab')} + {r.choice([0, 1, 2])}; "
+        return r.choice([
+            f"invlpg {page}", f"invlpg {page}", switch + "mov cr3, rax", switch + "bts rax, 63; mov cr3, rax", "mov rax, cr3; mov cr3, rax",
+            f"push 0; push {r.choice([0, 1])}; mov eax, {r.choice([0, 1, 2, 3])}; lea rcx, {page}; mov [rsp + 8], rcx; invpcid rax, [rsp]; "
+            "add rsp, 16", "mov rax, cr4; mov cr4, rax", "mov rax, cr0", "mov ecx, 0xc0000100; rdmsr; wrmsr",
+            "ud2", "lea rcx, [rip + 1f]; mov r11d, 2; sysretq; 1: mov rax, [r15]; syscall",
+            "mov eax, cs; push rax; lea rax, [rip + 1f]; push rax; retfq; 1:",
+            "mov rdx, rsp; mov eax, ss; push rax; push rdx; pushfq; mov eax, cs; push rax; lea rax, [rip + 1f]; push rax; iretq; 1:",
+            "fxsave [r15 + 0x80000]; fxrstor [r15 + 0x80000]", "mov eax, 3; xor edx, edx; xsave [r15 + 0x81000]",
+            "mov eax, 3; xor edx, edx; lea rcx, [r15 + 0x82000]; xsave [rcx]; xrstor [rcx]", "mov rbp, rsp; enter 32, 0; leave", "mov rbp, rsp; enter 16, 3; leave",
+            "lea rdi, [r15 + 99]; maskmovdqu xmm1, xmm2", "sgdt [r15 + 0x2000]", "xor ecx, ecx; xgetbv", "fnsave [r15 + 0x83000]",
+            "lea rax, [r15 + 64]; xor ecx, ecx; xor edx, edx; monitor", r.choice(["int 0x80", "int3", "int1"]) if self.alone else "ud2"])
+
+    def devices(self):
+        r = self.r
+        return r.choice(["out 0x80, al", "in al, 0x21", "mov edx, 0x3ff; in al, dx", "mov eax, 0xfee00000; mov ecx, [rax + 0x20]",
+                         "mov edx, 0x3ff; mov eax, 5; out dx, al", "mov eax, 0xfee00000; mov DWORD PTR [rax + 0x80], 0",
+                         "mov edx, 0x3ff; lea rsi, [r15 + 61]; mov ecx, 3; rep outsb"])
+
+    def messages(self):
+        target = self.r.choice(["0x44040", "0x44040", "0x84040", "0xc4040"])
+        wait = self.r.choice(["sti; hlt; cli", "sti; pause; nop; cli", "sti; hlt"])
+        own = "mov DWORD PTR [rax + 0x300], 0x44040; "
+        return f"cli; mov eax, 0xfee00000; mov DWORD PTR [rax + 0x300], {target}; {own}{wait}"
+
+    def plain(self):
+        return self.r.choice(PLAIN).replace(":", ";")
+
+    def snippets(self, count):
+        return [getattr(self, self.r.choice(self.kinds))() for _ in range(count)]
+
+
+KINDS = ["alu", "alu", "one", "one", "one", "divide", "load_store", "load_store", "forward", "forward", "many_stores", "many_loads", "chase",
+         "vector", "vector", "vector", "x87", "locked", "locked", "shared", "shared", "string", "string", "branches", "branches", "loop", "loop", "indirect",
+         "calls", "loops", "patch", "far_code", "system", "system", "devices", "messages", "plain", "plain", "scramble"]
+
+
+def body_text(number, snippets, turns):
+    lines = [f"body{number}:", f"    mov r12d, {turns}", f"turn{number}:"]
+    for snippet in snippets:
+        lines += ["    " + part.strip() for part in snippet.split(";") if part.strip()]
+    lines += ["    dec r12d", f"    jnz turn{number}", "    cli", "    cld", "    ret"]
+    return lines
+
+
+def program(bodies, turns):
+    """body.inc: a body for each vCPU, at pages of their own."""
+    lines = ["bodies:", "    .long " + ", ".join(f"body{i}" for i in range(len(bodies)))]
+    for i, snippets in enumerate(bodies):
+        lines += ["    .balign 4096", *body_text(i, snippets, turns)]
+    return "\n".join(lines) + "\n"
