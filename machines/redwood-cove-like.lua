@@ -1,13 +1,13 @@
 -- redwood-cove-like: after the core of the host of docs/fidelity/genuineintel-06-a7-01. Its hypervisor names a model (167)
--- that has no AMX, as this CPU has; what fits are a first instruction cache of 64 KiB in 16 ways, a second cache of 2 MiB and
--- a third of 480 MiB (CPUID leaf 4), AMX, AVX512-FP16, and multiplications of doubles in 3 cycles, where Golden Cove has 4:
+-- that has no AMX, as this CPU has; what fits are an instruction cache of 64 KiB in 16 ways, a second cache of 2 MiB and a
+-- third of 480 MiB (CPUID leaf 4), AMX, AVX512-FP16, and multiplications of doubles in 3 cycles, where Golden Cove has 4:
 -- Redwood Cove, as in Granite Rapids. Like it, not it: docs/timing.md (section 13) says what the model leaves out,
 -- docs/machines.md what its rules cannot say of this CPU. Set by the rows of V1 and V2 only, never by V3 or V4.
 
--- Rows of docs/fidelity/genuineintel-06-a7-01/native.json: a virtual machine of that host, by rdtsc; others share its caches.
+-- Rows of docs/fidelity/genuineintel-06-a7-01/native.json: a virtual machine of that host; others share its caches.
 local ROW = "scripts/validate-timing --native-only on family 6 model 167, medians of 201: "
 local LEAF4 = "CPUID leaf 4 of that host: "
-local SOM = "Intel 248966, Optimization Reference Manual, Golden Cove: "
+local COVE = "Golden Cove, whose sizes Redwood Cove keeps (Chips and Cheese, 2021 and 2024): "
 local LLVM = "LLVM 19, X86SchedSapphireRapids.td, by llvm-mca-19 -mcpu=sapphirerapids -instruction-tables: "
 -- What user mode cannot see. Tier V5 asks what changes when it is half or one and a half of that.
 local UNSEEN = "uncalibrated, as in zen4-like, order of magnitude: "
@@ -21,22 +21,22 @@ return {
     parameters = {
         -- the core
         dispatch_width = { 6, "measured", ROW .. "nop_tp, mov_tp, zero_tp 0.17 cycles" },
-        retire_width = { 8, "vendor", SOM .. "retirement of 8 micro-operations" },
-        reorder_buffer = { 512, "vendor", SOM .. "512 entries" },
-        load_queue = { 192, "vendor", SOM .. "192 loads" },
-        store_queue = { 64, "vendor", SOM .. "114 stores, of which the model has 64 at most" },
-        in_order = { 0, "vendor", SOM .. "out of order" },
+        retire_width = { 8, "vendor", COVE .. "retirement of 8 micro-operations" },
+        reorder_buffer = { 512, "vendor", COVE .. "512 entries" },
+        load_queue = { 192, "vendor", COVE .. "192 loads" },
+        store_queue = { 64, "vendor", COVE .. "114 stores, of which the model has 64 at most" },
+        in_order = { 0, "vendor", COVE .. "out of order" },
 
         -- the front end and prediction
-        mispredict_cycles = { 20, "measured", ROW .. "branch_chance_50 less branch_chance_0: 24.5 a misprediction, 4.4 of " ..
-            "them the chain that finds it" },
+        mispredict_cycles = { 20, "measured", ROW .. "branch_chance_50 less branch_chance_0: 24.5 a misprediction, " ..
+            "4.4 of them the chain that finds it" },
         decode_redirect_cycles = { 9, "assumed", ASZEN .. "between a second-level hit and a misprediction" },
         taken_bubble_cycles = { 1, "measured", ROW .. "call_ret_tp 3.03, one for each of three taken branches" },
         base_bits = { 16, "assumed", "the most that the model has; branch_period_2048 is still predicted" },
         tagged_bits = { 14, "assumed", "the most that the model has; branch_period_2048 is still predicted" },
         history_1 = { 16, "assumed", "of two tables the short history; Intel publishes no lengths" },
         history_2 = { 64, "assumed", "the most that the model has; branch_period_2048 is still predicted" },
-        btb_bits = { 14, "vendor", SOM .. "12K entries; a power of two" },
+        btb_bits = { 14, "vendor", COVE .. "12K entries; a power of two" },
         indirect_bits = { 12, "assumed", ASZEN .. "4096 targets" },
         return_stack = { 64, "measured", ROW .. "call_depth_64 3.60, no misprediction in it yet" },
 
@@ -52,7 +52,7 @@ return {
 
         -- translation
         dtlb_entries = { 96, "measured", ROW .. "tlb_4K_96 5.00, tlb_4K_104 6.87" },
-        itlb_entries = { 256, "vendor", SOM .. "256 entries" },
+        itlb_entries = { 256, "vendor", COVE .. "256 entries" },
         tlb_l2_cycles = { 7, "measured", ROW .. "tlb_4K_128 to tlb_4K_512 12.01, less 5" },
         walk_cycles = { 40, "measured", ROW .. "tlb_4K_4096 72.87: two dimensions, of which the model walks one" },
         ad_update_cycles = { 30, "assumed", UNSEEN .. "some locked operations" },
@@ -64,7 +64,7 @@ return {
         l1d_ways = { 16, "vendor", LEAF4 .. "12 ways, of which the model has 8 or 16: right to chase_4K_48, wrong at _64" },
         l2_sets = { 2048, "vendor", LEAF4 .. "2 MiB, 16 ways" },
         l2_ways = { 16, "vendor", LEAF4 .. "2 MiB, 16 ways" },
-        l3_sets = { 8192, "measured", ROW .. "chase_2M_8192 150 cycles, chase_2M_16384 420: what the others leave of 480 MiB" },
+        l3_sets = { 8192, "measured", ROW .. "chase_2M_8192 150, chase_2M_16384 420: what others leave of 480 MiB" },
         l3_ways = { 16, "vendor", LEAF4 .. "16 ways" },
         l2_cycles = { 16, "measured", ROW .. "chase_4K_128, chase_4K_256 15.99, 16.00" },
         l3_cycles = { 128, "measured", ROW .. "chase_2M_4096 135, less 7 of the translation" },
@@ -79,7 +79,7 @@ return {
         dram_activate_cycles = { 67, "assumed", "16.25 ns (JEDEC JESD79-5) at 4.1 GHz" },
         dram_precharge_cycles = { 67, "assumed", "16.25 ns (JEDEC JESD79-5) at 4.1 GHz" },
         dram_burst_cycles = { 14, "assumed", "3.33 ns (JEDEC JESD79-5) at 4.1 GHz" },
-        dram_fabric_cycles = { 240, "measured", ROW .. "chase_2M_65536 587, less 7 and some 60 of translation, L3 and the DRAM" },
+        dram_fabric_cycles = { 240, "measured", ROW .. "chase_2M_65536 587, less translation, L3 and the DRAM" },
 
         -- the system
         exception_cycles = { 200, "assumed", UNSEEN .. "microcode that reads the IDT and writes a frame" },
@@ -89,7 +89,7 @@ return {
         ipi_cycles = { 300, "assumed", UNSEEN .. "100 ns" },
         ioapic_cycles = { 300, "assumed", UNSEEN .. "100 ns" },
         rep_start_cycles = { 8, "measured", ROW .. "rep_movsb_64 9.01, rep_stosb_64 8.05" },
-        string_chunk_bytes = { 32, "assumed", "rep_movsb_64 fits; rep_movsq_1024 (47) and rep_stosq_2048 (51) have a longer start" },
+        string_chunk_bytes = { 32, "assumed", "rep_movsb_64 fits; rep_movsq_1024 and rep_stosq_2048 start later" },
     },
 
     -- Five execution ports, which integers and vectors share, and addresses of three loads and two stores.
@@ -147,8 +147,8 @@ return {
         { "XCHG", "llvm", LLVM .. "xadd: 3 ops; cmpxchg is 5 ops, 3 cycles", ops = 3, ports = "alu",
             latency = { 1, "measured", ROW .. "xchg_lat 2.27 for two" } },
         { "BRANCH INDIRECT", "measured", ROW .. "jcc_not_taken_tp 0.51", ops = 1, latency = 1, ports = "alu p06" },
-        { "CALL CALL_INDIRECT", "llvm", LLVM .. "call: 2 ops, one of them the store", ops = 1, latency = 1, ports = "alu p06" },
-        { "RET", "llvm", LLVM .. "ret: 2 ops, one of them the load", ops = 1, latency = 1, ports = "alu p06" },
+        { "CALL CALL_INDIRECT", "llvm", LLVM .. "call: 2 ops, one the store", ops = 1, latency = 1, ports = "alu p06" },
+        { "RET", "llvm", LLVM .. "ret: 2 ops, one the load", ops = 1, latency = 1, ports = "alu p06" },
         { "STRING", "assumed", ASZEN .. "load, store, pointers", ops = 3, latency = 1, ports = "alu" },
 
         -- vector registers
@@ -166,14 +166,14 @@ return {
         { "FMUL", "measured", ROW .. "mulsd_lat 3.00, mulpd_tp 0.50", ops = 1, latency = 3, ports = "alu fp p01" },
         { "FHADD", "llvm", LLVM .. "haddps", ops = 3, latency = 6, ports = "alu fp p5" },
         { "FCOMPARE", "llvm", LLVM .. "comisd", ops = 1, latency = 3, ports = "alu fp p0" },
-        { "FCONVERT", "measured", ROW .. "cvtss2sd_lat 9.99 for two; from and to general registers 11.99 for two", latency = 5,
+        { "FCONVERT", "measured", ROW .. "cvtss2sd_lat 9.99 for two; cvt_round_lat 11.99 for two", latency = 5,
             ops = { 2, "llvm", LLVM .. "cvtss2sd, cvtsi2sd" }, ports = { "alu fp p5", "llvm", LLVM .. "cvtss2sd" } },
         { "FDIV32", "llvm", LLVM .. "divps; the unit as divpd's", ops = 1, latency = 11, ports = "alu fp p0", unit = "fdiv",
             occupy = 3 },
         { "FDIV64", "measured", ROW .. "divsd_lat 14.00, divsd_tp 4.00", ops = 1, latency = 14, ports = "alu fp p0",
             unit = "fdiv", occupy = 4 },
-        { "FSQRT32", "llvm", LLVM .. "sqrtps; the unit as sqrtpd's", ops = 1, latency = 12, ports = "alu fp p0", unit = "fdiv",
-            occupy = 3 },
+        { "FSQRT32", "llvm", LLVM .. "sqrtps; the unit as sqrtpd's", ops = 1, latency = 12, ports = "alu fp p0",
+            unit = "fdiv", occupy = 3 },
         { "FSQRT64", "measured", ROW .. "sqrt_mul_lat 20.99, of which 3 are mulsd", ops = 1, latency = 18,
             ports = "alu fp p0", unit = "fdiv", occupy = { 6, "assumed", "no row of V1 tells" } },
 
@@ -188,7 +188,7 @@ return {
         -- order
         { "LOCKED", "measured", ROW .. "lock_xadd_lat, lock_add 18.01; xchg_mem 17.00, lock_cmpxchg 19.55", latency = 18,
             ops = { 4, "assumed", ASZEN .. "load, add, store, order" } },
-        { "FENCE_LOAD", "assumed", ASZEN .. "all before it is done; of that it waits, not by itself", ops = 1, latency = 10 },
+        { "FENCE_LOAD", "assumed", ASZEN .. "it waits for what is before it", ops = 1, latency = 10 },
         { "FENCE_STORE", "llvm", LLVM .. "sfence", ops = 2, latency = 2, ports = "store" },
         { "FENCE", "measured", ROW .. "mfence 45.21 with a store before it, as 43 become 45.06", ops = 1, latency = 43 },
         { "PAUSE", "assumed", "of the order said of Skylake and later", ops = 1, latency = 140 },

@@ -81,8 +81,8 @@ def run_all(orrery, machine, folder, parameters, conclusions, progress):
         for setting, factor in SETTINGS:
             progress(f"tier 5: {parameter.name} {setting} ({number + 1} of {len(parameters)})")
             values = changed(parameter, numbers, factor)
-            name = re.sub(r"[^a-z0-9]+", "-", f"{slug(machine)}-{parameter.name.lower()}-{int(factor * 100)}")
-            path = f"{folder}/{name}.lua"
+            name = re.sub(r"[^a-z0-9]+", "-", f"{parameter.name.lower()}-{int(factor * 100)}")
+            path = f"{folder}/{slug(machine)}-{name}.lua"
             with open(path, "w", encoding="utf-8") as target:
                 target.write(derived.text(base, name, values))
             told = numbers_of(orrery, path)
@@ -126,7 +126,7 @@ def moved(run, first):
 
 
 def parameter_lines(found, parameters, conclusions, numbers):
-    yield "| Parameter | What | Sourced | Figures that move | The one that moves most, at -50 %, +50 % | Conclusions that flip |"
+    yield "| Parameter | What | Sourced | Figures that move | Most: which, at -50 %, +50 % | Conclusions that flip |"
     yield "|---|---|---|---|---|---|"
     turned = list(flips(found, conclusions))
     for p in parameters:
@@ -155,25 +155,27 @@ def page_lines(machine, version, found, parameters, conclusions, numbers):
     turned = list(flips(found, conclusions))
     yield from [
         f"# Sensitivity: {machine}", "",
-        f"Made by `scripts/validate-timing --tier V5 --machine {machine}`. What user mode cannot see has no measurement, only a",
-        "sourced default, mostly of its order of magnitude. So each such number is made half and one and a half of itself, all",
-        "others as they are, and everything is measured again: does a conclusion about the kernel turn round? The numbers of the",
-        f"machine: `orrery info --machine {machine}`; figures: medians of `scenarios/bench-kernel.lua`, one process each, on",
-        f"{lists.CPUS} CPUs, {version}. Two runs give the same figures. A list of all verdicts stands beside this page.", "",
-        "Both lists, parameters and conclusions (`scripts/fidelity/conclusions.py`), were fixed before anything was run with",
-        "other numbers than the machine's own. That a conclusion holds here says nothing about what no number can change:",
-        "errors of the model itself, and two percent on kernels may still be twenty on programs (Desikan, ISCA 2001).", "",
-        lists.NOT_MEASURED, "## Parameters", ""]
+        f"Made by `scripts/validate-timing --tier V5 --machine {machine}`. What user mode cannot see has no measurement,",
+        "only a sourced default, mostly of its order of magnitude. So each such number is made half and one and a half of",
+        "itself, all others as they are, and everything is measured again: does a conclusion about the kernel turn round?",
+        f"The numbers with their sources: `orrery info --machine {machine}`; figures: medians of",
+        f"`scenarios/bench-kernel.lua`, one process each, on {lists.CPUS} CPUs, {version}. Two runs give the same figures.",
+        "A list of all verdicts stands beside this page.", "",
+        "Both lists, parameters and conclusions (`scripts/fidelity/conclusions.py`), were fixed before anything was run",
+        "with other numbers than the machine's own. That a conclusion holds here says nothing about what no number can",
+        "change, errors of the model itself; and two percent on kernels may still be twenty on programs (Desikan, ISCA",
+        "2001).", "", lists.NOT_MEASURED, "## Parameters", ""]
     yield from parameter_lines(found, parameters, conclusions, numbers)
     yield from ["", f"Of {len(conclusions)} conclusions in {len(found) - 1} runs, {len(turned)} verdicts flip.", "",
-                "A number that moves no figure is not what these conclusions rest on; that they hold says nothing about it.", "",
+                "A number that moves no figure: these conclusions do not rest on it, and say nothing of it.", "",
                 "## Conclusions", "", "Left < right; at 1.000 a conclusion turns round.", ""]
     yield from conclusion_lines(found, conclusions)
     yield from ["", "## Flips", ""]
     if not turned:
         yield "None."
     else:
-        yield from ["| Parameter | Setting | Conclusion | Left, right as it is | Left, right then |", "|---|---|---|---|---|"]
+        yield "| Parameter | Setting | Conclusion | Left, right as it is | Left, right then |"
+        yield "|---|---|---|---|---|"
         for name, setting, c, before, now in turned:
             yield (f"| `{name}` | {setting} | `{c.name}` | {before.left:,.0f}, {before.right:,.0f} | "
                    f"{now.left:,.0f}, {now.right:,.0f} |")
