@@ -103,7 +103,7 @@ grep -qx 'class.FLAGS.cycles = 1' "$work/out" && ok "a class's" || fail "a class
 expect_one_line "--params of no machine" 2 "$orrery" info --params
 expect_one_line "another parameter of info" 2 "$orrery" info --cpus 1
 expect_one_line "a machine that is not there" 2 "$orrery" boot --kernel "$kernel" --machine zen9
-grep -q 'flat, inorder, zen4-like' "$work/err" && ok "names those that are" || fail "names those that are" "$(cat "$work/err")"
+grep -q 'flat, inorder, redwood-cove-like, zen4-like' "$work/err" && ok "names those that are" || fail "names those that are" "$(cat "$work/err")"
 expect_one_line "a machine whose file is not there" 2 "$orrery" boot --kernel "$kernel" --machine "$work/none.lua"
 expect_one_line "a machine whose file is a directory" 2 "$orrery" info --machine "$work/"
 expect_one_line "a machine whose file is a pipe" 2 "$orrery" info --machine "$work/fifo"

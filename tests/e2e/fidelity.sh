@@ -35,10 +35,24 @@ grep '^run ' "$work/out" | cut -d' ' -f1-4 >"$work/results"
 cut -d' ' -f1-4 "$work/tier4" | cmp -s - "$work/results" && ok "programs compute the same in Orrery and on this host" ||
     fail "programs compute the same in Orrery and on this host" "$(cut -d' ' -f1-4 "$work/tier4" | diff - "$work/results")"
 
-expect_status "all tiers run on both sides" 0 scripts/validate-timing --quick
+expect_status "all tiers run on both sides" 0 scripts/validate-timing --quick --tier V1 --tier V2 --tier V3 --tier V4
 grep 'dependent additions' "$work/err" && fail "a dependent addition takes a cycle" "$(cat "$work/err")" ||
     ok "a dependent addition takes a cycle"
 expect_status "figures of another image are refused" 1 scripts/validate-timing --quick --native tests/e2e/fidelity_other.json
 grep -q 'another image' "$work/err" || fail "figures of another image are refused in words" "$(cat "$work/err")"
+
+# Tier 5: its verdicts are those of docs/fidelity/sensitivity-zen4-like.tsv, and the figures the same each time.
+expect_status "a number is half and one and a half, and two conclusions are as published" 0 \
+    scripts/validate-timing --tier V5 --quick
+cp "$work/out" "$work/unseen"
+[ "$(grep -c '^ipi_cycles' "$work/unseen")" -eq 4 ] && ok "in two runs" || fail "in two runs" "$(cat "$work/unseen")"
+expect_status "again" 0 scripts/validate-timing --tier V5 --quick
+cmp -s "$work/out" "$work/unseen" && ok "with the same figures" ||
+    fail "with the same figures" "$(diff "$work/out" "$work/unseen")"
+sed 's/yes$/no/' docs/fidelity/sensitivity-zen4-like.tsv >"$work/sensitivity-zen4-like.tsv"
+expect_status "other verdicts are told" 1 scripts/validate-timing --tier V5 --quick --out "$work"
+grep -q '^V5: ipi_cycles, +50 %, local-partner: .* says no$' "$work/out" && ok "one by one" ||
+    fail "one by one" "$(cat "$work/out")"
+expect_status "a tier that is none" 2 scripts/validate-timing --tier V6
 
 finish

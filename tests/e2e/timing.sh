@@ -26,6 +26,7 @@ agrees() {
 agrees "inorder, a vCPU" inorder --max-cycles 2000000
 agrees "inorder, four vCPUs" inorder --cpus 4 --max-cycles 12000000
 agrees "zen4-like, a vCPU" zen4-like --max-cycles 1500000
+agrees "redwood-cove-like, a vCPU" redwood-cove-like --max-cycles 1500000
 agrees "zen4-like, two vCPUs, sc" zen4-like --cpus 2 --memory-model sc --max-cycles 1500000
 
 # digest MACHINE CYCLES OPTIONS...: of a run with four vCPUs

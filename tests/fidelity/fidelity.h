@@ -67,6 +67,31 @@ struct task_header {
     uint64_t outcome;
 };
 
+/* What is to be run: so many of a tier from the first on, if they need no more memory than the arena has. */
+struct chosen {
+    uint64_t tier, first, count, arena;
+};
+
+static inline uint64_t block_count(const struct task_header *header)
+{
+    return *(const uint64_t *)(uintptr_t)header->blocks;
+}
+
+/* Jobs of their tiers; blocks, which follow them, are tier 3. */
+static inline void run_jobs(const struct task_header *header, const struct chosen *c, uint64_t samples,
+                            void (*run)(uint64_t index, uint64_t samples))
+{
+    const struct job *jobs = (const struct job *)(uintptr_t)header->jobs;
+    uint64_t total = header->job_count + block_count(header);
+    for (uint64_t i = 0, seen = 0; i < total; i++) {
+        uint64_t tier = i < header->job_count ? jobs[i].tier : 3;
+        if (tier == c->tier && seen++ >= c->first && seen <= c->first + c->count &&
+            (tier == 3 || jobs[i].bytes <= c->arena)) {
+            run(i, samples);
+        }
+    }
+}
+
 /* A basic block: its bytes follow, then the next at a multiple of 4. */
 struct block {
     uint16_t bytes;

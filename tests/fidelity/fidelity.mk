@@ -8,7 +8,8 @@ FIDELITY_BARE := $(FIDELITY_WARN) -O2 -march=x86-64 -ffreestanding -fno-pic -fno
     -fno-asynchronous-unwind-tables -fcf-protection=none -fno-strict-aliasing -fno-tree-loop-distribute-patterns \
     -mno-red-zone -I$(FIDELITY)
 FIDELITY_TASK := $(patsubst $(FIDELITY)task/%,$(FIDELITY_OUT)/task/%.o,$(sort $(wildcard $(FIDELITY)task/*.[cS])))
-FIDELITY_HEADERS := $(wildcard $(FIDELITY)*.h $(FIDELITY)task/*.h $(FIDELITY)task/*.inc $(FIDELITY)guest/*.h)
+FIDELITY_HEADERS := $(wildcard $(FIDELITY)*.h $(FIDELITY)task/*.h $(FIDELITY)task/*.inc $(FIDELITY)guest/*.h \
+    $(FIDELITY)../guest/*.h $(FIDELITY)../guest/*.inc)
 FIDELITY_LINK := -nostdlib -static -no-pie -Wl,--build-id=none -Wl,-z,max-page-size=4096 -Wl,-z,noexecstack \
     -Wl,--no-warn-rwx-segments
 

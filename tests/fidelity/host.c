@@ -178,11 +178,6 @@ static void run(uint64_t index, uint64_t samples)
     }
 }
 
-static uint64_t block_count(void)
-{
-    return *(const uint64_t *)(uintptr_t)header->blocks;
-}
-
 static void list(void)
 {
     const struct job *jobs = (const struct job *)(uintptr_t)header->jobs;
@@ -190,7 +185,7 @@ static void list(void)
         printf("job %" PRIu64 " %u %s %u %u %" PRIu64 " %u\n", i, jobs[i].tier, jobs[i].name,
                jobs[i].repetitions, jobs[i].operations, jobs[i].bytes, jobs[i].large);
     }
-    printf("blocks %" PRIu64 " %" PRIu64 "\n", header->job_count, block_count());
+    printf("blocks %" PRIu64 " %" PRIu64 "\n", header->job_count, block_count(header));
 }
 
 static double now(void)
@@ -257,16 +252,7 @@ int main(int argc, char **argv)
     stay();
     map_memory(arena);
     catch_faults();
-    const struct job *jobs = (const struct job *)(uintptr_t)header->jobs;
-    uint64_t total = header->job_count + block_count();
-    for (uint64_t i = 0, seen = 0; i < total; i++) {
-        uint64_t of_tier = i < header->job_count ? jobs[i].tier : 3;
-        if (of_tier != tier || seen++ < first || seen > first + count ||
-            (of_tier != 3 && jobs[i].bytes > arena)) {
-            continue;
-        }
-        run(i, samples);
-    }
+    run_jobs(header, &(struct chosen){tier, first, count, arena}, samples, run);
     printf("end\n");
     return 0;
 }

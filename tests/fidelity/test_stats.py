@@ -9,7 +9,7 @@ import unittest
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../scripts"))
 
-from fidelity import blocks, cut, report, runs, stats  # noqa: E402
+from fidelity import blocks, conclusions, cut, derived, report, runs, sensitivity, stats  # noqa: E402
 
 CHAIN = stats.CHAIN_CYCLES
 
@@ -114,6 +114,44 @@ class Gates(unittest.TestCase):
         rows = [row("a", 100.0, 110.0), row("b", 200.0, 150.0), row("c", 300.0, 290.0)]
         self.assertEqual([g.met for g in report.gates(4, rows, {}, {}, {})], [True, True])
         self.assertEqual([g.met for g in report.gates(4, rows + [row("d", 50.0, 300.0)], {}, {}, {})], [False, False])
+
+
+class Sensitivity(unittest.TestCase):
+    SOME = [conclusions.Conclusion("c", "", "", "g", [("a", 1)], [("b", 0.5)]),
+            conclusions.Conclusion("d", "", "", "g,h", [("a", 1), ("b", 1)], [("", 40)])]
+
+    def test_medians_are_of_warm_samples(self):
+        text = "samples a cold 9\nsamples a warm 3 1 2 4\nok\nsamples b warm 7\n"
+        self.assertEqual(sensitivity.medians(text), {"a": 2, "b": 7})
+
+    def test_a_verdict_and_its_flip(self):
+        found = [sensitivity.Run("", "default", {}, {"a": 4, "b": 10}),
+                 sensitivity.Run("p", "+50 %", {"k": 3}, {"a": 6, "b": 10})]
+        turned = list(sensitivity.flips(found, self.SOME))
+        told = [(name, setting, c.name, before.holds, now.holds) for name, setting, c, before, now in turned]
+        self.assertEqual(told, [("p", "+50 %", "c", True, False)])
+        self.assertEqual(sensitivity.moved(found[1], found[0].figures), (1, "a", 0.5))
+        self.assertEqual(sensitivity.groups_of(self.SOME), ["g", "h"])
+        known = sensitivity.verdicts_of(sensitivity.tsv_lines(found, self.SOME))
+        keys = [("-", "default", "c"), ("p", "+50 %", "c"), ("p", "+50 %", "d")]
+        self.assertEqual([known[key] for key in keys], ["yes", "no", "yes"])
+
+    def test_numbers_are_changed_together_and_never_to_nothing(self):
+        parameter = conclusions.Parameter("p", ["a", "b"], "")
+        self.assertEqual(sensitivity.changed(parameter, {"a": 5, "b": 1}, 0.5), {"a": 2, "b": 1})
+        self.assertRaises(runs.Failure, sensitivity.changed, parameter, {"a": 5}, 0.5)
+
+    def test_every_conclusion_has_a_group_of_the_scenario(self):
+        path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../scenarios/bench-kernel.lua")
+        with open(path, encoding="utf-8") as scenario:
+            text = scenario.read()
+        for group in sensitivity.groups_of(conclusions.CONCLUSIONS):
+            self.assertIn(f'group("{group}"', text)
+
+    def test_a_derived_machine_is_the_file_and_its_changes(self):
+        text = derived.text("return {}\n", "new", {"ipi_cycles": 3, "class.CR3.latency": 4})
+        self.assertIn("return {}\n", text)
+        self.assertIn('set(machine.parameters, "ipi_cycles", 3)\nset_latency("CR3", 4)\nreturn machine\n', text)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ BENCH_FLAGS := -std=c17 -O2 -g -Wall -Wextra -Wpedantic -Wshadow -Wconversion -W
     -Werror -ffreestanding -fno-pic -fno-pie -fno-stack-protector -fno-asynchronous-unwind-tables -fcf-protection=none \
     -fno-tree-loop-distribute-patterns -fno-strict-aliasing -mno-red-zone -mgeneral-regs-only -mno-sse \
     -ffile-prefix-map=$(CURDIR)/= -I$(BENCH_ROOT)
+BENCH_HEADERS := $(wildcard $(BENCH_ROOT)*.h $(GUEST_ROOT)*.h $(GUEST_ROOT)*.inc)
 BENCH_OBJECTS := $(addprefix $(GUEST_OUT)/bench/,start.o bench.o loops.o)
 
 .PHONY: guests guests-bench
@@ -14,11 +15,11 @@ guests: guests-bench guest-sys
 bench: guests
 guests-bench: $(GUEST_OUT)/bench.elf $(GUEST_OUT)/bench.rom
 
-$(GUEST_OUT)/bench/%.o: $(BENCH_ROOT)%.c $(wildcard $(BENCH_ROOT)*.h)
+$(GUEST_OUT)/bench/%.o: $(BENCH_ROOT)%.c $(BENCH_HEADERS)
 	@mkdir -p $(@D)
 	$(Q)$(GUEST_CC) $(BENCH_FLAGS) -c $< -o $@
 
-$(GUEST_OUT)/bench/start.o: $(BENCH_ROOT)start.S $(wildcard $(BENCH_ROOT)*.h)
+$(GUEST_OUT)/bench/start.o: $(BENCH_ROOT)start.S $(BENCH_HEADERS)
 	@mkdir -p $(@D)
 	$(Q)$(GUEST_CC) $(BENCH_FLAGS) -c $< -o $@
 

@@ -4,6 +4,7 @@
  */
 #include "guest.h"
 
+#include "../../guest/ports.h"
 #include "../fidelity.h"
 
 struct start_info {
@@ -36,11 +37,6 @@ static uint64_t block_pages[BLOCK_FAULTS];
 static unsigned block_page_count;
 static int block_runs;
 static uint32_t scattered[MAX_FRAMES];
-
-static void out8(uint16_t port, uint8_t value)
-{
-    __asm__ volatile("outb %0, %1" ::"a"(value), "Nd"(port));
-}
 
 static void print(const char *text)
 {
@@ -235,16 +231,7 @@ void guest_main(const struct start_info *info)
     uint64_t arena = read_number(&text) << 20;
     map_task((const struct module *)(uintptr_t)(DIRECT_MAP + info->modules));
     map_arenas(arena);
-    const struct job *jobs = (const struct job *)(uintptr_t)header->jobs;
-    uint64_t total = header->job_count + *(const uint64_t *)(uintptr_t)header->blocks;
-    for (uint64_t i = 0, seen = 0; i < total; i++) {
-        uint64_t of_tier = i < header->job_count ? jobs[i].tier : 3;
-        if (of_tier != tier || seen++ < first || seen > first + count ||
-            (of_tier != 3 && jobs[i].bytes > arena)) {
-            continue;
-        }
-        run(i, samples);
-    }
+    run_jobs(header, &(struct chosen){tier, first, count, arena}, samples, run);
     print("end\n");
     leave(EXIT_PASS);
 }

@@ -2,26 +2,10 @@
  * Entry of the fidelity guest by the PVH protocol: page tables, descriptors, 64-bit mode; and the way to ring 3 and back.
  */
 #include "guest.h"
+#include "../../guest/long_mode.inc"
 
-    .section .note.pvh, "a", @note
-    .balign 4
-    .long 4                     /* size of the name */
-    .long 4                     /* size of the entry address */
-    .long 18                    /* XEN_ELFNOTE_PHYS32_ENTRY */
-    .asciz "Xen"
-    .long guest_entry
-
-    .section .start, "ax"
-    .code32
-    .globl guest_entry
-guest_entry:
-    cli
-    cld
-    mov %ebx, %ebp
-    mov $stack_top, %esp
-    mov $0xff, %al              /* both interrupt controllers silent */
-    out %al, $0x21
-    out %al, $0xa1
+    PVH_ENTRY guest_entry
+    SILENCE_CONTROLLERS
 
     movl $(table_low + PRESENT + WRITABLE + USER), top_table
     movl $(table_direct + PRESENT + WRITABLE), top_table + 256 * 8
@@ -44,20 +28,7 @@ guest_entry:
     add $8, %edi
     loop 2b
 
-    mov $idt, %edi              /* every gate to its stub, 16 bytes apart */
-    mov $stubs, %eax
-    mov $256, %ecx
-3:  mov %eax, %edx
-    and $0xffff, %edx
-    or $(CODE64 << 16), %edx
-    mov %edx, (%edi)
-    mov %eax, %edx
-    and $0xffff0000, %edx
-    or $0x8e00, %edx
-    mov %edx, 4(%edi)
-    add $16, %eax
-    add $16, %edi
-    loop 3b
+    FILL_GATES
     orl $0x6000, idt + VECTOR_FINISHED * 16 + 4 /* from ring 3, too */
     mov $task_state, %eax
     mov %ax, gdt + TASK_STATE + 2
@@ -65,25 +36,7 @@ guest_entry:
     mov %al, gdt + TASK_STATE + 4
     mov %ah, gdt + TASK_STATE + 7
 
-    mov $0x6a0, %eax            /* PAE, PGE, OSFXSR, OSXMMEXCPT */
-    mov %eax, %cr4
-    mov $top_table, %eax
-    mov %eax, %cr3
-    mov $0xc0000080, %ecx       /* EFER.LME */
-    rdmsr
-    or $0x100, %eax
-    wrmsr
-    mov $0x80010033, %eax       /* PG, WP, NE, ET, MP, PE */
-    mov %eax, %cr0
-    lgdt gdtr
-    lidt idtr
-    ljmp $CODE64, $long_mode
-    .code64
-long_mode:
-    mov $DATA, %eax
-    mov %eax, %ds
-    mov %eax, %es
-    mov %eax, %ss
+    ENTER_LONG_MODE top_table, 0x6a0 /* PAE, PGE, OSFXSR, OSXMMEXCPT */
     mov $TASK_STATE, %eax
     ltr %ax
     mov %ebp, %edi

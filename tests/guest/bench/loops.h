@@ -1,8 +1,9 @@
 #ifndef LOOPS_H
 #define LOOPS_H
 
-/* The loops, and the few instructions that C does not have. */
+/* The loops. */
 
+#include "../ports.h"
 #include "bench.h"
 
 struct loop {
@@ -12,17 +13,5 @@ struct loop {
 };
 
 extern const struct loop loops[]; /* ends with a row without a name */
-
-static inline void out8(uint16_t port, uint8_t value)
-{
-    __asm__ volatile("outb %0, %1" : : "a"(value), "Nd"(port) : "memory");
-}
-
-static inline uint8_t in8(uint16_t port)
-{
-    uint8_t value;
-    __asm__ volatile("inb %1, %0" : "=a"(value) : "Nd"(port) : "memory");
-    return value;
-}
 
 #endif

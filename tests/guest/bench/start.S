@@ -12,31 +12,16 @@
 #define UNCACHED 0x10
 #define PAGES_2M 64 /* 128 MiB */
 
-    .section .note.pvh, "a", @note
-    .balign 4
-    .long 4                     /* size of the name */
-    .long 4                     /* size of the entry address */
-    .long 18                    /* XEN_ELFNOTE_PHYS32_ENTRY */
-    .asciz "Xen"
-    .long bench_entry
+#include "../long_mode.inc"
 
-    .section .start, "ax"
-    .code32
-    .globl bench_entry
-bench_entry:
-    cli
-    cld
-    mov %ebx, %ebp
-    mov $stack_top, %esp
+    PVH_ENTRY bench_entry
     mov $bss_begin, %edi        /* a flat image brings no cleared memory */
     mov $bss_end, %ecx
     sub %edi, %ecx
     shr $2, %ecx
     xor %eax, %eax
     rep stosl
-    mov $0xff, %al              /* both interrupt controllers silent */
-    out %al, $0x21
-    out %al, $0xa1
+    SILENCE_CONTROLLERS
 
     movl $(pdpt_low + PRESENT_WRITE), pml4
     movl $(pdpt_window + PRESENT_WRITE), pml4 + 8
@@ -54,40 +39,8 @@ bench_entry:
     add $8, %edi
     loop 1b
 
-    mov $idt, %edi              /* every gate to its stub, 16 bytes apart */
-    mov $stubs, %eax
-    mov $256, %ecx
-2:  mov %eax, %edx
-    and $0xffff, %edx
-    or $(CODE64 << 16), %edx
-    mov %edx, (%edi)
-    mov %eax, %edx
-    and $0xffff0000, %edx
-    or $0x8e00, %edx
-    mov %edx, 4(%edi)
-    add $16, %eax
-    add $16, %edi
-    loop 2b
-
-    mov $0xa0, %eax             /* PAE, PGE */
-    mov %eax, %cr4
-    mov $pml4, %eax
-    mov %eax, %cr3
-    mov $0xc0000080, %ecx       /* EFER.LME */
-    rdmsr
-    or $0x100, %eax
-    wrmsr
-    mov $0x80010033, %eax       /* PG, WP, NE, ET, MP, PE */
-    mov %eax, %cr0
-    lgdt gdtr
-    lidt idtr
-    ljmp $CODE64, $long_mode
-    .code64
-long_mode:
-    mov $DATA, %eax
-    mov %eax, %ds
-    mov %eax, %es
-    mov %eax, %ss
+    FILL_GATES
+    ENTER_LONG_MODE pml4, 0xa0  /* PAE, PGE */
     mov %ebp, %edi
     call bench_main
 
