@@ -8,6 +8,7 @@
 local ROW = "scripts/validate-timing --native-only on family 6 model 167, medians of 201: "
 local LEAF4 = "CPUID leaf 4 of that host: "
 local COVE = "Golden Cove, whose sizes Redwood Cove keeps (Chips and Cheese, 2021 and 2024): "
+local UNREAD = "Golden Cove by common account, no source at hand read: "
 local LLVM = "LLVM 19, X86SchedSapphireRapids.td, by llvm-mca-19 -mcpu=sapphirerapids -instruction-tables: "
 -- What user mode cannot see. Tier V5 asks what changes when it is half or one and a half of that.
 local UNSEEN = "uncalibrated, as in zen4-like, order of magnitude: "
@@ -21,10 +22,10 @@ return {
     parameters = {
         -- the core
         dispatch_width = { 6, "measured", ROW .. "nop_tp, mov_tp, zero_tp 0.17 cycles" },
-        retire_width = { 8, "vendor", COVE .. "retirement of 8 micro-operations" },
-        reorder_buffer = { 512, "vendor", COVE .. "512 entries" },
-        load_queue = { 192, "vendor", COVE .. "192 loads" },
-        store_queue = { 64, "vendor", COVE .. "114 stores, of which the model has 64 at most" },
+        retire_width = { 8, "assumed", UNREAD .. "retirement of 8 micro-operations" },
+        reorder_buffer = { 512, "assumed", UNREAD .. "512 entries" },
+        load_queue = { 192, "assumed", UNREAD .. "192 loads" },
+        store_queue = { 64, "assumed", UNREAD .. "114 stores, of which the model has 64 at most" },
         in_order = { 0, "vendor", COVE .. "out of order" },
 
         -- the front end and prediction
