@@ -237,6 +237,11 @@ fuzz-timing: all oracle
 	scripts/fuzz-timing --seeds $(SEEDS) --first $(FIRST)
 .PHONY: fuzz-timing
 
+# single mistakes in the timing model: the oracle finds each
+mutate-timing: all oracle
+	scripts/mutate-timing
+.PHONY: mutate-timing
+
 # the golden stamps anew, after a change of docs/timing.md or of a machine
 golden-stamps: all oracle guests-bench
 	scripts/golden-stamps --accept

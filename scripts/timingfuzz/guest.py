@@ -152,7 +152,7 @@ class Body:
             return r.choice([f"movd {self.reg(4)}, xmm{x}", f"movq xmm{x}, {self.reg()}", f"pinsrd xmm{x}, {self.reg(4)}, 1",
                              f"pmovmskb {self.reg(4)}, xmm{x}", f"pextrq {self.reg()}, xmm{x}, 1", f"cvtsi2sd xmm{x}, {self.reg()}",
                              f"cvttsd2si {self.reg()}, xmm{x}", f"movhlps xmm{x}, xmm{y}", f"pxor xmm{x}, xmm{x}",
-                             f"movss xmm{x}, xmm{y}", "ldmxcsr [r15 + 1024 * 1000]" if r.random() < 0 else "stmxcsr [r15 + 8]",
+                             f"movss xmm{x}, xmm{y}", f"movsd xmm{x}, xmm{y}", f"movss xmm{x}, xmm{y}", "ldmxcsr [r15 + 1024 * 1000]" if r.random() < 0 else "stmxcsr [r15 + 8]",
                              f"pslldq xmm{x}, 3", f"pmovsxbw xmm{x}, xmm{y}", f"movddup xmm{x}, xmm{y}", f"movntdq [r15 + 256], xmm{x}"])
         if form == 5:
             return f"{before}{r.choice(['movlps', 'movhps', 'movsd'])} {'xmm%d, [%s]' % (x, inside) if r.random() < 0.5 else '[%s], xmm%d' % (inside, x)}"

@@ -285,7 +285,7 @@ pt_code:
 window:
     .set at, 0
     .rept 2048                  /* in another order in memory; each 16th is not there */
-    .quad 0x4000000 + (at * 37 % 2048) * 4096 + PAGE + ((at % 16) == 5)
+    .quad 0x4000000 + (at * 1021 % 2048) * 4096 + PAGE + ((at % 16) == 5)
     .set at, at + 1
     .endr
     .bss
