@@ -262,15 +262,13 @@ const struct op *op_time(struct cpu *cpu, const struct op *op)
 
 /* ---- branches ---- */
 
+/* All that a near branch is asked for. */
 static inline struct timing_outcome outcome_of(const struct cpu *cpu, const struct op *op)
 {
     const struct block *b = op_block(op);
     const struct block_cold *cold = &b->cold[op->number];
-    struct timing_outcome o;
-    o.pc = b->rip + cold[0].offset_bytes;
-    o.fall = b->rip + cold[1].offset_bytes;
-    o.next = cpu->rip;
-    return o; /* a near branch is asked for nothing else */
+    return (struct timing_outcome){
+        .pc = b->rip + cold[0].offset_bytes, .fall = b->rip + cold[1].offset_bytes, .next = cpu->rip};
 }
 
 static void take_branch(struct cpu *cpu, const struct op *op)
