@@ -21,7 +21,7 @@ X87 = """fld1|fldpi|fadd st, st(1)|fmul st, st(2)|fdiv st, st(1)|fsqrt|fsin|fpat
     |fprem|fscale|fst st(3)|fldz|fnstsw ax|ftst|fdivrp|faddp""".replace("\n", "").replace("    ", "").split("|")
 MMX = "paddb pmullw psadbw punpcklbw pcmpeqd pxor psubd pmaddwd".split()
 PLAIN = """nop|lfence|sfence|mfence|pause|push rbx: cpuid: pop rbx|rdtsc|rdtscp|rdrand rax|swapgs; swapgs|clc|stc|cmc|cld|lahf|sahf|cdq|cqo|cbw|cwde|cwd|std; cld|salc0
-    |rdfsbase rax|wrgsbase rdx|pushfq; popfq|emms|cli|sti|cli|endbr64|wbinvd|clts|fninit|stac; clac|str ax|sldt cx|smsw eax|verr ax""".replace(
+    |rdfsbase rax|shr rdx, 20; wrgsbase rdx|pushfq; popfq|emms|cli|sti|cli|endbr64|wbinvd|clts|fninit|stac; clac|str ax|sldt cx|smsw eax|verr ax""".replace(
     "\n", "").replace("    ", "").replace("|salc0", "").split("|")
 STRINGS = ["movs", "stos", "lods", "scas", "cmps"]
 

@@ -21,7 +21,7 @@ exit "${BUILDER_STATUS:-0}"
 END
 chmod +x "$builder"
 
-expect_status "the nightly run passes" 0 env NIGHTLY_CONTAINER="$builder build --quiet" "${nightly[@]}" 1 2000
+expect_status "the nightly run passes" 0 env NIGHTLY_CONTAINER="$builder build --quiet" "${nightly[@]}" 1 2000 10
 expect_same "its report ends with the verdict" "nightly run of C: passed after N seconds" "$(last head)"
 expect_same "it made the hostile calls, kept the heap's objects and left the system as it was" "1 1 1" \
     "$(for what in '^hostile: seed 1, [0-9]* children' '^ok 1 - heap_objects_keep_their_checksums_for_long' \
@@ -32,7 +32,7 @@ expect_same "and had a container built, by the recipe" 1 \
     "$(grep -c '^builds with build --quiet -f Containerfile . where scripts/test is$' "$work/out")"
 
 sleep 1
-expect_status "a night whose container is not built fails" 5 env NIGHTLY_CONTAINER="$builder" BUILDER_STATUS=5 "${nightly[@]}" 1 200
+expect_status "a night whose container is not built fails" 5 env NIGHTLY_CONTAINER="$builder" BUILDER_STATUS=5 "${nightly[@]}" 1 200 10
 sleep 1 # reports are told apart by their second
 expect_status "a nightly run that cannot do its work fails" 2 "${nightly[@]}" none 10
 expect_same "and says so in a report of its own" "nightly run of C: FAILED with status 2 after N seconds" "$(last tail)"
