@@ -389,3 +389,8 @@ void sim_probe_remove(struct sim *s, int id)
     s->probes[id].used = false;
     block_cache_probe_remove(s->blocks, s->probes[id].address);
 }
+
+uint64_t sim_phase(const struct sim *s, unsigned cpu)
+{
+    return s->phases[cpu];
+}

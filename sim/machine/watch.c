@@ -43,8 +43,3 @@ void sim_unwatch_steps(struct sim *s, timing_record_fn *fn, const void *target)
     s->watcher_count = kept;
     update(s);
 }
-
-uint64_t sim_phase(const struct sim *s, unsigned cpu)
-{
-    return s->phases[cpu];
-}

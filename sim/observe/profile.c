@@ -3,6 +3,7 @@
 #include "observe/profile_internal.h"
 
 #include "base/alloc.h"
+#include "base/visit.h"
 
 #include <string.h>
 
@@ -51,16 +52,6 @@ static uint32_t function_at(struct profile *p, uint32_t program, uint64_t pc)
     return found;
 }
 
-/* FNV-1a: of names of files, of which a function has few. */
-static uint64_t text_hash(const char *text)
-{
-    uint64_t h = UINT64_C(0xcbf29ce484222325);
-    for (; text != NULL && *text; text++) {
-        h = (h ^ (uint8_t)*text) * UINT64_C(0x100000001b3);
-    }
-    return h;
-}
-
 /* The location of an address: one for all of its function that have its line. */
 static uint32_t location_at(struct profile *p, uint32_t program, uint64_t pc)
 {
@@ -75,7 +66,8 @@ static uint32_t location_at(struct profile *p, uint32_t program, uint64_t pc)
         l.file = NULL;
         l.line = 0;
     }
-    struct index_key line = {l.function, text_hash(l.file), (uint64_t)l.line};
+    uint64_t file = l.file ? digest_bytes(l.file, strlen(l.file)).lo : 0;
+    struct index_key line = {l.function, file, (uint64_t)l.line};
     found = index_find(&p->line_of, line);
     if (found == INDEX_NONE) {
         found = add_location(p, l);
