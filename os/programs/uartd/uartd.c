@@ -108,11 +108,11 @@ static void answer_reader(void)
     }
 }
 
-/* Moves bytes both ways until the port wants nothing more, so that its line is at rest. Locked. */
-static void serve_port(void)
+/* Moves bytes both ways until the port has nothing to take and takes nothing more. Locked. */
+static void move_bytes(void)
 {
-    for (uint8_t status;
-         ((status = reg_read(LSR)) & LSR_DATA) != 0 || ((status & LSR_THRE) != 0 && used(&to_send) != 0);) {
+    uint8_t status = reg_read(LSR);
+    while ((status & LSR_DATA) != 0 || ((status & LSR_THRE) != 0 && used(&to_send) != 0)) {
         if ((status & LSR_DATA) != 0) {
             uint8_t byte = reg_read(DATA);
             if (used(&received) < RING) {
@@ -122,9 +122,19 @@ static void serve_port(void)
         for (unsigned i = 0; (status & LSR_THRE) != 0 && i < FIFO_DEPTH && used(&to_send) != 0; i++) {
             reg_write(DATA, to_send.bytes[to_send.head++ % RING]);
         }
+        status = reg_read(LSR);
     }
-    reg_write(IER, IER_RECEIVE | (used(&to_send) != 0 ? IER_TRANSMIT : 0));
-    (void)reg_read(IIR);
+}
+
+/* Until the port wants nothing more, so that its line is at rest: a byte that came while the line was still up for the
+ * transmitter has made no edge. Locked. */
+static void serve_port(void)
+{
+    do {
+        move_bytes();
+        reg_write(IER, IER_RECEIVE | (used(&to_send) != 0 ? IER_TRANSMIT : 0));
+        (void)reg_read(IIR);
+    } while ((reg_read(LSR) & LSR_DATA) != 0);
 }
 
 /* The line is acknowledged first: what comes while the port is served makes it rise anew. */

@@ -183,6 +183,13 @@ static void receive_some(struct uart *uart)
     }
 }
 
+/* Is there anything for the port's interrupt to do? Not what IIR says: it forgets the transmitter when it is read. Lock held. */
+static bool work_left(const struct uart *uart)
+{
+    uint8_t status = reg_read(uart, UART_LSR);
+    return (status & LSR_DATA) || ((status & LSR_THRE) && uart->transmit_head != uart->transmit_tail);
+}
+
 /*
  * A few characters, however fast the other side is: interrupts are off. What is left is worth another interrupt, for which the
  * line, whose edges count, has to fall and rise.
@@ -201,7 +208,7 @@ void uart_interrupt(enum uart_id id)
         }
         transmit_interrupt_update(uart);
     }
-    if (!(reg_read(uart, UART_IIR) & IIR_NONE)) {
+    if (work_left(uart)) {
         reg_write(uart, UART_IER, 0);
         reg_write(uart, UART_IER, uart->ier);
     }
