@@ -243,6 +243,8 @@ struct cpu {
     struct timing_core *timing;
     struct timing_access accesses[TIMING_ACCESSES_MAX];
     unsigned access_count, access_stores;
+    struct timing_access held[TIMING_HELD_MAX]; /* put aside by timed_hold */
+    unsigned held_count;
     bool access_far; /* some were noted with all that the model may ask, or an observer wants to know */
     uint32_t
         store_room; /* with more stores queued, one that stores takes the slow way, and may have to wait */
@@ -250,10 +252,11 @@ struct cpu {
     timing_record_fn *on_timing; /* an observer, or NULL */
     void *on_timing_target;
     enum timing_wait wait_reason; /* of fault.wait_until */
-    uint64_t wait_line;
-    uint8_t step_mode; /* enum cpu_mode before the instruction */
-    bool cr3_kept;     /* the last load of CR3 kept the entries of its PCID */
-    bool access_waits; /* an access may make the instruction wait; not while an exception is delivered */
+    uint64_t wait_line[2];
+    uint64_t delivery_key; /* the clock at which what is being delivered began */
+    uint8_t step_mode;     /* enum cpu_mode before the instruction */
+    bool cr3_kept;         /* the last load of CR3 kept the entries of its PCID */
+    bool access_waits;     /* an access may make the instruction wait; not while an exception is delivered */
     const struct cpuid_model *cpuid;
     /* The acknowledge cycle of an ExtINT interrupt: the 8259's vector. NULL on boards without one. */
     uint8_t (*pic_acknowledge)(void *target, uint64_t now_cycles);

@@ -8,6 +8,8 @@
  */
 
 #include "cpu/mem.h"
+
+#include "base/check.h"
 #include "cpu/mem_internal.h"
 #include "cpu/store_queue.h"
 #include "cpu/timed.h"
@@ -52,7 +54,8 @@ static bool walker_update(void *target, phys_t a, unsigned size_bytes, uint64_t 
     return true;
 }
 
-/* Memory as a walk sees it that only asks whether a walk would have to wait for an entry that it changes. */
+/* Memory as a walk sees it that sets one accessed or dirty bit at most, when it may, and has the instruction tried again
+ * (docs/timing.md, 5.1). */
 static uint64_t dry_read(void *target, phys_t a, unsigned size_bytes)
 {
     struct cpu *cpu = target;
@@ -62,22 +65,25 @@ static uint64_t dry_read(void *target, phys_t a, unsigned size_bytes)
 static bool dry_update(void *target, phys_t a, unsigned size_bytes, uint64_t expected, uint64_t value)
 {
     struct cpu *cpu = target;
-    (void)size_bytes;
-    (void)expected;
-    (void)value;
-    if (cpu->fault.wait_until == 0) {
-        timed_wait_for_line(cpu, a);
+    if (cpu->fault.wait_until == 0 && ram_contains(&cpu->bus->ram, a, size_bytes) &&
+        !timed_update_waits(cpu, a)) {
+        struct bus_cx cx = mem_bus_context(cpu);
+        CHECK(bus_read(cpu->bus, &cx, a, size_bytes) == expected, "an entry changed within a step");
+        bus_write(cpu->bus, &cx, a, value, size_bytes);
+        timed_updated(cpu, a);
     }
     return true;
 }
 
-/* Must the instruction wait before the walk for a may set accessed and dirty bits? Then cpu->fault says until when. */
-static bool walk_waits(struct cpu *cpu, const struct paging *p, lin_t a, unsigned access)
+/* Has the instruction to wait for the walk for a to set accessed and dirty bits? Then cpu->fault says until when. known: the
+ * TLB's entry, which may refuse. */
+static bool walk_waits(struct cpu *cpu, const struct paging *p, lin_t a, unsigned pcid, unsigned access,
+                       const struct tlb_entry *known)
 {
     const struct walk_memory memory = {dry_read, dry_update, cpu};
-    struct walk_result r;
+    bool refuses = known != NULL && !walk_allows(p, access, known->data);
     cpu->fault.wait_until = 0;
-    walk(p, &memory, a, access, &r);
+    psc_look(refuses ? NULL : &cpu->tlb, p, &memory, a, pcid, access);
     return cpu->fault.wait_until != 0;
 }
 
@@ -130,10 +136,10 @@ static bool translate_by_walk(struct cpu *cpu, const struct paging *p, lin_t a, 
     unsigned pcid = mem_pcid(cpu), page_shift;
     const struct walk_memory memory = {walker_read, walker_update, cpu};
     struct walk_result r;
-    if (cpu->timing != NULL && cpu->access_waits && walk_waits(cpu, p, a, access)) {
+    const struct tlb_entry *e = tlb_lookup(&cpu->tlb, a, pcid, &page_shift);
+    if (cpu->timing != NULL && cpu->access_waits && walk_waits(cpu, p, a, pcid, access, e)) {
         return false;
     }
-    const struct tlb_entry *e = tlb_lookup(&cpu->tlb, a, pcid, &page_shift);
     bool known = e != NULL, large_dropped = false;
     if (known && !walk_allows(p, access, e->data)) {
         large_dropped = tlb_invalidate_fault(&cpu->tlb, a, pcid);

@@ -106,6 +106,7 @@ static bool delivery_waits(struct cpu *cpu)
 static void begin_delivery(struct cpu *cpu)
 {
     cpu->access_waits = false;
+    cpu->delivery_key = cpu_now(cpu);
     timed_void(cpu);
 }
 
@@ -134,7 +135,9 @@ static enum step deliver_soft(struct cpu *cpu, const struct insn *insn, enum cpu
         }
     }
     cpu->retired++;
+    uint64_t key = cpu->delivery_key; /* it belongs to the step of its instruction (timed_soft) */
     begin_delivery(cpu);
+    cpu->delivery_key = key;
     return delivered(cpu, exception_deliver(cpu, &fault, EVENT_SOFT, insn_next_rip(cpu, insn)), false, stop);
 }
 

@@ -9,6 +9,8 @@
 #include "cpu/pending.h"
 #include "cpu/store_queue.h"
 
+#include <string.h>
+
 void timed_note_access(struct cpu *cpu, enum timing_access_kind kind, phys_t at, unsigned size_bytes,
                        uint32_t slot)
 {
@@ -26,21 +28,49 @@ void timed_note_access(struct cpu *cpu, enum timing_access_kind kind, phys_t at,
     cpu->access_stores += kind == TIMING_STORE;
 }
 
+void timed_hold(struct cpu *cpu, unsigned from)
+{
+    while (cpu->access_count > from) {
+        CHECK(cpu->held_count < TIMING_HELD_MAX, "more than %u walks for a page", TIMING_HELD_MAX);
+        cpu->held[cpu->held_count++] = cpu->accesses[from];
+        cpu->access_count--;
+        memmove(&cpu->accesses[from], &cpu->accesses[from + 1],
+                (cpu->access_count - from) * sizeof cpu->accesses[0]);
+    }
+}
+
+void timed_release(struct cpu *cpu)
+{
+    for (unsigned i = 0; i < cpu->held_count; i++) {
+        CHECK(cpu->access_count < TIMING_ACCESSES_MAX, "an instruction with more than %u accesses",
+              TIMING_ACCESSES_MAX);
+        cpu->accesses[cpu->access_count++] = cpu->held[i];
+    }
+    cpu->held_count = 0;
+}
+
 /* ---- waits ---- */
 
-static bool wait_until(struct cpu *cpu, uint64_t cycles, enum timing_wait reason, uint64_t line)
+static bool wait_until(struct cpu *cpu, uint64_t cycles, enum timing_wait reason, phys_t first, phys_t last)
 {
     cpu->fault = (struct fault){.wait_until = cycles};
     cpu->wait_reason = reason;
-    cpu->wait_line = line;
+    cpu->wait_line[0] = first.v;
+    cpu->wait_line[1] = last.v;
     return true;
+}
+
+/* For the store queue: until its n-th entry is memory. */
+static bool wait_for_entry(struct cpu *cpu, unsigned n, enum timing_wait reason)
+{
+    return wait_until(cpu, store_queue_entry(&cpu->stores, n)->due_cycles, reason, phys(0), phys(0));
 }
 
 bool timed_wait_for_drain(struct cpu *cpu)
 {
     struct store_queue *q = &cpu->stores;
     bool waits = cpu->timing != NULL && cpu->access_waits && q->count != 0;
-    return waits && wait_until(cpu, store_queue_entry(q, q->count - 1)->due_cycles, TIMING_WAIT_EMPTY, 0);
+    return waits && wait_for_entry(cpu, q->count - 1, TIMING_WAIT_EMPTY);
 }
 
 bool timed_must_wait(struct cpu *cpu, const struct place *p, unsigned size_bytes, unsigned access)
@@ -56,16 +86,31 @@ bool timed_must_wait(struct cpu *cpu, const struct place *p, unsigned size_bytes
     if (!(access & ACCESS_WRITE) || q->count <= most) {
         return false;
     }
-    return wait_until(cpu, store_queue_entry(q, q->count - most - 1)->due_cycles, TIMING_WAIT_ROOM, 0);
+    return wait_for_entry(cpu, q->count - most - 1, TIMING_WAIT_ROOM);
 }
 
-bool timed_wait_for_line(struct cpu *cpu, phys_t at)
+/* Until the queue is empty and the lines of both bytes are this vCPU's alone. */
+static bool wait_for_lines(struct cpu *cpu, phys_t first, phys_t last)
 {
     if (timed_wait_for_drain(cpu)) {
         return true;
     }
-    uint64_t until = timing_lock(cpu->timing, at.v, cpu_now(cpu));
-    return until > cpu_now(cpu) && wait_until(cpu, until, TIMING_WAIT_LINE, at.v);
+    uint64_t until = timing_lock(cpu->timing, first.v, last.v, cpu_now(cpu));
+    if (until <= cpu_now(cpu)) {
+        return false;
+    }
+    bool one = first.v >> TIMING_LINE_SHIFT == last.v >> TIMING_LINE_SHIFT;
+    return wait_until(cpu, until, TIMING_WAIT_LINE, first, one ? first : last);
+}
+
+bool timed_update_waits(struct cpu *cpu, phys_t at)
+{
+    return wait_for_lines(cpu, at, at);
+}
+
+void timed_updated(struct cpu *cpu, phys_t at)
+{
+    wait_until(cpu, timing_update(cpu->timing, at.v, cpu_now(cpu)), TIMING_WAIT_UPDATE, at, at);
 }
 
 bool timed_lock_waits(struct cpu *cpu, const struct mem_rmw *rmw)
@@ -73,15 +118,13 @@ bool timed_lock_waits(struct cpu *cpu, const struct mem_rmw *rmw)
     if (cpu->timing == NULL || !cpu->access_waits) {
         return false;
     }
-    for (unsigned i = 0; i < 2 && rmw->pieces[i].size_bytes != 0; i++) {
-        phys_t at = rmw->pieces[i].at;
-        phys_t last = phys(at.v + rmw->pieces[i].size_bytes - 1);
-        if (ram_contains(&cpu->bus->ram, at, rmw->pieces[i].size_bytes) &&
-            (timed_wait_for_line(cpu, at) || timed_wait_for_line(cpu, last))) {
-            return true;
+    const struct mem_piece *end = &rmw->pieces[rmw->pieces[1].size_bytes != 0 ? 1 : 0];
+    for (const struct mem_piece *p = rmw->pieces; p <= end; p++) {
+        if (!ram_contains(&cpu->bus->ram, p->at, p->size_bytes)) {
+            return false; /* a device has no lines */
         }
     }
-    return false;
+    return wait_for_lines(cpu, rmw->pieces[0].at, phys(end->at.v + end->size_bytes - 1));
 }
 
 /* ---- drains ---- */
@@ -196,7 +239,11 @@ void timed_tell(struct cpu *cpu, enum timing_record_kind kind, uint64_t time_cyc
 {
     if (cpu->on_timing != NULL) {
         struct timing_record r = {
-            .kind = kind, .pc = cpu_linear_rip(cpu), .wait = cpu->wait_reason, .line = cpu->wait_line};
+            .kind = kind,
+            .pc = cpu_linear_rip(cpu),
+            .wait = cpu->wait_reason,
+            .line = {cpu->wait_line[0], cpu->wait_line[1]},
+        };
         add_stamps(cpu, &r, time_cycles);
         cpu->on_timing(cpu->on_timing_target, &r);
     }
@@ -275,7 +322,7 @@ void timed_delivered(struct cpu *cpu, bool interrupt)
     const uint32_t *v = cpu->timing->shared->params.value;
     unsigned cycles = v[interrupt ? TIMING_interrupt_cycles : TIMING_exception_cycles];
     uint64_t now = timing_delivery(cpu->timing, cycles, cpu->accesses, cpu->access_count,
-                                   cpu->stores.capacity != 0, cpu_now(cpu));
+                                   cpu->stores.capacity != 0, cpu->delivery_key, cpu_now(cpu));
     timed_tell(cpu, interrupt ? TIMING_RECORD_INTERRUPT : TIMING_RECORD_EXCEPTION, now);
     after(cpu, now);
 }

@@ -35,12 +35,18 @@ static inline bool timed_waits(struct cpu *cpu, const struct place *p, unsigned 
     return cpu->timing != NULL && cpu->access_waits && timed_must_wait(cpu, p, size_bytes, access);
 }
 
+/* The walks noted from number `from` on are those for the second page of an access: they stand before the first access there,
+ * where timed_release puts them. */
+void timed_hold(struct cpu *cpu, unsigned from);
+void timed_release(struct cpu *cpu);
+
 /* Must it wait until the store queue is empty? */
 bool timed_wait_for_drain(struct cpu *cpu);
 /* A locked read-modify-write: until the queue is empty and its lines are this vCPU's alone. */
 bool timed_lock_waits(struct cpu *cpu, const struct mem_rmw *rmw);
-/* The same for an entry of a page table that a walk sets bits in. */
-bool timed_wait_for_line(struct cpu *cpu, phys_t at);
+/* The same for an entry of a page table that a walk sets bits in. When it has set them, the instruction is tried again. */
+bool timed_update_waits(struct cpu *cpu, phys_t at);
+void timed_updated(struct cpu *cpu, phys_t at);
 
 /* The oldest queued store drains at now, or is put off. */
 void timed_drain_one(struct cpu *cpu, uint64_t now_cycles);
@@ -67,6 +73,7 @@ static inline void timed_soft(struct cpu *cpu, const struct insn *insn, uint64_t
                               const struct timed_code *code, enum flow flow)
 {
     if (cpu->timing != NULL && flow == FLOW_FAULT && cpu->fault.soft && !timed_wait_for_drain(cpu)) {
+        cpu->delivery_key = cpu_now(cpu);
         timed_complete(cpu, insn, pc, code, FLOW_NEXT);
     }
 }
@@ -88,6 +95,7 @@ static inline void timed_forget(struct cpu *cpu)
 {
     cpu->access_count = 0;
     cpu->access_stores = 0;
+    cpu->held_count = 0;
     cpu->access_far = cpu->on_timing != NULL;
 }
 

@@ -5,6 +5,8 @@
 
 #include "cpu/uop.h"
 
+#include "base/check.h"
+
 /* ---- classes ---- */
 
 static bool is_memory(const struct insn *in, unsigned n)
@@ -369,6 +371,19 @@ static void add_flags(struct uop *u, const ZydisDecodedInstruction *z)
     }
 }
 
+/* PUSH, POP and CALL with an operand in memory have two operands there, of base and index, and RSP. */
+static void add_address_register(struct uop *u, unsigned slot)
+{
+    unsigned n = 0;
+    while (n < TIMING_ADDRESSES && u->address[n] != TIMING_READY) {
+        n++;
+    }
+    if (slot != TIMING_READY) {
+        CHECK(n < TIMING_ADDRESSES, "an instruction with more than %u address registers", TIMING_ADDRESSES);
+        u->address[n] = (uint8_t)slot;
+    }
+}
+
 static void add_address(struct insn *in, const ZydisDecodedOperandMem *m)
 {
     struct uop *u = &in->uop;
@@ -381,12 +396,8 @@ static void add_address(struct insn *in, const ZydisDecodedOperandMem *m)
         }
         return;
     }
-    if (u->address[0] == TIMING_READY) {
-        u->address[0] = (uint8_t)base;
-        u->address[1] = (uint8_t)(u->address[1] == TIMING_READY ? index : u->address[1]);
-    } else {
-        u->address[1] = (uint8_t)base; /* a second operand: PUSH from memory, MOVS, CMPS */
-    }
+    add_address_register(u, base);
+    add_address_register(u, index);
 }
 
 #define RENAMING_DISPLACEMENT (INT64_C(1) << 26) /* displacements below it, either way */
@@ -436,7 +447,7 @@ void uop_fill(struct insn *in, const ZydisDecodedInstruction *z, const ZydisDeco
     *u = (struct uop){
         .source = {TIMING_READY, TIMING_READY, TIMING_READY, TIMING_READY},
         .result = {TIMING_SINK, TIMING_SINK, TIMING_SINK, TIMING_SINK},
-        .address = {TIMING_READY, TIMING_READY},
+        .address = {TIMING_READY, TIMING_READY, TIMING_READY},
     };
     u->class = (uint8_t)class_of(in);
     u->flags = (uint8_t)(branch_flags(in) | other_flags(in));

@@ -37,6 +37,17 @@ static void remember(struct tlb *t, lin_t a, unsigned pcid, const struct walk_re
     }
 }
 
+void psc_look(const struct tlb *t, const struct paging *p, const struct walk_memory *m, lin_t a,
+              unsigned pcid, unsigned access)
+{
+    struct walk_start start;
+    struct walk_result r = {0};
+    bool cached = t != NULL && cached_start(t, p, a, pcid, &start);
+    if (!cached || (!walk_from(p, m, &start, a, access, &r) && r.denied)) {
+        walk(p, m, a, access, &r);
+    }
+}
+
 bool psc_walk(struct tlb *t, const struct paging *p, const struct walk_memory *m, lin_t a, unsigned pcid,
               unsigned access, struct walk_result *out)
 {

@@ -13,4 +13,8 @@
 bool psc_walk(struct tlb *t, const struct paging *p, const struct walk_memory *m, lin_t a, unsigned pcid,
               unsigned access, struct walk_result *out);
 
+/* The walk that psc_walk would make, t as it is: m->update is told of the entries that it would change. t NULL: from the root. */
+void psc_look(const struct tlb *t, const struct paging *p, const struct walk_memory *m, lin_t a,
+              unsigned pcid, unsigned access);
+
 #endif

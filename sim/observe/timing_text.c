@@ -35,10 +35,13 @@ static void write_time(FILE *out, char letter, const struct timing_record *r)
 static void write_wait(FILE *out, const struct timing_record *r)
 {
     fprintf(out, "T %u ", r->cpu);
-    if (r->wait == TIMING_WAIT_LINE) {
-        fprintf(out, "l:%llx", (unsigned long long)r->line);
-    } else {
-        fputc(r->wait == TIMING_WAIT_EMPTY ? 'q' : 'r', out);
+    static const char letters[] = {[TIMING_WAIT_EMPTY] = 'q',
+                                   [TIMING_WAIT_ROOM] = 'r',
+                                   [TIMING_WAIT_LINE] = 'l',
+                                   [TIMING_WAIT_UPDATE] = 'u'};
+    fputc(letters[r->wait], out);
+    for (unsigned i = 0; r->wait >= TIMING_WAIT_LINE && i < (r->line[0] == r->line[1] ? 1u : 2u); i++) {
+        fprintf(out, ":%llx", (unsigned long long)r->line[i]);
     }
     fprintf(out, " = %llx\n", (unsigned long long)r->retired);
 }

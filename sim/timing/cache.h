@@ -22,11 +22,24 @@ enum cache_state {
     CACHE_LEAVING /* taken away by another vCPU, still there for own loads until the invalidation lands */
 };
 
+/* Beside a state that others have lowered: what is loaded, stored and drained here still finds the line in M or E. */
+#define CACHE_SEEN_OWNED 0x10u
+
+static inline enum cache_state cache_state(uint8_t state)
+{
+    return (enum cache_state)(state & ~CACHE_SEEN_OWNED);
+}
+
+static inline bool cache_state_owned(uint8_t state)
+{
+    return state == CACHE_MODIFIED || state == CACHE_EXCLUSIVE;
+}
+
 struct cache {
     uint32_t sets, ways, way_bits;                                 /* ways = 1 << way_bits */
     uint16_t away_clear[CACHE_WAYS_MAX], away_set[CACHE_WAYS_MAX]; /* of a tree, to point away from a way */
     uint64_t *lines;  /* line number + 1 by set and way; 0: invalid */
-    uint8_t *states;  /* enum cache_state */
+    uint8_t *states;  /* enum cache_state, maybe with CACHE_SEEN_OWNED */
     uint16_t *trees;  /* one a set: bit n - 1 is node n of the tree, set: the victim is in the upper half */
     uint64_t *recent; /* one a set: what `lines` has for the way used last */
 };

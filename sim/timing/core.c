@@ -203,6 +203,7 @@ static uint64_t own_stores(struct timing_core *c, const struct timing_access *a,
         if (a[i].kind == TIMING_STORE) {
             timing_count(c, TIMING_COUNT_STORES);
             owned = later_of(owned, timing_store_owned(c, &a[i], address, key));
+            timing_write_access(c, &a[i]);
         }
     }
     return owned;
@@ -275,7 +276,7 @@ static uint64_t pipelined(struct timing_core *c, const struct uop *uop, const st
     unsigned ops = op->ops + (both ? 1u : 0u);
     dispatch(c, ops, p->loads, p->stores);
     uint64_t d = c->dispatch;
-    uint64_t address = later_of(d, timing_address_ready(c, uop));
+    uint64_t address = later_of(d, timing_addresses_ready(c, uop));
     uint64_t ready = later_of(d, timing_sources_ready(c, uop)), done, first = 0;
     uint64_t value = p->loads ? load_all(c, uop, a, count, address, now) : 0;
     ready = later_of(ready, value);
@@ -367,27 +368,40 @@ static uint64_t serial_instruction(struct timing_core *c, const struct uop *uop,
     return retired;
 }
 
-/* The line is owned: the caller has seen to it (timing_lock). The store is memory at the key: it does not go through the queue. */
-static uint64_t locked(struct timing_core *c, const struct uop *uop, const struct timing_access *a,
-                       unsigned count, const struct profile *p, uint64_t now)
+/* What the translations of an instruction's loads cost that begin at start. */
+static uint64_t all_translations(struct timing_core *c, const struct timing_access *a, unsigned count,
+                                 uint64_t start, uint64_t key)
 {
-    const struct timing_op *op = &c->shared->ops[uop->class];
-    dispatch(c, op->ops, p->loads, 0);
-    uint64_t address = timing_address_ready(c, uop);
-    uint64_t start = later_of(later_of(later_of(now, c->dispatch), address), timing_sources_ready(c, uop));
-    start = later_of(start, c->load_fence);
-    uint64_t value = start;
+    uint64_t penalty = 0;
     unsigned walk = 0;
     for (unsigned i = 0; i < count; i++) {
         if (a[i].kind == TIMING_WALK || a[i].kind == TIMING_UPDATE) {
             continue;
         }
         if (a[i].kind == TIMING_LOAD) {
-            timing_count(c, TIMING_COUNT_LOADS);
-            value = start + timing_translate(c, &c->dtlb, &a[walk], i - walk, &a[i], now, start);
-            value = later_of(value, timing_store_owned(c, &a[i], value, now));
+            penalty += timing_translate(c, &c->dtlb, &a[walk], i - walk, &a[i], key, start);
         }
         walk = i + 1;
+    }
+    return penalty;
+}
+
+/* The lines are owned: the caller has seen to it (timing_lock). The store is memory at the key: it does not go through the queue. */
+static uint64_t locked(struct timing_core *c, const struct uop *uop, const struct timing_access *a,
+                       unsigned count, const struct profile *p, uint64_t now)
+{
+    const struct timing_op *op = &c->shared->ops[uop->class];
+    dispatch(c, op->ops, p->loads, 0);
+    uint64_t address = timing_addresses_ready(c, uop);
+    uint64_t start = later_of(later_of(later_of(now, c->dispatch), address), timing_sources_ready(c, uop));
+    start = later_of(start, c->load_fence);
+    uint64_t translated = start + all_translations(c, a, count, start, now), value = translated;
+    for (unsigned i = 0; i < count; i++) {
+        if (a[i].kind == TIMING_LOAD) {
+            timing_count(c, TIMING_COUNT_LOADS);
+            value = later_of(value, timing_store_owned(c, &a[i], translated, now));
+            timing_write_access(c, &a[i]);
+        }
     }
     uint64_t end = value + op->latency;
     c->stamps = (struct timing_stamps){c->dispatch, start, end};
@@ -574,18 +588,18 @@ uint64_t timing_quick_branch(struct timing_core *c, const struct timing_insn *in
 }
 
 uint64_t timing_delivery(struct timing_core *c, unsigned cycles, const struct timing_access *a,
-                         unsigned count, bool queued, uint64_t now)
+                         unsigned count, bool queued, uint64_t key, uint64_t now)
 {
     static const struct uop none = {.class = COST_SYSTEM,
                                     .source = {TIMING_READY, TIMING_READY, TIMING_READY, TIMING_READY},
                                     .result = {TIMING_SINK, TIMING_SINK, TIMING_SINK, TIMING_SINK},
-                                    .address = {TIMING_READY, TIMING_READY}};
-    uint64_t end = serial(c, &none, cycles, a, count, now, now);
+                                    .address = {TIMING_READY, TIMING_READY, TIMING_READY}};
+    uint64_t end = serial(c, &none, cycles, a, count, now, key);
     uint64_t owned = 0;
     if (queued) {
-        queue_stores(c, &none, a, count, end, end, end, now);
+        queue_stores(c, &none, a, count, end, end, end, key);
     } else {
-        owned = own_stores(c, a, count, end, now);
+        owned = own_stores(c, a, count, end, key);
     }
     fence(c, end);
     c->repeating = 0;

@@ -22,6 +22,26 @@ static inline void timing_forget_owned(struct timing_core *c, uint64_t line)
     *o = *o == line + 1 ? 0 : *o;
 }
 
+/* The line, which is owned here, is written: E becomes M. */
+static inline void timing_write_line(struct timing_core *c, uint64_t line)
+{
+    if (timing_is_owned(c, line)) {
+        return;
+    }
+    int64_t index = cache_find(&c->l2, line);
+    if (index >= 0 && cache_state_owned(c->l2.states[index])) {
+        c->l2.states[index] = CACHE_MODIFIED;
+        timing_note_owned(c, line);
+    }
+}
+
+/* The same for what an access lies in. */
+static inline void timing_write_access(struct timing_core *c, const struct timing_access *a)
+{
+    timing_write_line(c, timing_line(a->at));
+    timing_write_line(c, timing_line(a->at + a->size_bytes - 1));
+}
+
 /* ---- load.c ---- */
 
 /* What translating the access cost; walk: the accesses before it that belong to it. key: of the step; start: when it begins. */
@@ -60,6 +80,12 @@ bool timing_is_reserved(const struct timing *t, uint64_t line, uint64_t key);
 
 /* For a request of ownership that must not starve: the time at which the line is there. */
 uint64_t timing_reserve_line(struct timing_core *c, uint64_t line, uint64_t key);
+
+/* The same for two lines, of which one at least is not owned: both, or a turn among all that ask for two. */
+uint64_t timing_reserve_pair(struct timing_core *c, const uint64_t lines[2], uint64_t key);
+
+/* Does nobody else have the line, as the others see it? */
+bool timing_owns(const struct timing_core *c, uint64_t line);
 
 void timing_fill_l1(struct timing_core *c, uint64_t line, bool instruction);
 

@@ -28,9 +28,9 @@ static uint64_t line_owned(struct timing_core *c, uint64_t line, uint64_t addres
 /* A walk has changed an entry: a store to a line that is this vCPU's alone, but in a delivery, which does not ask for it. */
 static void note_update(struct timing_core *c, uint64_t line, uint64_t key)
 {
-    int64_t index = cache_find(&c->l2, line);
-    if (index >= 0 && (c->l2.states[index] == CACHE_MODIFIED || c->l2.states[index] == CACHE_EXCLUSIVE)) {
+    if (timing_owns(c, line)) {
         line_owned(c, line, 0, key);
+        timing_write_line(c, line);
     }
 }
 
@@ -170,9 +170,10 @@ static uint64_t line_owned(struct timing_core *c, uint64_t line, uint64_t addres
     }
     int64_t index = cache_find(&c->l2, line);
     uint8_t state = index < 0 ? CACHE_INVALID : c->l2.states[index];
-    if (state == CACHE_MODIFIED || state == CACHE_EXCLUSIVE) {
-        c->l2.states[index] = CACHE_MODIFIED;
-        timing_note_owned(c, line);
+    if (cache_state_owned(state) || (state & CACHE_SEEN_OWNED)) {
+        if (state == CACHE_MODIFIED) {
+            timing_note_owned(c, line);
+        }
         if (cache_is_recent(&c->l1d, line) || cache_touch(&c->l1d, line) >= 0) {
             return address;
         }
@@ -212,31 +213,30 @@ void timing_store_enter(struct timing_core *c, const struct uop *uop, const stru
     timing_store_put(c, &store, owned, retired);
 }
 
-/* Is the line this vCPU's alone? */
-static bool owns(const struct timing_core *c, uint64_t line)
+/* The line finds itself in state M or E, as what is stored here sees it. */
+static bool seen_owned(const struct timing_core *c, uint64_t line)
 {
     if (timing_is_owned(c, line)) {
         return true;
     }
     int64_t index = cache_find(&c->l2, line);
-    return index >= 0 && (c->l2.states[index] == CACHE_MODIFIED || c->l2.states[index] == CACHE_EXCLUSIVE);
+    uint8_t state = index < 0 ? CACHE_INVALID : c->l2.states[index];
+    return cache_state_owned(state) || (state & CACHE_SEEN_OWNED);
 }
 
 bool timing_drain(struct timing_core *c, unsigned queued, uint64_t now)
 {
     struct timing_store *s = &c->store[(c->stores - queued) % TIMING_STORE_RING];
     uint64_t lines[2] = {timing_line(s->at), timing_line(s->at + s->size_bytes - 1)}, there = 0;
-    for (unsigned i = 0; i < 2 && there == 0; i++) {
-        if (timing_is_owned(c, lines[i])) {
-            continue;
-        }
-        if (owns(c, lines[i])) {
-            c->l2.states[cache_find(&c->l2, lines[i])] = CACHE_MODIFIED;
-        } else {
-            there = timing_reserve_line(c, lines[i], now);
-        }
+    bool two = lines[0] != lines[1];
+    if (!seen_owned(c, lines[0]) || (two && !seen_owned(c, lines[1]))) {
+        there = two ? timing_reserve_pair(c, lines, now) : timing_reserve_line(c, lines[0], now);
     }
     if (there <= now) {
+        timing_write_line(c, lines[0]);
+        if (two) {
+            timing_write_line(c, lines[1]);
+        }
         return true;
     }
     timing_count(c, TIMING_COUNT_PUT_OFF);
@@ -248,7 +248,17 @@ bool timing_drain(struct timing_core *c, unsigned queued, uint64_t now)
     return false;
 }
 
-uint64_t timing_lock(struct timing_core *c, uint64_t at, uint64_t now)
+uint64_t timing_lock(struct timing_core *c, uint64_t first_byte, uint64_t last_byte, uint64_t now)
 {
-    return owns(c, timing_line(at)) ? 0 : timing_reserve_line(c, timing_line(at), now);
+    uint64_t lines[2] = {timing_line(first_byte), timing_line(last_byte)};
+    if (timing_owns(c, lines[0]) && timing_owns(c, lines[1])) {
+        return 0;
+    }
+    return lines[0] == lines[1] ? timing_reserve_line(c, lines[0], now) : timing_reserve_pair(c, lines, now);
+}
+
+uint64_t timing_update(struct timing_core *c, uint64_t at, uint64_t now)
+{
+    note_update(c, timing_line(at), now);
+    return now + timing_value(c, TIMING_ad_update_cycles);
 }

@@ -87,6 +87,7 @@ static void core_init(struct timing_core *c, struct timing *t, unsigned number, 
     cache_init(&c->l1d, v[TIMING_l1d_sets], v[TIMING_l1d_ways]);
     cache_init(&c->l2, v[TIMING_l2_sets], v[TIMING_l2_ways]);
     c->l2_landing = alloc_zeroed((size_t)c->l2.sets * c->l2.ways, sizeof *c->l2_landing);
+    c->l2_lowering = alloc_zeroed((size_t)c->l2.sets * c->l2.ways, sizeof *c->l2_lowering);
     tlb_init(&c->dtlb, v[TIMING_dtlb_entries], tlb_slots);
     tlb_init(&c->itlb, v[TIMING_itlb_entries], tlb_slots);
     c->landing_capacity = 64;
@@ -129,6 +130,7 @@ static void core_deinit(struct timing_core *c)
     cache_deinit(&c->l1d);
     cache_deinit(&c->l2);
     free(c->l2_landing);
+    free(c->l2_lowering);
     tlb_deinit(&c->dtlb);
     tlb_deinit(&c->itlb);
     free(c->landings);
@@ -230,6 +232,7 @@ static void visit_core(struct timing_core *c, unsigned slots, struct visitor *v)
     cache_visit(&c->l1d, v, "l1d");
     cache_visit(&c->l2, v, "l2");
     visit_array(v, "l2_landing", c->l2_landing, 8, (size_t)c->l2.sets * c->l2.ways);
+    visit_array(v, "l2_lowering", c->l2_lowering, 8, (size_t)c->l2.sets * c->l2.ways);
     visit_tlb(&c->dtlb, slots, v, "dtlb");
     visit_tlb(&c->itlb, slots, v, "itlb");
     visit_landings(c, v);

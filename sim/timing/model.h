@@ -23,6 +23,7 @@
 #define TIMING_GRANULES     256u  /* buckets of 8-byte words for store forwarding */
 #define TIMING_OWNED        64u
 #define TIMING_ACCESSES_MAX 256u /* of one instruction */
+#define TIMING_HELD_MAX     32u  /* of them, walks of one page */
 
 /* Slots of ready times. */
 enum timing_register {
@@ -38,15 +39,16 @@ enum timing_register {
     TIMING_REGISTERS
 };
 
-#define TIMING_SOURCES 4u
-#define TIMING_RESULTS 4u
+#define TIMING_SOURCES   4u
+#define TIMING_RESULTS   4u
+#define TIMING_ADDRESSES 3u
 
 /* What the core has to know of an instruction; the same each time that it is executed. */
 struct uop {
     uint8_t class;                                          /* enum cost_class */
     uint8_t flags;                                          /* UOP_* */
     uint8_t source[TIMING_SOURCES], result[TIMING_RESULTS]; /* enum timing_register */
-    uint8_t address[2];
+    uint8_t address[TIMING_ADDRESSES]; /* a third one only where the instruction is not quick */
     uint32_t renaming; /* 1 + base register and displacement of a memory operand without an index; 0: none */
 };
 
@@ -106,7 +108,7 @@ struct timing_store {
     uint8_t size_bytes;
 };
 
-/* Copies of lines that others have taken: gone at a time. */
+/* What others have taken of a line, its copy or the right to write: seen at a time. */
 struct timing_landing {
     uint64_t at_cycles, line;
 };
@@ -153,6 +155,7 @@ struct timing_core {
     struct cache l1i, l1d, l2;
     uint64_t owned[TIMING_OWNED]; /* 1 + lines that are known to be in state M in l2; follows from it */
     uint64_t *l2_landing;         /* by index in l2: when a copy that is leaving is gone */
+    uint64_t *l2_lowering;        /* when one with CACHE_SEEN_OWNED loses that */
     struct timing_tlb dtlb, itlb;
     struct timing_landing *landings; /* ring, ascending */
     uint32_t landing_head, landing_count, landing_capacity;
@@ -224,21 +227,25 @@ void timing_prepare(const struct timing *t, const struct uop *uop, struct timing
 static inline bool timing_is_quick(const struct timing_insn *insn)
 {
     return insn->op.kind < TIMING_LOCK && insn->uop.class != COST_STRING &&
-           (insn->uop.flags & UOP_LEAVE) == 0;
+           (insn->uop.flags & UOP_LEAVE) == 0 && insn->uop.address[2] == TIMING_READY;
 }
 
-/* Delivery of an exception or interrupt at clock now. */
+/* Delivery of an exception or interrupt at clock now. key: now, or that of the instruction that it belongs to (INT n). */
 uint64_t timing_delivery(struct timing_core *c, unsigned cycles, const struct timing_access *accesses,
-                         unsigned count, bool queued, uint64_t now);
+                         unsigned count, bool queued, uint64_t key, uint64_t now);
 
 /* The pipeline is empty at now: INIT, a wake-up. */
 void timing_flush(struct timing_core *c, uint64_t now);
 
-/* Before a step at now: copies that others have taken are gone by then. Returns when the next one goes. */
+/* Before a step at now: what others have taken is gone by then. Returns when the next copy or right goes. */
 uint64_t timing_land(struct timing_core *c, uint64_t now);
 
-/* A locked operation on a line at now: 0 if it may run; else the time until which it waits. */
-uint64_t timing_lock(struct timing_core *c, uint64_t at, uint64_t now);
+/* A locked operation at now, on the line of its first byte and that of its last: 0 if it may run; else the time until which
+ * it waits. */
+uint64_t timing_lock(struct timing_core *c, uint64_t first_byte, uint64_t last_byte, uint64_t now);
+
+/* A walk has set an accessed or dirty bit of the entry at an address, whose line is owned; returns the vCPU's clock. */
+uint64_t timing_update(struct timing_core *c, uint64_t at, uint64_t now);
 
 /* Commit time of the n-th youngest store, 0 the youngest. */
 static inline uint64_t timing_store_commit(const struct timing_core *c, unsigned n)

@@ -83,6 +83,12 @@ static inline uint64_t timing_address_ready(const struct timing_core *c, const s
     return later_of(c->ready[uop->address[0]], c->ready[uop->address[1]]);
 }
 
+/* The same of an instruction that is not quick. */
+static inline uint64_t timing_addresses_ready(const struct timing_core *c, const struct uop *uop)
+{
+    return later_of(timing_address_ready(c, uop), c->ready[uop->address[2]]);
+}
+
 static inline void timing_set_results(struct timing_core *c, const struct uop *uop, uint64_t end)
 {
     for (unsigned i = 0; i < TIMING_RESULTS; i++) {

@@ -41,7 +41,12 @@ enum timing_record_kind {
     TIMING_RECORD_CLOCK /* retired: what the clock was set to from outside */
 };
 
-enum timing_wait { TIMING_WAIT_EMPTY, TIMING_WAIT_ROOM, TIMING_WAIT_LINE };
+enum timing_wait {
+    TIMING_WAIT_EMPTY,
+    TIMING_WAIT_ROOM,
+    TIMING_WAIT_LINE,
+    TIMING_WAIT_UPDATE /* an accessed or dirty bit was set: what follows is tried again */
+};
 
 struct timing_record {
     enum timing_record_kind kind;
@@ -55,7 +60,8 @@ struct timing_record {
     const struct timing_access *accesses;
     unsigned access_count;
     enum timing_wait wait;
-    uint64_t line; /* address of what a TIMING_WAIT_LINE waits for */
+    uint64_t line
+        [2]; /* TIMING_WAIT_LINE: addresses in the line or, two that differ, in both; _UPDATE: of the entry */
     uint64_t dispatch, start, end, store_commit,
         fetch_ready;  /* 0 without a model, as there are no accesses */
     uint64_t retired; /* the clock after the step */

@@ -103,7 +103,7 @@ static void take_line(struct timing_core *c, uint64_t line, bool instruction, en
         cache_remove(&c->l1d, victim.line);
         cache_remove(&c->l1i, victim.line);
         timing_forget_owned(c, victim.line);
-        if (victim.state != CACHE_LEAVING) {
+        if (cache_state(victim.state) != CACHE_LEAVING) {
             l3_take(c, victim.line, victim.state == CACHE_MODIFIED, key);
         }
     }
@@ -117,7 +117,7 @@ static int64_t held_by(const struct timing *s, unsigned n, uint64_t line)
 {
     const struct cache *l2 = &s->cores[n].l2;
     int64_t index = cache_find(l2, line);
-    return index >= 0 && l2->states[index] != CACHE_LEAVING ? index : -1;
+    return index >= 0 && cache_state(l2->states[index]) != CACHE_LEAVING ? index : -1;
 }
 
 static void add_landing(struct timing_core *c, uint64_t line, uint64_t at_cycles)
@@ -137,15 +137,43 @@ static void add_landing(struct timing_core *c, uint64_t line, uint64_t at_cycles
         (struct timing_landing){at_cycles, line};
 }
 
-/* vCPU n loses its copy at index: at once for whoever asks, later for its own loads. */
-static void take_from(struct timing *s, unsigned n, int64_t index, uint64_t line, uint64_t key)
+/* vCPU n loses something of its copy at index, which becomes `state`: at once for whoever asks, later for itself. */
+static void lower(struct timing *s, unsigned n, int64_t index, uint64_t line, enum cache_state state,
+                  uint64_t key)
 {
     struct timing_core *other = &s->cores[n];
-    other->l2.states[index] = CACHE_LEAVING;
+    uint64_t at_cycles = key + s->params.value[TIMING_snoop_cycles];
+    uint8_t before = other->l2.states[index], seen = before & CACHE_SEEN_OWNED;
+    if (cache_state_owned(before)) {
+        seen = CACHE_SEEN_OWNED;
+        other->l2_lowering[index] = at_cycles;
+    }
+    if (state == CACHE_LEAVING) {
+        other->l2_landing[index] = at_cycles;
+    }
+    other->l2.states[index] = (uint8_t)(state | seen);
     timing_forget_owned(other, line);
-    other->l2_landing[index] = key + s->params.value[TIMING_snoop_cycles];
-    add_landing(other, line, other->l2_landing[index]);
-    timing_count(other, TIMING_COUNT_INVALIDATIONS);
+    add_landing(other, line, at_cycles);
+}
+
+static void take_from(struct timing *s, unsigned n, int64_t index, uint64_t line, uint64_t key)
+{
+    lower(s, n, index, line, CACHE_LEAVING, key);
+    timing_count(&s->cores[n], TIMING_COUNT_INVALIDATIONS);
+}
+
+/* A time has come at which something of the copy at index may be lost. */
+static void land(struct timing_core *c, int64_t index, const struct timing_landing *l)
+{
+    uint8_t *state = &c->l2.states[index];
+    if ((*state & CACHE_SEEN_OWNED) && c->l2_lowering[index] == l->at_cycles) {
+        *state = (uint8_t)cache_state(*state);
+    }
+    if (cache_state(*state) == CACHE_LEAVING && c->l2_landing[index] == l->at_cycles) {
+        cache_remove(&c->l2, l->line);
+        cache_remove(&c->l1d, l->line);
+        cache_remove(&c->l1i, l->line);
+    }
 }
 
 uint64_t timing_land(struct timing_core *c, uint64_t now)
@@ -156,10 +184,8 @@ uint64_t timing_land(struct timing_core *c, uint64_t now)
             return l->at_cycles;
         }
         int64_t index = cache_find(&c->l2, l->line);
-        if (index >= 0 && c->l2.states[index] == CACHE_LEAVING && c->l2_landing[index] == l->at_cycles) {
-            cache_remove(&c->l2, l->line);
-            cache_remove(&c->l1d, l->line);
-            cache_remove(&c->l1i, l->line);
+        if (index >= 0) {
+            land(c, index, l);
         }
         c->landing_head = (c->landing_head + 1) % c->landing_capacity;
         c->landing_count--;
@@ -234,14 +260,15 @@ uint64_t timing_read_line(struct timing_core *c, uint64_t line, bool instruction
         if (index < 0) {
             continue;
         }
-        uint8_t *state = &s->cores[n].l2.states[index];
+        uint8_t state = s->cores[n].l2.states[index];
         shared = true;
-        given |= *state != CACHE_SHARED;
-        if (*state == CACHE_MODIFIED) {
+        if (state == CACHE_MODIFIED) {
             l3_take(c, line, true, key);
         }
-        *state = CACHE_SHARED;
-        timing_forget_owned(&s->cores[n], line);
+        if (cache_state_owned(state)) {
+            given = true;
+            lower(s, n, index, line, CACHE_SHARED, key);
+        }
     }
     uint64_t latency;
     if (given) {
@@ -262,13 +289,13 @@ uint64_t timing_own_line(struct timing_core *c, uint64_t line, uint64_t key, uin
     for (unsigned n = 0; n < s->cpus; n++) {
         int64_t index = n == c->number ? -1 : held_by(s, n, line);
         if (index >= 0) {
-            given |= s->cores[n].l2.states[index] != CACHE_SHARED;
+            given |= cache_state_owned(s->cores[n].l2.states[index]);
             take_from(s, n, index, line, key);
             *taken = true;
         }
     }
     int64_t own = cache_find(&c->l2, line);
-    bool copy = own >= 0 && c->l2.states[own] == CACHE_SHARED;
+    bool copy = own >= 0 && cache_state(c->l2.states[own]) == CACHE_SHARED;
     uint64_t away = *taken ? timing_value(c, TIMING_cache_to_cache_cycles) : 0, latency;
     if (copy) {
         timing_count(c, TIMING_COUNT_UPGRADES);
@@ -310,6 +337,22 @@ static uint64_t turn_of(struct timing_core *c, uint64_t line, uint64_t key)
     return granted;
 }
 
+bool timing_owns(const struct timing_core *c, uint64_t line)
+{
+    if (timing_is_owned(c, line)) {
+        return true;
+    }
+    int64_t index = cache_find(&c->l2, line);
+    return index >= 0 && cache_state_owned(c->l2.states[index]);
+}
+
+static void reserve_at_least(struct timing *t, uint64_t line, uint64_t until, uint64_t key)
+{
+    if (reserved_until(t, line) < until) {
+        set_reserved(t, line, until, key);
+    }
+}
+
 uint64_t timing_reserve_line(struct timing_core *c, uint64_t line, uint64_t key)
 {
     bool taken;
@@ -318,8 +361,29 @@ uint64_t timing_reserve_line(struct timing_core *c, uint64_t line, uint64_t key)
         return granted;
     }
     uint64_t there = key + timing_own_line(c, line, key, key, &taken);
-    if (reserved_until(c->shared, line) < there) {
-        set_reserved(c->shared, line, there, key);
+    reserve_at_least(c->shared, line, there, key);
+    return there;
+}
+
+/* The line that does not exist. */
+#define PAIR_LINE (UINT64_MAX >> TIMING_LINE_SHIFT)
+
+uint64_t timing_reserve_pair(struct timing_core *c, const uint64_t lines[2], uint64_t key)
+{
+    uint64_t granted = turn_of(c, PAIR_LINE, key), there = key;
+    if (granted > key) {
+        return granted;
     }
+    bool asked[2], taken;
+    for (unsigned i = 0; i < 2; i++) {
+        asked[i] = !timing_owns(c, lines[i]);
+        there = asked[i] ? later_of(there, key + timing_own_line(c, lines[i], key, key, &taken)) : there;
+    }
+    for (unsigned i = 0; i < 2; i++) {
+        if (asked[i]) {
+            reserve_at_least(c->shared, lines[i], there, key);
+        }
+    }
+    reserve_at_least(c->shared, PAIR_LINE, there, key);
     return there;
 }
