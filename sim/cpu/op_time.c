@@ -15,16 +15,36 @@ static bool must_leave(const struct cpu *cpu, const struct block *b)
     return cpu->left_cycles <= 0 || cpu->chain_break || cpu->chain_cut || b->dead || cpu_interrupt_waits(cpu);
 }
 
+/* The next slice begins at operation `number` of b. */
+static void stand_at(struct cpu *cpu, const struct block *b, unsigned number)
+{
+    cpu->step_block = b;
+    cpu->step_number = number;
+    cpu->step_rip = cpu->rip;
+}
+
+/* It begins with the block at rip, if that is known. */
+static void stand_at_block(struct cpu *cpu)
+{
+    const struct jump_entry *j = &cpu->jumps[op_jump_slot(cpu->rip)];
+    if (op_jump_known(cpu, j, cpu->rip) && (j->block->mode & 3) == (uint32_t)cpu->mode) {
+        stand_at(cpu, j->block, 0);
+    }
+}
+
 /* Leaves at the boundary after the instruction of op. */
 static const struct op *leave(struct cpu *cpu, const struct block *b, const struct op *op, enum flow flow)
 {
     cpu->exit_flow = (uint8_t)flow;
     cpu->exit_insn = &b->insns[op->number];
     cpu->step_block = NULL;
-    if (flow == FLOW_NEXT && !b->dead && op->number + 1u < b->count) {
-        cpu->step_block = b;
-        cpu->step_number = op->number + 1u;
-        cpu->step_rip = cpu->rip;
+    if (b->dead) {
+        return NULL;
+    }
+    if (flow == FLOW_NEXT && op->number + 1u < b->count) {
+        stand_at(cpu, b, op->number + 1u);
+    } else if (flow == FLOW_NEXT || flow == FLOW_JUMP) {
+        stand_at_block(cpu);
     }
     return NULL;
 }

@@ -195,6 +195,7 @@ struct line {
     unsigned head, count;
     struct cpu *draining; /* of all vCPUs, the one whose drain comes first, at drain_cycles; or NULL */
     uint64_t drain_cycles;
+    uint64_t drains[SIM_CPUS_MAX]; /* mem_drain_next of each vCPU */
 };
 
 static inline struct runner *line_at(struct line *l, unsigned n)
@@ -232,27 +233,41 @@ static void line_find_drain(struct line *l, struct sim *s)
     l->draining = NULL;
     l->drain_cycles = EVENT_NEVER;
     for (unsigned i = 0; i < s->config.cpus; i++) {
-        uint64_t due = mem_drain_next(&s->cpus[i]);
-        if (due < l->drain_cycles) {
-            l->drain_cycles = due;
+        if (l->drains[i] < l->drain_cycles) {
+            l->drain_cycles = l->drains[i];
             l->draining = &s->cpus[i];
         }
     }
 }
 
-/* cpu has run: its stores may have changed. */
+/* cpu has run, or drained: its stores may have changed. */
 static inline void line_note_drain(struct line *l, struct sim *s, struct cpu *cpu)
 {
     uint64_t due = mem_drain_next(cpu);
+    if (due == l->drains[cpu->number]) {
+        return;
+    }
+    l->drains[cpu->number] = due;
     if (cpu == l->draining) {
-        if (due != l->drain_cycles) {
-            line_find_drain(l, s);
-        }
+        line_find_drain(l, s);
     } else if (due < l->drain_cycles ||
                (l->draining && due == l->drain_cycles && cpu->number < l->draining->number)) {
         l->draining = cpu;
         l->drain_cycles = due;
     }
+}
+
+/* When the next store of another vCPU than this one drains. Its own drain while it runs, where a model says when. */
+static inline uint64_t line_drain_of_others(const struct line *l, const struct sim *s, const struct cpu *cpu)
+{
+    if (s->model == NULL || l->draining != cpu) {
+        return l->drain_cycles;
+    }
+    uint64_t soonest = EVENT_NEVER;
+    for (unsigned i = 0; i < s->config.cpus; i++) {
+        soonest = i == cpu->number ? soonest : least_of(soonest, l->drains[i]);
+    }
+    return soonest;
 }
 
 static void line_up(struct line *l, struct sim *s)
@@ -262,6 +277,7 @@ static void line_up(struct line *l, struct sim *s)
         if (s->cpus[i].activity == CPU_ACTIVE) {
             line_add(l, &s->cpus[i]);
         }
+        l->drains[i] = mem_drain_next(&s->cpus[i]);
     }
     line_find_drain(l, s);
 }
@@ -312,9 +328,9 @@ static void take_turns(struct sim *s, uint64_t until_cycles)
         s->now_cycles = soonest > s->now_cycles ? soonest : s->now_cycles;
         if (line.drain_cycles <= clock) {
             mem_drain_due(line.draining, soonest);
-            line_find_drain(&line, s);
+            line_note_drain(&line, s, line.draining);
         } else {
-            uint64_t drain = drain_of_others(s, line_at(&line, 0)->cpu, line.drain_cycles);
+            uint64_t drain = line_drain_of_others(&line, s, line_at(&line, 0)->cpu);
             stop = line_run_first(&line, s, least_of(limit, drain));
         }
     }

@@ -7,6 +7,7 @@
 
 #define CODE64 0x08
 #define DATA 0x10
+#define CODE32 0x18
 #define PRESENT_WRITE 0x3
 #define LARGE 0x80
 #define UNCACHED 0x10
@@ -43,6 +44,38 @@
     ENTER_LONG_MODE pml4, 0xa0  /* PAE, PGE */
     mov %ebp, %edi
     call bench_main
+
+/* Another vCPU, by its start-up message: 16-bit mode, the code at 0x8000. It counts itself, and goes to 64-bit mode with the
+ * page tables of its number, in which everything is a copy of its own (bench.c). */
+    .globl trampoline, trampoline_end
+    .code16
+trampoline:
+    cli
+    xor %ax, %ax
+    mov %ax, %ds
+    lgdtl 0x8000 + (trampoline_gdtr - trampoline)
+    mov $0x11, %eax             /* ET, PE */
+    mov %eax, %cr0
+    ljmpl $CODE32, $another
+trampoline_gdtr:
+    .word gdtr - gdt - 1
+    .long gdt
+trampoline_end:
+    .code32
+another:
+    mov $DATA, %eax
+    mov %eax, %ds
+    mov %eax, %es
+    mov %eax, %ss
+    mov $1, %ebp
+    lock xadd %ebp, others_started
+    imul $3 * 4096, %ebp, %eax
+    add $other_tables, %eax
+    ENTER_LONG_MODE_AT another_long, 0xa0
+    mov $stack_top, %rsp
+    mov %ebp, %edi
+    .weak bench_other           /* programs for one vCPU start no other */
+    call bench_other
 
 /* One stub a vector: the two that the loops use, and 254 that end the run. */
     .macro STUBS from, to
@@ -92,6 +125,7 @@ gdt:
     .quad 0
     .quad 0x00af9b000000ffff    /* 64-bit code */
     .quad 0x00cf93000000ffff    /* data */
+    .quad 0x00cf9b000000ffff    /* 32-bit code */
 gdtr:
     .word gdtr - gdt - 1
     .long gdt, 0
@@ -105,14 +139,19 @@ pml4: .skip 4096
 pdpt_low: .skip 4096
 pdpt_window: .skip 4096
 pd_low: .skip 4096
+    .globl pd_apic
 pd_apic: .skip 4096
 pd_window: .skip 4096
 pt_apic: .skip 4096
     .globl window_table
 window_table: .skip 4096
+    .globl other_tables
+other_tables: .skip (VCPUS_MAX - 1) * 3 * 4096 /* PML4, PDPT, PD of each */
 idt: .skip 4096
     .skip 65536
 stack_top:
+    .globl others_started
+others_started: .quad 0
     .globl interrupts_taken
 interrupts_taken: .quad 0
 
