@@ -57,6 +57,12 @@ void timed_drain_one(struct cpu *cpu, uint64_t now_cycles);
  * at which it has to be called again. */
 uint64_t timed_boundary(struct cpu *cpu, uint64_t now_cycles);
 
+/* Is there anything for timed_boundary to do or to tell? */
+static inline bool timed_has_boundary(const struct cpu *cpu, uint64_t now_cycles)
+{
+    return cpu->timing->landing_count != 0 || mem_drain_next(cpu) <= now_cycles;
+}
+
 /* Where the bytes of an instruction are: in one piece, or (over a page boundary) in two. */
 struct timed_code {
     phys_t at, rest;
