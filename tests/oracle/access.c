@@ -56,9 +56,10 @@ u64 access_translate(struct machine *m, struct vcpu *c, const struct line *l, un
             p += memory_read(m, c, line, SIDE_DATA, S + p);
             walked = true;
         } else {
-            p += q->ad_update_cycles;
+            p += q->ad_update_cycles; /* of a delivery */
             if (memory_owned(c, line)) {
-                (void)memory_hit_owned(m, c, line);
+                (void)memory_touch_owned(m, c, line);
+                memory_written(c, line);
             }
         }
     }
@@ -165,8 +166,8 @@ u64 access_load(struct machine *m, struct vcpu *c, const struct line *l, const s
 static u64 owned_at(struct machine *m, struct vcpu *c, u64 line, u64 SA)
 {
     bool others = false;
-    if (memory_owned(c, line)) {
-        return memory_hit_owned(m, c, line) ? SA : SA + m->p.l2_cycles;
+    if (memory_seen_owned(c, line)) {
+        return memory_touch_owned(m, c, line) ? SA : SA + m->p.l2_cycles;
     }
     if (m->p.store_prefetch == 0 || memory_reserved(m, line)) {
         return 0;
@@ -190,8 +191,10 @@ u64 access_gap(const struct machine *m, const struct vcpu *c, const struct item 
 void access_commit(struct machine *m, struct vcpu *c, const struct insn *in, const struct item *s, u64 known,
                    u64 commit)
 {
-    if (m->p.sc) {
-        return; /* nothing is queued, there is nothing to forward from, W does not move */
+    if (m->p.sc) { /* nothing is queued, there is nothing to forward from, W does not move */
+        memory_written(c, s->physical / 64);
+        memory_written(c, (s->physical + s->size - 1) / 64);
+        return;
     }
     if (c->store_count == c->store_room) {
         c->store_room = c->store_room * 2 + 64;
@@ -230,16 +233,14 @@ static void put_off(struct vcpu *c, u64 t)
 static void drain(struct machine *m, struct vcpu *c)
 {
     const struct store *s = &c->stores[c->drained];
+    const u64 first = s->physical / 64, last = (s->physical + s->size - 1) / 64;
     memory_expire(m, c);
-    for (u64 line = s->physical / 64; line <= (s->physical + s->size - 1) / 64; line++) {
-        if (!memory_owned(c, line)) {
-            put_off(c, memory_ask(m, c, line)); /* then it has its turn, or the line */
-            return;
-        }
+    if (!memory_seen_owned(c, first) || !memory_seen_owned(c, last)) {
+        put_off(c, first == last ? memory_ask(m, c, first) : memory_ask_two(m, c, first, last));
+        return; /* then it has its turn, or the lines */
     }
-    for (u64 line = s->physical / 64; line <= (s->physical + s->size - 1) / 64; line++) {
-        memory_drained(m, c, line);
-    }
+    memory_written(c, first);
+    memory_written(c, last);
     c->drained++;
 }
 

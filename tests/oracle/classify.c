@@ -425,5 +425,6 @@ bool insn_decode(const struct line *l, struct insn *in)
         leave_registers(in);
     }
     in->drains = drains(&d, in);
+    in->raises = is_one_of(d.name, "int int1 int3 into");
     return true;
 }

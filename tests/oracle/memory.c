@@ -132,7 +132,7 @@ static void fill_l2(struct machine *m, struct vcpu *c, u64 line, enum state stat
             const struct way old = *w;
             drop(&c->l1d, old.line);
             drop(&c->l1i, old.line);
-            if (old.state != STATE_I) { /* a copy that was only still usable does not go to L3 (7.1) */
+            if (old.state != STATE_I) { /* a copy on its way out does not go to L3 (7.1) */
                 fill_l3(m, old.line, old.state == STATE_M);
             }
         }
@@ -141,22 +141,42 @@ static void fill_l2(struct machine *m, struct vcpu *c, u64 line, enum state stat
     touch(&c->l2, w);
 }
 
-/* ---- copies that are on their way out (7.1) ---- */
+/* ---- what a vCPU sees (7.1) ---- */
 
+/* Losses whose time has come: of the right to write, of the copy. */
 void memory_expire(struct machine *m, struct vcpu *c)
 {
     bool more = false;
     for (u64 i = 0; i < c->l2.sets * c->l2.ways && c->leaving; i++) {
         struct way *w = &c->l2.at[i];
-        if (w->valid && w->state == STATE_I && w->until <= m->key) {
+        if (!w->valid) {
+            continue;
+        }
+        if (w->state == STATE_I && w->until <= m->key) {
             w->valid = false;
             drop(&c->l1d, w->line);
             drop(&c->l1i, w->line);
-        } else if (w->valid && w->state == STATE_I) {
-            more = true;
+            continue;
         }
+        w->right = w->right && w->right_until > m->key;
+        more |= w->right || w->state == STATE_I;
     }
     c->leaving = more;
+}
+
+/* Another vCPU's request, at the key, makes the line S or I here: the loss is seen later. */
+static void lose(const struct machine *m, struct vcpu *c, struct way *w, enum state state)
+{
+    const u64 seen = m->key + m->p.snoop_cycles;
+    if (w->state >= STATE_E) {
+        w->right = true;
+        w->right_until = seen;
+    }
+    if (state == STATE_I) {
+        w->until = seen;
+    }
+    w->state = state;
+    c->leaving = true;
 }
 
 static enum state state_of(const struct vcpu *c, u64 line)
@@ -165,9 +185,17 @@ static enum state state_of(const struct vcpu *c, u64 line)
     return w == NULL ? STATE_I : w->state;
 }
 
+/* In state M or E as the others see it, and so do locked operations and updates. */
 bool memory_owned(const struct vcpu *c, u64 line)
 {
     return state_of(c, line) >= STATE_E;
+}
+
+/* In state M or E as this vCPU's stores and drains see it. */
+bool memory_seen_owned(const struct vcpu *c, u64 line)
+{
+    const struct way *w = find(&c->l2, line);
+    return w != NULL && (w->state >= STATE_E || w->right);
 }
 
 bool memory_in_l1d(const struct vcpu *c, u64 line)
@@ -175,15 +203,14 @@ bool memory_in_l1d(const struct vcpu *c, u64 line)
     return find(&c->l1d, line) != NULL;
 }
 
-/* A write to a line in state M or E; whether it is in L1D. */
-bool memory_hit_owned(struct machine *m, struct vcpu *c, u64 line)
+/* A store to a line that L2 has touches L1D, or L2 and fills L1D; whether it was in L1D. The state stays. */
+bool memory_touch_owned(struct machine *m, struct vcpu *c, u64 line)
 {
     struct way *w = find(&c->l2, line), *near = find(&c->l1d, line);
     if (w == NULL) {
         m->broken = "a line that was owned is gone";
         return true;
     }
-    w->state = STATE_M;
     if (near != NULL) {
         touch(&c->l1d, near);
         return true;
@@ -193,15 +220,13 @@ bool memory_hit_owned(struct machine *m, struct vcpu *c, u64 line)
     return false;
 }
 
-/* A store becomes memory in a line in state M or E. */
-void memory_drained(struct machine *m, struct vcpu *c, u64 line)
+/* What is written to the line is memory now: E becomes M, but not of a line that another vCPU has read or taken. */
+void memory_written(struct vcpu *c, u64 line)
 {
     struct way *w = find(&c->l2, line);
-    if (w == NULL) {
-        m->broken = "a store drained into a line that is gone";
-        return;
+    if (w != NULL && w->state == STATE_E) {
+        w->state = STATE_M;
     }
-    w->state = STATE_M;
 }
 
 /* ---- transactions (7) ---- */
@@ -223,7 +248,7 @@ static u64 read_transaction(struct machine *m, struct vcpu *c, u64 line, u64 sta
             if (w->state == STATE_M) {
                 fill_l3(m, line, true);
             }
-            w->state = STATE_S;
+            lose(m, &m->cpu[i], w, STATE_S);
             fill_l2(m, c, line, STATE_S);
             return p->cache_to_cache_cycles;
         }
@@ -274,9 +299,7 @@ u64 memory_own(struct machine *m, struct vcpu *c, u64 line, u64 start, bool *oth
         if (w != NULL && w->state != STATE_I) {
             *others = true;
             owned |= w->state >= STATE_E;
-            w->state = STATE_I;
-            w->until = m->key + p->snoop_cycles;
-            m->cpu[i].leaving = true;
+            lose(m, &m->cpu[i], w, STATE_I);
         }
     }
     if (!owned && !mine) {
@@ -304,28 +327,71 @@ bool memory_reserved(const struct machine *m, u64 line)
     return time != NULL && *time >= m->key;
 }
 
-/*
- * A locked operation, a walk or a drain asks for a line that is not owned, at the key. Until when it has to wait: for its
- * turn, or for the line.
- */
-u64 memory_ask(struct machine *m, struct vcpu *c, u64 line)
+#define NO_LINE UINT64_MAX /* the line that does not exist */
+
+/* The turn at a line, at the key: 0 when it has come, else when it will. */
+static u64 ask_turn(struct machine *m, struct vcpu *c, u64 line)
 {
-    bool found = false, others = false;
+    bool found = false;
     u64 *time = map_at(&m->reserved, line, &found);
     if (c->has_turn && c->turn_line == line && m->key >= c->turn_time) {
         c->has_turn = false;
-    } else {
-        const u64 G = !found || *time < m->key ? m->key : *time + 1;
-        *time = G + m->p.cache_to_cache_cycles;
-        if (G >
-            m->key) { /* a turn is what is waited for: a request that is served at once leaves another line's */
-            c->has_turn = true;
-            c->turn_line = line;
-            c->turn_time = G;
-            return G;
-        }
+        return 0;
+    }
+    const u64 G = !found || *time < m->key ? m->key : *time + 1;
+    *time = G + m->p.cache_to_cache_cycles;
+    if (G == m->key) { /* a request that is served at once leaves another line's turn */
+        return 0;
+    }
+    c->has_turn = true;
+    c->turn_line = line;
+    c->turn_time = G;
+    return G;
+}
+
+/* The line is reserved until then at least. */
+static void reserve(struct machine *m, u64 line, u64 until)
+{
+    bool found = false;
+    u64 *time = map_at(&m->reserved, line, &found);
+    *time = max(*time, until);
+}
+
+/*
+ * A locked operation, an update or a drain asks for a line that is not owned, at the key. Until when it has to wait: for
+ * its turn, or for the line.
+ */
+u64 memory_ask(struct machine *m, struct vcpu *c, u64 line)
+{
+    bool others = false;
+    const u64 turn = ask_turn(m, c, line);
+    if (turn != 0) {
+        return turn;
     }
     const u64 done = m->key + memory_own(m, c, line, m->key, &others);
-    *time = max(*time, done);
+    reserve(m, line, done);
+    return done;
+}
+
+/* The same over two lines: their own reservations say nothing, all such requests take turns at one line. */
+u64 memory_ask_two(struct machine *m, struct vcpu *c, u64 first, u64 last)
+{
+    const u64 lines[2] = {first, last};
+    const u64 turn = ask_turn(m, c, NO_LINE);
+    bool asked[2] = {false, false}, others = false;
+    u64 done = m->key;
+    if (turn != 0) {
+        return turn;
+    }
+    for (unsigned i = 0; i < 2; i++) {
+        asked[i] = !memory_owned(c, lines[i]);
+        done = asked[i] ? max(done, m->key + memory_own(m, c, lines[i], m->key, &others)) : done;
+    }
+    for (unsigned i = 0; i < 2; i++) {
+        if (asked[i]) {
+            reserve(m, lines[i], done);
+        }
+    }
+    reserve(m, NO_LINE, done);
     return done;
 }

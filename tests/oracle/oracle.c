@@ -98,7 +98,7 @@ static void one_line(struct run *r, const struct line *l)
         event_do(m, l);
         return;
     }
-    const u64 key = m->cpu[l->cpu].R;
+    const u64 key = step_key(m, l);
     check_order(r, l, key);
     access_drain_until(m, key);
     if (l->what == 'S') {

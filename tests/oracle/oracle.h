@@ -64,8 +64,9 @@ struct line {
     char kind; /* of S: i r e n */
     unsigned mode;
     u64 pc, next, time; /* of T: the time it says, in stamps[STAMP_R] */
-    char wait;          /* of T: q r l */
-    u64 wait_line;
+    char wait;          /* of T: q r l u */
+    u64 wait_at[2];     /* addresses in lines; one, or both of two */
+    unsigned wait_lines;
     uint8_t bytes[16];
     unsigned length;
     bool df, keeps; /* flags d and k */
@@ -96,6 +97,7 @@ struct insn {
     u64 sources, targets; /* masks of slots */
     u64 address;
     bool drains; /* (8) waits until the store queue is empty */
+    bool raises; /* (8) INT n and the like: its exception comes after its step, at once */
     bool repeated, moves_string, stores_string, compares_string;
     bool leave;
     bool can_rename; /* base, displacement and no index (6.2) */
@@ -132,9 +134,11 @@ enum state { STATE_I, STATE_S, STATE_E, STATE_M };
 struct way {
     bool valid;
     u64 line;
-    enum state state; /* of an L2; in state I it is a copy that is still usable (7.1) */
+    enum state state; /* of an L2, as others see it; in state I it is a copy that its vCPU still sees (7.1) */
     u64 until;        /* of such a copy */
-    bool dirty;       /* of the L3 */
+    bool right;       /* its vCPU still sees M or E, though the state is S or I */
+    u64 right_until;
+    bool dirty; /* of the L3 */
 };
 
 struct cache {
@@ -180,12 +184,15 @@ struct vcpu {
     u64 line;
     struct list dtlb, itlb; /* the youngest last */
     struct cache l1d, l1i, l2;
-    bool leaving;         /* L2 has a copy that goes soon (7.1) */
+    bool leaving;         /* L2 has a line whose loss this vCPU does not see yet (7.1) */
     struct store *stores; /* of the whole run */
     size_t store_count, store_room, drained;
     u64 last_store_line;
     bool has_turn; /* at a line, from a time on (7.2) */
     u64 turn_line, turn_time;
+    unsigned asked; /* lines that the wait just before this step was for; 0: none was */
+    bool raised;    /* the step before was INT n or the like, at raised_pc, with the key raised_key */
+    u64 raised_pc, raised_key;
     u64 instructions;
     bool repeating; /* the step before was an iteration, of the instruction at repeat_pc */
     u64 repeat_pc, repeat_chunk;
@@ -224,12 +231,14 @@ void *zeroed(size_t count, size_t size);
 void memory_expire(struct machine *m, struct vcpu *c);
 u64 memory_read(struct machine *m, struct vcpu *c, u64 line, enum side side, u64 start);
 bool memory_owned(const struct vcpu *c, u64 line);
-bool memory_hit_owned(struct machine *m, struct vcpu *c, u64 line);
-void memory_drained(struct machine *m, struct vcpu *c, u64 line);
+bool memory_seen_owned(const struct vcpu *c, u64 line);
+bool memory_touch_owned(struct machine *m, struct vcpu *c, u64 line);
+void memory_written(struct vcpu *c, u64 line);
 u64 memory_own(struct machine *m, struct vcpu *c, u64 line, u64 start, bool *others);
 bool memory_in_l1d(const struct vcpu *c, u64 line);
 bool memory_reserved(const struct machine *m, u64 line);
 u64 memory_ask(struct machine *m, struct vcpu *c, u64 line);
+u64 memory_ask_two(struct machine *m, struct vcpu *c, u64 first, u64 last);
 
 /* access.c: translation, loads, stores */
 u64 access_translate(struct machine *m, struct vcpu *c, const struct line *l, unsigned item, enum side side,
@@ -250,6 +259,7 @@ enum prediction predict(struct machine *m, struct vcpu *c, const struct line *l,
 void predictor_init(struct machine *m, struct predictor *p);
 
 /* step.c: section 3 */
+u64 step_key(const struct machine *m, const struct line *l);
 void step_do(struct machine *m, const struct line *l, u64 stamps[STAMPS]);
 void wait_do(struct machine *m, const struct line *l);
 void event_do(struct machine *m, const struct line *l);

@@ -22,6 +22,7 @@ struct step {
     u64 SA;            /* of the first store */
     unsigned accesses; /* that load */
     bool device, serial;
+    bool at_once; /* the delivery of INT n and the like (8) */
 };
 
 static u64 max(u64 a, u64 b)
@@ -89,6 +90,34 @@ static u64 room_time(const struct machine *m, const struct vcpu *c)
     return queued <= most ? 0 : c->stores[c->drained + (queued - most) - 1].commit;
 }
 
+/* It asks for its line, or for its two (7.2). */
+static u64 wait_for_lines(struct machine *m, struct vcpu *c, const struct line *l)
+{
+    const u64 first = l->wait_at[0] / 64, last = l->wait_at[l->wait_lines - 1] / 64;
+    c->asked = l->wait_lines;
+    if (memory_owned(c, first) && memory_owned(c, last)) {
+        m->broken = "it waits for a line that is owned";
+        return 0;
+    }
+    if (l->wait_lines == 2 && first == last) {
+        m->broken = "two lines that are one";
+    }
+    m->broken = queue_empty(c) ? m->broken : "it asks for a line before the store queue is empty";
+    return first == last ? memory_ask(m, c, first) : memory_ask_two(m, c, first, last);
+}
+
+/* An accessed or dirty bit is set (5.1). */
+static u64 update(struct machine *m, struct vcpu *c, u64 line)
+{
+    if (!memory_owned(c, line) || !queue_empty(c)) {
+        m->broken = "an update has to wait for its line and until the store queue is empty";
+        return 0;
+    }
+    (void)memory_touch_owned(m, c, line);
+    memory_written(c, line);
+    return c->R + m->p.ad_update_cycles;
+}
+
 /* A line T: a step that waits. */
 void wait_do(struct machine *m, const struct line *l)
 {
@@ -96,6 +125,8 @@ void wait_do(struct machine *m, const struct line *l)
     u64 t = 0;
     m->key = c->R;
     memory_expire(m, c);
+    c->asked = 0;
+    c->raised = false;
     switch (l->wait) {
     case 'q':
         m->broken = queue_empty(c) ? "it waits for a store queue that is empty" : m->broken;
@@ -105,13 +136,11 @@ void wait_do(struct machine *m, const struct line *l)
         t = room_time(m, c);
         m->broken = t == 0 ? "it waits for places in the store queue that are free" : m->broken;
         break;
+    case 'u':
+        t = update(m, c, l->wait_at[0] / 64);
+        break;
     default:
-        if (memory_owned(c, l->wait_line / 64)) {
-            m->broken = "it waits for a line that is owned";
-            break;
-        }
-        m->broken = queue_empty(c) ? m->broken : "it asks for a line before the store queue is empty";
-        t = memory_ask(m, c, l->wait_line / 64);
+        t = wait_for_lines(m, c, l);
         break;
     }
     c->R = max(c->R, t);
@@ -123,20 +152,41 @@ static bool item_owned(const struct vcpu *c, const struct item *it)
     return memory_owned(c, it->physical / 64) && memory_owned(c, last / 64);
 }
 
+/* Lines of the item that are not the last one before; of an operand that is stored, too, those of its load. */
+static u64 lines_of(const struct item *it, bool is_first, u64 *last)
+{
+    u64 more = 0;
+    for (u64 line = it->physical / 64; line <= (it->physical + it->size - 1) / 64; line++) {
+        more += it->what == 'l' && (is_first || line != *last);
+        *last = line;
+        is_first = false;
+    }
+    return more;
+}
+
 /* What a step that happens has waited for. */
 static void check_waits(struct machine *m, const struct vcpu *c, const struct step *s)
 {
     const bool delivery = s->l->kind == 'e' || s->l->kind == 'n';
-    bool alone = delivery || s->device || s->in.drains;
+    const bool locked = !delivery && s->in.class == CLASS_LOCKED && !s->device;
+    u64 lines = 0, last = 0;
     for (unsigned i = 0; i < s->l->item_count && !delivery; i++) {
         const struct item *it = &s->l->items[i];
-        const bool locked = s->in.class == CLASS_LOCKED && !s->device && (it->what == 'l' || it->what == 's');
-        alone |= it->what == 'u';
-        if ((it->what == 'u' || locked) && !item_owned(c, it)) {
-            m->broken = "it has to wait for a line";
+        if (it->what == 'u') {
+            m->broken = "an accessed or dirty bit is set, and it is no delivery";
+        }
+        if (locked && (it->what == 'l' || it->what == 's')) {
+            m->broken = item_owned(c, it) ? m->broken : "it has to wait for a line";
+            lines += lines_of(it, lines == 0, &last);
         }
     }
-    if (alone && !queue_empty(c)) {
+    if (locked && c->asked != 0 && (c->asked == 2) != (lines > 1)) {
+        m->broken = "it has waited for one line where it has two, or for two where it has one";
+    }
+    if (s->at_once) {
+        return; /* (8) */
+    }
+    if ((delivery || s->device || s->in.drains) && !queue_empty(c)) {
         m->broken = "it has to wait until the store queue is empty";
     }
     if (s->store_count > 0 && room_time(m, c) != 0) {
@@ -280,14 +330,18 @@ static void locked(struct machine *m, struct vcpu *c, struct step *s)
 {
     u64 p = 0;
     s->E = max(max(max(c->R, c->D), max(s->A, ready_of(c, s->in.sources))), c->LF);
-    s->V = s->E;
+    for (unsigned i = 0; i < s->l->item_count; i++) {
+        const char what = s->l->items[i].what;
+        p += what == 'l' || what == 's' ? access_translate(m, c, s->l, i, SIDE_DATA, s->E) : 0;
+    }
+    s->V = s->E + p;
     for (unsigned i = 0; i < s->l->item_count; i++) {
         const struct item *it = &s->l->items[i];
-        if (it->what != 'l' && it->what != 's') {
-            continue;
+        if (it->what == 'l' || it->what == 's') {
+            s->V = max(s->V, access_store_owned(m, c, it, s->E + p));
+            memory_written(c, it->physical / 64);
+            memory_written(c, (it->physical + it->size - 1) / 64);
         }
-        p += access_translate(m, c, s->l, i, SIDE_DATA, s->E);
-        s->V = max(max(s->V, s->E + p), access_store_owned(m, c, it, s->E + p));
     }
     s->C = s->V + m->p.class[CLASS_LOCKED].latency;
     c->LF = s->C;
@@ -500,12 +554,25 @@ static void instruction(struct machine *m, struct vcpu *c, struct step *s)
     commit(m, c, s, owned);
 }
 
+/* Whether it is the delivery of INT n or the like, which is the step before on its vCPU. */
+static bool follows_at_once(const struct vcpu *c, const struct line *l)
+{
+    return l->what == 'S' && l->kind == 'e' && c->raised && c->raised_pc == l->pc;
+}
+
+u64 step_key(const struct machine *m, const struct line *l)
+{
+    const struct vcpu *c = &m->cpu[l->cpu];
+    return follows_at_once(c, l) ? c->raised_key : c->R;
+}
+
 void step_do(struct machine *m, const struct line *l, u64 stamps[STAMPS])
 {
     struct vcpu *c = &m->cpu[l->cpu];
     struct step *s = zeroed(1, sizeof(*s));
     s->l = l;
-    m->key = c->R;
+    s->at_once = follows_at_once(c, l);
+    m->key = step_key(m, l);
     c->instructions++;
     memory_expire(m, c);
     const bool delivery = l->kind == 'e' || l->kind == 'n';
@@ -528,6 +595,10 @@ void step_do(struct machine *m, const struct line *l, u64 stamps[STAMPS])
         }
         string_remember(m, c, s);
     }
+    c->asked = 0;
+    c->raised = l->kind == 'i' && s->in.raises;
+    c->raised_pc = l->pc;
+    c->raised_key = m->key;
     const u64 all[STAMPS] = {c->D, s->E, s->C, c->R, c->W, c->F};
     memcpy(stamps, all, sizeof(all));
     free(s);
@@ -537,6 +608,7 @@ void step_do(struct machine *m, const struct line *l, u64 stamps[STAMPS])
 void event_do(struct machine *m, const struct line *l)
 {
     struct vcpu *c = &m->cpu[l->cpu];
+    c->raised = false;
     if (l->what == 'P' || l->what == 'C') {
         c->R = l->time;
         return;

@@ -105,17 +105,30 @@ static bool read_item(char *s, struct item *i)
     }
 }
 
+/* l:PHYSICAL, l:PHYSICAL:PHYSICAL or u:PHYSICAL */
+static bool read_wait_lines(char *what, struct line *l)
+{
+    char *second = strchr(what + 2, ':');
+    l->wait_lines = second != NULL ? 2 : 1;
+    if (second != NULL) {
+        *second++ = '\0';
+    }
+    return (second == NULL || (l->wait == 'l' && hex(second, &l->wait_at[1]))) &&
+           hex(what + 2, &l->wait_at[0]);
+}
+
 /* T cpu what = R */
 static bool read_wait(const struct reader *r, struct line *l)
 {
-    const char *what = strtok(NULL, " \t\n"), *equals = strtok(NULL, " \t\n");
+    char *what = strtok(NULL, " \t\n");
+    const char *equals = strtok(NULL, " \t\n");
     if (what == NULL || equals == NULL || strcmp(equals, "=") != 0 ||
         !hex(strtok(NULL, " \t\n"), &l->stamps[STAMP_R])) {
         return bad(r, "not a wait");
     }
     l->wait = *what;
-    if (strncmp(what, "l:", 2) == 0) {
-        return hex(what + 2, &l->wait_line) || bad(r, "not a line");
+    if (strncmp(what, "l:", 2) == 0 || strncmp(what, "u:", 2) == 0) {
+        return read_wait_lines(what, l) || bad(r, "not a line");
     }
     return strcmp(what, "q") == 0 || strcmp(what, "r") == 0 || bad(r, "not a wait");
 }
