@@ -232,32 +232,60 @@ OUT_OF_LINE drain_and_go_on(struct cpu *cpu, const struct op *op)
     cpu->retired++;                                \
     OP_NEXT
 
-OUT_OF_LINE time_store(struct cpu *cpu, const struct op *op, const struct timing_insn *insn)
+/* The simple ways: the accesses are constants of each. */
+static inline __attribute__((always_inline)) uint64_t simple_step(struct cpu *cpu,
+                                                                  const struct timing_insn *insn,
+                                                                  const struct timing_access *load,
+                                                                  const struct timing_access *store)
 {
-    if (cpu->stores.capacity == 0 || !timing_store_is_simple(cpu->timing, cpu->accesses)) {
-        OP_GOTO(time_quick);
+    uint64_t end, now = timing_step(cpu->timing, insn, load, store, true, true, cpu_now(cpu), &end);
+    if (load || store) {
+        cpu->access_count = 0;
     }
-    uint64_t now = timing_simple_store(cpu->timing, insn, cpu->accesses, cpu_now(cpu));
-    cpu->access_count = 0;
-    cpu->access_stores = 0;
-    store_queue_entry(&cpu->stores, cpu->stores.count - 1)->due_cycles = cpu->timing->store_commit;
+    if (store) {
+        cpu->access_stores = 0;
+        store_queue_entry(&cpu->stores, cpu->stores.count - 1)->due_cycles = cpu->timing->store_commit;
+    }
+    return now;
+}
+
+OUT_OF_LINE time_plain(struct cpu *cpu, const struct op *op, const struct timing_insn *insn)
+{
+    uint64_t now = simple_step(cpu, insn, NULL, NULL);
     SIMPLE_DONE(now);
 }
 
 OUT_OF_LINE time_load(struct cpu *cpu, const struct op *op, const struct timing_insn *insn)
 {
-    if (!timing_load_is_simple(cpu->timing, cpu->accesses)) {
-        OP_GOTO(time_quick);
-    }
-    uint64_t now = timing_simple_load(cpu->timing, insn, cpu_now(cpu));
-    cpu->access_count = 0;
+    uint64_t now = simple_step(cpu, insn, cpu->accesses, NULL);
     SIMPLE_DONE(now);
 }
 
-OUT_OF_LINE time_plain(struct cpu *cpu, const struct op *op, const struct timing_insn *insn)
+OUT_OF_LINE time_store(struct cpu *cpu, const struct op *op, const struct timing_insn *insn)
 {
-    uint64_t now = timing_simple(cpu->timing, insn, cpu_now(cpu));
+    uint64_t now = simple_step(cpu, insn, NULL, cpu->accesses);
     SIMPLE_DONE(now);
+}
+
+OUT_OF_LINE time_update(struct cpu *cpu, const struct op *op, const struct timing_insn *insn)
+{
+    uint64_t now = simple_step(cpu, insn, cpu->accesses, cpu->accesses + 1);
+    SIMPLE_DONE(now);
+}
+
+/* The one store, or a load and then the store, or something else. */
+OUT_OF_LINE time_stores(struct cpu *cpu, const struct op *op, const struct timing_insn *insn)
+{
+    if (cpu->access_stores != 1 || cpu->stores.capacity == 0) {
+        OP_GOTO(time_quick);
+    }
+    if (cpu->access_count == 1) {
+        OP_RETURN time_store(cpu, op, insn);
+    }
+    if (cpu->access_count == 2 && cpu->accesses[0].kind == TIMING_LOAD) {
+        OP_RETURN time_update(cpu, op, insn);
+    }
+    OP_GOTO(time_quick);
 }
 
 const struct op *op_time(struct cpu *cpu, const struct op *op)
@@ -266,16 +294,19 @@ const struct op *op_time(struct cpu *cpu, const struct op *op)
     if (OP_UNLIKELY(!is_quick(cpu, insn))) {
         OP_GOTO(time_any);
     }
-    if (!insn->simple || cpu->access_count > 1) {
+    if (!insn->simple) {
         OP_GOTO(time_quick);
     }
     if (cpu->access_count == 0) {
         OP_RETURN time_plain(cpu, op, insn);
     }
-    if (cpu->accesses[0].kind == TIMING_LOAD) {
+    if (cpu->access_stores != 0) {
+        OP_RETURN time_stores(cpu, op, insn);
+    }
+    if (cpu->access_count == 1) {
         OP_RETURN time_load(cpu, op, insn);
     }
-    OP_RETURN time_store(cpu, op, insn);
+    OP_GOTO(time_quick);
 }
 
 /* ---- branches ---- */
@@ -299,7 +330,9 @@ static void take_branch(struct cpu *cpu, const struct op *op)
 static inline void take_simple_branch(struct cpu *cpu, const struct op *op)
 {
     const struct timing_outcome o = outcome_of(cpu, op);
-    uint64_t now = timing_simple_branch(cpu->timing, &op_block(op)->timed[op->number], &o, cpu_now(cpu));
+    const struct timing_insn *insn = &op_block(op)->timed[op->number];
+    uint64_t end, now = timing_step(cpu->timing, insn, NULL, NULL, true, true, cpu_now(cpu), &end);
+    timing_branch(cpu->timing, &insn->uop, &o, end);
     cpu->timing->repeating = 0;
     timed_set_clock(cpu, now);
     if (OP_UNLIKELY(mem_drain_next(cpu) <= now) && cpu->left_cycles > 0) {
