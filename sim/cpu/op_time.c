@@ -137,8 +137,8 @@ static inline void quick_after(struct cpu *cpu, uint64_t now)
     }
 }
 
-/* May the instruction take the short way: are its accesses near, and does it lie in the line that was fetched last, or in the one
- * that L1I used last in its set, so that fetching it costs nothing? */
+/* May the instruction take the short way: are its accesses near, and does it lie in the line that was fetched last, or in the
+ * one that L1I used last in its set, so that fetching it costs nothing? */
 static inline bool is_quick(const struct cpu *cpu, const struct timing_insn *insn)
 {
     struct timing_core *t = cpu->timing;

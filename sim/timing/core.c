@@ -481,6 +481,7 @@ static inline struct quick quick_accesses(const struct timing_access *a, unsigne
     return (struct quick){a, a + 1, count == 2 && a->kind == TIMING_LOAD && a[1].kind == TIMING_STORE};
 }
 
+/* timing_step with accesses q. */
 static uint64_t quick_step(struct timing_core *c, const struct timing_insn *insn, const struct quick *q,
                            bool queued, uint64_t now, uint64_t *end)
 {

@@ -3,7 +3,8 @@
 
 /*
  * The stages of the pipeline (docs/timing.md, sections 3, 4, 8 and 10), in line: every instruction goes through them. core.c
- * puts them together for any instruction; what stands here is also used by the handlers of the plainest ones (cpu/op_time.c).
+ * puts them together for any instruction; timing_step does it for most, and the handlers of the plainest ones (cpu/op_time.c)
+ * take their part of it.
  */
 
 #include "timing/model.h"
@@ -47,7 +48,8 @@ TIMING_INLINE uint64_t timing_take_port(struct timing_core *c, const struct timi
     return t;
 }
 
-/* The cycle in which an operation starts that may start at t (docs/timing.md: start). any_order: the machine is not in order. */
+/* The cycle in which an operation starts that may start at t (docs/timing.md: start). any_order: the machine is not in
+ * order. */
 TIMING_INLINE uint64_t timing_start_at(struct timing_core *c, const struct timing_op *op, uint64_t t,
                                        bool any_order)
 {
@@ -263,9 +265,9 @@ static inline uint64_t timing_near_room(const struct timing_core *c, bool load, 
     return store ? later_of(room, c->store[(c->stores - c->store_queue) % TIMING_STORE_RING].commit) : room;
 }
 
-/* The whole of an instruction that is pipelined and makes, to pages that the first-level TLB has, one load at most (or NULL) and
- * one store at most, behind it (or NULL); the clock afterwards. *end: when its result is there. Handlers of simple ones (struct
- * timing_insn.simple) say so with a constant, and which accesses there are, so that they have nothing but what is theirs. */
+/* The whole of an instruction that is pipelined and makes, to pages that the first-level TLB has, one load at most (or NULL)
+ * and one store at most, behind it (or NULL); the clock afterwards. *end: when its result is there. Handlers of simple ones
+ * (struct timing_insn.simple) say so, and which accesses there are, with constants: they have nothing but what is theirs. */
 TIMING_INLINE uint64_t timing_step(struct timing_core *c, const struct timing_insn *insn,
                                    const struct timing_access *load, const struct timing_access *store,
                                    bool simple, bool queued, uint64_t now, uint64_t *end)
