@@ -67,11 +67,6 @@ bool timing_fetch_hits(struct timing_core *c, uint64_t line)
     return cache_touch(&c->l1i, line) >= 0;
 }
 
-bool timing_data_hits(struct timing_core *c, uint64_t line)
-{
-    return cache_touch(&c->l1d, line) >= 0;
-}
-
 uint64_t timing_line_latency(struct timing_core *c, uint64_t line, bool instruction, uint64_t key,
                              uint64_t start)
 {
