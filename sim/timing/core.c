@@ -202,8 +202,7 @@ static uint64_t own_stores(struct timing_core *c, const struct timing_access *a,
     for (unsigned i = 0; i < count; i++) {
         if (a[i].kind == TIMING_STORE) {
             timing_count(c, TIMING_COUNT_STORES);
-            owned = later_of(owned, timing_store_owned(c, &a[i], address, key));
-            timing_write_access(c, &a[i]);
+            owned = later_of(owned, timing_store_at_once(c, &a[i], address, key));
         }
     }
     return owned;
@@ -388,8 +387,7 @@ static uint64_t locked(struct timing_core *c, const struct uop *uop, const struc
     for (unsigned i = 0; i < count; i++) {
         if (a[i].kind == TIMING_LOAD) {
             timing_count(c, TIMING_COUNT_LOADS);
-            value = later_of(value, timing_store_owned(c, &a[i], translated, now));
-            timing_write_access(c, &a[i]);
+            value = later_of(value, timing_store_at_once(c, &a[i], translated, now));
         }
     }
     uint64_t end = value + op->latency;

@@ -35,13 +35,6 @@ static inline void timing_write_line(struct timing_core *c, uint64_t line)
     }
 }
 
-/* The same for what an access lies in. */
-static inline void timing_write_access(struct timing_core *c, const struct timing_access *a)
-{
-    timing_write_line(c, timing_line(a->at));
-    timing_write_line(c, timing_line(a->at + a->size_bytes - 1));
-}
-
 /* ---- load.c ---- */
 
 /* What translating the access cost; walk: the accesses before it that belong to it. key: of the step; start: when it begins. */

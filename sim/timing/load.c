@@ -197,6 +197,15 @@ uint64_t timing_store_owned(struct timing_core *c, const struct timing_access *a
     return owned;
 }
 
+uint64_t timing_store_at_once(struct timing_core *c, const struct timing_access *a, uint64_t address,
+                              uint64_t key)
+{
+    uint64_t owned = timing_store_owned(c, a, address, key);
+    timing_write_line(c, timing_line(a->at));
+    timing_write_line(c, timing_line(a->at + a->size_bytes - 1));
+    return owned;
+}
+
 void timing_store_enter(struct timing_core *c, const struct uop *uop, const struct timing_access *a,
                         const struct timing_store *whole, uint64_t address, uint64_t retired, uint64_t key)
 {

@@ -219,6 +219,10 @@ uint64_t timing_load_value(struct timing_core *c, const struct uop *uop, const s
 uint64_t timing_store_owned(struct timing_core *c, const struct timing_access *access, uint64_t address,
                             uint64_t key);
 
+/* The same of a store that is memory at the key: the lines are written. */
+uint64_t timing_store_at_once(struct timing_core *c, const struct timing_access *access, uint64_t address,
+                              uint64_t key);
+
 /* What a near branch, whose direction and target are known at end, does to prediction and fetch. */
 void timing_branch(struct timing_core *c, const struct uop *uop, const struct timing_outcome *o,
                    uint64_t end);
@@ -301,7 +305,7 @@ TIMING_INLINE uint64_t timing_step(struct timing_core *c, const struct timing_in
     known = done;
     if (store && !queued) {
         timing_count(c, TIMING_COUNT_STORES);
-        done = later_of(done, timing_store_owned(c, store, first, now));
+        done = later_of(done, timing_store_at_once(c, store, first, now));
     }
     uint64_t retired = timing_retire(c, ops, done, now);
     if (load) {
