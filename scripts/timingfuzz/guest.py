@@ -24,13 +24,15 @@ PLAIN = """nop|lfence|sfence|mfence|pause|push rbx: cpuid: pop rbx|rdtsc|rdtscp|
     |rdfsbase rax|shr rdx, 20; wrgsbase rdx|pushfq; popfq|emms|cli|sti|cli|endbr64|wbinvd|clts|fninit|stac; clac|str ax|sldt cx|smsw eax|verr ax""".replace(
     "\n", "").replace("    ", "").replace("|salc0", "").split("|")
 STRINGS = ["movs", "stos", "lods", "scas", "cmps"]
+SMALL = "mov ecx, r8d; shr ecx, 7; and ecx, 0x1f8; "  # an index
+TABLES = ["pml4_a", "pml4_a", "pml4_b", "pdpt", "pdpt + 8", "pdpt + 16", "pd", "pd + 8", "pd_window", "pd_window + 8", "pt_code", "pt_code + 8"]
 
 
 class Body:
     """Snippets of one vCPU; r: random.Random."""
 
     def __init__(self, r, cpus):
-        self.r, self.alone = r, cpus == 1
+        self.r, self.cpus = r, cpus
         self.hot = [r.randrange(0, 4000, 8) for _ in range(6)]  # where forwarding happens
         self.stride = 64 << r.randrange(2, 15)                  # of lines that share a set
         self.kinds = [k for k in KINDS if r.random() < 0.6] or KINDS
@@ -42,7 +44,7 @@ class Body:
     def place(self, bytes_=8, write=False, shared=True):
         """The inside of a memory operand, and what goes before it."""
         r = self.r
-        kind = r.randrange(10)
+        kind = r.randrange(13)
         if kind < 4:
             return "", f"r15 + {r.choice(self.hot) + r.choice([0, 0, 0, 1, 2, 4])}"
         if kind == 4:
@@ -53,9 +55,19 @@ class Body:
             return "", f"rbx + {self.stride * r.randrange(24) % 0x1c00000}"
         if kind == 7 and shared:
             return "", f"r14 + {64 * r.randrange(8) + r.choice([0, 8, 16])}"
+        if kind >= 10:
+            return self.shared_place(bytes_)
         if kind == 8:
             return f"mov r10d, r8d; shr r10d, {r.randrange(8, 20)}; and r10d, {r.choice([0x38, 0xff8, 0xffff8])}; ", "r15 + r10"
         return f"mov r10d, r8d; shr r10d, 9; and r10d, {r.choice([0x1ff000, 0x1f1008, 0x7fff8])}; ", "r13 + r10"
+
+    def shared_place(self, bytes_):
+        """In two lines or pages that all vCPUs use, and near them."""
+        r, back = self.r, self.r.choice([bytes_ // 2, 1, 3, bytes_, 0])
+        if r.random() < 0.5:
+            return "", f"r14 + {64 * r.randrange(1, 7) - back}"
+        page = r.choice([r.randrange(1, 8), r.randrange(self.cpus) * 512 + r.randrange(1, 4), r.randrange(1, 2048)])
+        return f"mov r10d, {0x80000000 + 4096 * page - back}; ", "r10"
 
     def operand(self, size, write=False, shared=True):
         before, inside = self.place(size, write, shared)
@@ -171,9 +183,12 @@ class Body:
     def locked(self):
         r = self.r
         inside = f"r14 + {64 * r.randrange(6)}" if r.random() < 0.6 else f"r15 + {r.choice(self.hot)}"
+        before = ""
         if r.random() < 0.1:
             inside = f"r15 + {64 * r.randrange(1, 9) - 3}"
-        return r.choice([f"lock xadd [{inside}], {self.reg()}", f"xchg [{inside}], {self.reg()}", f"lock inc DWORD PTR [{inside}]",
+        elif r.random() < 0.25:
+            before, inside = self.shared_place(4)
+        return before + r.choice([f"lock xadd [{inside}], {self.reg()}", f"xchg [{inside}], {self.reg()}", f"lock inc DWORD PTR [{inside}]",
                          f"lock cmpxchg [{inside}], {self.reg()}", f"lock or WORD PTR [{inside}], 1", f"lock bts QWORD PTR [{inside}], 3"])
 
     def shared(self):
@@ -245,8 +260,42 @@ class Body:
             "mov rdx, rsp; mov eax, ss; push rax; push rdx; pushfq; mov eax, cs; push rax; lea rax, [rip + 1f]; push rax; iretq; 1:",
             "fxsave [r15 + 0x80000]; fxrstor [r15 + 0x80000]", "mov eax, 3; xor edx, edx; xsave [r15 + 0x81000]",
             "mov eax, 3; xor edx, edx; lea rcx, [r15 + 0x82000]; xsave [rcx]; xrstor [rcx]", "mov rbp, rsp; enter 32, 0; leave", "mov rbp, rsp; enter 16, 3; leave",
-            "lea rdi, [r15 + 99]; maskmovdqu xmm1, xmm2", "sgdt [r15 + 0x2000]", "xor ecx, ecx; xgetbv", "fnsave [r15 + 0x83000]",
-            "lea rax, [r15 + 64]; xor ecx, ecx; xor edx, edx; monitor", r.choice(["int 0x80", "int3", "int1"]) if self.alone else "ud2"])
+            "lea rdi, [r15 + 99]; maskmovdqu xmm1, xmm2", "sgdt [r15 + 0x2000]", "xor ecx, ecx; xgetbv", "enter 24, 0; leave", "imul rbp, r8; enter 8, 0; leave",
+            f"lea rbp, [r15 + {r.choice(self.hot)}]; enter 16, {r.randrange(1, 32)}; leave",
+            f"lea rbp, [r14 + {64 * r.randrange(4, 8) + r.choice([0, 3, 8])}]; enter 8, {r.randrange(1, 9)}; leave",
+            f"lea rbp, [r13 + {4096 * r.randrange(1, 500) + r.choice([0, 4, 16])}]; enter 8, {r.randrange(1, 9)}; leave", "fnsave [r15 + 0x83000]",
+            "lea rax, [r15 + 64]; xor ecx, ecx; xor edx, edx; monitor", self.raised(), self.raised()])
+
+    def raised(self):
+        """INT n and the like, with stores on their way, in both rings; it follows at once."""
+        r, out = self.r, []
+        for _ in range(r.choice([0, 1, 3, 9])):
+            before, at = self.operand(8, True)
+            out.append(f"{before}mov {at}, rcx")
+        number = r.choice(["int 0x80", "int 0x80", "int3", "int1"])
+        user = f"lea rcx, [rip + 1f]; mov r11d, 2; sysretq; 1: mov [r15 + {r.choice(self.hot)}], rdx; {number}; syscall"
+        return "; ".join([*out, r.choice([number, f"{number}; {number}", user])])
+
+    def tables(self):
+        """Bits of entries that all use are clear again."""
+        r = self.r
+        entry = r.choice([*TABLES, f"window + {4096 * r.randrange(self.cpus) + 8 * r.randrange(1, 9)}"])
+        clear = r.choice(["lock and BYTE PTR", "lock and BYTE PTR", "and BYTE PTR"]) + f" [{entry}], {r.choice([0x9f, 0xdf, 0xbf])}"
+        flush = r.choice(["mov rax, cr3; mov cr3, rax", "mov rax, cr4; xor rax, 0x80; mov cr4, rax; xor rax, 0x80; mov cr4, rax",
+                          f"invlpg [r13 + {4096 * r.randrange(8)}]", f"mov eax, OFFSET pml4_{r.choice('ab')}; mov cr3, rax"])
+        before, at = self.shared_place(8)
+        return f"{clear}; {flush}; {before}{r.choice([f'mov rax, [{at}]', f'mov [{at}], rdx', f'lock add QWORD PTR [{at}], 1'])}"
+
+    def three(self):
+        """PUSH, POP and CALL whose address comes of base, index and RSP, each of them late."""
+        r, out = self.r, ["mov rax, r15; " + SMALL]
+        for late in r.choice([[], ["rax"], ["rcx"], ["rsp"], ["rax", "rcx"], ["rsp", "rcx"]]):
+            out.append(f"imul {late}, {late}, 1; " * r.randrange(1, 5))
+        at = f"QWORD PTR [rax + rcx * {r.choice([1, 2, 8])} + {r.choice([0, 8, 60, 61])}]"
+        if r.random() < 0.3:
+            return "".join(out) + "and ecx, 3; lea rax, [rip + 4f]; call QWORD PTR [rax + rcx * 8]; jmp 9f; .balign 16; 4: " \
+                ".quad 5f, 6f, 7f, 5f; 5: inc edx; 6: ret; 7: .nops 9; ret; 9:"
+        return "".join(out) + r.choice([f"push {at}; pop rdx", f"push rdx; pop {at}", f"push {at}; pop {at}"])
 
     def devices(self):
         r = self.r
@@ -269,7 +318,7 @@ class Body:
 
 KINDS = ["alu", "alu", "one", "one", "one", "divide", "load_store", "load_store", "forward", "forward", "many_stores", "many_loads", "chase",
          "vector", "vector", "vector", "x87", "locked", "locked", "shared", "shared", "string", "string", "branches", "branches", "loop", "loop", "indirect",
-         "calls", "loops", "patch", "far_code", "system", "system", "devices", "messages", "plain", "plain", "scramble"]
+         "calls", "loops", "patch", "far_code", "system", "system", "raised", "tables", "tables", "three", "devices", "messages", "plain", "plain", "scramble"]
 
 
 def body_text(number, snippets, turns):

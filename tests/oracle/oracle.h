@@ -191,8 +191,8 @@ struct vcpu {
     bool has_turn; /* at a line, from a time on (7.2) */
     u64 turn_line, turn_time;
     unsigned asked; /* lines that the wait just before this step was for; 0: none was */
-    bool raised;    /* the step before was INT n or the like, at raised_pc, with the key raised_key */
-    u64 raised_pc, raised_key;
+    bool raised;    /* the step before was INT n or the like, with this key */
+    u64 raised_key;
     u64 instructions;
     bool repeating; /* the step before was an iteration, of the instruction at repeat_pc */
     u64 repeat_pc, repeat_chunk;

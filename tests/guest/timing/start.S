@@ -1,7 +1,7 @@
 /*
  * The guest of scripts/fuzz-timing: brings up to four vCPUs into 64-bit mode, with pages of 4 KiB, 2 MiB and 1 GiB, and lets each
- * run its own body (body.inc, made by scripts/timingfuzz). Every page is a user page too; accessed and dirty bits of leaves are clear at
- * first, those above them are set: vCPUs that need two lines for one step could wait for each other for ever (docs/timing.md, 7.2).
+ * run its own body (body.inc, made by scripts/timingfuzz). Every page is a user page too; accessed and dirty bits of all entries are
+ * clear at first, and all vCPUs have the same tables.
  *
  *   0x200000   code of the bodies, pages of 4 KiB          0x800000   stacks, 64 KiB each, of ring 0 and for interrupts
  *   0xf00000   memory that all share (r14)                 0x1000000  own memory, 2 MiB each (r15)
@@ -16,7 +16,6 @@
     .set STACKS, 0x800000
     .set PAGE, 7                /* present, writable, user */
     .set LARGE, 0x80
-    .set TABLE, PAGE + 0x20     /* accessed */
     .set FEATURES, 0x70620      /* OSXSAVE, PCIDE, FSGSBASE, OSXMMEXCPT, OSFXSR, PAE */
 
     .section .note.pvh, "a", @note
@@ -137,7 +136,7 @@ long_mode:
     mov DWORD PTR [rax + 0xf0], 0x1ff
     mov ecx, 0xc0000081
     xor eax, eax
-    mov edx, (USER - 3) << 16 | CODE64
+    mov edx, USER << 16 | CODE64
     wrmsr
     inc ecx
     mov eax, OFFSET from_user
@@ -258,20 +257,20 @@ handlers:
     .endr
 
     .balign 4096
-pml4_a: .quad pdpt + TABLE
+pml4_a: .quad pdpt + PAGE
     .skip 4088
-pml4_b: .quad pdpt + TABLE
+pml4_b: .quad pdpt + PAGE
     .skip 4088
-pdpt: .quad pd + TABLE, LARGE + TABLE + 0x40, pd_window + TABLE, pd_apic + TABLE
+pdpt: .quad pd + PAGE, LARGE + PAGE, pd_window + PAGE, pd_apic + PAGE
     .skip 4064
-pd: .quad LARGE + TABLE + 0x40, pt_code + TABLE
+pd: .quad LARGE + PAGE, pt_code + PAGE
     .set at, 0x400000
     .rept 126
     .quad at + LARGE + PAGE
     .set at, at + 0x200000
     .endr
     .skip 8 * 384
-pd_window: .quad window + TABLE, window + 4096 + TABLE, window + 8192 + TABLE, window + 12288 + TABLE
+pd_window: .quad window + PAGE, window + 4096 + PAGE, window + 8192 + PAGE, window + 12288 + PAGE
     .skip 4064
 pd_apic: .skip 8 * 503
     .quad APIC + LARGE + PAGE + 0x10
