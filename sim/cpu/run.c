@@ -109,6 +109,7 @@ static void begin_delivery(struct cpu *cpu)
 {
     cpu->access_waits = false;
     cpu->delivery_key = cpu_now(cpu);
+    cpu->delivery_pc = cpu_linear_rip(cpu);
     timed_void(cpu);
 }
 

@@ -35,10 +35,8 @@ static inline bool timed_waits(struct cpu *cpu, const struct place *p, unsigned 
     return cpu->timing != NULL && cpu->access_waits && timed_must_wait(cpu, p, size_bytes, access);
 }
 
-/* The walks noted from number `from` on are those for the second page of an access: they stand before the first access there,
- * where timed_release puts them. */
-void timed_hold(struct cpu *cpu, unsigned from);
-void timed_release(struct cpu *cpu);
+/* The walks noted from number `from` on have made entry `slot` of the TLB: they are put before the first access through it. */
+void timed_hold(struct cpu *cpu, unsigned from, uint32_t slot);
 
 /* Must it wait until the store queue is empty? */
 bool timed_wait_for_drain(struct cpu *cpu);
