@@ -330,18 +330,16 @@ static void locked(struct machine *m, struct vcpu *c, struct step *s)
 {
     u64 p = 0;
     s->E = max(max(max(c->R, c->D), max(s->A, ready_of(c, s->in.sources))), c->LF);
-    for (unsigned i = 0; i < s->l->item_count; i++) {
-        const char what = s->l->items[i].what;
-        p += what == 'l' || what == 's' ? access_translate(m, c, s->l, i, SIDE_DATA, s->E) : 0;
+    for (unsigned i = 0; i < s->load_count; i++) {
+        p += access_translate(m, c, s->l, s->loads[i], SIDE_DATA, s->E);
     }
     s->V = s->E + p;
-    for (unsigned i = 0; i < s->l->item_count; i++) {
-        const struct item *it = &s->l->items[i];
-        if (it->what == 'l' || it->what == 's') {
-            s->V = max(s->V, access_store_owned(m, c, it, s->E + p));
-            memory_written(c, it->physical / 64);
-            memory_written(c, (it->physical + it->size - 1) / 64);
-        }
+    for (unsigned i = 0; i < s->load_count;
+         i++) { /* its store is one step with the load, and asks nothing again */
+        const struct item *it = &s->l->items[s->loads[i]];
+        s->V = max(s->V, access_store_owned(m, c, it, s->E + p));
+        memory_written(c, it->physical / 64);
+        memory_written(c, (it->physical + it->size - 1) / 64);
     }
     s->C = s->V + m->p.class[CLASS_LOCKED].latency;
     c->LF = s->C;
