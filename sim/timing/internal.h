@@ -59,11 +59,9 @@ uint64_t timing_own_line(struct timing_core *c, uint64_t line, uint64_t key, uin
 /* Is the line reserved at key? */
 bool timing_is_reserved(const struct timing *t, uint64_t line, uint64_t key);
 
-/* For a request of ownership that must not starve: the time at which the line is there. */
-uint64_t timing_reserve_line(struct timing_core *c, uint64_t line, uint64_t key);
-
-/* The same for two lines, of which one at least is not owned: both, or a turn among all that ask for two. */
-uint64_t timing_reserve_pair(struct timing_core *c, const uint64_t lines[2], uint64_t key);
+/* For a request of ownership that must not starve, for a line or two (the same one twice): the time at which they are there,
+ * or at which its turn comes. */
+uint64_t timing_reserve_lines(struct timing_core *c, const uint64_t lines[2], uint64_t key);
 
 /* Does nobody else have the line, as the others see it? */
 bool timing_owns(const struct timing_core *c, uint64_t line);

@@ -234,7 +234,7 @@ bool timing_drain(struct timing_core *c, unsigned queued, uint64_t now)
     uint64_t lines[2] = {timing_line(s->at), timing_line(s->at + s->size_bytes - 1)}, there = 0;
     bool two = lines[0] != lines[1];
     if (!seen_owned(c, lines[0]) || (two && !seen_owned(c, lines[1]))) {
-        there = two ? timing_reserve_pair(c, lines, now) : timing_reserve_line(c, lines[0], now);
+        there = timing_reserve_lines(c, lines, now);
     }
     if (there <= now) {
         timing_write_line(c, lines[0]);
@@ -255,10 +255,7 @@ bool timing_drain(struct timing_core *c, unsigned queued, uint64_t now)
 uint64_t timing_lock(struct timing_core *c, uint64_t first_byte, uint64_t last_byte, uint64_t now)
 {
     uint64_t lines[2] = {timing_line(first_byte), timing_line(last_byte)};
-    if (timing_owns(c, lines[0]) && timing_owns(c, lines[1])) {
-        return 0;
-    }
-    return lines[0] == lines[1] ? timing_reserve_line(c, lines[0], now) : timing_reserve_pair(c, lines, now);
+    return timing_owns(c, lines[0]) && timing_owns(c, lines[1]) ? 0 : timing_reserve_lines(c, lines, now);
 }
 
 uint64_t timing_update(struct timing_core *c, uint64_t at, uint64_t now)
