@@ -76,6 +76,12 @@ differs "another length" alu '0,/^S/s/f:1000:5/f:1000:4/'
 differs "an instruction that no class has" alu '0,/^S/s/b805000000/c5f8770000/'
 differs "bytes that are no instruction" alu '0,/^S/s/b805000000/0f04000000/'
 differs "another address" loads 's/l:2140/l:2540/'
+differs "a bit that is set before its line is owned" updates '/^T 1 l:6080/d'
+differs "a bit that nobody set" paging '/^T 0 u/d'
+differs "the turn over two lines that is left out" splits '0,/^T 1 l:213e:2140/{/^T 1 l:213e:2140/d}'
+differs "one line where it has two" split 's/l:213e:2140/l:213e/'
+expect_same "which is said, too" 1 "$(grep -c 'it has waited for one line\|it has to wait for a line' "$work/out")"
+differs "a delivery of INT n after another vCPU's step" int '/^S 0 e/{h;d}; /^S 1 i 64 1021/{G}'
 differs "a walk less" paging '0,/^S/s/w:8008 //'
 
 expect_same "a line of another kind is refused" "2 " "$(changed alu '0,/^S/s/^S/Q/')"

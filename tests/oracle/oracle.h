@@ -191,6 +191,7 @@ struct vcpu {
     bool has_turn; /* at a line, from a time on (7.2) */
     u64 turn_line, turn_time;
     unsigned asked; /* lines that the wait just before this step was for; 0: none was */
+    u64 asked_line; /* the first of them */
     bool raised;    /* the step before was INT n or the like, with this key */
     u64 raised_key;
     u64 instructions;

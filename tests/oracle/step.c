@@ -95,6 +95,7 @@ static u64 wait_for_lines(struct machine *m, struct vcpu *c, const struct line *
 {
     const u64 first = l->wait_at[0] / 64, last = l->wait_at[l->wait_lines - 1] / 64;
     c->asked = l->wait_lines;
+    c->asked_line = first;
     if (memory_owned(c, first) && memory_owned(c, last)) {
         m->broken = "it waits for a line that is owned";
         return 0;
@@ -170,6 +171,7 @@ static void check_waits(struct machine *m, const struct vcpu *c, const struct st
     const bool delivery = s->l->kind == 'e' || s->l->kind == 'n';
     const bool locked = !delivery && s->in.class == CLASS_LOCKED && !s->device;
     u64 lines = 0, last = 0;
+    bool own = false; /* the wait before was for a line of this operation, and not of an update */
     for (unsigned i = 0; i < s->l->item_count && !delivery; i++) {
         const struct item *it = &s->l->items[i];
         if (it->what == 'u') {
@@ -178,9 +180,10 @@ static void check_waits(struct machine *m, const struct vcpu *c, const struct st
         if (locked && (it->what == 'l' || it->what == 's')) {
             m->broken = item_owned(c, it) ? m->broken : "it has to wait for a line";
             lines += lines_of(it, lines == 0, &last);
+            own |= c->asked_line == it->physical / 64 || c->asked_line == last;
         }
     }
-    if (locked && c->asked != 0 && (c->asked == 2) != (lines > 1)) {
+    if (locked && (c->asked == 2 ? lines < 2 : c->asked == 1 && lines > 1 && own)) {
         m->broken = "it has waited for one line where it has two, or for two where it has one";
     }
     if (s->at_once) {
