@@ -6,11 +6,24 @@
 
 /* ---- translation ---- */
 
+static bool tlb_has(const struct timing_tlb *tlb, const struct timing_access *access)
+{
+    const struct timing_overlay *o = &tlb->overlay[access->slot];
+    return o->number == access->number && tlb->sequence - o->sequence <= tlb->entries;
+}
+
+void timing_pass_by(struct timing_core *c, const struct timing_access *access)
+{
+    if (access->number != 0 && !tlb_has(&c->dtlb, access)) {
+        c->fallen[c->fallen_count++] = (struct timing_fallen){access->number, access->slot};
+    }
+}
+
 /* Is the entry in the first-level TLB? Enters it if not. */
 static bool tlb_knows(struct timing_core *c, struct timing_tlb *tlb, const struct timing_access *access)
 {
     struct timing_overlay *o = &tlb->overlay[access->slot];
-    if (o->number == access->number && tlb->sequence - o->sequence <= tlb->entries) {
+    if (tlb_has(tlb, access)) {
         return true;
     }
     uint32_t place = tlb->sequence % tlb->entries;
