@@ -409,6 +409,7 @@ static uint64_t free_iteration(struct timing_core *c, const struct uop *uop, con
 {
     uint64_t d = c->dispatch;
     for (unsigned i = 0; i < count; i++) {
+        timing_pass_by(c, &a[i]);
         if (a[i].kind == TIMING_LOAD) {
             timing_load_value(c, uop, &a[i], 1, false, false, now, d);
         }

@@ -42,6 +42,9 @@ uint64_t timing_translate(struct timing_core *c, struct timing_tlb *tlb, const s
                           unsigned walk_count, const struct timing_access *access, uint64_t key,
                           uint64_t start);
 
+/* An access that does not ask the first-level TLB: where that has no such entry, accelerators may not, either. */
+void timing_pass_by(struct timing_core *c, const struct timing_access *access);
+
 /* A store's place in the queue and its commit time. whole: when it is known, and the bytes that its instruction stores in one
  * go; address: when its address is known; retired: of its instruction, or TIMING_FREE: an iteration that costs nothing, no gap. */
 void timing_store_enter(struct timing_core *c, const struct uop *uop, const struct timing_access *access,
