@@ -229,6 +229,7 @@ soak: all
 
 bench-kernel: all
 	scripts/bench-kernel
+	scripts/bench-kernel --machine zen4-like
 
 # random programs on random machines against the oracle; FIRST: the first seed
 SEEDS ?= 2000

@@ -159,6 +159,20 @@ expect_status "a lock more or less is told" 1 scripts/bench-kernel --cpus 1 --on
     --golden "$work/counts.json"
 expect_same "by its row" "COUNT ipc-call, locked: 8, golden 9" "$(grep '^COUNT' "$work/out")"
 
+# Under the timing model, with caches and page walks that cost.
+expect_status "on zen4-like no median of calls, switches and mappings is more than 2 % above its golden figure" 0 \
+    scripts/bench-kernel --machine zen4-like --cpus 1 --rounds 2 --only ipc,yield,map,ablation
+# covers: TS-13 (B)
+expect_same "there process-context identifiers are worth a tenth of a call and answer or more" "True" "$(python3 - <<'PY'
+import json
+
+with open("tests/e2e/bench_kernel.zen4-like.json", encoding="utf-8") as file:
+    golden = json.load(file)
+print(golden["ablation-no-pcid"]["1"] > golden["ablation-none"]["1"] * 1.1)
+PY
+)"
+expect_status "nor of shootdowns and pairs on two" 0 scripts/bench-kernel --machine zen4-like --cpus 2 --rounds 2 --only shootdown,pairs
+
 # a golden figure that is 3 % too good is noticed
 cp tests/e2e/bench_kernel.json "$work/golden.json"
 python3 - "$work/golden.json" <<'PY'
