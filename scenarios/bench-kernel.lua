@@ -1,7 +1,8 @@
 -- Purpose: what the kernel's operations cost, in cycles of the timed engine, from user instruction to user instruction; what
 -- cannot be seen from user mode is timed from entry to return of a kernel function, which costs the guest nothing.
 -- Expects: every measurement ends well. Prints `samples ROW cold|warm VALUES`, which scripts/bench-kernel makes a page of.
--- Options: --cpus N; --set instructions=1 (not cycles: one of the fast engine is an instruction); --set rounds=N (processes a
+-- Options: --cpus N; --set machine=NAME (a timing model; default: the first cost table); --set instructions=1 (not cycles: one of
+-- the fast engine is an instruction); --set rounds=N (processes a
 -- measurement; the first sample of each is cold); --set only=GROUP,GROUP; --set
 -- profile=MEASUREMENT (instead: where the cycles between its marks go, function by function; "marked-calls 100");
 -- --set count=KIND (hundredths of what is counted, not cycles: "misses": page walks; "fixed": cycles of what hardware sets
@@ -77,6 +78,7 @@ end
 local function machine(options)
     options = options or {}
     options.cpus, options.memory, options.kernel, options.engine = cpus, "512M", "orrery", engine
+    options.machine = engine == "timed" and orrery.args.machine or nil
     local m = orrery.machine(options):boot()
     if counting then count_in(m) end
     return m

@@ -254,6 +254,7 @@ struct cpu {
     enum timing_wait wait_reason; /* of fault.wait_until */
     uint64_t wait_line[2];
     uint64_t delivery_key; /* the clock at which what is being delivered began */
+    uint64_t delivery_pc;  /* linear: the instruction that raised it, or before which it came */
     uint8_t step_mode;     /* enum cpu_mode before the instruction */
     bool cr3_kept;         /* the last load of CR3 kept the entries of its PCID */
     bool access_waits;     /* an access may make the instruction wait; not while an exception is delivered */

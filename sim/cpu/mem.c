@@ -172,16 +172,6 @@ static bool resolve_piece(struct cpu *cpu, lin_t a, unsigned size_bytes, unsigne
     return !timed_waits(cpu, &p, size_bytes, access);
 }
 
-/* The piece in the second page of an access. */
-static bool resolve_next(struct cpu *cpu, lin_t a, unsigned size_bytes, unsigned access,
-                         struct mem_piece *out)
-{
-    unsigned from = cpu->access_count;
-    bool good = resolve_piece(cpu, a, size_bytes, access, out);
-    timed_hold(cpu, from);
-    return good;
-}
-
 /* Translates an access of up to 4096 bytes into one or two pieces; of the second size_bytes is 0 when there
  * is none. A write that crosses is first checked on both pages, so that no dirty bit is set by one that
  * faults. */
@@ -197,11 +187,11 @@ static bool resolve(struct cpu *cpu, lin_t a, unsigned size_bytes, unsigned acce
     lin_t next = next_page(cpu, a);
     if ((access & ACCESS_WRITE) &&
         (!resolve_piece(cpu, a, first_bytes, access | ACCESS_NO_DIRTY, &pieces[0]) ||
-         !resolve_next(cpu, next, size_bytes - first_bytes, access | ACCESS_NO_DIRTY, &pieces[1]))) {
+         !resolve_piece(cpu, next, size_bytes - first_bytes, access | ACCESS_NO_DIRTY, &pieces[1]))) {
         return false;
     }
     return resolve_piece(cpu, a, first_bytes, access, &pieces[0]) &&
-           resolve_next(cpu, next, size_bytes - first_bytes, access, &pieces[1]);
+           resolve_piece(cpu, next, size_bytes - first_bytes, access, &pieces[1]);
 }
 
 /* The largest naturally aligned chunk at an address, of at most 8 and at most size_bytes bytes. */
@@ -265,7 +255,6 @@ static void read_pieces(struct cpu *cpu, const struct mem_piece pieces[2], uint8
 {
     read_piece(cpu, &pieces[0], out);
     if (pieces[1].size_bytes) {
-        timed_release(cpu);
         read_piece(cpu, &pieces[1], out + pieces[0].size_bytes);
         note_rest(cpu, pieces[0].size_bytes + pieces[1].size_bytes);
     }
@@ -275,7 +264,6 @@ static void write_pieces(struct cpu *cpu, const struct mem_piece pieces[2], cons
 {
     write_piece(cpu, &pieces[0], bytes);
     if (pieces[1].size_bytes) {
-        timed_release(cpu);
         write_piece(cpu, &pieces[1], bytes + pieces[0].size_bytes);
     }
 }
@@ -430,22 +418,16 @@ bool mem_write_bytes(struct cpu *cpu, lin_t a, const void *bytes, unsigned size_
     return write_block(cpu, a, bytes, size_bytes, mem_access(cpu, ACCESS_WRITE));
 }
 
-static bool probe(struct cpu *cpu, lin_t a, unsigned size_bytes, unsigned access)
-{
-    struct mem_piece pieces[2];
-    bool good = resolve(cpu, a, size_bytes, access, pieces);
-    timed_release(cpu);
-    return good;
-}
-
 bool mem_probe_write(struct cpu *cpu, lin_t a, unsigned size_bytes)
 {
-    return probe(cpu, a, size_bytes, mem_access(cpu, ACCESS_WRITE));
+    struct mem_piece pieces[2];
+    return resolve(cpu, a, size_bytes, mem_access(cpu, ACCESS_WRITE), pieces);
 }
 
 bool mem_probe_read(struct cpu *cpu, lin_t a, unsigned size_bytes)
 {
-    return probe(cpu, a, size_bytes, mem_access(cpu, 0));
+    struct mem_piece pieces[2];
+    return resolve(cpu, a, size_bytes, mem_access(cpu, 0), pieces);
 }
 
 /* ---- read-modify-write

@@ -136,6 +136,7 @@ static bool translate_by_walk(struct cpu *cpu, const struct paging *p, lin_t a, 
     unsigned pcid = mem_pcid(cpu), page_shift;
     const struct walk_memory memory = {walker_read, walker_update, cpu};
     struct walk_result r;
+    unsigned first_note = cpu->access_count;
     const struct tlb_entry *e = tlb_lookup(&cpu->tlb, a, pcid, &page_shift);
     if (cpu->timing != NULL && cpu->access_waits && walk_waits(cpu, p, a, pcid, access, e)) {
         return false;
@@ -160,6 +161,7 @@ static bool translate_by_walk(struct cpu *cpu, const struct paging *p, lin_t a, 
     }
     uint64_t data = fill(cpu, a, pcid, &r, known);
     *out = (struct place){walk_physical(data, r.page_shift, a), data, cpu->tlb.filled};
+    timed_hold(cpu, first_note, out->slot);
     return true;
 }
 

@@ -69,7 +69,7 @@ static enum flow execute(struct cpu *cpu, const struct block *b, const struct op
         timed_soft(cpu, insn, pc, &code, flow);
         return flow;
     }
-    timed_complete(cpu, insn, pc, &code, flow);
+    timed_take(cpu, insn, &b->timed[op->number], pc, &code, flow);
     cpu->retired += flow != FLOW_REPEAT;
     cpu->rip = flow == FLOW_NEXT ? pc + insn->length : cpu->rip;
     return flow;
@@ -157,8 +157,8 @@ static inline void quick_after(struct cpu *cpu, uint64_t now)
     }
 }
 
-/* May the instruction take the short way: are its accesses near, and does it lie in the line that was fetched last, or in one
- * that L1I has, so that fetching it costs nothing? */
+/* May the instruction take the short way: are its accesses near, and does it lie in the line that was fetched last, or in the
+ * one that L1I used last in its set, so that fetching it costs nothing? */
 static inline bool is_quick(const struct cpu *cpu, const struct timing_insn *insn)
 {
     struct timing_core *t = cpu->timing;
@@ -166,12 +166,18 @@ static inline bool is_quick(const struct cpu *cpu, const struct timing_insn *ins
         return false;
     }
     if (insn->code_line != t->fetched_line) {
-        if (!cache_is_recent(&t->l1i, insn->code_line - 1) && !timing_fetch_hits(t, insn->code_line - 1)) {
+        if (OP_UNLIKELY(!cache_is_recent(&t->l1i, insn->code_line - 1))) {
             return false;
         }
         t->fetched_line = insn->code_line;
     }
     return true;
+}
+
+/* The same after is_quick has said no: does it lie in another line that L1I has? Then is_quick says yes from now on. */
+static bool becomes_quick(const struct cpu *cpu, const struct timing_insn *insn)
+{
+    return !cpu->access_far && timing_fetch_hits(cpu->timing, insn->code_line - 1);
 }
 
 /* The handlers below are kept out of line so that each saves only the registers that it needs. */
@@ -200,12 +206,18 @@ static inline const struct op *go_on_branch(struct cpu *cpu, const struct op *op
 
 OUT_OF_LINE time_any(struct cpu *cpu, const struct op *op)
 {
+    if (becomes_quick(cpu, &op_block(op)->timed[op->number])) {
+        OP_GOTO(op_time);
+    }
     take_time(cpu, op_block(op), op, FLOW_NEXT);
     OP_GOTO(go_on);
 }
 
 OUT_OF_LINE time_any_branch(struct cpu *cpu, const struct op *op)
 {
+    if (becomes_quick(cpu, &op_block(op)->timed[op->number])) {
+        OP_GOTO(op_time_branch);
+    }
     take_time(cpu, op_block(op), op, FLOW_JUMP);
     OP_GOTO(go_on_branch);
 }
@@ -240,28 +252,60 @@ OUT_OF_LINE drain_and_go_on(struct cpu *cpu, const struct op *op)
     cpu->retired++;                                \
     OP_NEXT
 
-OUT_OF_LINE time_store(struct cpu *cpu, const struct op *op)
+/* The simple ways: the accesses are constants of each. */
+static inline __attribute__((always_inline)) uint64_t simple_step(struct cpu *cpu,
+                                                                  const struct timing_insn *insn,
+                                                                  const struct timing_access *load,
+                                                                  const struct timing_access *store)
 {
-    if (cpu->access_count != 1 || cpu->stores.capacity == 0 ||
-        !timing_store_is_simple(cpu->timing, cpu->accesses)) {
-        OP_GOTO(time_quick);
+    uint64_t end, now = timing_step(cpu->timing, insn, load, store, true, true, cpu_now(cpu), &end);
+    if (load || store) {
+        cpu->access_count = 0;
     }
-    uint64_t now =
-        timing_simple_store(cpu->timing, &op_block(op)->timed[op->number], cpu->accesses, cpu_now(cpu));
-    cpu->access_count = 0;
-    cpu->access_stores = 0;
-    store_queue_entry(&cpu->stores, cpu->stores.count - 1)->due_cycles = cpu->timing->store_commit;
+    if (store) {
+        cpu->access_stores = 0;
+        store_queue_entry(&cpu->stores, cpu->stores.count - 1)->due_cycles = cpu->timing->store_commit;
+    }
+    return now;
+}
+
+OUT_OF_LINE time_plain(struct cpu *cpu, const struct op *op, const struct timing_insn *insn)
+{
+    uint64_t now = simple_step(cpu, insn, NULL, NULL);
     SIMPLE_DONE(now);
 }
 
-OUT_OF_LINE time_load(struct cpu *cpu, const struct op *op)
+OUT_OF_LINE time_load(struct cpu *cpu, const struct op *op, const struct timing_insn *insn)
 {
-    if (cpu->access_count != 1 || !timing_load_is_simple(cpu->timing, cpu->accesses)) {
-        OP_GOTO(time_store);
-    }
-    uint64_t now = timing_simple_load(cpu->timing, &op_block(op)->timed[op->number], cpu_now(cpu));
-    cpu->access_count = 0;
+    uint64_t now = simple_step(cpu, insn, cpu->accesses, NULL);
     SIMPLE_DONE(now);
+}
+
+OUT_OF_LINE time_store(struct cpu *cpu, const struct op *op, const struct timing_insn *insn)
+{
+    uint64_t now = simple_step(cpu, insn, NULL, cpu->accesses);
+    SIMPLE_DONE(now);
+}
+
+OUT_OF_LINE time_update(struct cpu *cpu, const struct op *op, const struct timing_insn *insn)
+{
+    uint64_t now = simple_step(cpu, insn, cpu->accesses, cpu->accesses + 1);
+    SIMPLE_DONE(now);
+}
+
+/* The one store, or a load and then the store, or something else. */
+OUT_OF_LINE time_stores(struct cpu *cpu, const struct op *op, const struct timing_insn *insn)
+{
+    if (cpu->access_stores != 1 || cpu->stores.capacity == 0) {
+        OP_GOTO(time_quick);
+    }
+    if (cpu->access_count == 1) {
+        OP_RETURN time_store(cpu, op, insn);
+    }
+    if (cpu->access_count == 2 && cpu->accesses[0].kind == TIMING_LOAD) {
+        OP_RETURN time_update(cpu, op, insn);
+    }
+    OP_GOTO(time_quick);
 }
 
 const struct op *op_time(struct cpu *cpu, const struct op *op)
@@ -273,11 +317,16 @@ const struct op *op_time(struct cpu *cpu, const struct op *op)
     if (!insn->simple) {
         OP_GOTO(time_quick);
     }
-    if (cpu->access_count != 0) {
-        OP_GOTO(time_load);
+    if (cpu->access_count == 0) {
+        OP_RETURN time_plain(cpu, op, insn);
     }
-    uint64_t now = timing_simple(cpu->timing, insn, cpu_now(cpu));
-    SIMPLE_DONE(now);
+    if (cpu->access_stores != 0) {
+        OP_RETURN time_stores(cpu, op, insn);
+    }
+    if (cpu->access_count == 1) {
+        OP_RETURN time_load(cpu, op, insn);
+    }
+    OP_GOTO(time_quick);
 }
 
 /* ---- branches ---- */
@@ -301,7 +350,9 @@ static void take_branch(struct cpu *cpu, const struct op *op)
 static inline void take_simple_branch(struct cpu *cpu, const struct op *op)
 {
     const struct timing_outcome o = outcome_of(cpu, op);
-    uint64_t now = timing_simple_branch(cpu->timing, &op_block(op)->timed[op->number], &o, cpu_now(cpu));
+    const struct timing_insn *insn = &op_block(op)->timed[op->number];
+    uint64_t end, now = timing_step(cpu->timing, insn, NULL, NULL, true, true, cpu_now(cpu), &end);
+    timing_branch(cpu->timing, &insn->uop, &o, end);
     cpu->timing->repeating = 0;
     timed_set_clock(cpu, now);
     if (OP_UNLIKELY(mem_drain_next(cpu) <= now) && cpu->left_cycles > 0) {

@@ -37,7 +37,9 @@ static void set_limit(struct cpu *cpu, uint64_t deadline)
     uint64_t now = cpu_now(cpu);
     uint64_t limit = deadline;
     if (cpu->timing != NULL) {
-        limit = now < deadline ? least_of(limit, timed_boundary(cpu, now)) : limit;
+        if (now < deadline && timed_has_boundary(cpu, now)) {
+            limit = least_of(limit, timed_boundary(cpu, now));
+        }
         cpu->deadline_cycles = least_of(limit, now + FAR_CYCLES);
         cpu->left_cycles = (int64_t)(cpu->deadline_cycles - now);
         return;
@@ -107,6 +109,7 @@ static void begin_delivery(struct cpu *cpu)
 {
     cpu->access_waits = false;
     cpu->delivery_key = cpu_now(cpu);
+    cpu->delivery_pc = cpu_linear_rip(cpu);
     timed_void(cpu);
 }
 

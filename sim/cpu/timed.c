@@ -9,16 +9,49 @@
 #include "cpu/pending.h"
 #include "cpu/store_queue.h"
 
-#include <string.h>
+static struct timing_access *next_access(struct cpu *cpu)
+{
+    CHECK(cpu->access_count < TIMING_ACCESSES_MAX, "an instruction with more than %u accesses",
+          TIMING_ACCESSES_MAX);
+    return &cpu->accesses[cpu->access_count++];
+}
+
+void timed_hold(struct cpu *cpu, unsigned from, uint32_t slot)
+{
+    for (unsigned i = from; i < cpu->access_count; i++) {
+        CHECK(cpu->held_count < TIMING_HELD_MAX, "an instruction with more than %u reads of tables",
+              TIMING_HELD_MAX);
+        cpu->held[cpu->held_count] = cpu->accesses[i];
+        cpu->held[cpu->held_count++].slot = (uint16_t)slot;
+    }
+    cpu->access_count = from;
+}
+
+/* The walks for entry `slot` come now. */
+static void release(struct cpu *cpu, uint32_t slot)
+{
+    unsigned kept = 0;
+    for (unsigned i = 0; i < cpu->held_count; i++) {
+        if (cpu->held[i].slot == slot) {
+            struct timing_access *a = next_access(cpu);
+            *a = cpu->held[i];
+            a->slot = 0;
+        } else {
+            cpu->held[kept++] = cpu->held[i];
+        }
+    }
+    cpu->held_count = kept;
+}
 
 void timed_note_access(struct cpu *cpu, enum timing_access_kind kind, phys_t at, unsigned size_bytes,
                        uint32_t slot)
 {
-    CHECK(cpu->access_count < TIMING_ACCESSES_MAX, "an instruction with more than %u accesses",
-          TIMING_ACCESSES_MAX);
     bool translated = slot < TLB_ENTRIES;
     cpu->access_far = true;
-    cpu->accesses[cpu->access_count++] = (struct timing_access){
+    if (cpu->held_count != 0 && translated) {
+        release(cpu, slot);
+    }
+    *next_access(cpu) = (struct timing_access){
         .at = at.v,
         .number = translated ? cpu->tlb.numbers[slot] : 0,
         .slot = translated ? (uint16_t)slot : 0,
@@ -26,27 +59,6 @@ void timed_note_access(struct cpu *cpu, enum timing_access_kind kind, phys_t at,
         .kind = (uint8_t)kind,
     };
     cpu->access_stores += kind == TIMING_STORE;
-}
-
-void timed_hold(struct cpu *cpu, unsigned from)
-{
-    while (cpu->access_count > from) {
-        CHECK(cpu->held_count < TIMING_HELD_MAX, "more than %u walks for a page", TIMING_HELD_MAX);
-        cpu->held[cpu->held_count++] = cpu->accesses[from];
-        cpu->access_count--;
-        memmove(&cpu->accesses[from], &cpu->accesses[from + 1],
-                (cpu->access_count - from) * sizeof cpu->accesses[0]);
-    }
-}
-
-void timed_release(struct cpu *cpu)
-{
-    for (unsigned i = 0; i < cpu->held_count; i++) {
-        CHECK(cpu->access_count < TIMING_ACCESSES_MAX, "an instruction with more than %u accesses",
-              TIMING_ACCESSES_MAX);
-        cpu->accesses[cpu->access_count++] = cpu->held[i];
-    }
-    cpu->held_count = 0;
 }
 
 /* ---- waits ---- */
@@ -238,9 +250,11 @@ static void tell_step(struct cpu *cpu, const struct insn *insn, const struct tim
 void timed_tell(struct cpu *cpu, enum timing_record_kind kind, uint64_t time_cycles)
 {
     if (cpu->on_timing != NULL) {
+        bool delivery = kind == TIMING_RECORD_EXCEPTION || kind == TIMING_RECORD_INTERRUPT;
         struct timing_record r = {
             .kind = kind,
-            .pc = cpu_linear_rip(cpu),
+            .pc = delivery ? cpu->delivery_pc : cpu_linear_rip(cpu),
+            .next = cpu_linear_rip(cpu),
             .wait = cpu->wait_reason,
             .line = {cpu->wait_line[0], cpu->wait_line[1]},
         };

@@ -35,10 +35,8 @@ static inline bool timed_waits(struct cpu *cpu, const struct place *p, unsigned 
     return cpu->timing != NULL && cpu->access_waits && timed_must_wait(cpu, p, size_bytes, access);
 }
 
-/* The walks noted from number `from` on are those for the second page of an access: they stand before the first access there,
- * where timed_release puts them. */
-void timed_hold(struct cpu *cpu, unsigned from);
-void timed_release(struct cpu *cpu);
+/* The walks noted from number `from` on have made entry `slot` of the TLB: they are put before the first access through it. */
+void timed_hold(struct cpu *cpu, unsigned from, uint32_t slot);
 
 /* Must it wait until the store queue is empty? */
 bool timed_wait_for_drain(struct cpu *cpu);
@@ -56,6 +54,12 @@ void timed_drain_one(struct cpu *cpu, uint64_t now_cycles);
 /* At a boundary, before anything else: own stores that are due drain, copies of lines that are lost go. Returns the moment
  * at which it has to be called again. */
 uint64_t timed_boundary(struct cpu *cpu, uint64_t now_cycles);
+
+/* Is there anything for timed_boundary to do or to tell? */
+static inline bool timed_has_boundary(const struct cpu *cpu, uint64_t now_cycles)
+{
+    return cpu->timing->landing_count != 0 || mem_drain_next(cpu) <= now_cycles;
+}
 
 /* Where the bytes of an instruction are: in one piece, or (over a page boundary) in two. */
 struct timed_code {

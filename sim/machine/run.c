@@ -182,12 +182,19 @@ static enum cpu_stop run_cpu(struct sim *s, struct cpu *cpu, uint64_t deadline_c
     return stop;
 }
 
-/* An active vCPU in the order of the steps. */
+/* An active vCPU in the order of the steps. key: its clock, and its number in the low bits. */
 struct runner {
-    uint64_t clock;
+    uint64_t key;
     struct cpu *cpu;
-    unsigned number;
 };
+
+#define KEY_SHIFT 6 /* clocks are below 2^58 cycles: three years */
+_Static_assert(SIM_CPUS_MAX <= 1 << KEY_SHIFT, "a vCPU's number has its place in a key");
+
+static inline uint64_t runner_clock(const struct runner *r)
+{
+    return r->key >> KEY_SHIFT;
+}
 
 /* The active vCPUs in order, the first at head. A ring, because the first mostly becomes the last. */
 struct line {
@@ -203,17 +210,12 @@ static inline struct runner *line_at(struct line *l, unsigned n)
     return &l->runners[(l->head + n) % SIM_CPUS_MAX];
 }
 
-static inline bool goes_before(const struct runner *a, const struct runner *b)
-{
-    return a->clock != b->clock ? a->clock < b->clock : a->number < b->number;
-}
-
 /* Puts a vCPU where it belongs, from the end. */
 static inline void line_add(struct line *l, struct cpu *cpu)
 {
-    struct runner r = {cpu_now(cpu), cpu, cpu->number};
+    struct runner r = {cpu_now(cpu) << KEY_SHIFT | cpu->number, cpu};
     unsigned at = l->count++;
-    while (at > 0 && goes_before(&r, line_at(l, at - 1))) {
+    while (at > 0 && r.key < line_at(l, at - 1)->key) {
         *line_at(l, at) = *line_at(l, at - 1);
         at--;
     }
@@ -286,7 +288,8 @@ static void line_up(struct line *l, struct sim *s)
 static inline enum cpu_stop line_run_first(struct line *l, struct sim *s, uint64_t limit)
 {
     const struct runner *first = line_at(l, 0), *second = line_at(l, 1);
-    uint64_t turn = second->clock + (second->number > first->number);
+    bool later_number = (second->key & (SIM_CPUS_MAX - 1)) > (first->key & (SIM_CPUS_MAX - 1));
+    uint64_t turn = runner_clock(second) + later_number;
     struct cpu *cpu = line_take(l);
     enum cpu_stop stop = run_cpu(s, cpu, least_of(limit, turn));
     line_add(l, cpu);
@@ -319,7 +322,7 @@ static void take_turns(struct sim *s, uint64_t until_cycles)
     uint64_t wakes = s->wakes;
     while (line.count >= 2 && stop == CPU_STOP_DEADLINE && !s->stop_asked && s->request == REQUEST_NONE &&
            s->wakes == wakes) {
-        uint64_t clock = line_at(&line, 0)->clock;
+        uint64_t clock = runner_clock(line_at(&line, 0));
         uint64_t limit = least_of(event_next(s->events), until_cycles),
                  soonest = least_of(clock, line.drain_cycles);
         if (soonest >= limit) {

@@ -303,8 +303,7 @@ static void on_record(void *target, const struct timing_record *r)
         v->place = (struct call_place){CALL_ROOT, 0};
         break;
     }
-    bool step = r->kind == TIMING_RECORD_STEP || r->kind == TIMING_RECORD_ITERATION;
-    v->next = step ? r->next : r->pc;
+    v->next = r->next;
     v->stack = r->stack;
     v->privilege = r->privilege;
 }

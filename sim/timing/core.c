@@ -130,7 +130,7 @@ static uint64_t load_all(struct timing_core *c, const struct uop *uop, const str
             continue;
         }
         if (a[i].kind == TIMING_LOAD) {
-            uint64_t start = timing_start_at(c, &c->load_op, later_of(address, c->load_fence));
+            uint64_t start = timing_start_at(c, &c->load_op, later_of(address, c->load_fence), false);
             uint64_t penalty = timing_translate(c, &c->dtlb, &a[walk], i - walk, &a[i], key, start);
             struct timing_access pieces[2] = {a[i]};
             unsigned rest = rest_of(a, count, i), whole = rest == i ? 1 : 2;
@@ -159,7 +159,7 @@ static uint64_t store_addresses(struct timing_core *c, const struct timing_acces
             continue;
         }
         if (a[i].kind == TIMING_STORE) {
-            uint64_t start = timing_start_at(c, &c->store_op, address);
+            uint64_t start = timing_start_at(c, &c->store_op, address, false);
             start += timing_translate(c, &c->dtlb, &a[walk], i - walk, &a[i], key, start);
             *first = *first == 0 ? start : *first;
             known = later_of(known, start + 1);
@@ -202,8 +202,7 @@ static uint64_t own_stores(struct timing_core *c, const struct timing_access *a,
     for (unsigned i = 0; i < count; i++) {
         if (a[i].kind == TIMING_STORE) {
             timing_count(c, TIMING_COUNT_STORES);
-            owned = later_of(owned, timing_store_owned(c, &a[i], address, key));
-            timing_write_access(c, &a[i]);
+            owned = later_of(owned, timing_store_at_once(c, &a[i], address, key));
         }
     }
     return owned;
@@ -256,17 +255,6 @@ void timing_branch(struct timing_core *c, const struct uop *uop, const struct ti
 
 /* ---- instructions ---- */
 
-static uint64_t execute_stage(struct timing_core *c, const struct timing_op *op, uint64_t t)
-{
-    t = later_of(t, c->unit_free[op->unit]);
-    uint64_t start = timing_start_at(c, op, t);
-    if (op->unit != TIMING_UNITS_MAX) {
-        c->unit_free[op->unit] = start + op->occupy;
-    }
-    c->stamps.start = start;
-    return start + op->latency;
-}
-
 static uint64_t pipelined(struct timing_core *c, const struct uop *uop, const struct timing_outcome *o,
                           const struct timing_access *a, unsigned count, const struct profile *p, bool queued,
                           uint64_t now)
@@ -280,9 +268,9 @@ static uint64_t pipelined(struct timing_core *c, const struct uop *uop, const st
     uint64_t ready = later_of(d, timing_sources_ready(c, uop)), done, first = 0;
     uint64_t value = p->loads ? load_all(c, uop, a, count, address, now) : 0;
     ready = later_of(ready, value);
-    c->stamps.start = ready;
     bool stage = timing_has_stage(op);
-    uint64_t end = stage ? execute_stage(c, op, ready) : ready;
+    c->stamps.start = stage ? timing_execute(c, op, ready, false) : ready;
+    uint64_t end = stage ? c->stamps.start + op->latency : ready;
     done = later_of(end, value);
     uint64_t known = 0;
     if (p->stores) {
@@ -399,8 +387,7 @@ static uint64_t locked(struct timing_core *c, const struct uop *uop, const struc
     for (unsigned i = 0; i < count; i++) {
         if (a[i].kind == TIMING_LOAD) {
             timing_count(c, TIMING_COUNT_LOADS);
-            value = later_of(value, timing_store_owned(c, &a[i], translated, now));
-            timing_write_access(c, &a[i]);
+            value = later_of(value, timing_store_at_once(c, &a[i], translated, now));
         }
     }
     uint64_t end = value + op->latency;
@@ -488,20 +475,6 @@ uint64_t timing_instruction(struct timing_core *c, const struct timing_insn *ins
 
 /* ---- the common case ---- */
 
-/* The value of one load whose page is known; the usual case is a line that L1 has, used last in its set. */
-static inline uint64_t quick_load(struct timing_core *c, const struct timing_insn *insn,
-                                  const struct timing_access *a, uint64_t address, uint64_t now)
-{
-    uint64_t start = timing_start_at(c, &c->load_op, later_of(address, c->load_fence));
-    uint64_t line = timing_line(a->at);
-    bool near = timing_line(a->at + a->size_bytes - 1) == line && cache_is_recent(&c->l1d, line);
-    if (near && timing_may_forward(c, a, start) == 0) {
-        timing_count(c, TIMING_COUNT_LOADS);
-        return start + c->l1_load + (timing_is_vector(&insn->op) ? c->vector_load : 0);
-    }
-    return timing_load_value(c, &insn->uop, a, 1, timing_is_vector(&insn->op), true, now, start);
-}
-
 /* One load at most, one store at most, behind it. */
 struct quick {
     const struct timing_access *load, *store; /* or NULL */
@@ -520,45 +493,11 @@ static inline struct quick quick_accesses(const struct timing_access *a, unsigne
     return (struct quick){a, a + 1, count == 2 && a->kind == TIMING_LOAD && a[1].kind == TIMING_STORE};
 }
 
-/* A pipelined instruction with accesses q; the clock afterwards, *end: when its result is there. */
-static inline uint64_t quick_step(struct timing_core *c, const struct timing_insn *insn,
-                                  const struct quick *q, bool queued, uint64_t now, uint64_t *end)
+/* timing_step with accesses q. */
+static uint64_t quick_step(struct timing_core *c, const struct timing_insn *insn, const struct quick *q,
+                           bool queued, uint64_t now, uint64_t *end)
 {
-    const struct uop *uop = &insn->uop;
-    const struct timing_op *op = &insn->op;
-    unsigned ops = op->ops;
-    uint64_t room = q->load ? c->load_retired[(c->loads - c->load_queue) % TIMING_LOAD_RING] + 1 : 0;
-    if (q->store) {
-        room = later_of(room, c->store[(c->stores - c->store_queue) % TIMING_STORE_RING].commit);
-        ops += q->load && (uop->flags & UOP_EXTRA);
-    }
-    timing_dispatch_one(c, room);
-    for (unsigned i = 1; i < ops; i++) {
-        timing_dispatch_one(c, 0);
-    }
-    uint64_t d = c->dispatch, ready = later_of(d, timing_sources_ready(c, uop)), known = 0, first = 0;
-    uint64_t address = later_of(d, timing_address_ready(c, uop));
-    ready = q->load ? later_of(ready, quick_load(c, insn, q->load, address, now)) : ready;
-    c->stamps.start = ready;
-    bool stage = timing_has_stage(op);
-    *end = stage ? execute_stage(c, op, ready) : ready;
-    uint64_t done = *end;
-    if (q->store) {
-        first = timing_start_at(c, &c->store_op, address);
-        known = later_of(first + 1, *end);
-        done = queued ? known : later_of(known, own_stores(c, q->store, 1, first, now));
-    }
-    uint64_t retired = timing_retire(c, ops, done, now);
-    if (q->load) {
-        c->load_retired[c->loads++ % TIMING_LOAD_RING] = retired;
-    }
-    timing_set_results(c, uop, *end);
-    if (q->store && queued) {
-        enter_run(c, uop, q->store, 1, first, known, retired, now);
-    }
-    c->stamps.dispatch = d;
-    c->stamps.end = *end;
-    return retired;
+    return timing_step(c, insn, q->load, q->store, false, queued, now, end);
 }
 
 uint64_t timing_quick(struct timing_core *c, const struct timing_insn *insn, const struct timing_access *a,

@@ -35,13 +35,6 @@ static inline void timing_write_line(struct timing_core *c, uint64_t line)
     }
 }
 
-/* The same for what an access lies in. */
-static inline void timing_write_access(struct timing_core *c, const struct timing_access *a)
-{
-    timing_write_line(c, timing_line(a->at));
-    timing_write_line(c, timing_line(a->at + a->size_bytes - 1));
-}
-
 /* ---- load.c ---- */
 
 /* What translating the access cost; walk: the accesses before it that belong to it. key: of the step; start: when it begins. */
@@ -49,22 +42,10 @@ uint64_t timing_translate(struct timing_core *c, struct timing_tlb *tlb, const s
                           unsigned walk_count, const struct timing_access *access, uint64_t key,
                           uint64_t start);
 
-/* Latency of a load (or of a fetch, instruction true: what it takes longer than a hit) of one line that starts at start. */
-uint64_t timing_line_latency(struct timing_core *c, uint64_t line, bool instruction, uint64_t key,
-                             uint64_t start);
-
-/* When the value of a load of one piece, or two over a page boundary, that starts at start is there, translation apart. */
-uint64_t timing_load_value(struct timing_core *c, const struct uop *uop, const struct timing_access *pieces,
-                           unsigned count, bool vector, bool forward, uint64_t key, uint64_t start);
-
 /* A store's place in the queue and its commit time. whole: when it is known, and the bytes that its instruction stores in one
  * go; address: when its address is known; retired: of its instruction, or TIMING_FREE: an iteration that costs nothing, no gap. */
 void timing_store_enter(struct timing_core *c, const struct uop *uop, const struct timing_access *access,
                         const struct timing_store *whole, uint64_t address, uint64_t retired, uint64_t key);
-
-/* When the line of a store is owned, asked at key (docs/timing.md, 6.1). 0: the drain will ask. */
-uint64_t timing_store_owned(struct timing_core *c, const struct timing_access *access, uint64_t address,
-                            uint64_t key);
 
 /* ---- transaction.c ---- */
 

@@ -67,11 +67,6 @@ bool timing_fetch_hits(struct timing_core *c, uint64_t line)
     return cache_touch(&c->l1i, line) >= 0;
 }
 
-bool timing_data_hits(struct timing_core *c, uint64_t line)
-{
-    return cache_touch(&c->l1d, line) >= 0;
-}
-
 uint64_t timing_line_latency(struct timing_core *c, uint64_t line, bool instruction, uint64_t key,
                              uint64_t start)
 {
@@ -199,6 +194,15 @@ uint64_t timing_store_owned(struct timing_core *c, const struct timing_access *a
         timing_count(c, TIMING_COUNT_SPLITS);
         owned = later_of(owned, line_owned(c, last, address, key));
     }
+    return owned;
+}
+
+uint64_t timing_store_at_once(struct timing_core *c, const struct timing_access *a, uint64_t address,
+                              uint64_t key)
+{
+    uint64_t owned = timing_store_owned(c, a, address, key);
+    timing_write_line(c, timing_line(a->at));
+    timing_write_line(c, timing_line(a->at + a->size_bytes - 1));
     return owned;
 }
 

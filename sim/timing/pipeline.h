@@ -3,10 +3,14 @@
 
 /*
  * The stages of the pipeline (docs/timing.md, sections 3, 4, 8 and 10), in line: every instruction goes through them. core.c
- * puts them together for any instruction; what stands here is also used by the handlers of the plainest ones (cpu/op_time.c).
+ * puts them together for any instruction; timing_step does it for most, and the handlers of the plainest ones (cpu/op_time.c)
+ * take their part of it.
  */
 
 #include "timing/model.h"
+
+/* What handlers are made of: they are left by a jump, and nothing of them may be a call that saves all registers. */
+#define TIMING_INLINE static inline __attribute__((always_inline))
 
 static inline void timing_count(struct timing_core *c, enum timing_counter n)
 {
@@ -26,7 +30,7 @@ static inline uint64_t later_of(uint64_t a, uint64_t b)
 /* ---- ports ---- */
 
 /* The first cycle from t on, within the window, in which the ports of an operation have room; it is taken. */
-static inline uint64_t timing_take_port(struct timing_core *c, const struct timing_op *op, uint64_t t)
+TIMING_INLINE uint64_t timing_take_port(struct timing_core *c, const struct timing_op *op, uint64_t t)
 {
     if (op->full != 0) {
         uint64_t end = c->dispatch + TIMING_WINDOW;
@@ -44,10 +48,12 @@ static inline uint64_t timing_take_port(struct timing_core *c, const struct timi
     return t;
 }
 
-/* The cycle in which an operation starts that may start at t (docs/timing.md: start). */
-static inline uint64_t timing_start_at(struct timing_core *c, const struct timing_op *op, uint64_t t)
+/* The cycle in which an operation starts that may start at t (docs/timing.md: start). any_order: the machine is not in
+ * order. */
+TIMING_INLINE uint64_t timing_start_at(struct timing_core *c, const struct timing_op *op, uint64_t t,
+                                       bool any_order)
 {
-    if (!c->in_order) {
+    if (any_order || !c->in_order) {
         return timing_take_port(c, op, t);
     }
     c->last_start = timing_take_port(c, op, later_of(t, c->last_start));
@@ -104,6 +110,21 @@ static inline bool timing_has_stage(const struct timing_op *op)
     return op->kind == TIMING_PIPE || op->kind == TIMING_VECTOR;
 }
 
+/* When the stage of an operation that may start at t starts. simple: it has no unit, and the machine is not in order. */
+TIMING_INLINE uint64_t timing_execute(struct timing_core *c, const struct timing_op *op, uint64_t t,
+                                      bool simple)
+{
+    if (simple) {
+        return timing_take_port(c, op, t);
+    }
+    t = later_of(t, c->unit_free[op->unit]);
+    uint64_t start = timing_start_at(c, op, t, false);
+    if (op->unit != TIMING_UNITS_MAX) {
+        c->unit_free[op->unit] = start + op->occupy;
+    }
+    return start;
+}
+
 static inline bool timing_is_vector(const struct timing_op *op)
 {
     return op->kind == TIMING_VECTOR || op->kind == TIMING_MOVES;
@@ -122,8 +143,8 @@ static inline uint64_t timing_retire_one(struct timing_core *c, uint64_t k, uint
 
 static inline uint64_t timing_retire(struct timing_core *c, unsigned ops, uint64_t done, uint64_t now)
 {
-    for (uint64_t k = c->ops - ops; k < c->ops; k++) {
-        now = timing_retire_one(c, k, done, now);
+    for (unsigned left = ops; left > 0; left--) {
+        now = timing_retire_one(c, c->ops - left, done, now);
     }
     return now;
 }
@@ -137,7 +158,7 @@ static inline unsigned timing_granule(uint64_t at)
 
 /* 1 + the number of the youngest store that may overlap the access, which has at most 16 bytes, without having committed at
  * start; 0: there is none. Commit times ascend, so of each word the youngest store tells. */
-static inline uint64_t timing_may_forward(const struct timing_core *c, const struct timing_access *a,
+TIMING_INLINE uint64_t timing_may_forward(const struct timing_core *c, const struct timing_access *a,
                                           uint64_t start)
 {
     uint64_t first = c->granules[timing_granule(a->at)],
@@ -162,7 +183,7 @@ static inline bool timing_is_owned(const struct timing_core *c, uint64_t line)
 
 /* A store takes its place in the queue and gets its commit time; owned: when its line is; retired: of its instruction, or
  * TIMING_FREE. */
-static inline void timing_store_put(struct timing_core *c, const struct timing_store *store, uint64_t owned,
+TIMING_INLINE void timing_store_put(struct timing_core *c, const struct timing_store *store, uint64_t owned,
                                     uint64_t retired)
 {
     uint64_t line = timing_line(store->at);
@@ -181,109 +202,118 @@ static inline void timing_store_put(struct timing_core *c, const struct timing_s
     c->granules[last] = c->stores;
 }
 
-/* ---- caches ---- */
+/* ---- memory: out of line, in load.c ---- */
 
-/* Has L1I, or L1D, the line? Then it is used. Out of line; the line that was used last in its set is worth a look before. */
+/* Has L1I the line? Then it is used. The line that was used last in its set is worth a look before. */
 bool timing_fetch_hits(struct timing_core *c, uint64_t line);
-bool timing_data_hits(struct timing_core *c, uint64_t line);
 
-static inline bool timing_data_is_near(struct timing_core *c, uint64_t line)
-{
-    return cache_is_recent(&c->l1d, line) || timing_data_hits(c, line);
-}
+/* Latency of a load (or of a fetch, instruction true: what it takes longer than a hit) of one line that starts at start. */
+uint64_t timing_line_latency(struct timing_core *c, uint64_t line, bool instruction, uint64_t key,
+                             uint64_t start);
 
-/* ---- the plainest instructions ---- */
+/* When the value of a load of one piece, or two over a page boundary, that starts at start is there, translation apart. */
+uint64_t timing_load_value(struct timing_core *c, const struct uop *uop, const struct timing_access *pieces,
+                           unsigned count, bool vector, bool forward, uint64_t key, uint64_t start);
 
-/* Of one operation, without a unit, on a machine that is not in order (struct timing_insn.simple). */
+/* When the line of a store is owned, asked at key (docs/timing.md, 6.1). 0: the drain will ask. */
+uint64_t timing_store_owned(struct timing_core *c, const struct timing_access *access, uint64_t address,
+                            uint64_t key);
 
-/* May an instruction that makes the access a, a load, and no other, take this way: one line, which L1 has, and no store that it
- * could be forwarded from? Then the line has been used. */
-static inline bool timing_load_is_simple(struct timing_core *c, const struct timing_access *a)
-{
-    uint64_t line = timing_line(a->at);
-    return a->kind == TIMING_LOAD && timing_line(a->at + a->size_bytes - 1u) == line &&
-           timing_may_forward(c, a, c->dispatch) == 0 && timing_data_is_near(c, line);
-}
-
-/* Execution from ready on, and retirement: the clock afterwards. *end: when the result is there. */
-static inline uint64_t timing_simple_end(struct timing_core *c, const struct timing_insn *insn,
-                                         uint64_t ready, uint64_t now, uint64_t *end)
-{
-    *end = timing_has_stage(&insn->op) ? timing_take_port(c, &insn->op, ready) + insn->op.latency : ready;
-    timing_set_results(c, &insn->uop, *end);
-    return timing_retire_one(c, c->ops - 1, *end, now);
-}
-
-/* The whole of one without accesses that is no branch. */
-static inline uint64_t timing_simple(struct timing_core *c, const struct timing_insn *insn, uint64_t now)
-{
-    uint64_t end;
-    timing_dispatch_one(c, 0);
-    return timing_simple_end(c, insn, later_of(c->dispatch, timing_sources_ready(c, &insn->uop)), now, &end);
-}
+/* The same of a store that is memory at the key: the lines are written. */
+uint64_t timing_store_at_once(struct timing_core *c, const struct timing_access *access, uint64_t address,
+                              uint64_t key);
 
 /* What a near branch, whose direction and target are known at end, does to prediction and fetch. */
 void timing_branch(struct timing_core *c, const struct uop *uop, const struct timing_outcome *o,
                    uint64_t end);
 
-/* The same of a near branch without accesses. */
-static inline uint64_t timing_simple_branch(struct timing_core *c, const struct timing_insn *insn,
-                                            const struct timing_outcome *o, uint64_t now)
-{
-    uint64_t end;
-    timing_dispatch_one(c, 0);
-    uint64_t ready = later_of(c->dispatch, timing_sources_ready(c, &insn->uop));
-    now = timing_simple_end(c, insn, ready, now, &end);
-    timing_branch(c, &insn->uop, o, end);
-    return now;
-}
+/* ---- most instructions ---- */
 
-/* The same of one with such a load. */
-static inline uint64_t timing_simple_load(struct timing_core *c, const struct timing_insn *insn, uint64_t now)
-{
-    uint64_t end;
-    timing_dispatch_one(c, c->load_retired[(c->loads - c->load_queue) % TIMING_LOAD_RING] + 1);
-    uint64_t ready = later_of(c->dispatch, timing_sources_ready(c, &insn->uop));
-    uint64_t address = later_of(later_of(c->dispatch, c->load_fence), timing_address_ready(c, &insn->uop));
-    uint64_t value = timing_take_port(c, &c->load_op, address) + c->l1_load;
-    value += timing_is_vector(&insn->op) ? c->vector_load : 0;
-    timing_count(c, TIMING_COUNT_LOADS);
-    now = timing_simple_end(c, insn, later_of(ready, value), now, &end);
-    c->load_retired[c->loads++ % TIMING_LOAD_RING] = now;
-    return now;
-}
-
-/* May an instruction that makes the access a, a store, and no other, take this way: one line, which is this vCPU's alone, and
- * which L1 has? Then the line has been used. */
-static inline bool timing_store_is_simple(struct timing_core *c, const struct timing_access *a)
+/* The value of a load whose page is known; most are of one line, and have no store to be forwarded from. */
+static inline uint64_t timing_near_load(struct timing_core *c, const struct timing_insn *insn,
+                                        const struct timing_access *a, uint64_t key, uint64_t start)
 {
     uint64_t line = timing_line(a->at);
-    return a->kind == TIMING_STORE && timing_line(a->at + a->size_bytes - 1u) == line &&
-           timing_is_owned(c, line) && timing_data_is_near(c, line);
+    bool vector = timing_is_vector(&insn->op);
+    if (timing_line(a->at + a->size_bytes - 1u) != line || timing_may_forward(c, a, start) != 0) {
+        return timing_load_value(c, &insn->uop, a, 1, vector, true, key, start);
+    }
+    timing_count(c, TIMING_COUNT_LOADS);
+    uint64_t latency =
+        cache_is_recent(&c->l1d, line) ? c->l1_load : timing_line_latency(c, line, false, key, start);
+    return start + latency + (vector ? c->vector_load : 0);
 }
 
-/* The same of one with such a store, which is queued. */
-static inline uint64_t timing_simple_store(struct timing_core *c, const struct timing_insn *insn,
-                                           const struct timing_access *a, uint64_t now)
+/* When the line of a store whose page is known is owned; most are already. */
+static inline uint64_t timing_near_owned(struct timing_core *c, const struct timing_access *a,
+                                         uint64_t address, uint64_t key)
 {
-    const struct timing_op *op = &insn->op;
-    timing_dispatch_one(c, c->store[(c->stores - c->store_queue) % TIMING_STORE_RING].commit);
-    uint64_t end = later_of(c->dispatch, timing_sources_ready(c, &insn->uop));
-    uint64_t address = later_of(c->dispatch, timing_address_ready(c, &insn->uop));
-    if (timing_has_stage(op)) {
-        end = timing_take_port(c, op, end) + op->latency;
-    }
-    address = timing_take_port(c, &c->store_op, address);
-    uint64_t known = later_of(address + 1, end);
-    uint64_t retired = timing_retire_one(c, c->ops - 1, known, now);
-    timing_set_results(c, &insn->uop, end);
+    uint64_t line = timing_line(a->at);
+    bool here = timing_line(a->at + a->size_bytes - 1u) == line && timing_is_owned(c, line) &&
+                cache_is_recent(&c->l1d, line);
+    return here ? address : timing_store_owned(c, a, address, key);
+}
+
+/* A store whose page is known enters the queue. */
+static inline void timing_near_put(struct timing_core *c, const struct uop *uop,
+                                   const struct timing_access *a, uint64_t owned, uint64_t known,
+                                   uint64_t retired)
+{
     const struct timing_store store = {.at = a->at,
                                        .known = known,
                                        .whole_at = a->at,
                                        .whole_end = a->at + a->size_bytes,
-                                       .renaming = insn->uop.renaming,
+                                       .renaming = uop->renaming,
                                        .size_bytes = a->size_bytes};
-    timing_store_put(c, &store, address, retired);
+    timing_store_put(c, &store, owned, retired);
+}
+
+/* When the first operation finds places in the queues. */
+static inline uint64_t timing_near_room(const struct timing_core *c, bool load, bool store)
+{
+    uint64_t room = load ? c->load_retired[(c->loads - c->load_queue) % TIMING_LOAD_RING] + 1 : 0;
+    return store ? later_of(room, c->store[(c->stores - c->store_queue) % TIMING_STORE_RING].commit) : room;
+}
+
+/* The whole of an instruction that is pipelined and makes, to pages that the first-level TLB has, one load at most (or NULL)
+ * and one store at most, behind it (or NULL); the clock afterwards. *end: when its result is there. Handlers of simple ones
+ * (struct timing_insn.simple) say so, and which accesses there are, with constants: they have nothing but what is theirs. */
+TIMING_INLINE uint64_t timing_step(struct timing_core *c, const struct timing_insn *insn,
+                                   const struct timing_access *load, const struct timing_access *store,
+                                   bool simple, bool queued, uint64_t now, uint64_t *end)
+{
+    const struct timing_op *op = &insn->op;
+    const struct uop *uop = &insn->uop;
+    unsigned ops = (simple ? 1u : op->ops) + (load && store && (uop->flags & UOP_EXTRA));
+    timing_dispatch_one(c, timing_near_room(c, load != NULL, store != NULL));
+    for (unsigned i = 1; i < ops; i++) {
+        timing_dispatch_one(c, 0);
+    }
+    uint64_t d = c->dispatch, ready = later_of(d, timing_sources_ready(c, uop)), first = 0;
+    uint64_t address = later_of(d, timing_address_ready(c, uop));
+    if (load) {
+        uint64_t start = timing_start_at(c, &c->load_op, later_of(address, c->load_fence), simple);
+        ready = later_of(ready, timing_near_load(c, insn, load, now, start));
+    }
+    *end = timing_has_stage(op) ? timing_execute(c, op, ready, simple) + op->latency : ready;
+    timing_set_results(c, uop, *end);
+    uint64_t done = *end, known;
+    if (store) {
+        first = timing_start_at(c, &c->store_op, address, simple);
+        done = later_of(first + 1, done);
+    }
+    known = done;
+    if (store && !queued) {
+        timing_count(c, TIMING_COUNT_STORES);
+        done = later_of(done, timing_store_at_once(c, store, first, now));
+    }
+    uint64_t retired = timing_retire(c, ops, done, now);
+    if (load) {
+        c->load_retired[c->loads++ % TIMING_LOAD_RING] = retired;
+    }
+    if (store && queued) {
+        timing_near_put(c, uop, store, timing_near_owned(c, store, first, now), known, retired);
+    }
     return retired;
 }
 

@@ -65,7 +65,6 @@ void predictor_init(struct predictor *p, const struct timing_params *params)
         add_field(&p->folds, 2 * i, length, p->tagged_bits);
         add_field(&p->folds, 2 * i + 1, length, TAG_BITS);
     }
-    add_field(&p->indirect_fold, 0, INDIRECT_PAST, p->indirect_bits);
     p->btb = alloc_zeroed((size_t)1 << p->btb_bits, sizeof *p->btb);
     p->indirect = alloc_zeroed((size_t)1 << p->indirect_bits, sizeof *p->indirect);
     p->returns = alloc_zeroed(p->return_count, sizeof *p->returns);
@@ -84,7 +83,6 @@ void predictor_deinit(struct predictor *p)
 static inline void move_history(struct predictor *p, uint64_t bit)
 {
     move_folds(&p->folds, p->history, bit);
-    move_folds(&p->indirect_fold, p->history, bit);
     p->history = p->history << 1 | bit;
 }
 
@@ -131,6 +129,7 @@ bool predictor_direction(struct predictor *p, uint64_t pc, bool taken)
 {
     const struct place at[2] = {find_place(p, 0, pc), find_place(p, 1, pc)};
     uint8_t *base = &p->base[predictor_hash(pc, p->base_bits)];
+    move_history(p, taken); /* before the counters, which nothing of it needs */
     bool first = hits(at[0]), second = hits(at[1]);
     bool predicted = *base >= 2, below = predicted;
     if (first) {
@@ -153,13 +152,13 @@ bool predictor_direction(struct predictor *p, uint64_t pc, bool taken)
     if (!right && !second) {
         allocate(at, first, taken);
     }
-    move_history(p, taken);
     return right;
 }
 
 bool predictor_indirect(struct predictor *p, uint64_t pc, uint64_t target)
 {
-    uint64_t *e = &p->indirect[predictor_hash(pc, p->indirect_bits) ^ p->indirect_fold.value];
+    uint64_t past = fold(p->history, INDIRECT_PAST, p->indirect_bits);
+    uint64_t *e = &p->indirect[predictor_hash(pc, p->indirect_bits) ^ past];
     bool right = *e == target;
     *e = target;
     uint64_t two = target ^ target >> 5;
@@ -199,7 +198,6 @@ static void fold_again(struct predictor *p, const uint32_t length[2])
         v |= fold(p->history, length[i], TAG_BITS) << ((2 * i + 1) * FIELD_BITS);
     }
     p->folds.value = v;
-    p->indirect_fold.value = fold(p->history, INDIRECT_PAST, p->indirect_bits);
 }
 
 void predictor_visit(struct predictor *p, struct visitor *v)

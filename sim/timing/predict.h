@@ -35,8 +35,7 @@ struct predictor {
     uint64_t history;
     uint8_t *base;
     struct predictor_entry *tagged[2];
-    struct predictor_folds folds;         /* index and tag of the first table, index and tag of the second */
-    struct predictor_folds indirect_fold; /* one field */
+    struct predictor_folds folds; /* index and tag of the first table, index and tag of the second */
     struct predictor_target *btb;
     uint64_t *indirect;
     uint64_t *returns;

@@ -144,6 +144,7 @@ static struct state_exclusion excluded[] = {
     {"cpu.held", "lives within an instruction", false},
     {"cpu.held_count", "lives within an instruction", false},
     {"cpu.delivery_key", "lives within a delivery", false},
+    {"cpu.delivery_pc", "lives within a delivery", false},
     {"cpu.step_mode", "lives within an instruction", false},
     {"cpu.cr3_kept", "lives within an instruction", false},
     {"cpu.fetch_slot", "lives within an instruction", false},
