@@ -192,8 +192,8 @@ struct vcpu {
     u64 turn_line, turn_time;
     unsigned asked; /* lines that the wait just before this step was for; 0: none was */
     u64 asked_line; /* the first of them */
-    bool raised;    /* the step before was INT n or the like, with this key */
-    u64 raised_key;
+    bool raised;    /* the step before was INT n or the like, at this pc, with this key */
+    u64 raised_pc, raised_key;
     u64 instructions;
     bool repeating; /* the step before was an iteration, of the instruction at repeat_pc */
     u64 repeat_pc, repeat_chunk;
