@@ -341,13 +341,17 @@ static uint64_t serial_instruction(struct timing_core *c, const struct uop *uop,
                                    bool queued, uint64_t now)
 {
     const struct timing_op *op = &c->shared->ops[uop->class];
-    dispatch(c, op->ops, p->loads, p->stores);
+    unsigned loads = p->loads;
+    for (unsigned i = 0; i < count; i++) {
+        loads += a[i].rest; /* the part in the next page is an access of its own */
+    }
+    dispatch(c, op->ops, loads, p->stores);
     uint64_t end = serial(c, uop, op->latency, a, count, later_of(now, c->dispatch), now), done = end;
     if (!queued) {
         done = later_of(done, own_stores(c, a, count, end, now));
     }
     uint64_t retired = timing_retire(c, op->ops, done, now);
-    note_loads(c, p->loads, retired);
+    note_loads(c, loads, retired);
     timing_set_results(c, uop, end);
     fence(c, end);
     if (queued) {
@@ -405,6 +409,7 @@ static uint64_t free_iteration(struct timing_core *c, const struct uop *uop, con
 {
     uint64_t d = c->dispatch;
     for (unsigned i = 0; i < count; i++) {
+        timing_pass_by(c, &a[i]);
         if (a[i].kind == TIMING_LOAD) {
             timing_load_value(c, uop, &a[i], 1, false, false, now, d);
         }

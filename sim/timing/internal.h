@@ -42,6 +42,9 @@ uint64_t timing_translate(struct timing_core *c, struct timing_tlb *tlb, const s
                           unsigned walk_count, const struct timing_access *access, uint64_t key,
                           uint64_t start);
 
+/* An access that does not ask the first-level TLB: where that has no such entry, accelerators may not, either. */
+void timing_pass_by(struct timing_core *c, const struct timing_access *access);
+
 /* A store's place in the queue and its commit time. whole: when it is known, and the bytes that its instruction stores in one
  * go; address: when its address is known; retired: of its instruction, or TIMING_FREE: an iteration that costs nothing, no gap. */
 void timing_store_enter(struct timing_core *c, const struct uop *uop, const struct timing_access *access,
@@ -59,11 +62,9 @@ uint64_t timing_own_line(struct timing_core *c, uint64_t line, uint64_t key, uin
 /* Is the line reserved at key? */
 bool timing_is_reserved(const struct timing *t, uint64_t line, uint64_t key);
 
-/* For a request of ownership that must not starve: the time at which the line is there. */
-uint64_t timing_reserve_line(struct timing_core *c, uint64_t line, uint64_t key);
-
-/* The same for two lines, of which one at least is not owned: both, or a turn among all that ask for two. */
-uint64_t timing_reserve_pair(struct timing_core *c, const uint64_t lines[2], uint64_t key);
+/* For a request of ownership that must not starve, for a line or two (the same one twice): the time at which they are there,
+ * or at which its turn comes. */
+uint64_t timing_reserve_lines(struct timing_core *c, const uint64_t lines[2], uint64_t key);
 
 /* Does nobody else have the line, as the others see it? */
 bool timing_owns(const struct timing_core *c, uint64_t line);

@@ -6,11 +6,24 @@
 
 /* ---- translation ---- */
 
+static bool tlb_has(const struct timing_tlb *tlb, const struct timing_access *access)
+{
+    const struct timing_overlay *o = &tlb->overlay[access->slot];
+    return o->number == access->number && tlb->sequence - o->sequence <= tlb->entries;
+}
+
+void timing_pass_by(struct timing_core *c, const struct timing_access *access)
+{
+    if (access->number != 0 && !tlb_has(&c->dtlb, access)) {
+        c->fallen[c->fallen_count++] = (struct timing_fallen){access->number, access->slot};
+    }
+}
+
 /* Is the entry in the first-level TLB? Enters it if not. */
 static bool tlb_knows(struct timing_core *c, struct timing_tlb *tlb, const struct timing_access *access)
 {
     struct timing_overlay *o = &tlb->overlay[access->slot];
-    if (o->number == access->number && tlb->sequence - o->sequence <= tlb->entries) {
+    if (tlb_has(tlb, access)) {
         return true;
     }
     uint32_t place = tlb->sequence % tlb->entries;
@@ -234,7 +247,7 @@ bool timing_drain(struct timing_core *c, unsigned queued, uint64_t now)
     uint64_t lines[2] = {timing_line(s->at), timing_line(s->at + s->size_bytes - 1)}, there = 0;
     bool two = lines[0] != lines[1];
     if (!seen_owned(c, lines[0]) || (two && !seen_owned(c, lines[1]))) {
-        there = two ? timing_reserve_pair(c, lines, now) : timing_reserve_line(c, lines[0], now);
+        there = timing_reserve_lines(c, lines, now);
     }
     if (there <= now) {
         timing_write_line(c, lines[0]);
@@ -255,10 +268,7 @@ bool timing_drain(struct timing_core *c, unsigned queued, uint64_t now)
 uint64_t timing_lock(struct timing_core *c, uint64_t first_byte, uint64_t last_byte, uint64_t now)
 {
     uint64_t lines[2] = {timing_line(first_byte), timing_line(last_byte)};
-    if (timing_owns(c, lines[0]) && timing_owns(c, lines[1])) {
-        return 0;
-    }
-    return lines[0] == lines[1] ? timing_reserve_line(c, lines[0], now) : timing_reserve_pair(c, lines, now);
+    return timing_owns(c, lines[0]) && timing_owns(c, lines[1]) ? 0 : timing_reserve_lines(c, lines, now);
 }
 
 uint64_t timing_update(struct timing_core *c, uint64_t at, uint64_t now)

@@ -319,19 +319,22 @@ uint64_t timing_own_line(struct timing_core *c, uint64_t line, uint64_t key, uin
     return latency;
 }
 
-/* The vCPU has the right to ask for the line now: nobody waits for it, or this request's turn has come. Otherwise it gets a
- * turn, whose time is returned. */
-static uint64_t turn_of(struct timing_core *c, uint64_t line, uint64_t key)
+/* The vCPU has the right to ask for the lines now, of which the second may be the first: nobody waits for them, or this
+ * request's turn has come. Otherwise it gets a turn, whose time is returned. */
+static uint64_t turn_of(struct timing_core *c, const uint64_t lines[2], uint64_t key)
 {
     struct timing *s = c->shared;
-    if (c->turn_line == line + 1 && key >= c->turn_at) {
+    if (c->turn_line == lines[0] + 1 && key >= c->turn_at) {
         c->turn_line = 0;
         return key;
     }
-    uint64_t granted = timing_is_reserved(s, line, key) ? reserved_until(s, line) + 1 : key;
-    set_reserved(s, line, granted + timing_value(c, TIMING_cache_to_cache_cycles), key);
+    bool waits = timing_is_reserved(s, lines[0], key) || timing_is_reserved(s, lines[1], key);
+    uint64_t last = later_of(reserved_until(s, lines[0]), reserved_until(s, lines[1]));
+    uint64_t granted = waits ? last + 1 : key;
+    set_reserved(s, lines[0], granted + timing_value(c, TIMING_cache_to_cache_cycles), key);
+    set_reserved(s, lines[1], granted + timing_value(c, TIMING_cache_to_cache_cycles), key);
     if (granted > key) {
-        c->turn_line = line + 1;
+        c->turn_line = lines[0] + 1;
         c->turn_at = granted;
     }
     return granted;
@@ -346,44 +349,22 @@ bool timing_owns(const struct timing_core *c, uint64_t line)
     return index >= 0 && cache_state_owned(c->l2.states[index]);
 }
 
-static void reserve_at_least(struct timing *t, uint64_t line, uint64_t until, uint64_t key)
+uint64_t timing_reserve_lines(struct timing_core *c, const uint64_t lines[2], uint64_t key)
 {
-    if (reserved_until(t, line) < until) {
-        set_reserved(t, line, until, key);
+    uint64_t granted = turn_of(c, lines, key), there = key;
+    if (granted > key) {
+        return granted;
     }
-}
-
-uint64_t timing_reserve_line(struct timing_core *c, uint64_t line, uint64_t key)
-{
     bool taken;
-    uint64_t granted = turn_of(c, line, key);
-    if (granted > key) {
-        return granted;
-    }
-    uint64_t there = key + timing_own_line(c, line, key, key, &taken);
-    reserve_at_least(c->shared, line, there, key);
-    return there;
-}
-
-/* The line that does not exist. */
-#define PAIR_LINE (UINT64_MAX >> TIMING_LINE_SHIFT)
-
-uint64_t timing_reserve_pair(struct timing_core *c, const uint64_t lines[2], uint64_t key)
-{
-    uint64_t granted = turn_of(c, PAIR_LINE, key), there = key;
-    if (granted > key) {
-        return granted;
-    }
-    bool asked[2], taken;
-    for (unsigned i = 0; i < 2; i++) {
-        asked[i] = !timing_owns(c, lines[i]);
-        there = asked[i] ? later_of(there, key + timing_own_line(c, lines[i], key, key, &taken)) : there;
-    }
-    for (unsigned i = 0; i < 2; i++) {
-        if (asked[i]) {
-            reserve_at_least(c->shared, lines[i], there, key);
+    for (unsigned i = 0; i < (lines[0] == lines[1] ? 1u : 2u); i++) {
+        if (!timing_owns(c, lines[i])) {
+            there = later_of(there, key + timing_own_line(c, lines[i], key, key, &taken));
         }
     }
-    reserve_at_least(c->shared, PAIR_LINE, there, key);
+    for (unsigned i = 0; i < 2; i++) {
+        if (reserved_until(c->shared, lines[i]) < there) {
+            set_reserved(c->shared, lines[i], there, key);
+        }
+    }
     return there;
 }

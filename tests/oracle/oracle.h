@@ -238,8 +238,7 @@ void memory_written(struct vcpu *c, u64 line);
 u64 memory_own(struct machine *m, struct vcpu *c, u64 line, u64 start, bool *others);
 bool memory_in_l1d(const struct vcpu *c, u64 line);
 bool memory_reserved(const struct machine *m, u64 line);
-u64 memory_ask(struct machine *m, struct vcpu *c, u64 line);
-u64 memory_ask_two(struct machine *m, struct vcpu *c, u64 first, u64 last);
+u64 memory_ask(struct machine *m, struct vcpu *c, u64 first, u64 last);
 
 /* access.c: translation, loads, stores */
 u64 access_translate(struct machine *m, struct vcpu *c, const struct line *l, unsigned item, enum side side,

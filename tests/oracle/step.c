@@ -104,7 +104,7 @@ static u64 wait_for_lines(struct machine *m, struct vcpu *c, const struct line *
         m->broken = "two lines that are one";
     }
     m->broken = queue_empty(c) ? m->broken : "it asks for a line before the store queue is empty";
-    return first == last ? memory_ask(m, c, first) : memory_ask_two(m, c, first, last);
+    return memory_ask(m, c, first, last);
 }
 
 /* An accessed or dirty bit is set (5.1). */
