@@ -236,7 +236,7 @@ static void drain(struct machine *m, struct vcpu *c)
     const u64 first = s->physical / 64, last = (s->physical + s->size - 1) / 64;
     memory_expire(m, c);
     if (!memory_seen_owned(c, first) || !memory_seen_owned(c, last)) {
-        put_off(c, first == last ? memory_ask(m, c, first) : memory_ask_two(m, c, first, last));
+        put_off(c, memory_ask(m, c, first, last));
         return; /* then it has its turn, or the lines */
     }
     memory_written(c, first);

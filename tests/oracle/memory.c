@@ -327,71 +327,55 @@ bool memory_reserved(const struct machine *m, u64 line)
     return time != NULL && *time >= m->key;
 }
 
-#define NO_LINE UINT64_MAX /* the line that does not exist */
-
-/* The turn at a line, at the key: 0 when it has come, else when it will. */
-static u64 ask_turn(struct machine *m, struct vcpu *c, u64 line)
+/* The turn at a line or at two lines at once, at the key: 0 when it has come, else when it will. It counts for the first. */
+static u64 ask_turn(struct machine *m, struct vcpu *c, const u64 *lines, unsigned count)
 {
-    bool found = false;
-    u64 *time = map_at(&m->reserved, line, &found);
-    if (c->has_turn && c->turn_line == line && m->key >= c->turn_time) {
+    u64 G = m->key;
+    if (c->has_turn && c->turn_line == lines[0] && m->key >= c->turn_time) {
         c->has_turn = false;
         return 0;
     }
-    const u64 G = !found || *time < m->key ? m->key : *time + 1;
-    *time = G + m->p.cache_to_cache_cycles;
+    for (unsigned i = 0; i < count; i++) {
+        const u64 *time = map_find(&m->reserved, lines[i]);
+        G = time != NULL && *time >= m->key ? max(G, *time + 1) : G;
+    }
+    for (unsigned i = 0; i < count; i++) {
+        bool found = false;
+        *map_at(&m->reserved, lines[i], &found) = G + m->p.cache_to_cache_cycles;
+    }
     if (G == m->key) { /* a request that is served at once leaves another line's turn */
         return 0;
     }
     c->has_turn = true;
-    c->turn_line = line;
+    c->turn_line = lines[0];
     c->turn_time = G;
     return G;
 }
 
-/* The line is reserved until then at least. */
-static void reserve(struct machine *m, u64 line, u64 until)
-{
-    bool found = false;
-    u64 *time = map_at(&m->reserved, line, &found);
-    *time = max(*time, until);
-}
-
 /*
- * A locked operation, an update or a drain asks for a line that is not owned, at the key. Until when it has to wait: for
- * its turn, or for the line.
+ * A locked operation, an update or a drain asks, at the key, for a line or two that are not both owned. Until when it has
+ * to wait: for its turn, or for the lines.
  */
-u64 memory_ask(struct machine *m, struct vcpu *c, u64 line)
-{
-    bool others = false;
-    const u64 turn = ask_turn(m, c, line);
-    if (turn != 0) {
-        return turn;
-    }
-    const u64 done = m->key + memory_own(m, c, line, m->key, &others);
-    reserve(m, line, done);
-    return done;
-}
-
-/* The same over two lines: their own reservations say nothing, all such requests take turns at one line. */
-u64 memory_ask_two(struct machine *m, struct vcpu *c, u64 first, u64 last)
+u64 memory_ask(struct machine *m, struct vcpu *c, u64 first, u64 last)
 {
     const u64 lines[2] = {first, last};
-    const u64 turn = ask_turn(m, c, NO_LINE);
-    bool asked[2] = {false, false}, others = false;
+    const unsigned count = first == last ? 1 : 2;
+    const u64 turn = ask_turn(m, c, lines, count);
     u64 done = m->key;
+    bool missing[2], others = false;
     if (turn != 0) {
         return turn;
     }
-    for (unsigned i = 0; i < 2; i++) {
-        asked[i] = !memory_owned(c, lines[i]);
-        done = asked[i] ? max(done, m->key + memory_own(m, c, lines[i], m->key, &others)) : done;
+    for (unsigned i = 0; i < count; i++) {
+        missing[i] = !memory_owned(c, lines[i]);
     }
-    for (unsigned i = 0; i < 2; i++) {
-        if (asked[i]) {
-            reserve(m, lines[i], done);
-        }
+    for (unsigned i = 0; i < count; i++) {
+        done = missing[i] ? max(done, m->key + memory_own(m, c, lines[i], m->key, &others)) : done;
     }
-    reserve(m, NO_LINE, done);
+    for (unsigned i = 0; i < count; i++) {
+        bool found = false;
+        u64 *time = map_at(&m->reserved, lines[i], &found);
+        *time = max(*time, done);
+    }
     return done;
 }

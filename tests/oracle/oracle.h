@@ -192,8 +192,8 @@ struct vcpu {
     u64 turn_line, turn_time;
     unsigned asked; /* lines that the wait just before this step was for; 0: none was */
     u64 asked_line; /* the first of them */
-    bool raised;    /* the step before was INT n or the like, with this key */
-    u64 raised_key;
+    bool raised;    /* the step before was INT n or the like, at this pc, with this key */
+    u64 raised_pc, raised_key;
     u64 instructions;
     bool repeating; /* the step before was an iteration, of the instruction at repeat_pc */
     u64 repeat_pc, repeat_chunk;
@@ -238,8 +238,7 @@ void memory_written(struct vcpu *c, u64 line);
 u64 memory_own(struct machine *m, struct vcpu *c, u64 line, u64 start, bool *others);
 bool memory_in_l1d(const struct vcpu *c, u64 line);
 bool memory_reserved(const struct machine *m, u64 line);
-u64 memory_ask(struct machine *m, struct vcpu *c, u64 line);
-u64 memory_ask_two(struct machine *m, struct vcpu *c, u64 first, u64 last);
+u64 memory_ask(struct machine *m, struct vcpu *c, u64 first, u64 last);
 
 /* access.c: translation, loads, stores */
 u64 access_translate(struct machine *m, struct vcpu *c, const struct line *l, unsigned item, enum side side,

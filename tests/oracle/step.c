@@ -104,7 +104,7 @@ static u64 wait_for_lines(struct machine *m, struct vcpu *c, const struct line *
         m->broken = "two lines that are one";
     }
     m->broken = queue_empty(c) ? m->broken : "it asks for a line before the store queue is empty";
-    return first == last ? memory_ask(m, c, first) : memory_ask_two(m, c, first, last);
+    return memory_ask(m, c, first, last);
 }
 
 /* An accessed or dirty bit is set (5.1). */
@@ -558,7 +558,7 @@ static void instruction(struct machine *m, struct vcpu *c, struct step *s)
 /* Whether it is the delivery of INT n or the like, which is the step before on its vCPU. */
 static bool follows_at_once(const struct vcpu *c, const struct line *l)
 {
-    return l->what == 'S' && l->kind == 'e' && c->raised;
+    return l->what == 'S' && l->kind == 'e' && c->raised && c->raised_pc == l->pc;
 }
 
 u64 step_key(const struct machine *m, const struct line *l)
@@ -598,6 +598,7 @@ void step_do(struct machine *m, const struct line *l, u64 stamps[STAMPS])
     }
     c->asked = 0;
     c->raised = l->kind == 'i' && s->in.raises;
+    c->raised_pc = l->pc;
     c->raised_key = m->key;
     const u64 all[STAMPS] = {c->D, s->E, s->C, c->R, c->W, c->F};
     memcpy(stamps, all, sizeof(all));
