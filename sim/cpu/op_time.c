@@ -180,6 +180,11 @@ static bool becomes_quick(const struct cpu *cpu, const struct timing_insn *insn)
     return !cpu->access_far && timing_fetch_hits(cpu->timing, insn->code_line - 1);
 }
 
+static inline const struct timing_insn *insn_of(const struct op *op)
+{
+    return &op_block(op)->timed[op->number];
+}
+
 /* The handlers below are kept out of line so that each saves only the registers that it needs. */
 #define OUT_OF_LINE __attribute__((noinline)) static const struct op *
 
@@ -206,7 +211,7 @@ static inline const struct op *go_on_branch(struct cpu *cpu, const struct op *op
 
 OUT_OF_LINE time_any(struct cpu *cpu, const struct op *op)
 {
-    if (becomes_quick(cpu, &op_block(op)->timed[op->number])) {
+    if (becomes_quick(cpu, insn_of(op))) {
         OP_GOTO(op_time);
     }
     take_time(cpu, op_block(op), op, FLOW_NEXT);
@@ -215,7 +220,7 @@ OUT_OF_LINE time_any(struct cpu *cpu, const struct op *op)
 
 OUT_OF_LINE time_any_branch(struct cpu *cpu, const struct op *op)
 {
-    if (becomes_quick(cpu, &op_block(op)->timed[op->number])) {
+    if (becomes_quick(cpu, insn_of(op))) {
         OP_GOTO(op_time_branch);
     }
     take_time(cpu, op_block(op), op, FLOW_JUMP);
@@ -224,7 +229,7 @@ OUT_OF_LINE time_any_branch(struct cpu *cpu, const struct op *op)
 
 OUT_OF_LINE time_quick(struct cpu *cpu, const struct op *op)
 {
-    const struct timing_insn *insn = &op_block(op)->timed[op->number];
+    const struct timing_insn *insn = insn_of(op);
     quick_after(cpu, timing_quick(cpu->timing, insn, cpu->accesses, cpu->access_count,
                                   cpu->stores.capacity != 0, cpu_now(cpu)));
     OP_GOTO(go_on);
@@ -269,48 +274,48 @@ static inline __attribute__((always_inline)) uint64_t simple_step(struct cpu *cp
     return now;
 }
 
-OUT_OF_LINE time_plain(struct cpu *cpu, const struct op *op, const struct timing_insn *insn)
+OUT_OF_LINE time_plain(struct cpu *cpu, const struct op *op)
 {
-    uint64_t now = simple_step(cpu, insn, NULL, NULL);
+    uint64_t now = simple_step(cpu, insn_of(op), NULL, NULL);
     SIMPLE_DONE(now);
 }
 
-OUT_OF_LINE time_load(struct cpu *cpu, const struct op *op, const struct timing_insn *insn)
+OUT_OF_LINE time_load(struct cpu *cpu, const struct op *op)
 {
-    uint64_t now = simple_step(cpu, insn, cpu->accesses, NULL);
+    uint64_t now = simple_step(cpu, insn_of(op), cpu->accesses, NULL);
     SIMPLE_DONE(now);
 }
 
-OUT_OF_LINE time_store(struct cpu *cpu, const struct op *op, const struct timing_insn *insn)
+OUT_OF_LINE time_store(struct cpu *cpu, const struct op *op)
 {
-    uint64_t now = simple_step(cpu, insn, NULL, cpu->accesses);
+    uint64_t now = simple_step(cpu, insn_of(op), NULL, cpu->accesses);
     SIMPLE_DONE(now);
 }
 
-OUT_OF_LINE time_update(struct cpu *cpu, const struct op *op, const struct timing_insn *insn)
+OUT_OF_LINE time_update(struct cpu *cpu, const struct op *op)
 {
-    uint64_t now = simple_step(cpu, insn, cpu->accesses, cpu->accesses + 1);
+    uint64_t now = simple_step(cpu, insn_of(op), cpu->accesses, cpu->accesses + 1);
     SIMPLE_DONE(now);
 }
 
 /* The one store, or a load and then the store, or something else. */
-OUT_OF_LINE time_stores(struct cpu *cpu, const struct op *op, const struct timing_insn *insn)
+OUT_OF_LINE time_stores(struct cpu *cpu, const struct op *op)
 {
     if (cpu->access_stores != 1 || cpu->stores.capacity == 0) {
         OP_GOTO(time_quick);
     }
     if (cpu->access_count == 1) {
-        OP_RETURN time_store(cpu, op, insn);
+        OP_GOTO(time_store);
     }
     if (cpu->access_count == 2 && cpu->accesses[0].kind == TIMING_LOAD) {
-        OP_RETURN time_update(cpu, op, insn);
+        OP_GOTO(time_update);
     }
     OP_GOTO(time_quick);
 }
 
 const struct op *op_time(struct cpu *cpu, const struct op *op)
 {
-    const struct timing_insn *insn = &op_block(op)->timed[op->number];
+    const struct timing_insn *insn = insn_of(op);
     if (OP_UNLIKELY(!is_quick(cpu, insn))) {
         OP_GOTO(time_any);
     }
@@ -318,13 +323,13 @@ const struct op *op_time(struct cpu *cpu, const struct op *op)
         OP_GOTO(time_quick);
     }
     if (cpu->access_count == 0) {
-        OP_RETURN time_plain(cpu, op, insn);
+        OP_GOTO(time_plain);
     }
     if (cpu->access_stores != 0) {
-        OP_RETURN time_stores(cpu, op, insn);
+        OP_GOTO(time_stores);
     }
     if (cpu->access_count == 1) {
-        OP_RETURN time_load(cpu, op, insn);
+        OP_GOTO(time_load);
     }
     OP_GOTO(time_quick);
 }
@@ -343,14 +348,14 @@ static inline struct timing_outcome outcome_of(const struct cpu *cpu, const stru
 static void take_branch(struct cpu *cpu, const struct op *op)
 {
     const struct timing_outcome o = outcome_of(cpu, op);
-    quick_after(cpu, timing_quick_branch(cpu->timing, &op_block(op)->timed[op->number], &o, cpu->accesses,
-                                         cpu->access_count, cpu->stores.capacity != 0, cpu_now(cpu)));
+    quick_after(cpu, timing_quick_branch(cpu->timing, insn_of(op), &o, cpu->accesses, cpu->access_count,
+                                         cpu->stores.capacity != 0, cpu_now(cpu)));
 }
 
 static inline void take_simple_branch(struct cpu *cpu, const struct op *op)
 {
     const struct timing_outcome o = outcome_of(cpu, op);
-    const struct timing_insn *insn = &op_block(op)->timed[op->number];
+    const struct timing_insn *insn = insn_of(op);
     uint64_t end, now = timing_step(cpu->timing, insn, NULL, NULL, true, true, cpu_now(cpu), &end);
     timing_branch(cpu->timing, &insn->uop, &o, end);
     cpu->timing->repeating = 0;
@@ -368,7 +373,7 @@ OUT_OF_LINE time_quick_branch(struct cpu *cpu, const struct op *op)
 
 const struct op *op_time_branch(struct cpu *cpu, const struct op *op)
 {
-    const struct timing_insn *insn = &op_block(op)->timed[op->number];
+    const struct timing_insn *insn = insn_of(op);
     if (OP_UNLIKELY(!is_quick(cpu, insn))) {
         OP_GOTO(time_any_branch);
     }
