@@ -188,8 +188,13 @@ struct runner {
     struct cpu *cpu;
 };
 
-#define KEY_SHIFT 6 /* clocks are below 2^58 cycles: three years */
+#define KEY_SHIFT 6 /* clocks are below 2^58 cycles, three years; later ones (a stall) take no turns */
 _Static_assert(SIM_CPUS_MAX <= 1 << KEY_SHIFT, "a vCPU's number has its place in a key");
+
+static inline bool has_key(const struct cpu *cpu)
+{
+    return cpu_now(cpu) >> (64 - KEY_SHIFT) == 0;
+}
 
 static inline uint64_t runner_clock(const struct runner *r)
 {
@@ -272,16 +277,21 @@ static inline uint64_t line_drain_of_others(const struct line *l, const struct s
     return soonest;
 }
 
-static void line_up(struct line *l, struct sim *s)
+/* False: a clock has no key. */
+static bool line_up(struct line *l, struct sim *s)
 {
     l->head = l->count = 0;
     for (unsigned i = 0; i < s->config.cpus; i++) {
         if (s->cpus[i].activity == CPU_ACTIVE) {
+            if (!has_key(&s->cpus[i])) {
+                return false;
+            }
             line_add(l, &s->cpus[i]);
         }
         l->drains[i] = mem_drain_next(&s->cpus[i]);
     }
     line_find_drain(l, s);
+    return true;
 }
 
 /* The first vCPU runs until its turn is over, at limit at the latest. */
@@ -292,6 +302,9 @@ static inline enum cpu_stop line_run_first(struct line *l, struct sim *s, uint64
     uint64_t turn = runner_clock(second) + later_number;
     struct cpu *cpu = line_take(l);
     enum cpu_stop stop = run_cpu(s, cpu, least_of(limit, turn));
+    if (!has_key(cpu)) {
+        return CPU_STOP_BREAK; /* the caller lines up anew */
+    }
     line_add(l, cpu);
     line_note_drain(l, s, cpu);
     return stop;
@@ -317,7 +330,9 @@ static uint64_t drain_of_others(const struct sim *s, const struct cpu *cpu, uint
 static void take_turns(struct sim *s, uint64_t until_cycles)
 {
     struct line line;
-    line_up(&line, s);
+    if (!line_up(&line, s)) {
+        return;
+    }
     enum cpu_stop stop = CPU_STOP_DEADLINE;
     uint64_t wakes = s->wakes;
     while (line.count >= 2 && stop == CPU_STOP_DEADLINE && !s->stop_asked && s->request == REQUEST_NONE &&
