@@ -355,9 +355,9 @@ uint64_t timing_reserve_lines(struct timing_core *c, const uint64_t lines[2], ui
     if (granted > key) {
         return granted;
     }
-    bool taken;
-    for (unsigned i = 0; i < (lines[0] == lines[1] ? 1u : 2u); i++) {
-        if (!timing_owns(c, lines[i])) {
+    bool taken, asks[2] = {!timing_owns(c, lines[0]), !timing_owns(c, lines[1]) && lines[0] != lines[1]};
+    for (unsigned i = 0; i < 2; i++) {
+        if (asks[i]) {
             there = later_of(there, key + timing_own_line(c, lines[i], key, key, &taken));
         }
     }
