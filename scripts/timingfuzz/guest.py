@@ -199,6 +199,18 @@ class Body:
             out.append(r.choice([f"mov {at}, rcx", f"mov {self.reg()}, {at}", f"add {at}, rdx", f"mov {self.reg()}, {at}"]))
         return "; ".join(out)
 
+    def quarrel(self):
+        """Plain work for some hundred cycles, with lines that others want now and then: what may run before its turn, and what may not."""
+        r, out = self.r, []
+        lines = [r.randrange(6) for _ in range(r.randrange(1, 4))]
+        for _ in range(r.randrange(3, 12)):
+            at = f"[r14 + {64 * r.choice(lines) + 8 * r.randrange(8)}]"
+            own = f"[r15 + {r.choice(self.hot)}]"
+            out += [r.choice(["imul rax, rax, 7; imul rax, rax, 5", f"add rdx, {own}", f"mov {own}, rdx", f"mov rcx, {at}", f"add rdx, {at}",
+                              f"mov {at}, rdx", f"add {at}, rcx", f"mov {own}, ecx", "xor ecx, edx; add eax, ecx", "test r9d, 3; jz 2f; inc edx; 2:",
+                              f"mov rcx, {own}; add ecx, [r15 + {r.choice(self.hot)}]"])]
+        return f"mov r9d, {r.randrange(4, 50)}; 1: {'; '.join(out)}; dec r9d; jnz 1b"
+
     def string(self):
         r, op = self.r, self.r.choice(STRINGS)
         size = r.choice("bwdq")
@@ -317,7 +329,7 @@ class Body:
 
 
 KINDS = ["alu", "alu", "one", "one", "one", "divide", "load_store", "load_store", "forward", "forward", "many_stores", "many_loads", "chase",
-         "vector", "vector", "vector", "x87", "locked", "locked", "shared", "shared", "string", "string", "branches", "branches", "loop", "loop", "indirect",
+         "vector", "vector", "vector", "x87", "locked", "locked", "shared", "shared", "quarrel", "quarrel", "string", "string", "branches", "branches", "loop", "loop", "indirect",
          "calls", "loops", "patch", "far_code", "system", "system", "raised", "tables", "tables", "three", "devices", "messages", "plain", "plain", "scramble"]
 
 

@@ -35,6 +35,7 @@ struct ram {
     uint8_t *digested; /* 1: page_digests entry is part of sum */
     struct ram_range ranges[RAM_RANGES_MAX];
     unsigned range_count;
+    uint64_t code_pages;   /* number of times that a page got PAGE_CODE */
     uint64_t *dirty_pages; /* page numbers with PAGE_DIRTY, in order of becoming so */
     uint64_t dirty_count, dirty_capacity;
     struct digest sum;

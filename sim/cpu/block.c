@@ -465,6 +465,7 @@ static void mark_page(struct block_cache *c, struct block *b)
     page->lines |= line_mask(b->at.v & PAGE_MASK_BITS, b->size_bytes);
     if (!(c->ram->flags[number] & PAGE_CODE)) {
         c->ram->flags[number] |= PAGE_CODE;
+        c->ram->code_pages++;
         for (unsigned i = 0; i < c->cpu_count; i++) {
             cpu_drop_write_page(c->cpus[i], phys(b->phys_page));
         }

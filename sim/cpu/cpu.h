@@ -151,6 +151,7 @@ struct store_queue {
     uint32_t head, count;  /* ring */
     uint32_t capacity;     /* 0: sequentially consistent, stores commit at once */
     uint32_t drain_cycles; /* delay bound of the timed drain policy */
+    uint64_t no_code; /* 1 + ram.code_pages when no entry was to a page with PAGE_CODE; 0: look; no state */
 };
 
 /* Front-end latch: the translation of the page instructions are being fetched from. Set on entering a page;
@@ -253,11 +254,14 @@ struct cpu {
     void *on_timing_target;
     enum timing_wait wait_reason; /* of fault.wait_until */
     uint64_t wait_line[2];
+    uint64_t drain_key;    /* when the store drains that is being written to memory; 0: none is */
     uint64_t delivery_key; /* the clock at which what is being delivered began */
     uint64_t delivery_pc;  /* linear: the instruction that raised it, or before which it came */
     uint8_t step_mode;     /* enum cpu_mode before the instruction */
     bool cr3_kept;         /* the last load of CR3 kept the entries of its PCID */
     bool access_waits;     /* an access may make the instruction wait; not while an exception is delivered */
+    bool ahead;            /* instructions run before their turn: cpu/ahead.h */
+    uint64_t ahead_due;    /* meanwhile, when not 0: the moment at which the oldest queued store is due */
     const struct cpuid_model *cpuid;
     /* The acknowledge cycle of an ExtINT interrupt: the 8259's vector. NULL on boards without one. */
     uint8_t (*pic_acknowledge)(void *target, uint64_t now_cycles);
@@ -319,6 +323,11 @@ void cpu_init_signal(struct cpu *cpu, bool bootstrap);
  * interrupts at boundaries. Leaves stores that are due to the caller, who knows their order among the steps of others
  * (mem_drain_due), and does nothing until they are drained. The CPU must be CPU_ACTIVE (or about to wake, see cpu_wake). */
 enum cpu_stop cpu_run(struct cpu *cpu, uint64_t deadline_cycles);
+
+/* Under a timing model: goes on before its turn, up to deadline_cycles, with instructions that ask no other vCPU for anything;
+ * others act at others_cycles at the soonest. False: it stands before one that has to wait for its turn. Stores that are due
+ * are left to the caller. */
+bool cpu_run_ahead(struct cpu *cpu, uint64_t others_cycles, uint64_t deadline_cycles);
 
 /* True when a halted CPU has something to wake for; if so makes it active with clock >= now_cycles. */
 bool cpu_wake(struct cpu *cpu, uint64_t now_cycles);

@@ -51,6 +51,9 @@ static bool walker_update(void *target, phys_t a, unsigned size_bytes, uint64_t 
         return false;
     }
     bus_write(cpu->bus, &cx, a, value, size_bytes);
+    if (cpu->timing != NULL) {
+        timing_note_unasked(cpu->timing, a.v, cpu_now(cpu));
+    }
     return true;
 }
 

@@ -23,6 +23,7 @@
 #include "cpu/op_instance.h"
 #include "cpu/sem.h"
 #ifdef OP_TIMED
+#include "cpu/ahead.h"
 #include "cpu/timed_access.h"
 #endif
 
@@ -69,6 +70,16 @@ static inline void op_store(uint8_t *p, uint64_t v, unsigned w)
 #define op_store(p, v, w) timed_store(cpu, p, v, w)
 #endif
 
+/* Before its turn an instruction goes no further than lines that the vCPU has. */
+#ifndef OP_TIMED
+#define OP_AHEAD(p, kind, w, otherwise)
+#else
+#define OP_AHEAD(p, kind, w, otherwise)                              \
+    if (cpu->ahead && OP_UNLIKELY(!ahead_##kind(cpu, p, (w) / 8))) { \
+        OP_GOTO(otherwise);                                          \
+    }
+#endif
+
 /* Declares p, the host address of a guest access; what is not plain RAM in the TLB goes to `otherwise`. The
  * page of the last byte is compared, which covers page crossings. */
 #define OP_HOST(p, type, kind, address, w, otherwise)                                                  \
@@ -77,7 +88,8 @@ static inline void op_store(uint8_t *p, uint64_t v, unsigned w)
     if (OP_UNLIKELY(p##_entry->tag != ((p##_address + (w) / 8 - 1) & ~(uint64_t)PAGE_MASK_BITS))) {    \
         OP_GOTO(otherwise);                                                                            \
     }                                                                                                  \
-    type p = (type)(p##_entry->addend + p##_address)
+    type p = (type)(p##_entry->addend + p##_address);                                                  \
+    OP_AHEAD(p, kind, w, otherwise)
 #define OP_HOST_READ(p, address, w) OP_HOST(p, const uint8_t *, read, address, w, op_generic);
 #ifndef OP_TIMED
 #define OP_HOST_WRITE(p, address, w) OP_HOST(p, uint8_t *, write, address, w, op_generic);

@@ -3,6 +3,7 @@
  * vCPU may go on. What is simple (timing/pipeline.h) takes its time here, the rest in timing/core.c. Source: docs/timing.md.
  */
 
+#include "cpu/ahead.h"
 #include "cpu/mem.h"
 #include "cpu/pending.h"
 #include "cpu/store_queue.h"
@@ -49,6 +50,15 @@ static const struct op *leave(struct cpu *cpu, const struct block *b, const stru
     return NULL;
 }
 
+/* Leaves before the instruction of op, which has to wait for its turn. */
+static const struct op *leave_to_wait(struct cpu *cpu, const struct block *b, const struct op *op)
+{
+    cpu->rip = b->rip + b->cold[op->number].offset_bytes;
+    cpu->exit_flow = FLOW_JUMP;
+    stand_at(cpu, b, op->number);
+    return NULL;
+}
+
 static struct timed_code code_of(const struct block *b, const struct op *op)
 {
     return (struct timed_code){.at = phys(b->at.v + b->cold[op->number].offset_bytes),
@@ -82,6 +92,9 @@ static const struct op *follow(struct cpu *cpu, const struct op *op)
     if (!op_jump_known(cpu, j, cpu->rip) || (j->block->mode & 3) != (uint32_t)cpu->mode) {
         return leave(cpu, op_block(op), op, FLOW_JUMP);
     }
+    if (cpu->ahead && OP_UNLIKELY(!ahead_fetch(cpu, j->block))) {
+        return leave_to_wait(cpu, j->block, j->block->ops);
+    }
     timed_latch(cpu, j->block);
     OP_DISPATCH(j->block->ops);
 }
@@ -89,6 +102,9 @@ static const struct op *follow(struct cpu *cpu, const struct op *op)
 const struct op *op_timed(struct cpu *cpu, const struct op *op)
 {
     const struct block *b = op_block(op);
+    if (OP_UNLIKELY(cpu->ahead)) {
+        return leave_to_wait(cpu, b, op);
+    }
     enum flow flow = execute(cpu, b, op);
     if (flow != FLOW_NEXT || must_leave(cpu, b)) {
         return leave(cpu, b, op, flow);
@@ -99,6 +115,9 @@ const struct op *op_timed(struct cpu *cpu, const struct op *op)
 const struct op *op_timed_end(struct cpu *cpu, const struct op *op)
 {
     const struct block *b = op_block(op);
+    if (OP_UNLIKELY(cpu->ahead)) {
+        return leave_to_wait(cpu, b, op);
+    }
     for (;;) {
         enum flow flow = execute(cpu, b, op);
         if (flow == FLOW_FAULT || flow == FLOW_STOP || must_leave(cpu, b)) {
@@ -127,6 +146,9 @@ const struct op *op_timed_exit(struct cpu *cpu, const struct op *op)
         cpu->exit_flow = FLOW_JUMP;
         cpu->step_block = NULL;
         return NULL;
+    }
+    if (cpu->ahead && OP_UNLIKELY(!ahead_fetch(cpu, j->block))) {
+        return leave_to_wait(cpu, j->block, j->block->ops);
     }
     timed_latch(cpu, j->block);
     OP_DISPATCH(j->block->ops);

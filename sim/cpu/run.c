@@ -10,6 +10,7 @@
  * Deviations: a REP instruction under an interrupt shadow loses the shadow after its first iteration.
  */
 
+#include "cpu/ahead.h"
 #include "cpu/block.h"
 #include "cpu/debug_regs.h"
 #include "cpu/exception.h"
@@ -427,14 +428,18 @@ static struct block *next_block(struct cpu *cpu, unsigned max_insns, enum flow *
 }
 
 /* While a store to some page of code is queued, blocks must not lead into that page unseen. */
-static bool code_store_queued(const struct cpu *cpu)
+static bool code_store_queued(struct cpu *cpu)
 {
+    if (cpu->stores.no_code == cpu->bus->ram.code_pages + 1) {
+        return false;
+    }
     for (uint32_t i = 0; i < cpu->stores.count; i++) {
         const struct store_entry *e = &cpu->stores.entries[store_queue_slot(&cpu->stores, i)];
         if (cpu->bus->ram.flags[e->address.v >> PAGE_SHIFT] & PAGE_CODE) {
             return true;
         }
     }
+    cpu->stores.no_code = cpu->bus->ram.code_pages + 1;
     return false;
 }
 
@@ -485,7 +490,7 @@ static enum flow run_short(struct cpu *cpu)
 
 /* The vCPU stands at an operation of a step block, whose page is still translated as it was. At its beginning, a probe
  * may stand as well. */
-static inline bool stands_in_step_block(const struct cpu *cpu)
+static inline bool stands_in_step_block(struct cpu *cpu)
 {
     return cpu->step_block != NULL && cpu->rip == cpu->step_rip && cpu->mode == MODE_LONG64 &&
            cpu->fetch.valid && cpu->fetch.lin_page == align_down(cpu->rip, PAGE_SIZE_BYTES) &&
@@ -675,4 +680,33 @@ enum cpu_stop cpu_run(struct cpu *cpu, uint64_t deadline_cycles)
             return CPU_STOP_BREAK;
         }
     }
+}
+
+/* ---- before its turn ---- */
+
+/* Stands it where instructions can run that ask nobody for anything, and with nobody watching? */
+static bool may_run_ahead(struct cpu *cpu, uint64_t others_cycles)
+{
+    return cpu->activity == CPU_ACTIVE && cpu->stall_cycles == 0 && cpu->on_timing == NULL &&
+           !is_special(cpu) && !block_cache_has_probes(cpu->blocks) && stands_in_step_block(cpu) &&
+           timing_may_run_ahead(cpu->timing, others_cycles) && ahead_fetch(cpu, cpu->step_block);
+}
+
+bool cpu_run_ahead(struct cpu *cpu, uint64_t others_cycles, uint64_t deadline_cycles)
+{
+    uint64_t now = cpu_now(cpu);
+    timing_settle(cpu->timing, now);
+    if (!may_run_ahead(cpu, others_cycles)) {
+        return false;
+    }
+    uint64_t end = ahead_begin(cpu, deadline_cycles);
+    if (now < end) {
+        cpu->deadline_cycles = end;
+        cpu->left_cycles = (int64_t)(end - now);
+        cpu->chain_cut = false;
+        resume_steps(cpu);
+        cpu->timing->ahead_until = least_of(end, cpu_now(cpu));
+    }
+    ahead_end(cpu);
+    return cpu_now(cpu) >= deadline_cycles;
 }

@@ -77,6 +77,9 @@ static void make_room(struct cpu *cpu, uint64_t now_cycles)
     struct store_queue *q = &cpu->stores;
     bool due = cpu->timing == NULL; /* else the model says when */
     while (q->count && ((due && q->entries[q->head].due_cycles <= now_cycles) || q->count == q->capacity)) {
+        if (cpu->timing != NULL) {
+            timing_note_unasked(cpu->timing, q->entries[q->head].address.v, now_cycles);
+        }
         store_queue_drain_one(cpu);
     }
 }
@@ -87,6 +90,7 @@ static void note_code(struct cpu *cpu, phys_t a)
     if (cpu->bus->ram.flags[a.v >> PAGE_SHIFT] & PAGE_CODE) {
         cpu_drop_code(cpu);
         cpu->chain_cut = true;
+        cpu->stores.no_code = 0;
     }
 }
 
@@ -165,6 +169,7 @@ void store_queue_clear(struct cpu *cpu)
 {
     cpu->stores.head = 0;
     cpu->stores.count = 0;
+    cpu->stores.no_code = 0;
     for (unsigned i = 0; i < TLB_ALIAS_BUCKETS; i++) {
         cpu->tlb.aliases[i].pending = 0;
     }

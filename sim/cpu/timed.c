@@ -5,6 +5,7 @@
 #include "cpu/timed.h"
 
 #include "base/check.h"
+#include "cpu/ahead.h"
 #include "cpu/mem.h"
 #include "cpu/pending.h"
 #include "cpu/store_queue.h"
@@ -153,7 +154,9 @@ void timed_drain_one(struct cpu *cpu, uint64_t now_cycles)
 {
     timing_land(cpu->timing, now_cycles);
     if (timing_drain(cpu->timing, cpu->stores.count, now_cycles)) {
+        cpu->drain_key = now_cycles;
         store_queue_drain_one(cpu);
+        cpu->drain_key = 0;
     } else {
         timed_take_commits(cpu, cpu->stores.count);
     }
@@ -161,6 +164,12 @@ void timed_drain_one(struct cpu *cpu, uint64_t now_cycles)
 
 void timed_drain_due(struct cpu *cpu, uint64_t now_cycles)
 {
+    if (OP_UNLIKELY(cpu->ahead)) {
+        if (mem_drain_next(cpu) <= now_cycles) {
+            ahead_pass_due(cpu);
+        }
+        return;
+    }
     while (mem_drain_next(cpu) <= now_cycles && cpu->stores.count != 0) {
         timed_drain_one(cpu, mem_drain_next(cpu));
     }

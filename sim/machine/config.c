@@ -178,6 +178,9 @@ static bool assign(struct sim_config *c, enum sim_parameter p, uint64_t value, c
     case PARAMETER_MEMORY_MODEL:
         c->memory_model = value ? MODEL_TSO : MODEL_SC;
         return true;
+    case PARAMETER_ORDER:
+        c->lookahead = value != 0;
+        return true;
     case PARAMETER_STORE_CAPACITY:
         return store_small(&c->store_capacity, value, store_capacity_legal(value));
     case PARAMETER_CPU:
@@ -226,6 +229,10 @@ bool sim_config_set(struct sim_config *c, enum sim_parameter p, const char *text
 static bool check_timing(const struct sim_config *c, struct error *e)
 {
     const struct timing_params *t = c->timing;
+    if (c->lookahead && (!t || c->memory_model == MODEL_SC)) {
+        return error_set(e, "order lookahead: only under a timing model (engine timed, a machine that is not "
+                            "flat), with memory model tso");
+    }
     if (t && c->engine == ENGINE_FAST) {
         return error_set(e, "machine %s: the fast engine has no use for one", t->name);
     }

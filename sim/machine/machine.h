@@ -90,14 +90,18 @@ struct sim {
     enum sim_stop ended;           /* SIM_RUNNING until the machine has ended for good */
     bool stop_asked;
     enum machine_request request;
+    uint64_t request_cycles; /* when it was made; taken at once */
+    enum sim_stop ending;    /* it will end so at ending_cycles; or SIM_RUNNING */
+    uint64_t ending_cycles;
     uint32_t exit_value;
     unsigned stop_cpu;
     char stop_text[256];
-    struct cpu *running; /* the vCPU inside cpu_run, or NULL */
-    uint64_t wakes;      /* by machine_wake, so far: the order has new members; not part of the state */
-    struct position at;  /* where the order stands, unless: */
-    struct cpu *stepped; /* the vCPU that stepped last, when that was the last thing to happen */
-    bool moved;          /* sim_run has done something */
+    struct cpu *running;   /* the vCPU inside cpu_run, or NULL */
+    uint64_t wakes;        /* by machine_wake, so far: the order has new members; not part of the state */
+    struct position at;    /* where the order stands, unless: */
+    struct cpu *stepped;   /* the vCPU that stepped last, when that was the last thing to happen */
+    bool moved;            /* sim_run has done something */
+    uint64_t ahead_cycles; /* how far vCPUs may run ahead of the order; 0: strictly in it */
     const struct position *target; /* sim_replay: stop there */
 
     /* observers and effects */

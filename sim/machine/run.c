@@ -54,6 +54,23 @@ static void end_with(struct sim *s, enum sim_stop stop)
     s->ended = stop;
 }
 
+/* What a vCPU does at cycle key ends the machine. Under a timing model nobody else sees that at once (docs/timing.md, 8.1), so
+ * that it ends alike for those that have run ahead. The first one counts. */
+static void end_from(struct sim *s, enum sim_stop stop, uint64_t key)
+{
+    if (s->model == NULL) {
+        end_with(s, stop);
+    } else if (s->ending == SIM_RUNNING) {
+        s->ending = stop;
+        s->ending_cycles = key + s->timing->value[TIMING_snoop_cycles];
+    }
+}
+
+static uint64_t ending_limit(const struct sim *s)
+{
+    return s->ending == SIM_RUNNING ? EVENT_NEVER : s->ending_cycles;
+}
+
 static void describe_cpu(struct sim *s, struct cpu *cpu, const char *what)
 {
     char bytes[64] = "";
@@ -168,8 +185,10 @@ static enum cpu_stop run_cpu(struct sim *s, struct cpu *cpu, uint64_t deadline_c
         fire_probes(s, cpu);
         break;
     case CPU_STOP_SHUTDOWN:
-        describe_cpu(s, cpu, "triple fault");
-        end_with(s, SIM_STOP_TRIPLE_FAULT);
+        if (s->ending == SIM_RUNNING) {
+            describe_cpu(s, cpu, "triple fault");
+        }
+        end_from(s, SIM_STOP_TRIPLE_FAULT, cpu_now(cpu));
         break;
     case CPU_STOP_NOT_MODELLED:
         describe_cpu(s, cpu, cpu->stop_text);
@@ -294,14 +313,40 @@ static bool line_up(struct line *l, struct sim *s)
     return true;
 }
 
-/* The first vCPU runs until its turn is over, at limit at the latest. */
-static inline enum cpu_stop line_run_first(struct line *l, struct sim *s, uint64_t limit)
+/* How far vCPUs may run ahead: nothing that one does reaches another one, or memory that another one has in its caches, sooner. */
+static uint64_t window_of(const struct sim *s)
+{
+    const uint32_t *v = s->timing->value;
+    uint64_t messages = least_of(v[TIMING_ipi_cycles], v[TIMING_ioapic_cycles]);
+    return least_of(least_of(v[TIMING_snoop_cycles], messages), VIRTIO_FETCH_CYCLES);
+}
+
+/* In look-ahead order the vCPU goes on before its turn. others_cycles: when another one acts at the soonest. */
+static bool go_ahead(struct sim *s, struct cpu *cpu, uint64_t others_cycles, uint64_t until_cycles)
+{
+    uint64_t limit = least_of(event_next(s->events), until_cycles);
+    bool far = cpu_run_ahead(cpu, others_cycles, least_of(limit, others_cycles + s->ahead_cycles));
+    s->stepped = cpu;
+    return far;
+}
+
+/* The first vCPU runs until its turn is over, before until_cycles and before the drain of another one. */
+static inline enum cpu_stop line_run_first(struct line *l, struct sim *s, uint64_t until_cycles)
 {
     const struct runner *first = line_at(l, 0), *second = line_at(l, 1);
     bool later_number = (second->key & (SIM_CPUS_MAX - 1)) > (first->key & (SIM_CPUS_MAX - 1));
-    uint64_t turn = runner_clock(second) + later_number;
+    uint64_t drain = line_drain_of_others(l, s, first->cpu), others = least_of(drain, runner_clock(second));
+    uint64_t turn = least_of(drain, runner_clock(second) + later_number);
     struct cpu *cpu = line_take(l);
-    enum cpu_stop stop = run_cpu(s, cpu, least_of(limit, turn));
+    enum cpu_stop stop = CPU_STOP_DEADLINE;
+    bool far = s->ahead_cycles != 0 && go_ahead(s, cpu, others, until_cycles);
+    if (!far && cpu_now(cpu) < turn) {
+        uint64_t limit = least_of(event_next(s->events), until_cycles);
+        stop = run_cpu(s, cpu, least_of(limit, turn));
+        if (s->ahead_cycles != 0 && stop == CPU_STOP_DEADLINE) {
+            go_ahead(s, cpu, others, until_cycles);
+        }
+    }
     if (!has_key(cpu)) {
         return CPU_STOP_BREAK; /* the caller lines up anew */
     }
@@ -333,6 +378,7 @@ static void take_turns(struct sim *s, uint64_t until_cycles)
     if (!line_up(&line, s)) {
         return;
     }
+    s->ahead_cycles = s->config.lookahead && !s->target ? window_of(s) : 0;
     enum cpu_stop stop = CPU_STOP_DEADLINE;
     uint64_t wakes = s->wakes;
     while (line.count >= 2 && stop == CPU_STOP_DEADLINE && !s->stop_asked && s->request == REQUEST_NONE &&
@@ -348,26 +394,21 @@ static void take_turns(struct sim *s, uint64_t until_cycles)
             mem_drain_due(line.draining, soonest);
             line_note_drain(&line, s, line.draining);
         } else {
-            uint64_t drain = line_drain_of_others(&line, s, line_at(&line, 0)->cpu);
-            stop = line_run_first(&line, s, least_of(limit, drain));
+            stop = line_run_first(&line, s, until_cycles);
         }
     }
 }
 
 static void take_request(struct sim *s)
 {
-    switch (s->request) {
-    case REQUEST_NONE:
-        return;
-    case REQUEST_RESET:
-        end_with(s, SIM_STOP_RESET);
-        break;
-    case REQUEST_POWER_OFF:
-        end_with(s, SIM_STOP_POWER_OFF);
-        break;
-    case REQUEST_DEBUG_EXIT:
-        end_with(s, SIM_STOP_DEBUG_EXIT);
-        break;
+    static const enum sim_stop stops[] = {
+        [REQUEST_RESET] = SIM_STOP_RESET,
+        [REQUEST_POWER_OFF] = SIM_STOP_POWER_OFF,
+        [REQUEST_DEBUG_EXIT] = SIM_STOP_DEBUG_EXIT,
+    };
+    if (s->request != REQUEST_NONE) {
+        end_from(s, stops[s->request], s->request_cycles);
+        s->request = s->ended == SIM_RUNNING ? REQUEST_NONE : s->request;
     }
 }
 
@@ -413,12 +454,28 @@ static void run_first(struct sim *s, const struct schedule *next, uint64_t limit
     }
 }
 
+/* What look-ahead cannot take back ends it. */
+static void stop_if_overtaken(struct sim *s)
+{
+    if (s->model != NULL && s->model->overtaken) {
+        snprintf(s->stop_text, sizeof s->stop_text,
+                 "a vCPU had run ahead of what reached it at cycle %llu; order strict has no such limit",
+                 (unsigned long long)s->now_cycles);
+        end_with(s, SIM_STOP_NOT_MODELLED);
+    }
+}
+
 /* One move of the strict order; returns what stops the run, or SIM_RUNNING. */
 static enum sim_stop advance(struct sim *s, uint64_t until_cycles)
 {
     struct schedule next = schedule_make(s);
     uint64_t event = event_next(s->events);
     uint64_t soonest = least_of(least_of(event, next.drain_cycles), next.first_clock);
+    if (s->ending != SIM_RUNNING && least_of(soonest, until_cycles) >= s->ending_cycles) {
+        s->now_cycles = s->ending_cycles;
+        end_with(s, s->ending);
+        return s->ended;
+    }
     if (!next.first && next.drain_cycles == EVENT_NEVER && (event == EVENT_NEVER || all_deaf(s))) {
         s->now_cycles = last_clock(s);
         return SIM_STOP_NO_PROGRESS;
@@ -439,10 +496,11 @@ static enum sim_stop advance(struct sim *s, uint64_t until_cycles)
     } else if (next.drain_cycles <= soonest) {
         mem_drain_due(next.draining, soonest);
     } else {
-        uint64_t limit = least_of(event, until_cycles);
+        uint64_t limit = least_of(event, least_of(until_cycles, ending_limit(s)));
         run_first(s, &next, least_of(limit, progress_limit(s, next.first_clock)));
     }
     take_request(s);
+    stop_if_overtaken(s);
     return s->ended;
 }
 
@@ -510,10 +568,20 @@ void machine_wake(struct sim *s, unsigned cpu, uint64_t now_cycles)
     }
 }
 
+/* Something reaches a vCPU that may have gone on without it. */
+static void reach(struct sim *s, unsigned cpu, uint64_t now_cycles)
+{
+    const struct timing_core *core = s->cpus[cpu].timing;
+    if (core != NULL && &s->cpus[cpu] != s->running && core->ahead_until > now_cycles) {
+        s->model->overtaken = true;
+    }
+    machine_wake(s, cpu, now_cycles);
+}
+
 static void on_intr(void *target, unsigned cpu, bool asserted, uint64_t now_cycles)
 {
     if (asserted) {
-        machine_wake(target, cpu, now_cycles);
+        reach(target, cpu, now_cycles);
     }
 }
 
@@ -521,14 +589,14 @@ static void on_nmi(void *target, unsigned cpu, uint64_t now_cycles)
 {
     struct sim *s = target;
     s->cpus[cpu].nmi_pending = true;
-    machine_wake(s, cpu, now_cycles);
+    reach(s, cpu, now_cycles);
 }
 
 static void on_init(void *target, unsigned cpu, uint64_t now_cycles)
 {
     struct sim *s = target;
     s->cpus[cpu].init_pending = true;
-    machine_wake(s, cpu, now_cycles);
+    reach(s, cpu, now_cycles);
 }
 
 /* A SIPI to a vCPU that does not wait for one is dropped, as the manual says. */
@@ -562,15 +630,22 @@ const struct lapic_signals machine_lapic_signals = {
 void machine_request_raised(void *target, enum machine_request request, uint32_t value, uint64_t now_cycles)
 {
     struct sim *s = target;
-    (void)now_cycles;
-    if (s->request == REQUEST_NONE) {
+    if (s->request == REQUEST_NONE && s->ending == SIM_RUNNING) {
         s->request = request;
+        s->request_cycles = now_cycles;
         s->exit_value = value;
         s->stop_cpu = s->running ? s->running->number : 0;
     }
     if (s->running) {
         cpu_request_break(s->running);
     }
+}
+
+/* When what is being written becomes memory: a store that is due by the end of an instruction drains before that. */
+static uint64_t write_cycles(const struct sim *s)
+{
+    const struct cpu *cpu = s->running;
+    return cpu == NULL ? s->now_cycles : cpu->drain_key != 0 ? cpu->drain_key : cpu_now(cpu);
 }
 
 void machine_special_write(void *target, phys_t a, unsigned size_bytes)
@@ -588,7 +663,7 @@ void machine_special_write(void *target, phys_t a, unsigned size_bytes)
         uint64_t line = cpu->monitor_line.v & ~UINT64_C(63);
         if (cpu->monitor_armed && a.v < line + 64 && a.v + size_bytes > line) {
             cpu->monitor_armed = false;
-            machine_wake(s, i, s->running ? cpu_now(s->running) : s->now_cycles);
+            machine_wake(s, i, write_cycles(s));
         }
     }
 }

@@ -55,8 +55,9 @@ struct sim_config {
     const char *cpu_model;   /* "orrery", "tcg72", followed by ",+feature,-feature"; NULL: "orrery" */
     bool instant_serial;     /* the UARTs take no time for a character (board parameter) */
     bool single_step_blocks; /* oracle: no block longer than one instruction; same results, slower */
-    bool translate;          /* hot code is translated where the host and the engine can; same results */
-    uint32_t given;          /* bit p: parameter p was set by sim_config_set; no part of the machine */
+    bool lookahead; /* vCPUs run ahead of the strict order where that changes nothing; same results */
+    bool translate; /* hot code is translated where the host and the engine can; same results */
+    uint32_t given; /* bit p: parameter p was set by sim_config_set; no part of the machine */
 };
 
 /* What people set: the rows of config.def. */

@@ -22,7 +22,7 @@
 #include <string.h>
 
 #define SNAPSHOT_MAGIC   UINT64_C(0x504e53595252524f) /* "ORRRYSNP" */
-#define SNAPSHOT_VERSION UINT64_C(4)
+#define SNAPSHOT_VERSION UINT64_C(5)
 #define HEAD_BYTES       16u
 #define CHECKSUM_BYTES   16u
 
@@ -58,17 +58,20 @@ static void visit_hooks(struct sim *s, struct visitor *v)
 /* How the run stands, and how it ended. */
 static void visit_run(struct sim *s, struct visitor *v)
 {
-    uint8_t ended = (uint8_t)s->ended, request = (uint8_t)s->request;
+    uint8_t ended = (uint8_t)s->ended, ending = (uint8_t)s->ending, request = (uint8_t)s->request;
     visit_u64(v, "now", &s->now_cycles);
     visit_u64(v, "events_fired", &s->events_fired);
     visit_choice(v, "ended", &ended, SIM_STOP_NOT_MODELLED);
     visit_choice(v, "request", &request, REQUEST_DEBUG_EXIT);
+    visit_choice(v, "ending", &ending, SIM_STOP_NOT_MODELLED);
+    visit_u64(v, "ending_cycles", &s->ending_cycles);
     visit_u32(v, "exit_value", &s->exit_value);
     visit_count(v, "stop_cpu", &s->stop_cpu, s->config.cpus - 1);
     visit_array(v, "stop_text", s->stop_text, 1, sizeof s->stop_text);
     visit_require(v, "stop_text", s->stop_text[sizeof s->stop_text - 1] == 0);
     s->stop_text[sizeof s->stop_text - 1] = 0;
     s->ended = (enum sim_stop)ended;
+    s->ending = (enum sim_stop)ending;
     s->request = (enum machine_request)request;
 }
 

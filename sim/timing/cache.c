@@ -52,10 +52,9 @@ void cache_use(struct cache *c, int64_t index)
 
 static uint32_t victim_way(const struct cache *c, uint32_t set)
 {
-    for (uint32_t way = 0; way < c->ways; way++) {
-        if (c->lines[set * c->ways + way] == 0) {
-            return way;
-        }
+    uint32_t empty = cache_ways_with(c, set * c->ways, 0);
+    if (empty != 0) {
+        return (uint32_t)__builtin_ctz(empty);
     }
     uint32_t node = 1, way = 0;
     for (uint32_t half = c->ways / 2; half > 0; half /= 2) {
@@ -70,8 +69,8 @@ int64_t cache_fill(struct cache *c, uint64_t line, enum cache_state state, struc
 {
     uint32_t set = cache_set(c, line);
     int64_t index = (int64_t)set * c->ways + victim_way(c, set);
-    *victim = (struct cache_victim){c->lines[index] != 0, c->states[index], c->lines[index] - 1};
-    c->lines[index] = line + 1;
+    *victim = (struct cache_victim){c->lines[index] != 0, c->states[index], (uint64_t)c->lines[index] - 1};
+    c->lines[index] = (uint32_t)line + 1;
     c->states[index] = (uint8_t)state;
     cache_use(c, index);
     return index;
@@ -94,7 +93,7 @@ void cache_visit(struct cache *c, struct visitor *v, const char *name)
 {
     size_t lines = (size_t)c->sets * c->ways;
     visit_enter(v, name, 0);
-    visit_array(v, "lines", c->lines, 8, lines);
+    visit_array(v, "lines", c->lines, 4, lines);
     visit_array(v, "states", c->states, 1, lines);
     visit_array(v, "trees", c->trees, 2, c->sets);
     visit_leave(v);

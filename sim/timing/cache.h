@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 #define CACHE_WAYS_MAX 16u
 
@@ -38,10 +39,10 @@ static inline bool cache_state_owned(uint8_t state)
 struct cache {
     uint32_t sets, ways, way_bits;                                 /* ways = 1 << way_bits */
     uint16_t away_clear[CACHE_WAYS_MAX], away_set[CACHE_WAYS_MAX]; /* of a tree, to point away from a way */
-    uint64_t *lines;  /* line number + 1 by set and way; 0: invalid */
+    uint32_t *lines;  /* line number + 1 by set and way; 0: invalid. RAM ends below 2^38 */
     uint8_t *states;  /* enum cache_state, maybe with CACHE_SEEN_OWNED */
     uint16_t *trees;  /* one a set: bit n - 1 is node n of the tree, set: the victim is in the upper half */
-    uint64_t *recent; /* one a set: what `lines` has for the way used last */
+    uint32_t *recent; /* one a set: what `lines` has for the way used last */
 };
 
 void cache_init(struct cache *c, uint32_t sets, uint32_t ways);
@@ -52,22 +53,40 @@ static inline uint32_t cache_set(const struct cache *c, uint64_t line)
     return (uint32_t)line & (c->sets - 1);
 }
 
+typedef uint32_t cache_vector __attribute__((vector_size(16)));
+
+/* The ways of the set that begins at `first` with this entry, as bits. */
+static inline uint32_t cache_ways_with(const struct cache *c, uint32_t first, uint32_t entry)
+{
+    uint32_t found = 0;
+    if (c->ways < 4) {
+        for (uint32_t way = 0; way < c->ways; way++) {
+            found |= (uint32_t)(c->lines[first + way] == entry) << way;
+        }
+        return found;
+    }
+    const cache_vector wanted = {entry, entry, entry, entry};
+    cache_vector all = {0}, bits = {1, 2, 4, 8};
+    for (uint32_t way = 0; way < c->ways; way += 4) {
+        cache_vector four;
+        memcpy(&four, &c->lines[first + way], sizeof four);
+        all |= (cache_vector)(four == wanted) & bits;
+        bits <<= 4;
+    }
+    return all[0] | all[1] | all[2] | all[3];
+}
+
 /* Where line is: an index into lines and states, or -1. Nothing changes. */
 static inline int64_t cache_find(const struct cache *c, uint64_t line)
 {
-    uint32_t first = cache_set(c, line) * c->ways;
-    for (uint32_t way = 0; way < c->ways; way++) {
-        if (c->lines[first + way] == line + 1) {
-            return first + way;
-        }
-    }
-    return -1;
+    uint32_t first = cache_set(c, line) * c->ways, found = cache_ways_with(c, first, (uint32_t)line + 1);
+    return found != 0 ? (int64_t)first + __builtin_ctz(found) : -1;
 }
 
 /* Is line the one of its set that was used last? Then a use changes nothing. */
 static inline bool cache_is_recent(const struct cache *c, uint64_t line)
 {
-    return c->recent[cache_set(c, line)] == line + 1;
+    return c->recent[cache_set(c, line)] == (uint32_t)line + 1;
 }
 
 /* Line `index` has been used. */

@@ -71,4 +71,9 @@ bool timing_owns(const struct timing_core *c, uint64_t line);
 
 void timing_fill_l1(struct timing_core *c, uint64_t line, bool instruction);
 
+/* ---- ahead.c ---- */
+
+/* A transaction at key gives the vCPU a line. alone: no other vCPU has lost it by that, though copies may be leaving. */
+void timing_note_transaction(struct timing_core *c, uint64_t line, uint64_t key, bool alone);
+
 #endif

@@ -230,23 +230,12 @@ void timing_store_enter(struct timing_core *c, const struct uop *uop, const stru
     timing_store_put(c, &store, owned, retired);
 }
 
-/* The line finds itself in state M or E, as what is stored here sees it. */
-static bool seen_owned(const struct timing_core *c, uint64_t line)
-{
-    if (timing_is_owned(c, line)) {
-        return true;
-    }
-    int64_t index = cache_find(&c->l2, line);
-    uint8_t state = index < 0 ? CACHE_INVALID : c->l2.states[index];
-    return cache_state_owned(state) || (state & CACHE_SEEN_OWNED);
-}
-
 bool timing_drain(struct timing_core *c, unsigned queued, uint64_t now)
 {
     struct timing_store *s = &c->store[(c->stores - queued) % TIMING_STORE_RING];
     uint64_t lines[2] = {timing_line(s->at), timing_line(s->at + s->size_bytes - 1)}, there = 0;
     bool two = lines[0] != lines[1];
-    if (!seen_owned(c, lines[0]) || (two && !seen_owned(c, lines[1]))) {
+    if (!timing_sees_owned(c, lines[0]) || (two && !timing_sees_owned(c, lines[1]))) {
         there = timing_reserve_lines(c, lines, now);
     }
     if (there <= now) {

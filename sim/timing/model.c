@@ -238,6 +238,8 @@ static void visit_core(struct timing_core *c, unsigned slots, struct visitor *v)
     visit_landings(c, v);
     if (v->loading) {
         memset(c->owned, 0, sizeof c->owned);
+        c->settled_at = TIMING_UNKNOWN;
+        c->ahead_until = 0;
     }
     visit_leave(v);
 }

@@ -161,6 +161,10 @@ struct timing_core {
     uint32_t landing_head, landing_count, landing_capacity;
     uint64_t turn_line, turn_at; /* + 1; 0: none. When this vCPU's request for a reserved line is made */
 
+    /* for look-ahead (timing/ahead.c); no state */
+    uint64_t settled_at;  /* from then on nobody else writes to lines that this vCPU has; or TIMING_UNKNOWN */
+    uint64_t ahead_until; /* steps before the others' had smaller keys */
+
     /* of the last instruction, for traces and profiles; no state */
     struct timing_stamps {
         uint64_t dispatch, start, end;
@@ -198,6 +202,7 @@ struct timing {
     struct timing_bank *banks;
     uint64_t *bus_free;
     struct timing_reservation reservations[TIMING_RESERVATIONS];
+    bool overtaken; /* something happened that a vCPU which had run ahead should have seen; no state */
 };
 
 /* tlb_slots: entries of the architectural TLB of a vCPU. */
@@ -255,5 +260,32 @@ static inline uint64_t timing_store_commit(const struct timing_core *c, unsigned
 
 /* The oldest of `queued` stores drains at now: true, or it is put off and commit times have changed. */
 bool timing_drain(struct timing_core *c, unsigned queued, uint64_t now);
+
+/* ---- look-ahead: ahead.c ---- */
+
+#define TIMING_UNKNOWN UINT64_MAX /* as settled_at: the state has been loaded */
+
+/* No transaction was made later than now. */
+static inline void timing_settle(struct timing_core *c, uint64_t now)
+{
+    if (c->settled_at == TIMING_UNKNOWN) {
+        c->settled_at = now + c->shared->params.value[TIMING_snoop_cycles];
+    }
+}
+
+/* May the vCPU run ahead, when no other vCPU's key is below others_cycles? On lines that the next two functions allow. */
+static inline bool timing_may_run_ahead(const struct timing_core *c, uint64_t others_cycles)
+{
+    return c->landing_count == 0 && others_cycles >= c->settled_at;
+}
+
+/* Does the vCPU have the line, so that loading or fetching it asks nobody? */
+bool timing_has_line(const struct timing_core *c, uint64_t line);
+
+/* Does the vCPU see it as its own, so that a store to it asks nobody, neither now nor at its drain? */
+bool timing_sees_owned(const struct timing_core *c, uint64_t line);
+
+/* A write at key to bytes of a line that the vCPU has not asked for: nobody that has run ahead may know the line. */
+void timing_note_unasked(struct timing_core *c, uint64_t at, uint64_t key);
 
 #endif

@@ -278,6 +278,7 @@ uint64_t timing_read_line(struct timing_core *c, uint64_t line, bool instruction
         latency = from_below(c, line, start);
     }
     take_line(c, line, instruction, shared ? CACHE_SHARED : CACHE_EXCLUSIVE, key);
+    timing_note_transaction(c, line, key, !shared);
     return latency;
 }
 
@@ -316,6 +317,7 @@ uint64_t timing_own_line(struct timing_core *c, uint64_t line, uint64_t key, uin
     } else {
         take_line(c, line, false, CACHE_MODIFIED, key);
     }
+    timing_note_transaction(c, line, key, !*taken);
     return latency;
 }
 

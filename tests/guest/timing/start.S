@@ -172,7 +172,7 @@ long_mode:
     test ebp, ebp
     jnz 3f
 2:  pause
-    cmp DWORD PTR [done], CPUS
+    cmp DWORD PTR [done], ENOUGH
     jb 2b
     mov eax, 16
     out 0xf4, eax

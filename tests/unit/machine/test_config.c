@@ -43,6 +43,7 @@ static void texts_become_values(void **state)
     assert_true(set(&c, "machine", "zen4-like") && strcmp(c.machine, "zen4-like") == 0 && !c.timing);
     assert_true(set(&c, "memory-model", "sc") && c.memory_model == MODEL_SC);
     assert_true(set(&c, "memory-model", "tso") && c.memory_model == MODEL_TSO);
+    assert_true(set(&c, "order", "lookahead") && c.lookahead && set(&c, "order", "strict") && !c.lookahead);
     assert_true(set(&c, "store-capacity", "1") && c.store_capacity == 1);
     assert_true(set(&c, "cpu", "tcg72") && strcmp(c.cpu_model, "tcg72") == 0);
     assert_true(set(&c, "seed", "18446744073709551615") && c.seed == UINT64_MAX);
