@@ -128,6 +128,9 @@ static void build(const struct block_cache *c, struct block *b)
     if (c->timed) {
         timed_prepare(c->cpus[0], b);
         op_build_timed(b);
+        for (unsigned i = 0; i < b->count; i++) {
+            b->ops[i].delta = (int32_t)((uint8_t *)&b->timed[i] - (uint8_t *)&b->ops[i]);
+        }
         return;
     }
     op_build(b);

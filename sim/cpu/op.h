@@ -46,7 +46,8 @@ struct op {
     uint8_t scale; /* shift count of the index */
     uint8_t spare;
     uint16_t number; /* of the instruction in its block */
-    int32_t delta;   /* CALL: return address - target */
+    int32_t
+        delta; /* CALL: return address - target; of a block under the timing model: from here to its timing_insn */
 };
 
 _Static_assert(sizeof(OP_IMM) != 4 || sizeof(struct op) == 32, "two operations a cache line");

@@ -204,7 +204,7 @@ static bool becomes_quick(const struct cpu *cpu, const struct timing_insn *insn)
 
 static inline const struct timing_insn *insn_of(const struct op *op)
 {
-    return &op_block(op)->timed[op->number];
+    return (const struct timing_insn *)((uintptr_t)op + (uintptr_t)(intptr_t)op->delta);
 }
 
 /* The handlers below are kept out of line so that each saves only the registers that it needs. */
@@ -253,7 +253,7 @@ OUT_OF_LINE time_quick(struct cpu *cpu, const struct op *op)
 {
     const struct timing_insn *insn = insn_of(op);
     quick_after(cpu, timing_quick(cpu->timing, insn, cpu->accesses, cpu->access_count,
-                                  cpu->stores.capacity != 0, cpu_now(cpu)));
+                                  cpu->stores.capacity != 0, timed_now(cpu)));
     OP_GOTO(go_on);
 }
 
@@ -261,7 +261,7 @@ OUT_OF_LINE time_quick(struct cpu *cpu, const struct op *op)
 OUT_OF_LINE drain_and_go_on(struct cpu *cpu, const struct op *op)
 {
     if (cpu->left_cycles > 0) {
-        timed_drain_due(cpu, cpu_now(cpu));
+        timed_drain_due(cpu, timed_now(cpu));
     }
     OP_GOTO(go_on);
 }
@@ -285,7 +285,7 @@ static inline __attribute__((always_inline)) uint64_t simple_step(struct cpu *cp
                                                                   const struct timing_access *load,
                                                                   const struct timing_access *store)
 {
-    uint64_t end, now = timing_step(cpu->timing, insn, load, store, true, true, cpu_now(cpu), &end);
+    uint64_t end, now = timing_step(cpu->timing, insn, load, store, true, true, timed_now(cpu), &end);
     if (load || store) {
         cpu->access_count = 0;
     }
@@ -371,14 +371,14 @@ static void take_branch(struct cpu *cpu, const struct op *op)
 {
     const struct timing_outcome o = outcome_of(cpu, op);
     quick_after(cpu, timing_quick_branch(cpu->timing, insn_of(op), &o, cpu->accesses, cpu->access_count,
-                                         cpu->stores.capacity != 0, cpu_now(cpu)));
+                                         cpu->stores.capacity != 0, timed_now(cpu)));
 }
 
 static inline void take_simple_branch(struct cpu *cpu, const struct op *op)
 {
     const struct timing_outcome o = outcome_of(cpu, op);
     const struct timing_insn *insn = insn_of(op);
-    uint64_t end, now = timing_step(cpu->timing, insn, NULL, NULL, true, true, cpu_now(cpu), &end);
+    uint64_t end, now = timing_step(cpu->timing, insn, NULL, NULL, true, true, timed_now(cpu), &end);
     timing_branch(cpu->timing, &insn->uop, &o, end);
     cpu->timing->repeating = 0;
     timed_set_clock(cpu, now);

@@ -45,7 +45,8 @@ const struct op *op_jmp(struct cpu *cpu, const struct op *op)
 
 const struct op *op_call(struct cpu *cpu, const struct op *op)
 {
-    PUSH_RETURN(op->target + (uint64_t)(int64_t)op->delta)
+    const struct block *b = op_block(op);
+    PUSH_RETURN(b->rip + b->size_bytes)
     cpu->rip = op->target;
     OP_GOTO(op_time_branch);
 }

@@ -105,6 +105,12 @@ static inline void timed_forget(struct cpu *cpu)
 
 /* ---- for op_time.c ---- */
 
+/* The clock: under the timing model nothing is charged beforehand. */
+static inline uint64_t timed_now(const struct cpu *cpu)
+{
+    return cpu->deadline_cycles - (uint64_t)cpu->left_cycles;
+}
+
 static inline void timed_set_clock(struct cpu *cpu, uint64_t now_cycles)
 {
     cpu->left_cycles = (int64_t)(cpu->deadline_cycles - now_cycles);

@@ -118,7 +118,8 @@ struct timing *timing_create(const struct timing_params *params, unsigned cpus, 
 void timing_prepare(const struct timing *t, const struct uop *uop, struct timing_insn *out)
 {
     const struct timing_op *op = &t->ops[uop->class];
-    bool simple = op->kind < TIMING_LOCK && op->ops == 1 && op->unit == TIMING_UNITS_MAX;
+    bool simple = op->kind < TIMING_LOCK && op->ops == 1 && op->unit == TIMING_UNITS_MAX &&
+                  uop->source[2] == TIMING_READY && uop->result[3] == TIMING_SINK;
     *out =
         (struct timing_insn){.op = *op, .uop = *uop, .simple = simple && !t->params.value[TIMING_in_order]};
 }

@@ -93,7 +93,8 @@ struct timing_op {
 struct timing_insn {
     struct timing_op op;
     struct uop uop;
-    bool simple;        /* one operation, no unit, on a machine that is not in order */
+    bool
+        simple; /* one operation, no unit, two sources and three results at most, on a machine that is not in order */
     uint64_t code_line; /* 1 + the line that all its bytes lie in; UINT64_MAX: not quick, or in two */
 };
 

@@ -84,6 +84,12 @@ static inline uint64_t timing_sources_ready(const struct timing_core *c, const s
     return later_of(a, b);
 }
 
+/* The same of a simple one. */
+static inline uint64_t timing_few_sources_ready(const struct timing_core *c, const struct uop *uop)
+{
+    return later_of(c->ready[uop->source[0]], c->ready[uop->source[1]]);
+}
+
 static inline uint64_t timing_address_ready(const struct timing_core *c, const struct uop *uop)
 {
     return later_of(c->ready[uop->address[0]], c->ready[uop->address[1]]);
@@ -100,6 +106,14 @@ static inline void timing_set_results(struct timing_core *c, const struct uop *u
     for (unsigned i = 0; i < TIMING_RESULTS; i++) {
         c->ready[uop->result[i]] = end;
     }
+}
+
+/* The same of a simple one. */
+static inline void timing_set_few_results(struct timing_core *c, const struct uop *uop, uint64_t end)
+{
+    c->ready[uop->result[0]] = end;
+    c->ready[uop->result[1]] = end;
+    c->ready[uop->result[2]] = end;
 }
 
 /* ---- execution ---- */
@@ -289,14 +303,20 @@ TIMING_INLINE uint64_t timing_step(struct timing_core *c, const struct timing_in
     for (unsigned i = 1; i < ops; i++) {
         timing_dispatch_one(c, 0);
     }
-    uint64_t d = c->dispatch, ready = later_of(d, timing_sources_ready(c, uop)), first = 0;
+    uint64_t d = c->dispatch, first = 0;
+    uint64_t sources = simple ? timing_few_sources_ready(c, uop) : timing_sources_ready(c, uop);
+    uint64_t ready = later_of(d, sources);
     uint64_t address = later_of(d, timing_address_ready(c, uop));
     if (load) {
         uint64_t start = timing_start_at(c, &c->load_op, later_of(address, c->load_fence), simple);
         ready = later_of(ready, timing_near_load(c, insn, load, now, start));
     }
     *end = timing_has_stage(op) ? timing_execute(c, op, ready, simple) + op->latency : ready;
-    timing_set_results(c, uop, *end);
+    if (simple) {
+        timing_set_few_results(c, uop, *end);
+    } else {
+        timing_set_results(c, uop, *end);
+    }
     uint64_t done = *end, known;
     if (store) {
         first = timing_start_at(c, &c->store_op, address, simple);
