@@ -13,7 +13,7 @@
 ---@field engine? "fast"|"timed" fast: a cycle an instruction
 ---@field machine? string timed: whose cycles; orrery info lists them
 ---@field memory_model? "sc"|"tso" default: sc on fast, tso on timed
----@field order? "strict"|"lookahead" lookahead: faster with vCPUs on timed; same results
+---@field order? "strict"|"lookahead" lookahead: faster on timed; same results
 ---@field store_capacity? integer entries of tso's store buffer, 1 to 64
 ---@field cpu? string orrery or tcg72, and features: orrery,-pcid
 ---@field disk? string|string[] a virtio disk, up to 3; FILE is never written
