@@ -40,7 +40,7 @@ LUA_LIBS    = $(LUA_WRAPS:%=-Wl,--wrap=%) -l:liblua5.4.a $(SIM_LIB)
 CPPFLAGS_ALL := -Isim -I$(GEN) "-ffile-prefix-map=$(CURDIR)/=" $(LUA_CFLAGS) $(CPPFLAGS)
 CFLAGS_ALL   := -std=c17 $(WARN) $(FLAGS_$(MODE)) -fcf-protection=none -fno-plt $(CFLAGS)
 , := ,
-LDLIBS        = $(LUA_LIBS) -lZydis -lmpfr -lgmp -ldw -lelf -lxxhash -lm
+LDLIBS        = $(LUA_LIBS) -lZydis -lmpfr -lgmp -ldw -lelf -lxxhash -lzstd -lm
 LDFLAGS_ALL  := $(if $(filter asan,$(MODE)),-fsanitize=address$(,)undefined) $(LDFLAGS)
 
 # make V=1 shows the commands

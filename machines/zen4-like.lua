@@ -8,12 +8,10 @@
 -- Read through the comments of LLVM's file, which quote the guide section by section.
 local SOG = "AMD 57647, Software Optimization Guide for Zen 4, "
 local LLVM = "LLVM 19, X86ScheduleZnver4.td, by llvm-mca-19 -mcpu=znver4 -instruction-tables: "
--- On a Zen 4 host, in user mode, by rdtsc: medians of 201 samples, each between two dependent chains of 64 add that say how
--- long a core cycle was. The figures are those of the note; a calibration replaces them.
-local HOST = "Zen 4 host, rdtsc against chains of 64 add, medians of 201: "
--- The note on timing that the issue about it (4) builds on; of these numbers it does not say how they were found.
-local NOTE = "issue 4's note on timing, reference machine, version 1: "
-local AMD = "AMD's figure for Zen 4, also that of issue 4's note on timing: "
+-- Tiers V1 and V2 of docs/fidelity/authenticamd-19-11-01/, a Zen 4: name of the kernel and its cycles.
+local V1 = "docs/fidelity/authenticamd-19-11-01, tier V1: "
+local V2 = "docs/fidelity/authenticamd-19-11-01, tier V2: "
+local AMD = "AMD's figure for Zen 4: "
 local VIEW = "AnandTech, Zen 4 review (2022), "
 -- What user mode cannot see. Tier V5 asks what changes when it is half or one and a half of that.
 local UNSEEN = "uncalibrated, no public figure found; order of magnitude: "
@@ -44,21 +42,22 @@ return {
         return_stack = { 32, "assumed", "as in Zen (AnandTech, Zen microarchitecture, part 2); not checked for Zen 4" },
 
         -- loads and stores
-        l1_load_cycles = { 4, "measured", HOST .. "pointer chase in L1D, 3.99 cycles" },
-        vector_load_cycles = { 3, "vendor", SOG .. "2.12: 7 cycles load to use for vectors, 4 for integers" },
-        split_cycles = { 1, "assumed", "a second access in the next cycle; not measured yet (tier V2)" },
+        l1_load_cycles = { 4, "measured", V1 .. "load_lat, 4.02" },
+        vector_load_cycles = { 2, "measured", V1 .. "load_vector_lat, 9.03, with VMASK's 3; the guide says 7 to use, not 6 (2.12)" },
+        split_cycles = { 2, "measured", V2 .. "load_cross_line, 7.03" },
         -- A store is known one cycle after its address: 9 cycles through an address.
-        forward_cycles = { 8, "measured", HOST .. "store to dependent load, 8.9 to 9.1 cycles, of which 1 is the store's" },
-        forward_renamed_cycles = { 1, "assumed", NOTE .. "1 for a renamed pair of one address" },
-        forward_fail_cycles = { 13, "assumed", "about 20 in all: commit 3, the load 4, and this (tier V2)" },
-        store_gap = { 1, "assumed", "a commit a cycle, several only to one line; not measured yet (tier V2)" },
+        forward_cycles = { 8, "measured", V1 .. "forward_lat, 9.31, of which 1 is the store's" },
+        forward_renamed_cycles = { 1, "measured", V1 .. "forward_same_lat, 1.00" },
+        forward_fail_cycles = { 13, "measured", V2 .. "forward_4_8_wide, 19.07: commit, the load's 4, and this" },
+        store_gap = { 1, "assumed", "a commit a cycle, several only to one line; no row of V1 or V2 tells" },
         store_prefetch = { 1, "assumed", "a store asks for its line before it commits, as every core of its class does" },
 
         -- translation
-        dtlb_entries = { 72, "measured", HOST .. "reach of the first level, 64 to 72 pages" },
+        dtlb_entries = { 72, "measured", V2 .. "tlb_4K_72, 4.02, and tlb_4K_76, 11.05" },
         itlb_entries = { 64, "assumed", "as in Zen (AnandTech, Zen microarchitecture, part 2); not checked for Zen 4" },
-        tlb_l2_cycles = { 7, "assumed", NOTE .. "7 to 8 more for a hit of the second level" },
-        walk_cycles = { 8, "assumed", "as long as the second level, which has missed before; not measured yet (tier V2)" },
+        tlb_l2_cycles = { 7, "measured", V2 .. "tlb_4K_128, 11.04, with the load's 4" },
+        walk_cycles = { 8, "assumed", "as long as the second level, which has missed before; " ..
+            "V2 does not tell it from the loads of the walk" },
         ad_update_cycles = { 30, "assumed", UNSEEN .. "some locked operations" },
 
         -- caches
@@ -70,9 +69,9 @@ return {
         l2_ways = { 8, "vendor", AMD .. "1 MiB, 8 ways" },
         l3_sets = { 32768, "vendor", AMD .. "32 MiB, 16 ways" },
         l3_ways = { 16, "vendor", AMD .. "32 MiB, 16 ways" },
-        l2_cycles = { 14, "measured", HOST .. "pointer chase in L2, 14.03 cycles" },
-        l3_cycles = { 50, "assumed", NOTE .. "about 50; tier V2 reports it" },
-        cache_to_cache_cycles = { 150, "assumed", NOTE .. "about 150 one way. " ..
+        l2_cycles = { 14, "measured", V2 .. "chase_4K_64, 14.07" },
+        l3_cycles = { 50, "assumed", "about 50; V2 has chase_2M_1536, 51.60, and chase_2M_2048, 54.21" },
+        cache_to_cache_cycles = { 150, "assumed", "about 150 one way. " ..
             VIEW .. "core to core: 45 to 57 within a complex, 239 between two" },
         snoop_cycles = { 75, "assumed", "half of the way there and back" },
 
@@ -91,10 +90,10 @@ return {
         interrupt_cycles = { 300, "assumed", UNSEEN .. "an exception and the acknowledgement" },
         mmio_cycles = { 300, "assumed", UNSEEN .. "100 ns" },
         wake_cycles = { 1000, "assumed", UNSEEN .. "a third of a microsecond out of C1" },
-        ipi_cycles = { 300, "assumed", "100 ns, uncalibrated (IPI_CYCLES of sim/machine/sim.c)" },
-        ioapic_cycles = { 300, "assumed", "100 ns, uncalibrated (IOAPIC_CYCLES of sim/machine/sim.c)" },
-        rep_start_cycles = { 20, "assumed", "microcode's choice of a loop; not measured yet (tier V2)" },
-        string_chunk_bytes = { 32, "assumed", "32 bytes a cycle, the width of a store; not measured yet (tier V2)" },
+        ipi_cycles = { 300, "assumed", UNSEEN .. "100 ns" },
+        ioapic_cycles = { 300, "assumed", UNSEEN .. "100 ns" },
+        rep_start_cycles = { 10, "measured", V1 .. "rep_movsb_64, 13.94; rep_stosb_64, 9.06" },
+        string_chunk_bytes = { 16, "measured", V1 .. "rep_movsq_1024, 58.30; rep_stosq_2048, 68.28: 18 and 30 bytes a cycle; the power of two below" },
     },
 
     -- Pipes and sets of pipes. A class takes a place in each group that it names: in its own, and in those that have it.
@@ -123,43 +122,46 @@ return {
         { "LOAD STORE VLOAD VSTORE", "llvm", LLVM .. "mov and movaps from and to memory: 1 op", ops = 1 },
 
         -- general registers
-        { "ALU", "measured", HOST .. "add, 1.00 cycles", ops = 1, latency = 1,
+        { "ALU", "measured", V1 .. "add_lat, 1.01", ops = 1, latency = 1,
             ports = { "alu", "llvm", LLVM .. "add: any of four" } },
         { "LEA", "llvm", LLVM .. "lea of two parts: 1 op, 1 cycle", ops = 1, latency = 1,
             ports = { "alu", "assumed", "any of four, as uops.info shows for Zen cores; LLVM has the address units here" } },
         { "LEA_SLOW", "llvm", LLVM .. "lea of three parts or scaled: 2 cycles", latency = 2,
             ops = { 1, "assumed", "one op, as for the cores before; LLVM has two" },
-            ports = { "alu alu12", "assumed", "two of the four; not measured yet (tier V1)" } },
-        { "SHIFT", "measured", HOST .. "rol, 1.00 cycles", ops = 1, latency = 1,
+            ports = { "alu alu12", "assumed", "two of the four; no row of V1 tells" } },
+        { "SHIFT", "measured", V1 .. "rol_lat, 1.01", ops = 1, latency = 1,
             ports = { "alu alu12", "llvm", LLVM .. "shl, rol, shlx, bextr" } },
         { "ROTATE_CARRY", "llvm", LLVM .. "rcl by 1; other counts are 9 ops, 4 cycles", ops = 1, latency = 1,
             ports = "alu alu12" },
         { "SHIFT_DOUBLE", "llvm", LLVM .. "shld by a constant; by CL 5 ops", ops = 4, latency = 2, ports = "alu alu12" },
         { "BIT", "llvm", LLVM .. "bt; bts, btr, btc are 2 ops, 2 cycles", ops = 1, latency = 1, ports = "alu alu12" },
-        { "SCAN", "measured", HOST .. "bsf, 1.00 cycles", latency = 1,
-            ops = { 2, "llvm", LLVM .. "tzcnt; lzcnt is 1, bsf 6" },
-            ports = { "alu alu12", "llvm", LLVM .. "tzcnt" } },
-        { "COUNT", "measured", HOST .. "popcnt, 1.00 cycles", ops = 1, latency = 1,
+        { "SCAN", "measured", V1 .. "bsf_lat, 2.01, of which 1 is another's", latency = 1,
+            ops = { 1, "measured", V1 .. "tzcnt_tp, 0.25; bsf may be more" },
+            ports = { "alu", "measured", V1 .. "tzcnt_tp, 0.25: any of four" } },
+        { "COUNT", "measured", V1 .. "popcnt_lat, 1.01", ops = 1, latency = 1,
             ports = { "alu", "llvm", LLVM .. "popcnt: any of four" } },
         { "DEPOSIT", "llvm", LLVM .. "pdep, pext, crc32", ops = 1, latency = 3, ports = "alu alu1" },
-        { "MUL", "measured", HOST .. "imul, 2.99 cycles", ops = 1, latency = 3,
+        { "MUL", "measured", V1 .. "imul_lat, 3.01", ops = 1, latency = 3,
             ports = { "alu alu1", "llvm", LLVM .. "imul" } },
         { "MUL_WIDE", "llvm", LLVM .. "mul: 2 ops, 3 cycles", ops = 2, latency = 3, ports = "alu alu1" },
         -- Latency depends on the data, which the model knows nothing of.
         { "DIV8", "llvm", LLVM .. "div bl", ops = 2, latency = 10, ports = "alu", unit = "divider",
-            occupy = { 6, "assumed", "takes the next before the last is done; not measured yet (tier V1)" } },
+            occupy = { 6, "assumed", "as DIV32's; no row of V1" } },
         { "DIV16", "llvm", LLVM .. "div bx", ops = 2, latency = 11, ports = "alu", unit = "divider",
-            occupy = { 6, "assumed", "takes the next before the last is done; not measured yet (tier V1)" } },
-        { "DIV32", "llvm", LLVM .. "div ebx", ops = 2, latency = 13, ports = "alu", unit = "divider",
-            occupy = { 6, "assumed", "takes the next before the last is done; not measured yet (tier V1)" } },
-        { "DIV64", "llvm", LLVM .. "div rbx", ops = 2, latency = 17, ports = "alu", unit = "divider",
-            occupy = { 10, "assumed", "takes the next before the last is done; not measured yet (tier V1)" } },
+            occupy = { 6, "assumed", "as DIV32's; no row of V1" } },
+        { "DIV32", "llvm", LLVM .. "div ebx", ops = 2, ports = "alu", unit = "divider",
+            latency = { 10, "measured", V1 .. "div32_lat, 11.06, of which 1 is another's" },
+            occupy = { 6, "measured", V1 .. "div32_tp, 6.04" } },
+        { "DIV64", "llvm", LLVM .. "div rbx", ops = 2, ports = "alu", unit = "divider",
+            latency = { 14, "measured", V1 .. "div64_lat, 15.05, of which 1 is another's; idiv64_lat, 15.05, of which 2" },
+            occupy = { 10, "assumed", "takes the next before the last is done; no row of V1" } },
         { "XCHG", "llvm", LLVM .. "xchg, xadd: 2 ops; cmpxchg is 5 ops, 3 cycles", ops = 2, ports = "alu",
-            latency = { 1, "assumed", "as a move that is not renamed away; LLVM has 0" } },
+            latency = { 0, "measured", V1 .. "xchg_lat, two in 0.68: what dispatch allows" } },
         { "BRANCH INDIRECT CALL CALL_INDIRECT", "llvm", LLVM .. "jmp, jcc, call: 1 op, 1 cycle", ops = 1, latency = 1,
             ports = "branch" },
         { "RET", "llvm", LLVM .. "ret: 1 op; 5 cycles with its load of 4", ops = 1, latency = 1, ports = "branch" },
-        { "STRING", "assumed", "load, store, pointers; not measured yet (tier V2)", ops = 3, latency = 1, ports = "alu" },
+        { "STRING", "assumed", "load, store, pointers; V1 has rep_movsb_64, 13.94, and rep_stosb_64, 9.06, both 12.25 here",
+            ops = 3, latency = 1, ports = "alu" },
 
         -- vector registers
         { "VALU", "llvm", LLVM .. "paddd, pand, pcmpeqd, pmaxsd", ops = 1, latency = 1, ports = "fp" },
@@ -168,12 +170,12 @@ return {
             ports = "fp fp12" },
         { "VMUL", "llvm", LLVM .. "pmulld, pmullw, pmuludq, pmaddwd", ops = 1, latency = 3, ports = "fp fp03" },
         { "VMASK", "llvm", LLVM .. "movd, movq, pextrd: 1 or 2 ops in FP45", ops = 1, ports = "fp45",
-            latency = { 3, "assumed", "between the register files; LLVM's 1 cycle is none. Not measured yet (tier V1)" } },
+            latency = { 3, "assumed", "between the register files; LLVM's 1 cycle is none. V1 has movq_round_lat, two in 7.03" } },
         { "VSTRING", "llvm", LLVM .. "pcmpistri: 4 ops", ops = 4, ports = "fp",
-            latency = { 7, "assumed", "LLVM's 2 cycles are those of one of the ops; not measured yet (tier V1)" } },
-        { "FADD", "measured", HOST .. "addsd, 2.99 cycles", ops = 1, latency = 3,
+            latency = { 7, "assumed", "LLVM's 2 cycles are those of one of the ops; no row of V1" } },
+        { "FADD", "measured", V1 .. "addsd_lat, 3.01", ops = 1, latency = 3,
             ports = { "fp fp23", "llvm", LLVM .. "addps; minps and cmpps are in FP0 and FP1, 2 cycles" } },
-        { "FMUL", "measured", HOST .. "mulsd, 2.99 cycles", ops = 1, latency = 3,
+        { "FMUL", "measured", V1 .. "mulsd_lat, 3.01", ops = 1, latency = 3,
             ports = { "fp fp01", "llvm", LLVM .. "mulps" } },
         { "FHADD", "llvm", LLVM .. "haddps; dpps is 8 ops, 11 cycles", ops = 3, latency = 4, ports = "fp fp23" },
         { "FCOMPARE", "llvm", LLVM .. "comisd, ucomiss", ops = 2, latency = 4, ports = "fp fp01" },
@@ -192,20 +194,20 @@ return {
             ops = { 31, "assumed", "microcode; the most that the model allows" } },
 
         -- order
-        { "LOCKED", "measured", HOST .. "lock xadd, 7.8 to 8.7 cycles", latency = 8,
-            ops = { 4, "assumed", "load, add, store, order; not measured yet (tier V1)" } },
+        { "LOCKED", "measured", V1 .. "lock_xadd_lat, 7.90", latency = 8,
+            ops = { 4, "assumed", "load, add, store, order; no row of V1 tells" } },
         { "FENCE_LOAD", "llvm", LLVM .. "lfence: 10 cycles of the load-store unit", ops = 1, latency = 10 },
         { "FENCE_STORE", "llvm", LLVM .. "sfence", ops = 1, latency = 1, ports = "agu" },
-        { "FENCE", "assumed", NOTE .. "mfence 58", ops = 1, latency = 58 },
-        { "PAUSE", "assumed", "of the order said of Zen 2 and later; not measured yet (tier V1)", ops = 1, latency = 65 },
+        { "FENCE", "measured", V1 .. "mfence, 58.59", ops = 1, latency = 58 },
+        { "PAUSE", "assumed", "of the order said of Zen 2 and later; no row of V1", ops = 1, latency = 65 },
 
         -- the system
-        { "TIME", "assumed", NOTE .. "rdtsc 35", ops = 1, latency = 35 },
-        { "RANDOM", "assumed", "a third of a microsecond and more; not measured yet (tier V1)", ops = 1, latency = 1200 },
-        { "FSBASE", "assumed", "not measured yet (tier V1)", ops = 1, latency = 10 },
-        { "PUSH_ALL", "assumed", "ENTER, MASKMOV: microcode; not measured yet (tier V1)", ops = 8, latency = 10 },
-        { "FPSTATE", "assumed", "FXSAVE, XSAVE: 512 bytes and more; not measured yet (tier V1)", ops = 31, latency = 100 },
-        { "CPUID", "assumed", "microcode; not measured yet (tier V1)", ops = 31, latency = 100 },
+        { "TIME", "measured", V1 .. "rdtsc, 35.13", ops = 1, latency = 35 },
+        { "RANDOM", "assumed", "a third of a microsecond and more; no row of V1", ops = 1, latency = 1200 },
+        { "FSBASE", "assumed", "no row of V1", ops = 1, latency = 10 },
+        { "PUSH_ALL", "assumed", "ENTER, MASKMOV: microcode; no row of V1", ops = 8, latency = 10 },
+        { "FPSTATE", "assumed", "FXSAVE, XSAVE: 512 bytes and more; no row of V1", ops = 31, latency = 100 },
+        { "CPUID", "assumed", "microcode; no row of V1", ops = 31, latency = 100 },
         { "SYSCALL SYSRET", "assumed", UNSEEN .. "half of a round trip of about 100 cycles", ops = 1, latency = 50 },
         { "IRET", "assumed", UNSEEN .. "as the delivery that it returns from", ops = 1, latency = 200 },
         { "FAR", "assumed", UNSEEN .. "segments are loaded and checked", ops = 1, latency = 150 },

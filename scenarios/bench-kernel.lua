@@ -553,10 +553,40 @@ group("ablation", function()
             deadlines[cpu] = nil
         end)
     end)
-    variant("no-cap-cache", nil, function(m) -- without it there is no short way
+    local function without_cache(m)
         local slow = assert(m:symbol("lookup_record"))
-        without_short_way(m)
         m:on_entry("cap_lookup", function(cpu) m:set_register(cpu, "rip", slow) end)
+    end
+    variant("no-cap-cache-short", nil, function(m) -- the short way looks into the slot each time before it begins
+        local REGISTERS = { "rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15" }
+        local slow, saved, begins = assert(m:symbol("lookup_record")), {}, {}
+        without_cache(m)
+        for _, symbol in ipairs { "ipc_fast_call", "ipc_fast_reply" } do
+            local address = assert(m:symbol(symbol))
+            m:on_entry(symbol, function(cpu)
+                if begins[cpu] then
+                    begins[cpu] = nil
+                    return
+                end
+                local frame = m.sym("frame", m:register(cpu, "rdi"))
+                local space = m.sym("cpu", m:register(cpu, "gs_base")).current.process.caps
+                saved[cpu] = { rip = address }
+                for _, name in ipairs(REGISTERS) do saved[cpu][name] = m:register(cpu, name) end
+                local arguments = { rdi = space:address(), rsi = frame.rdi, rdx = m.sym.CAP_ENDPOINT, rcx = 0,
+                    r8 = m:register(cpu, "rsp") - 1024, rip = slow } -- what it finds goes below the stack
+                for name, value in pairs(arguments) do m:set_register(cpu, name, value) end
+            end)
+        end
+        m:on_return("lookup_record", function(cpu)
+            if not saved[cpu] then return end
+            for name, value in pairs(saved[cpu]) do m:set_register(cpu, name, value) end
+            m:set_register(cpu, "rsp", m:register(cpu, "rsp") - 8) -- where the return address still is
+            saved[cpu], begins[cpu] = nil, true
+        end)
+    end)
+    variant("no-cap-cache", nil, function(m) -- neither is there a short way
+        without_short_way(m)
+        without_cache(m)
     end)
     variant("no-pcid", { cpu = "orrery,-pcid" })
 end)

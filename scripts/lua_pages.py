@@ -151,6 +151,8 @@ def options_of_machine():
 def counters():
     for row in quoted_rows("sim/machine/counter.def", "COUNTER"):
         yield row[0].replace("-", "_"), row[-1]
+    for row in quoted_rows("sim/timing/counter.def", "TIMING_COUNTER"):
+        yield row[0].replace("-", "_"), f"{row[-1]}; of machines with a timing model"
     for row in quoted_rows("sim/core/trace.def", "TRACE_POINT"):
         yield row[0].replace("-", "_"), row[-1]
 

@@ -37,6 +37,28 @@
 ---@field disk_sectors_read integer sectors that disks have given
 ---@field disk_sectors_written integer sectors that disks have taken, zeroed ones too
 ---@field memory_touched_bytes integer guest RAM in pages that were ever written
+---@field branches integer near branches executed; of machines with a timing model
+---@field mispredicts integer branches whose direction or target was mispredicted; of machines with a timing model
+---@field decode_redirects integer taken direct branches that the BTB did not have; of machines with a timing model
+---@field loads integer loads, of walks too; of machines with a timing model
+---@field stores integer stores, in pieces of the queue; not those of locked operations; of machines with a timing model
+---@field l1i_misses integer lines fetched that L1I did not have; of machines with a timing model
+---@field l1d_misses integer lines loaded that L1D did not have; of machines with a timing model
+---@field l2_hits integer of these, and of stores and fetches: L2 had the line; of machines with a timing model
+---@field l3_hits integer L3 had the line; of machines with a timing model
+---@field memory_reads integer lines that came from memory; of machines with a timing model
+---@field memory_writes integer lines written back to memory; of machines with a timing model
+---@field cache_transfers integer lines read from another vCPU's cache, or that one had just taken; of machines with a timing model
+---@field upgrades integer lines held without the right to write that had to be taken for a store; of machines with a timing model
+---@field invalidations integer lines that another vCPU has taken away; of machines with a timing model
+---@field dtlb_misses integer data accesses that the first-level TLB did not know; of machines with a timing model
+---@field itlb_misses integer pages fetched from that it did not know; of machines with a timing model
+---@field tlb_walks integer walks of page tables for accesses that completed; of machines with a timing model
+---@field walk_cycles integer cycles of these walks; of machines with a timing model
+---@field store_forwards integer loads served by a store that had not drained; of machines with a timing model
+---@field store_forward_stalls integer loads that had to wait for such a store to drain; of machines with a timing model
+---@field line_splits integer accesses of two lines; of machines with a timing model
+---@field drains_put_off integer stores whose line had been taken away before they drained; of machines with a timing model
 ---@field exceptions integer faults, traps and INT n delivered
 ---@field interrupts integer external interrupts and NMIs taken
 ---@field ipis integer commands sent through the local APIC's ICR
@@ -201,7 +223,8 @@ function orrery.machine(options) end
 function Machine:counter(name) end
 
 ---Profiles the machine while a function runs it: a row for each function and vCPU, most cycles first. Fields: cpu, program, name,
----file, cycles, instructions, and under a timing model its counters (store_forwards, l1d_misses, ...).
+---file, cycles, instructions, interrupts (that it was interrupted by), interrupts_off_cycles, and under a timing model its counters
+---(store_forwards, l1d_misses, ...).
 ---@param body fun()
 ---@return table[]
 function Machine:profile_of(body) end

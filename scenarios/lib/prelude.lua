@@ -278,7 +278,8 @@ function Machine:counter(name)
 end
 
 ---Profiles the machine while a function runs it: a row for each function and vCPU, most cycles first. Fields: cpu, program, name,
----file, cycles, instructions, and under a timing model its counters (store_forwards, l1d_misses, ...).
+---file, cycles, instructions, interrupts (that it was interrupted by), interrupts_off_cycles, and under a timing model its counters
+---(store_forwards, l1d_misses, ...).
 ---@param body fun()
 ---@return table[]
 function Machine:profile_of(body)

@@ -1,5 +1,6 @@
 """Runs the task, here and in Orrery, and reads what its hosts print (host.c, guest/guest.c of tests/fidelity/)."""
 import collections
+import hashlib
 import re
 import subprocess
 
@@ -19,6 +20,19 @@ def output_of(command):
     except subprocess.TimeoutExpired as expired:
         raise Failure(f"no end after {LIMIT_SECONDS} s: {' '.join(command)}") from expired
     return run.returncode, run.stdout.decode(errors="replace"), run.stderr.decode(errors="replace")
+
+
+def parameters(orrery, machine):
+    """The parameters of a machine as text."""
+    status, text, wrong = output_of([orrery, "info", "--machine", machine, "--params"])
+    if status:
+        raise Failure(f"{machine}: {wrong or text}")
+    return text
+
+
+def machine_digest(orrery, machine):
+    """Tells two states of a machine file apart."""
+    return hashlib.sha256(parameters(orrery, machine).encode()).hexdigest()[:16]
 
 
 def jobs(host, image):

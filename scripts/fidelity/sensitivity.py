@@ -17,10 +17,7 @@ Verdict = collections.namedtuple("Verdict", "left right holds")
 
 def numbers_of(orrery, machine):
     """{key: number} of a machine."""
-    status, text, wrong = runs.output_of([orrery, "info", "--machine", machine, "--params"])
-    if status:
-        raise runs.Failure(f"{machine}: {wrong or text}")
-    return {key: int(value) for key, value in re.findall(r"^(\S+) = (\d+)$", text, re.M)}
+    return {key: int(value) for key, value in re.findall(r"^(\S+) = (\d+)$", runs.parameters(orrery, machine), re.M)}
 
 
 def changed(parameter, numbers, factor):

@@ -27,17 +27,18 @@ KERNEL_FACES = {f"{KERNEL}/{name}" for name in ("arch/arch.h", "arch/arch_pt.h",
 KERNEL_TOP = KERNEL_LAYERS["."]
 
 # Headers of the host that sim/ may use everywhere, and those that a folder may use besides. Absent on purpose: <time.h>,
-# <sys/time.h>, <setjmp.h>, <threads.h>, <pthread.h>, <signal.h>, <locale.h>, <math.h>, <float.h>, <immintrin.h>.
+# <sys/time.h>, <setjmp.h>, <threads.h>, <pthread.h>, <signal.h> (but for Ctrl-C), <locale.h>, <math.h>, <float.h>, <immintrin.h>.
 HOST = {"ctype.h", "errno.h", "inttypes.h", "limits.h", "stdarg.h", "stdbool.h", "stddef.h", "stdint.h", "stdio.h",
         "stdlib.h", "string.h"}
 HOST_OF = {
-    "base": {"fcntl.h", "sys/stat.h", "xxhash.h"},
+    "base": {"fcntl.h", "sys/stat.h", "unistd.h", "xxhash.h"},
     "core": {"sys/mman.h"},
     "cpu": {"Zydis/Zydis.h", "Zydis/Mnemonic.h", "mpfr.h"},
     "machine": {"Zydis/Zydis.h"},
     "observe": {"dwarf.h", "elfutils/libdw.h", "gelf.h", "libelf.h"},
+    "replay": {"zstd.h"},
     "script": {"lauxlib.h", "lua.h", "lualib.h", "mpfr.h", "sys/mman.h"},
-    "main": {"Zydis/Zydis.h", "lua.h", "mpfr.h", "poll.h", "sys/stat.h", "unistd.h"},
+    "main": {"Zydis/Zydis.h", "lua.h", "mpfr.h", "poll.h", "signal.h", "sys/stat.h", "unistd.h"},
 }
 
 INCLUDE = re.compile(r"\s*#\s*(?:include|include_next|import)\s+(.*)")

@@ -15,6 +15,7 @@ TABLES = [
     ("sim/timing/device_cost.def", r"DEVICE_COST\((\w+)", r"\b{0}_CYCLES\b", ["tests/"]),
     ("sim/core/trace.def", r'TRACE_POINT\((\w+), "([\w-]+)"', r"\bTRACE_{0}\b|(?<![\w-]){1}(?![\w-])", ["tests/"]),
     ("sim/machine/counter.def", r'COUNTER\((\w+), "([\w-]+)"', r"\bCOUNTER_{0}\b|(?<![\w-]){1}(?![\w-])", ["tests/"]),
+    ("sim/timing/counter.def", r'TIMING_COUNTER\((\w+), "([\w-]+)"', r"(?<![\w-]){1}(?![\w-])", ["tests/"]),
     ("sim/machine/effect.def", r"EFFECT\((\w+)", r"\bEFFECT_{0}\b", ["tests/"]),
     ("sim/machine/config.def", r'CONFIG\((\w+), "([\w-]+)"', r"(?<![\w-]){1}(?![\w-])", ["tests/"]),
     ("sim/script/machine.def", r'MACHINE\("(\w+)"', METHOD, LUA),

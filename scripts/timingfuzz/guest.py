@@ -211,6 +211,30 @@ class Body:
                               f"mov rcx, {own}; add ecx, [r15 + {r.choice(self.hot)}]"])]
         return f"mov r9d, {r.randrange(4, 50)}; 1: {'; '.join(out)}; dec r9d; jnz 1b"
 
+    def duel(self):
+        """Who reads one line over and over and who writes it, also with accesses that reach into its neighbours; all that was read stays.
+        A store that is wanted is alone in the queue, or behind own ones that hold it back: until its line comes and goes again."""
+        r, line, out = self.r, self.r.choice([2, 2, 4]), []
+        reads, writes = r.choice([(3, 0), (0, 3), (2, 1), (1, 2), (1, 1)])
+        for _ in range(r.randrange(3, 9)):
+            at = f"[r14 + {64 * line + r.choice([0, 8, 16, 56, -4, 61])}]"
+            own = "".join(f"mov [r13 + {4096 * r.randrange(1, 4) + 64 * i}], rcx; " for i in range(r.choice([0, 0, 1, 4])))
+            out += r.choices([f"add rdx, {at}; rol rdx, 7", f"{own}mov {at}, {r.choice(['rcx', 'rdx', 'ecx'])}; mfence",
+                              "; ".join(["imul rcx, rcx, 77"] * r.randrange(1, 4)), "add rcx, 1"], [reads, writes, 1, 1])
+        return f"mov r9d, {r.randrange(20, 60)}; 1: {'; '.join(out)}; dec r9d; jnz 1b; mov [r15 + {r.choice(self.hot)}], rdx"
+
+    def sweep(self):
+        """A loop within a line, whose loads push that line out of L2."""
+        r, step = self.r, self.r.choice([64, 64, 128, self.stride])
+        return f"mov r9d, {r.randrange(40, 160)}; xor r10d, r10d; .balign 64; 1: add rax, [rbx + r10]; add r10d, {step}; and r10d, 0x1fffc0; dec r9d; jnz 1b"
+
+    def correlated(self):
+        """A branch that follows the target of the jump before it, in a loop."""
+        r = self.r
+        return f"mov r9d, {r.randrange(12, 40)}; lea rax, [rip + 4f]; 1: {self.scramble()}; mov ecx, r8d; shr ecx, {r.randrange(8, 24)}; and ecx, 3; " \
+            f"mov edx, [rax + rcx * 4]; jmp rdx; .balign 16; 4: .long 5f, 6f, 7f, 8f; 5: .nops {r.randrange(1, 20)}; jmp 9f; 6: .nops {r.randrange(1, 20)}; " \
+            f"jmp 9f; 7: .nops {r.randrange(1, 20)}; jmp 9f; 8: inc edi; 9: test ecx, {r.choice([1, 2, 3])}; jz 3f; inc esi; 3: dec r9d; jnz 1b"
+
     def string(self):
         r, op = self.r, self.r.choice(STRINGS)
         size = r.choice("bwdq")
@@ -321,6 +345,30 @@ class Body:
         own = "mov DWORD PTR [rax + 0x300], 0x44040; "
         return f"cli; mov eax, 0xfee00000; mov DWORD PTR [rax + 0x300], {target}; {own}{wait}"
 
+    def interrupts(self):
+        """Of a UART that has nothing to send: through the I/O APIC, to the first or the second vCPU."""
+        r = self.r
+        first = f"mov edx, {r.choice(['0x2f9', '0x3f9'])}; xor eax, eax; out dx, al; mov al, 2; out dx, al"
+        return first + r.choice(["", "; mov edx, 0x3fa; in al, dx"]) + r.choice(["", f"; {self.awaited()}"])
+
+    def sent(self):
+        """Messages to all others, between work that the others' messages may cut."""
+        message = "mov eax, 0xfee00000; mov DWORD PTR [rax + 0x300], 0xc4040"
+        return "; ".join([self.awaited(), message, *[self.awaited() for _ in range(self.r.randrange(3))]])
+
+    def awaited(self):
+        """Plain work that an interrupt may cut."""
+        return f"sti; {self.quarrel()}; cli"
+
+    def merged(self):
+        """Vector registers of which a part stays: the old value is late."""
+        r = self.r
+        x, y = r.sample(range(16), 2)
+        late = f"{r.choice(['divsd', 'sqrtsd', 'mulsd', 'paddd'])} xmm{x}, xmm{r.choice([x, y])}; " * r.randrange(1, 4)
+        how = r.choice([f"movss xmm{x}, xmm{y}", f"movsd xmm{x}, xmm{y}", f"movhlps xmm{x}, xmm{y}", f"movlhps xmm{x}, xmm{y}",
+                        f"sqrtss xmm{x}, xmm{y}", f"cvtsi2sd xmm{x}, rdx", f"pinsrd xmm{x}, edx, 2", f"movlps xmm{x}, [r15 + 64]"])
+        return f"pxor xmm{y}, xmm{y}; {late}{how}; movaps [r15 + {16 * r.randrange(200)}], xmm{x}"
+
     def plain(self):
         return self.r.choice(PLAIN).replace(":", ";")
 
@@ -329,8 +377,9 @@ class Body:
 
 
 KINDS = ["alu", "alu", "one", "one", "one", "divide", "load_store", "load_store", "forward", "forward", "many_stores", "many_loads", "chase",
-         "vector", "vector", "vector", "x87", "locked", "locked", "shared", "shared", "quarrel", "quarrel", "string", "string", "branches", "branches", "loop", "loop", "indirect",
-         "calls", "loops", "patch", "far_code", "system", "system", "raised", "tables", "tables", "three", "devices", "messages", "plain", "plain", "scramble"]
+         "vector", "vector", "vector", "x87", "locked", "locked", "shared", "shared", "quarrel", "quarrel", "duel", "duel", "sweep", "correlated", "string", "string", "branches", "branches", "loop", "loop", "indirect",
+         "calls", "loops", "patch", "far_code", "system", "system", "raised", "tables", "tables", "three", "devices", "messages", "plain", "plain", "scramble",
+         "interrupts", "interrupts", "awaited", "awaited", "sent", "sent", "merged"]
 
 
 def body_text(number, snippets, turns):

@@ -49,6 +49,14 @@ static inline uint64_t align_up(uint64_t v, uint64_t power_of_two)
     return (v + power_of_two - 1) & ~(power_of_two - 1);
 }
 
+static inline bool is_little_endian(void)
+{
+    const uint16_t one = 1;
+    uint8_t first;
+    memcpy(&first, &one, 1);
+    return first == 1;
+}
+
 static inline uint16_t load_le16(const void *p)
 {
     const uint8_t *b = p;

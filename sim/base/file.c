@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static bool read_all(FILE *f, const char *name, uint64_t max_bytes, struct file_bytes *out, struct error *e)
 {
@@ -45,6 +46,34 @@ bool file_read(const char *name, uint64_t max_bytes, struct file_bytes *out, str
     bool ok = read_all(f, name, max_bytes, out, e);
     fclose(f);
     return ok;
+}
+
+static bool write_all(const char *name, const void *bytes, size_t size)
+{
+    FILE *f = fopen(name, "wb");
+    if (!f) {
+        return false;
+    }
+    bool good = fwrite(bytes, 1, size, f) == size && fflush(f) == 0 && fsync(fileno(f)) == 0;
+    int why = errno;
+    good = fclose(f) == 0 && good;
+    errno = good ? 0 : why;
+    return good;
+}
+
+bool file_write(const char *name, const void *bytes, size_t size, struct error *e)
+{
+    char temporary[4200];
+    int length = snprintf(temporary, sizeof temporary, "%s.tmp", name);
+    if (length < 0 || (size_t)length >= sizeof temporary) {
+        return error_set(e, "%s: its name is too long", name);
+    }
+    if (write_all(temporary, bytes, size) && rename(temporary, name) == 0) {
+        return true;
+    }
+    int why = errno;
+    remove(temporary);
+    return error_set(e, "%s: %s", name, strerror(why));
 }
 
 bool file_exists(const char *name)

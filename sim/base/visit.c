@@ -21,9 +21,13 @@ struct digest digest_bytes(const void *p, size_t size)
     return (struct digest){h.high64, h.low64};
 }
 
-/* Elements in host order -> little-endian bytes; on a little-endian host the compiler makes it a copy. */
+/* Elements in host order -> little-endian bytes. */
 static void elements_to_le(uint8_t *out, const void *elements, unsigned size_bytes, size_t count)
 {
+    if (is_little_endian()) {
+        memcpy(out, elements, size_bytes * count);
+        return;
+    }
     for (size_t i = 0; i < count; i++) {
         const uint8_t *in = (const uint8_t *)elements + i * size_bytes;
         uint64_t value;
@@ -51,6 +55,10 @@ static void elements_to_le(uint8_t *out, const void *elements, unsigned size_byt
 
 static void elements_from_le(void *elements, const uint8_t *bytes, unsigned size_bytes, size_t count)
 {
+    if (is_little_endian()) {
+        memcpy(elements, bytes, size_bytes * count);
+        return;
+    }
     for (size_t i = 0; i < count; i++) {
         uint8_t *out = (uint8_t *)elements + i * size_bytes;
         uint64_t value = load_le(bytes + i * size_bytes, size_bytes);
@@ -81,6 +89,10 @@ static void digest_array(struct visitor *v, const char *name, void *elements, un
 {
     (void)name;
     struct digest_visitor *d = (struct digest_visitor *)v;
+    if (is_little_endian()) {
+        XXH3_128bits_update(d->hash, elements, size_bytes * count);
+        return;
+    }
     uint8_t bytes[CHUNK_ELEMENTS * 8];
     for (size_t done = 0; done < count;) {
         size_t n = count - done < CHUNK_ELEMENTS ? count - done : CHUNK_ELEMENTS;

@@ -120,6 +120,12 @@ static inline bool digest_equal(struct digest a, struct digest b)
     return a.hi == b.hi && a.lo == b.lo;
 }
 
+static inline void visit_digest(struct visitor *v, const char *name, struct digest *d)
+{
+    visit_u64(v, name, &d->hi);
+    visit_u64(v, name, &d->lo);
+}
+
 /* XXH3-128 of size bytes. */
 struct digest digest_bytes(const void *p, size_t size);
 

@@ -29,24 +29,34 @@ static const uint8_t *base_page(const struct disk *d, uint32_t page)
     return d->base + (uint64_t)page * DISK_PAGE_BYTES;
 }
 
+/* Of bytes that become the disk's, also when it fails. */
+static bool init_own(struct disk *d, const char *name, uint8_t *bytes, size_t size, struct error *e)
+{
+    if (size == 0 || size % DISK_SECTOR_BYTES != 0) {
+        free(bytes);
+        return error_set(e, "%s: a disk of %zu bytes: whole sectors of %u, at least one", name, size,
+                         DISK_SECTOR_BYTES);
+    }
+    d->base = bytes;
+    d->size_bytes = size;
+    d->base_digest = digest_bytes(bytes, size);
+    d->changed = alloc_zeroed(page_count(d), sizeof *d->changed);
+    return true;
+}
+
 bool disk_init(struct disk *d, const char *name, struct error *e)
 {
     struct file_bytes file;
     *d = (struct disk){0};
-    if (!file_read(name, DISK_MAX_BYTES, &file, e)) {
-        return false;
-    }
-    if (file.size == 0 || file.size % DISK_SECTOR_BYTES != 0) {
-        error_set(e, "%s: a disk of %zu bytes: whole sectors of %u, at least one", name, file.size,
-                  DISK_SECTOR_BYTES);
-        file_free(&file);
-        return false;
-    }
-    d->base = file.bytes;
-    d->size_bytes = file.size;
-    d->base_digest = digest_bytes(file.bytes, file.size);
-    d->changed = alloc_zeroed(page_count(d), sizeof *d->changed);
-    return true;
+    return file_read(name, DISK_MAX_BYTES, &file, e) && init_own(d, name, file.bytes, file.size, e);
+}
+
+bool disk_init_from(struct disk *d, const char *name, const uint8_t *bytes, size_t size, struct error *e)
+{
+    *d = (struct disk){0};
+    uint8_t *own = alloc_zeroed(size + 1, 1);
+    memcpy(own, bytes, size);
+    return init_own(d, name, own, size, e);
 }
 
 static void drop_changes(struct disk *d)

@@ -24,6 +24,8 @@ struct disk {
 /* Reads the file: a regular one of whole sectors, at least one, at most DISK_MAX_BYTES. False with "name: reason"; d is then
  * as disk_deinit leaves it. */
 bool disk_init(struct disk *d, const char *name, struct error *e);
+/* The same of bytes, which it copies, whose file has this name. */
+bool disk_init_from(struct disk *d, const char *name, const uint8_t *bytes, size_t size, struct error *e);
 /* An all-zero disk has nothing to give back. */
 void disk_deinit(struct disk *d);
 

@@ -9,7 +9,7 @@
 
 #include "cpu/block.h"
 #include "cpu/cpu.h"
-#include "timing/model.h"
+#include "timing/pipeline.h"
 
 bool ahead_reads_lines(const struct cpu *cpu, uint64_t first, uint64_t last);
 bool ahead_writes_lines(const struct cpu *cpu, uint64_t first, uint64_t last);
@@ -27,8 +27,7 @@ static inline bool ahead_write(const struct cpu *cpu, const uint8_t *p, unsigned
 {
     uint64_t at = (uint64_t)(p - cpu->bus->ram.base);
     uint64_t first = at >> TIMING_LINE_SHIFT, last = (at + size_bytes - 1) >> TIMING_LINE_SHIFT;
-    return (first == last && cpu->timing->owned[first % TIMING_OWNED] == first + 1) ||
-           ahead_writes_lines(cpu, first, last);
+    return (first == last && timing_is_owned(cpu->timing, first)) || ahead_writes_lines(cpu, first, last);
 }
 
 /* May the block run: are its lines here? */

@@ -440,7 +440,7 @@ static struct block *place(struct block_cache *c, const struct cpu *cpu, const s
     size_t ops = (d->count + 1) * sizeof(struct op);
     size_t cold = (d->count + 1) * sizeof(struct block_cold);
     size_t insns_bytes = align_up(d->count * sizeof(struct insn), 8),
-           timed = c->timed ? d->count * sizeof(struct timing_insn) : 0;
+           timed = c->timed ? d->count * sizeof(struct timing_insn) + sizeof(struct predictor_site) : 0;
     uint8_t *p = arena_take(c, sizeof(struct block) + ops + cold + insns_bytes + timed);
     struct block *b = (struct block *)(void *)p;
     memset(b, 0, sizeof *b);

@@ -68,7 +68,8 @@ struct block {
     const struct block_cold *cold; /* count + 1 entries; the last is the end of the block */
     struct insn *insns;
     struct op *ops;
-    struct timing_insn *timed; /* one an instruction under the timing model, else NULL */
+    struct timing_insn *
+        timed; /* one an instruction under the timing model, behind them the last one's predictor_site; else NULL */
 };
 
 struct block_cache;

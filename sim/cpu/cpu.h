@@ -244,9 +244,9 @@ struct cpu {
     struct timing_core *timing;
     struct timing_access accesses[TIMING_ACCESSES_MAX];
     unsigned access_count, access_stores;
+    bool access_far; /* some were noted with all that the model may ask, or an observer wants to know */
     struct timing_access held[TIMING_HELD_MAX]; /* put aside by timed_hold */
     unsigned held_count;
-    bool access_far; /* some were noted with all that the model may ask, or an observer wants to know */
     uint32_t
         store_room; /* with more stores queued, one that stores takes the slow way, and may have to wait */
     uint32_t fetch_slot;         /* of the TLB entry that the fetch latch came from, while it is being set */
@@ -254,6 +254,7 @@ struct cpu {
     void *on_timing_target;
     enum timing_wait wait_reason; /* of fault.wait_until */
     uint64_t wait_line[2];
+    uint64_t look_cycles;  /* within a stretch: its end, or when the oldest queued store is due; or sooner */
     uint64_t drain_key;    /* when the store drains that is being written to memory; 0: none is */
     uint64_t delivery_key; /* the clock at which what is being delivered began */
     uint64_t delivery_pc;  /* linear: the instruction that raised it, or before which it came */

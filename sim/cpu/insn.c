@@ -79,7 +79,7 @@ enum flow insn_execute(struct cpu *cpu, const struct insn *insn)
     if (flow != FLOW_NEXT) {
         return flow;
     }
-    if (row->flags & INSN_SERIALISES) {
+    if (row->flags & INSN_DRAINS) {
         if (timed_wait_for_drain(cpu)) {
             return FLOW_FAULT;
         }

@@ -36,7 +36,7 @@
 #define INSN_PROTECTED      0x0008u /* #UD in real mode */
 #define INSN_REP            0x0010u /* a string instruction: REP prefixes repeat it */
 #define INSN_EXACT          0x0020u /* reads the clock or the outside: runs as a block of its own */
-#define INSN_SERIALISES     0x0040u /* drains the store queue first */
+#define INSN_DRAINS         0x0040u /* drains the store queue first */
 #define INSN_NO_MEMORY_COST 0x0080u /* its memory operand is not an access (LEA, NOP, INVLPG, prefetch) */
 #define INSN_OWN_STEP       0x0100u /* raises its single-step trap itself */
 

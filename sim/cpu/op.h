@@ -89,10 +89,17 @@ static inline const struct op *op_behind(const struct op *op, unsigned n)
         return (o);    \
     } while (0)
 #endif
+/* The end of a handler, whose instruction has made no access, loaded, stored, or stored where it has loaded. */
 #ifndef OP_TIMED
-#define OP_NEXT OP_DISPATCH(op_behind(op, 1))
+#define OP_NEXT    OP_DISPATCH(op_behind(op, 1))
+#define OP_LOADED  OP_NEXT
+#define OP_STORED  OP_NEXT
+#define OP_UPDATED OP_NEXT
 #else
-#define OP_NEXT OP_GOTO(op_time)
+#define OP_NEXT    OP_GOTO(op_time)
+#define OP_LOADED  OP_GOTO(op_time_load)
+#define OP_STORED  OP_GOTO(op_time_store)
+#define OP_UPDATED OP_GOTO(op_time_update)
 #endif
 #define OP_GOTO(handler) OP_RETURN(handler)(cpu, op)
 
@@ -173,8 +180,9 @@ op_fn op_leave_link;
 extern const struct block op_unlinked;
 
 /* The same under the timing model (timed.c); time for the instruction of op, which its handler has executed, then the next
- * operation, or (a branch) the block at rip; the end of a block without a branch. */
-op_fn op_timed, op_timed_end, op_time, op_time_branch, op_timed_exit;
+ * operation, or (a branch, a conditional one) the block at rip; the end of a block without a branch. */
+op_fn op_timed, op_timed_end, op_time, op_time_load, op_time_store, op_time_update, op_time_branch,
+    op_time_condition, op_timed_exit;
 
 /* Fills in the operations of a block whose insns and cold data are there; the other one for the timing model. */
 void op_build(struct block *b);

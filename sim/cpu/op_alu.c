@@ -26,20 +26,20 @@
     {                                                                                         \
         OP_HOST_READ(p, op_address_##ea(cpu, op), w)                                          \
         op_set_reg(cpu, op->dst, sem(cpu, op_reg(cpu, op->dst, w), op_load(p, w), w, fl), w); \
-        OP_NEXT;                                                                              \
+        OP_LOADED;                                                                            \
     }                                                                                         \
     OP_HANDLER(op_##name##_mr_##ea##w##suffix)                                                \
     {                                                                                         \
         OP_HOST_WRITE(p, op_address_##ea(cpu, op), w)                                         \
         op_store(p, sem(cpu, op_load(p, w), op_reg(cpu, op->src, w), w, fl), w);              \
-        OP_NEXT;                                                                              \
+        OP_UPDATED;                                                                           \
     }                                                                                         \
     OP_HANDLER(op_##name##_mi_##ea##w##suffix)                                                \
     {                                                                                         \
         uint64_t b = (uint64_t)(int64_t)op->imm & bits_mask(w);                               \
         OP_HOST_WRITE(p, op_address_##ea(cpu, op), w)                                         \
         op_store(p, sem(cpu, op_load(p, w), b, w, fl), w);                                    \
-        OP_NEXT;                                                                              \
+        OP_UPDATED;                                                                           \
     }
 
 /* CMP and TEST: nothing but flags is written. */
@@ -62,19 +62,19 @@
     {                                                                               \
         OP_HOST_READ(p, op_address_##ea(cpu, op), w)                                \
         sem(cpu, op_reg(cpu, op->dst, w), op_load(p, w), w, true);                  \
-        OP_NEXT;                                                                    \
+        OP_LOADED;                                                                  \
     }                                                                               \
     OP_HANDLER(op_##name##_mr_##ea##w)                                              \
     {                                                                               \
         OP_HOST_READ(p, op_address_##ea(cpu, op), w)                                \
         sem(cpu, op_load(p, w), op_reg(cpu, op->src, w), w, true);                  \
-        OP_NEXT;                                                                    \
+        OP_LOADED;                                                                  \
     }                                                                               \
     OP_HANDLER(op_##name##_mi_##ea##w)                                              \
     {                                                                               \
         OP_HOST_READ(p, op_address_##ea(cpu, op), w)                                \
         sem(cpu, op_load(p, w), (uint64_t)(int64_t)op->imm &bits_mask(w), w, true); \
-        OP_NEXT;                                                                    \
+        OP_LOADED;                                                                  \
     }
 
 #define EACH_WIDTH(DO, name, sem) DO(name, sem, 8) DO(name, sem, 32) DO(name, sem, 64)
@@ -197,7 +197,7 @@ op_fn *op_find_unary(enum op_unary unary, enum op_width w, bool flags)
     {                                                            \
         OP_HOST_WRITE(p, op_address_##ea(cpu, op), w)            \
         op_store(p, sem_##name(cpu, op_load(p, w), w, true), w); \
-        OP_NEXT;                                                 \
+        OP_UPDATED;                                              \
     }
 #define UNARY_MEMORIES(name) \
     UNARY_MEMORY(name, 8, b) \
@@ -288,7 +288,7 @@ op_fn *op_find_shift(enum op_shift shift, bool by_cl, enum op_width w, bool flag
     {                                                                                              \
         OP_HOST_READ(p, op_address_##ea(cpu, op), w)                                               \
         op_set_reg(cpu, op->dst, sem_imul(cpu, op_reg(cpu, op->dst, w), op_load(p, w), w, fl), w); \
-        OP_NEXT;                                                                                   \
+        OP_LOADED;                                                                                 \
     }
 
 IMUL(32, false, )

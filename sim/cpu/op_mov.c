@@ -23,19 +23,19 @@
     OP_HANDLER(op_mov_rm_##ea##w)                                                                            \
     {                                                                                                        \
         OP_HOST_LOAD(p, op_address_##ea(cpu, op), w, op_generic) op_set_reg(cpu, op->dst, op_load(p, w), w); \
-        OP_NEXT;                                                                                             \
+        OP_LOADED;                                                                                           \
     }                                                                                                        \
     OP_HANDLER(op_mov_mr_##ea##w)                                                                            \
     {                                                                                                        \
         OP_HOST_WRITE(p, op_address_##ea(cpu, op), w)                                                        \
         op_store(p, cpu->gpr[op->src], w);                                                                   \
-        OP_NEXT;                                                                                             \
+        OP_STORED;                                                                                           \
     }                                                                                                        \
     OP_HANDLER(op_mov_mi_##ea##w)                                                                            \
     {                                                                                                        \
         OP_HOST_WRITE(p, op_address_##ea(cpu, op), w)                                                        \
         op_store(p, (uint64_t)(int64_t)op->imm, w);                                                          \
-        OP_NEXT;                                                                                             \
+        OP_STORED;                                                                                           \
     }
 
 MOV(8)
@@ -72,7 +72,7 @@ op_fn *op_find_mov(enum op_shape shape, enum op_width w)
         OP_HOST_READ(p, op_address_##ea(cpu, op), w) \
         uint64_t v = op_load(p, w);                  \
         cpu->gpr[op->dst] = (value);                 \
-        OP_NEXT;                                     \
+        OP_LOADED;                                   \
     }
 
 EXTEND(zero8, 8, v)
@@ -218,7 +218,7 @@ const struct op *op_push_r(struct cpu *cpu, const struct op *op)
     OP_HOST_WRITE(p, top, 64)
     op_store(p, cpu->gpr[op->src], 64);
     cpu->gpr[RSP] = top;
-    OP_NEXT;
+    OP_STORED;
 }
 
 const struct op *op_push_i(struct cpu *cpu, const struct op *op)
@@ -227,7 +227,7 @@ const struct op *op_push_i(struct cpu *cpu, const struct op *op)
     OP_HOST_WRITE(p, top, 64)
     op_store(p, (uint64_t)(int64_t)op->imm, 64);
     cpu->gpr[RSP] = top;
-    OP_NEXT;
+    OP_STORED;
 }
 
 const struct op *op_pop_r(struct cpu *cpu, const struct op *op)
@@ -236,7 +236,7 @@ const struct op *op_pop_r(struct cpu *cpu, const struct op *op)
     uint64_t v = op_load(p, 64);
     cpu->gpr[RSP] += 8;
     cpu->gpr[op->dst] = v;
-    OP_NEXT;
+    OP_LOADED;
 }
 
 const struct op *op_leave_frame(struct cpu *cpu, const struct op *op)
@@ -245,5 +245,5 @@ const struct op *op_leave_frame(struct cpu *cpu, const struct op *op)
     OP_HOST_READ(p, frame, 64)
     cpu->gpr[RBP] = op_load(p, 64);
     cpu->gpr[RSP] = frame + 8;
-    OP_NEXT;
+    OP_LOADED;
 }

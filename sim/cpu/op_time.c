@@ -8,7 +8,7 @@
 #include "cpu/pending.h"
 #include "cpu/store_queue.h"
 #include "cpu/timed.h"
-#include "timing/pipeline.h"
+#include "timing/branch.h"
 
 /* Must the run loop look before the next instruction? */
 static bool must_leave(const struct cpu *cpu, const struct block *b)
@@ -174,7 +174,7 @@ static inline void quick_after(struct cpu *cpu, uint64_t now)
     if (stores != 0 && cpu->stores.capacity != 0) {
         timed_take_commits(cpu, stores);
     }
-    if (cpu->left_cycles > 0 && mem_drain_next(cpu) <= now) {
+    if (cpu->left_cycles > 0 && cpu->look_cycles <= now) {
         timed_drain_due(cpu, now);
     }
 }
@@ -196,15 +196,25 @@ static inline bool is_quick(const struct cpu *cpu, const struct timing_insn *ins
     return true;
 }
 
-/* The same after is_quick has said no: does it lie in another line that L1I has? Then is_quick says yes from now on. */
-static bool becomes_quick(const struct cpu *cpu, const struct timing_insn *insn)
-{
-    return !cpu->access_far && timing_fetch_hits(cpu->timing, insn->code_line - 1);
-}
-
 static inline const struct timing_insn *insn_of(const struct op *op)
 {
     return (const struct timing_insn *)((uintptr_t)op + (uintptr_t)(intptr_t)op->delta);
+}
+
+/* The same after is_quick has said no: does it lie in another line that L1I has, or in two that it has? */
+static bool becomes_quick(const struct cpu *cpu, const struct op *op)
+{
+    const struct timing_insn *insn = insn_of(op);
+    struct timing_core *t = cpu->timing;
+    if (cpu->access_far) {
+        return false;
+    }
+    if (insn->two_lines) {
+        return timing_fetch_hits_two(t, code_of(op_block(op), op).at.v >> TIMING_LINE_SHIFT);
+    }
+    bool hits = timing_fetch_hits(t, insn->code_line - 1);
+    t->fetched_line = hits ? insn->code_line : t->fetched_line;
+    return hits;
 }
 
 /* The handlers below are kept out of line so that each saves only the registers that it needs. */
@@ -231,24 +241,6 @@ static inline const struct op *go_on_branch(struct cpu *cpu, const struct op *op
     OP_GOTO(follow);
 }
 
-OUT_OF_LINE time_any(struct cpu *cpu, const struct op *op)
-{
-    if (becomes_quick(cpu, insn_of(op))) {
-        OP_GOTO(op_time);
-    }
-    take_time(cpu, op_block(op), op, FLOW_NEXT);
-    OP_GOTO(go_on);
-}
-
-OUT_OF_LINE time_any_branch(struct cpu *cpu, const struct op *op)
-{
-    if (becomes_quick(cpu, insn_of(op))) {
-        OP_GOTO(op_time_branch);
-    }
-    take_time(cpu, op_block(op), op, FLOW_JUMP);
-    OP_GOTO(go_on_branch);
-}
-
 OUT_OF_LINE time_quick(struct cpu *cpu, const struct op *op)
 {
     const struct timing_insn *insn = insn_of(op);
@@ -257,8 +249,8 @@ OUT_OF_LINE time_quick(struct cpu *cpu, const struct op *op)
     OP_GOTO(go_on);
 }
 
-/* Own stores are due, and the vCPU goes on. */
-OUT_OF_LINE drain_and_go_on(struct cpu *cpu, const struct op *op)
+/* Own stores are due, or the stretch ends here. */
+OUT_OF_LINE look(struct cpu *cpu, const struct op *op)
 {
     if (cpu->left_cycles > 0) {
         timed_drain_due(cpu, timed_now(cpu));
@@ -267,75 +259,146 @@ OUT_OF_LINE drain_and_go_on(struct cpu *cpu, const struct op *op)
 }
 
 /* The clock is now after a simple instruction. */
-#define SIMPLE_DONE(now)                           \
-    cpu->timing->repeating = 0;                    \
-    timed_set_clock(cpu, now);                     \
-    if (OP_UNLIKELY(mem_drain_next(cpu) <= now)) { \
-        OP_GOTO(drain_and_go_on);                  \
-    }                                              \
-    if (OP_UNLIKELY(cpu->left_cycles <= 0)) {      \
-        OP_GOTO(go_on);                            \
-    }                                              \
-    cpu->retired++;                                \
+#define SIMPLE_DONE(now)                        \
+    cpu->timing->repeating = 0;                 \
+    timed_set_clock(cpu, now);                  \
+    if (OP_UNLIKELY(cpu->look_cycles <= now)) { \
+        OP_GOTO(look);                          \
+    }                                           \
+    cpu->retired++;                             \
     OP_NEXT
 
-/* The simple ways: the accesses are constants of each. */
-static inline __attribute__((always_inline)) uint64_t simple_step(struct cpu *cpu,
-                                                                  const struct timing_insn *insn,
-                                                                  const struct timing_access *load,
-                                                                  const struct timing_access *store)
+/* It is dispatched, but does not start at once. */
+OUT_OF_LINE time_later(struct cpu *cpu, const struct op *op)
 {
-    uint64_t end, now = timing_step(cpu->timing, insn, load, store, true, true, timed_now(cpu), &end);
-    if (load || store) {
-        cpu->access_count = 0;
-    }
-    if (store) {
-        cpu->access_stores = 0;
-        store_queue_entry(&cpu->stores, cpu->stores.count - 1)->due_cycles = cpu->timing->store_commit;
-    }
-    return now;
-}
-
-OUT_OF_LINE time_plain(struct cpu *cpu, const struct op *op)
-{
-    uint64_t now = simple_step(cpu, insn_of(op), NULL, NULL);
+    const struct timing_insn *insn = insn_of(op);
+    uint64_t end = timing_start_later(cpu->timing, insn);
+    uint64_t now = timing_finish(cpu->timing, insn, end, timed_now(cpu));
     SIMPLE_DONE(now);
 }
 
+/* ---- with one load ---- */
+
+#define LOAD_DONE(end)                                                              \
+    uint64_t now = timing_load_ends(cpu->timing, insn_of(op), end, timed_now(cpu)); \
+    cpu->access_count = 0;                                                          \
+    SIMPLE_DONE(now)
+
+/* The value is there at t->load_start. */
+OUT_OF_LINE time_loaded(struct cpu *cpu, const struct op *op)
+{
+    struct timing_core *t = cpu->timing;
+    const struct timing_insn *insn = insn_of(op);
+    uint64_t ready = timing_loaded_may_start(t, insn, t->load_start);
+    LOAD_DONE(timing_take_port(t, &insn->op, ready) + insn->op.latency);
+}
+
+/* The load has started then. */
+OUT_OF_LINE time_any_started(struct cpu *cpu, const struct op *op)
+{
+    struct timing_core *t = cpu->timing;
+    t->load_start = timing_near_load(t, insn_of(op), cpu->accesses, timed_now(cpu), t->load_start);
+    OP_GOTO(time_loaded);
+}
+
+/* It is dispatched. */
+OUT_OF_LINE time_any_load(struct cpu *cpu, const struct op *op)
+{
+    struct timing_core *t = cpu->timing;
+    t->load_start = timing_take_port(t, &t->load_op, timing_load_may_start(t, insn_of(op)));
+    OP_GOTO(time_any_started);
+}
+
+/* Almost all start at once, have their value in L1D, and execute at once. */
 OUT_OF_LINE time_load(struct cpu *cpu, const struct op *op)
 {
-    uint64_t now = simple_step(cpu, insn_of(op), cpu->accesses, NULL);
-    SIMPLE_DONE(now);
+    struct timing_core *t = cpu->timing;
+    const struct timing_insn *insn = insn_of(op);
+    timing_dispatch_one(t, timing_near_room(t, true, false));
+    uint64_t start = timing_load_may_start(t, insn);
+    if (OP_UNLIKELY(!timing_take_first(t, &t->load_op, start))) {
+        OP_GOTO(time_any_load);
+    }
+    if (OP_UNLIKELY(!timing_load_hits(t, cpu->accesses) ||
+                    timing_may_forward(t, cpu->accesses, start) != 0)) {
+        t->load_start = start;
+        OP_GOTO(time_any_started);
+    }
+    timing_count(t, TIMING_COUNT_LOADS);
+    uint64_t value = start + insn->hit_cycles, ready = timing_loaded_may_start(t, insn, value);
+    if (OP_UNLIKELY(!timing_take_first(t, &insn->op, ready))) {
+        t->load_start = value;
+        OP_GOTO(time_loaded);
+    }
+    LOAD_DONE(ready + insn->op.latency);
+}
+
+/* ---- with stores ---- */
+
+/* The accesses are constants of each way. */
+static inline __attribute__((always_inline)) uint64_t store_step(struct cpu *cpu,
+                                                                 const struct timing_insn *insn,
+                                                                 const struct timing_access *load,
+                                                                 const struct timing_access *store)
+{
+    uint64_t end, now = timing_step(cpu->timing, insn, load, store, true, true, timed_now(cpu), &end);
+    uint64_t due = cpu->timing->store_commit;
+    cpu->access_count = 0;
+    cpu->access_stores = 0;
+    store_queue_entry(&cpu->stores, cpu->stores.count - 1)->due_cycles = due;
+    cpu->look_cycles = due < cpu->look_cycles ? due : cpu->look_cycles;
+    return now;
 }
 
 OUT_OF_LINE time_store(struct cpu *cpu, const struct op *op)
 {
-    uint64_t now = simple_step(cpu, insn_of(op), NULL, cpu->accesses);
+    uint64_t now = store_step(cpu, insn_of(op), NULL, cpu->accesses);
     SIMPLE_DONE(now);
 }
 
 OUT_OF_LINE time_update(struct cpu *cpu, const struct op *op)
 {
-    uint64_t now = simple_step(cpu, insn_of(op), cpu->accesses, cpu->accesses + 1);
+    uint64_t now = store_step(cpu, insn_of(op), cpu->accesses, cpu->accesses + 1);
     SIMPLE_DONE(now);
 }
 
-/* The one store, or a load and then the store, or something else. */
-OUT_OF_LINE time_stores(struct cpu *cpu, const struct op *op)
+/* ---- ways to these ---- */
+
+/* It is simple, and its accesses are near: one load, one store that is queued, a load and then the store, or something else. */
+OUT_OF_LINE time_memory(struct cpu *cpu, const struct op *op)
 {
-    if (cpu->access_stores != 1 || cpu->stores.capacity == 0) {
-        OP_GOTO(time_quick);
+    bool queued = cpu->stores.capacity != 0;
+    if (cpu->access_stores == 0 && cpu->access_count == 1) {
+        OP_GOTO(time_load);
     }
-    if (cpu->access_count == 1) {
+    if (cpu->access_stores == 1 && cpu->access_count == 1 && queued) {
         OP_GOTO(time_store);
     }
-    if (cpu->access_count == 2 && cpu->accesses[0].kind == TIMING_LOAD) {
+    if (cpu->access_stores == 1 && cpu->access_count == 2 && cpu->accesses[0].kind == TIMING_LOAD && queued) {
         OP_GOTO(time_update);
     }
     OP_GOTO(time_quick);
 }
 
-const struct op *op_time(struct cpu *cpu, const struct op *op)
+OUT_OF_LINE time_any(struct cpu *cpu, const struct op *op)
+{
+    const struct timing_insn *insn = insn_of(op);
+    if (!becomes_quick(cpu, op)) {
+        take_time(cpu, op_block(op), op, FLOW_NEXT);
+        OP_GOTO(go_on);
+    }
+    if (!insn->simple) {
+        OP_GOTO(time_quick);
+    }
+    if (cpu->access_count != 0) {
+        OP_GOTO(time_memory);
+    }
+    timing_dispatch_one(cpu->timing, 0);
+    OP_GOTO(time_later);
+}
+
+/* It is not simple, or lies in another line than the one before. */
+OUT_OF_LINE time_other(struct cpu *cpu, const struct op *op)
 {
     const struct timing_insn *insn = insn_of(op);
     if (OP_UNLIKELY(!is_quick(cpu, insn))) {
@@ -344,19 +407,62 @@ const struct op *op_time(struct cpu *cpu, const struct op *op)
     if (!insn->simple) {
         OP_GOTO(time_quick);
     }
-    if (cpu->access_count == 0) {
-        OP_GOTO(time_plain);
+    if (cpu->access_count != 0) {
+        OP_GOTO(time_memory);
     }
-    if (cpu->access_stores != 0) {
-        OP_GOTO(time_stores);
+    OP_GOTO(op_time);
+}
+
+/* Is it simple, in the line that was fetched last, and all that it has accessed near? */
+static inline bool is_simple(const struct cpu *cpu, const struct op *op)
+{
+    return insn_of(op)->simple_line == cpu->timing->fetched_line && !cpu->access_far;
+}
+
+const struct op *op_time(struct cpu *cpu, const struct op *op)
+{
+    if (OP_UNLIKELY(!is_simple(cpu, op))) {
+        OP_GOTO(time_other);
     }
-    if (cpu->access_count == 1) {
-        OP_GOTO(time_load);
+    const struct timing_insn *insn = insn_of(op);
+    uint64_t end;
+    if (OP_UNLIKELY(!timing_start_at_once(cpu->timing, insn, &end))) {
+        OP_GOTO(time_later);
     }
-    OP_GOTO(time_quick);
+    uint64_t now = timing_finish(cpu->timing, insn, end, timed_now(cpu));
+    SIMPLE_DONE(now);
+}
+
+const struct op *op_time_load(struct cpu *cpu, const struct op *op)
+{
+    if (OP_UNLIKELY(!is_simple(cpu, op))) {
+        OP_GOTO(time_other);
+    }
+    OP_GOTO(time_load);
+}
+
+const struct op *op_time_store(struct cpu *cpu, const struct op *op)
+{
+    if (OP_UNLIKELY(!is_simple(cpu, op) || cpu->stores.capacity == 0)) {
+        OP_GOTO(time_other);
+    }
+    OP_GOTO(time_store);
+}
+
+const struct op *op_time_update(struct cpu *cpu, const struct op *op)
+{
+    if (OP_UNLIKELY(!is_simple(cpu, op) || cpu->stores.capacity == 0)) {
+        OP_GOTO(time_other);
+    }
+    OP_GOTO(time_update);
 }
 
 /* ---- branches ---- */
+
+static inline const struct predictor_site *site_of(const struct op *op)
+{
+    return (const struct predictor_site *)(insn_of(op) + 1); /* a branch is the last of its block */
+}
 
 /* All that a near branch is asked for. */
 static inline struct timing_outcome outcome_of(const struct cpu *cpu, const struct op *op)
@@ -370,8 +476,18 @@ static inline struct timing_outcome outcome_of(const struct cpu *cpu, const stru
 static void take_branch(struct cpu *cpu, const struct op *op)
 {
     const struct timing_outcome o = outcome_of(cpu, op);
-    quick_after(cpu, timing_quick_branch(cpu->timing, insn_of(op), &o, cpu->accesses, cpu->access_count,
-                                         cpu->stores.capacity != 0, timed_now(cpu)));
+    quick_after(cpu, timing_quick_branch(cpu->timing, insn_of(op), site_of(op), &o, cpu->accesses,
+                                         cpu->access_count, cpu->stores.capacity != 0, timed_now(cpu)));
+}
+
+/* Its clock is now. */
+static inline void branch_done(struct cpu *cpu, uint64_t now)
+{
+    cpu->timing->repeating = 0;
+    timed_set_clock(cpu, now);
+    if (OP_UNLIKELY(cpu->look_cycles <= now) && cpu->left_cycles > 0) {
+        timed_drain_due(cpu, now);
+    }
 }
 
 static inline void take_simple_branch(struct cpu *cpu, const struct op *op)
@@ -379,12 +495,28 @@ static inline void take_simple_branch(struct cpu *cpu, const struct op *op)
     const struct timing_outcome o = outcome_of(cpu, op);
     const struct timing_insn *insn = insn_of(op);
     uint64_t end, now = timing_step(cpu->timing, insn, NULL, NULL, true, true, timed_now(cpu), &end);
-    timing_branch(cpu->timing, &insn->uop, &o, end);
-    cpu->timing->repeating = 0;
-    timed_set_clock(cpu, now);
-    if (OP_UNLIKELY(mem_drain_next(cpu) <= now) && cpu->left_cycles > 0) {
-        timed_drain_due(cpu, now);
+    timing_branch(cpu->timing, &insn->uop, site_of(op), &o, end);
+    branch_done(cpu, now);
+}
+
+/* A branch that is fetched already. */
+OUT_OF_LINE time_fetched_branch(struct cpu *cpu, const struct op *op)
+{
+    if (insn_of(op)->simple && cpu->access_count == 0) {
+        take_simple_branch(cpu, op);
+    } else {
+        take_branch(cpu, op);
     }
+    OP_GOTO(go_on_branch);
+}
+
+OUT_OF_LINE time_any_branch(struct cpu *cpu, const struct op *op)
+{
+    if (becomes_quick(cpu, op)) {
+        OP_GOTO(time_fetched_branch);
+    }
+    take_time(cpu, op_block(op), op, FLOW_JUMP);
+    OP_GOTO(go_on_branch);
 }
 
 OUT_OF_LINE time_quick_branch(struct cpu *cpu, const struct op *op)
@@ -404,6 +536,65 @@ const struct op *op_time_branch(struct cpu *cpu, const struct op *op)
     }
     take_simple_branch(cpu, op);
     OP_GOTO(go_on_branch);
+}
+
+/* Own stores are due, or the stretch ends here. */
+OUT_OF_LINE look_branch(struct cpu *cpu, const struct op *op)
+{
+    if (cpu->left_cycles > 0) {
+        timed_drain_due(cpu, timed_now(cpu));
+    }
+    return go_on_branch(cpu, op);
+}
+
+#define CONDITION_DONE(end)                                            \
+    struct timing_core *t = cpu->timing;                               \
+    uint64_t now = timing_finish(t, insn_of(op), end, timed_now(cpu)); \
+    timing_predicted(t, t->branch, end);                               \
+    t->repeating = 0;                                                  \
+    timed_set_clock(cpu, now);                                         \
+    if (OP_UNLIKELY(cpu->look_cycles <= now)) {                        \
+        OP_GOTO(look_branch);                                          \
+    }                                                                  \
+    cpu->retired++;                                                    \
+    OP_GOTO(follow)
+
+/* Dispatched and predicted, but it does not start at once. */
+OUT_OF_LINE time_condition_later(struct cpu *cpu, const struct op *op)
+{
+    uint64_t end = timing_start_later(cpu->timing, insn_of(op));
+    CONDITION_DONE(end);
+}
+
+/* Predicted. */
+OUT_OF_LINE time_condition(struct cpu *cpu, const struct op *op)
+{
+    uint64_t end;
+    if (OP_UNLIKELY(!timing_start_at_once(cpu->timing, insn_of(op), &end))) {
+        OP_GOTO(time_condition_later);
+    }
+    CONDITION_DONE(end);
+}
+
+OUT_OF_LINE time_condition_new(struct cpu *cpu, const struct op *op)
+{
+    struct timing_core *t = cpu->timing;
+    predictor_allocate(&t->predictor, t->branch & TIMING_BRANCH_TAKEN);
+    OP_GOTO(time_condition);
+}
+
+const struct op *op_time_condition(struct cpu *cpu, const struct op *op)
+{
+    if (OP_UNLIKELY(!is_simple(cpu, op))) {
+        OP_GOTO(op_time_branch);
+    }
+    struct timing_core *t = cpu->timing;
+    bool taken = cpu->rip != op_behind(op, 1)->target;
+    t->branch = timing_predict(t, site_of(op), taken, cpu->rip);
+    if (OP_UNLIKELY(t->branch & PREDICTOR_ALLOCATE)) {
+        OP_GOTO(time_condition_new);
+    }
+    OP_GOTO(time_condition);
 }
 
 void timed_latch(struct cpu *cpu, const struct block *to)

@@ -16,7 +16,7 @@
     OP_HANDLER(op_timed_jcc_##cc)                                                    \
     {                                                                                \
         cpu->rip = flags_condition(cpu, cc) ? op->target : op_behind(op, 1)->target; \
-        OP_GOTO(op_time_branch);                                                     \
+        OP_GOTO(op_time_condition);                                                  \
     }
 EACH_CC(JCC)
 

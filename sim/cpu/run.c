@@ -43,6 +43,7 @@ static void set_limit(struct cpu *cpu, uint64_t deadline)
         }
         cpu->deadline_cycles = least_of(limit, now + FAR_CYCLES);
         cpu->left_cycles = (int64_t)(cpu->deadline_cycles - now);
+        timed_look(cpu);
         return;
     }
     cpu->drain_limited = cpu->stores.count != 0;
@@ -703,6 +704,7 @@ bool cpu_run_ahead(struct cpu *cpu, uint64_t others_cycles, uint64_t deadline_cy
     if (now < end) {
         cpu->deadline_cycles = end;
         cpu->left_cycles = (int64_t)(end - now);
+        timed_look(cpu);
         cpu->chain_cut = false;
         resume_steps(cpu);
         cpu->timing->ahead_until = least_of(end, cpu_now(cpu));

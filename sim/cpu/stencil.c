@@ -195,7 +195,7 @@ static unsigned variant_of(enum stencil_form form, const uint8_t hosts[STENCIL_O
 
 /* ---- copying ---- */
 
-/* The operand of the stencil's register `role`: those that are the same have the first one's. */
+/* The host register of the operand that field f is of: those that are the same have the first one's. */
 static uint8_t host_of(const struct stencil_field *f, const uint8_t hosts[STENCIL_OPERANDS_MAX])
 {
     return hosts[f->where >> 5];

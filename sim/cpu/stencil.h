@@ -86,8 +86,15 @@ struct stencil_values {
     int64_t immediate, disp;
 };
 
-/* How a copy goes on. EXIT_NEXT never occurs: it falls through. */
-enum stencil_way { WAY_NEXT, WAY_SLOW, WAY_LINK0, WAY_LINK1, WAY_LINK2 };
+/* How a copy goes on. WAY_NEXT is no exit: it falls through. */
+enum stencil_way {
+    WAY_NEXT,
+    WAY_SLOW,
+    WAY_LINK0,
+    WAY_LINK1,
+    WAY_LINK2,
+    WAY_REFUSED /* not of stencils: too few cycles are left */
+};
 
 #define STENCIL_EXITS_MAX 8u
 

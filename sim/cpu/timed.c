@@ -148,6 +148,7 @@ void timed_take_commits(struct cpu *cpu, unsigned count)
     for (unsigned n = 0; n < count && n < q->count; n++) {
         store_queue_entry(q, q->count - 1 - n)->due_cycles = timing_store_commit(cpu->timing, n);
     }
+    timed_look(cpu);
 }
 
 void timed_drain_one(struct cpu *cpu, uint64_t now_cycles)
@@ -168,11 +169,12 @@ void timed_drain_due(struct cpu *cpu, uint64_t now_cycles)
         if (mem_drain_next(cpu) <= now_cycles) {
             ahead_pass_due(cpu);
         }
-        return;
+    } else {
+        while (mem_drain_next(cpu) <= now_cycles && cpu->stores.count != 0) {
+            timed_drain_one(cpu, mem_drain_next(cpu));
+        }
     }
-    while (mem_drain_next(cpu) <= now_cycles && cpu->stores.count != 0) {
-        timed_drain_one(cpu, mem_drain_next(cpu));
-    }
+    timed_look(cpu);
 }
 
 uint64_t timed_boundary(struct cpu *cpu, uint64_t now_cycles)
@@ -333,11 +335,15 @@ void timed_prepare(const struct cpu *cpu, struct block *b)
 {
     for (unsigned i = 0; i < b->count; i++) {
         uint64_t first = b->at.v + b->cold[i].offset_bytes, last = first + b->insns[i].length - 1;
-        timing_prepare(cpu->timing->shared, &b->insns[i].uop, &b->timed[i]);
-        bool one_line = first >> TIMING_LINE_SHIFT == last >> TIMING_LINE_SHIFT;
-        b->timed[i].code_line =
-            one_line && timing_is_quick(&b->timed[i]) ? (first >> TIMING_LINE_SHIFT) + 1 : UINT64_MAX;
+        struct timing_insn *t = &b->timed[i];
+        timing_prepare(cpu->timing->shared, &b->insns[i].uop, t);
+        uint64_t line = (first >> TIMING_LINE_SHIFT) + 1;
+        bool one_line = line == (last >> TIMING_LINE_SHIFT) + 1, quick = timing_is_quick(t);
+        t->code_line = one_line && quick ? line : UINT64_MAX;
+        t->simple_line = t->simple ? t->code_line : UINT64_MAX;
+        t->two_lines = !one_line && quick;
     }
+    *timed_site(b) = predictor_site(&cpu->timing->predictor, b->rip + b->cold[b->count - 1].offset_bytes);
 }
 
 void timed_delivered(struct cpu *cpu, bool interrupt)

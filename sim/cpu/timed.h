@@ -116,6 +116,13 @@ static inline void timed_set_clock(struct cpu *cpu, uint64_t now_cycles)
     cpu->left_cycles = (int64_t)(cpu->deadline_cycles - now_cycles);
 }
 
+/* What the handlers look at has changed: the deadline, or when queued stores are due. */
+static inline void timed_look(struct cpu *cpu)
+{
+    uint64_t due = mem_drain_next(cpu);
+    cpu->look_cycles = due < cpu->deadline_cycles ? due : cpu->deadline_cycles;
+}
+
 /* timed_complete with what the model has to know of the instruction. */
 void timed_take(struct cpu *cpu, const struct insn *insn, const struct timing_insn *prepared, uint64_t pc,
                 const struct timed_code *code, enum flow flow);
@@ -125,6 +132,12 @@ void timed_take_commits(struct cpu *cpu, unsigned count);
 
 /* Own stores that are due by now drain. */
 void timed_drain_due(struct cpu *cpu, uint64_t now_cycles);
+
+/* What the predictor knows the last instruction of a block by. */
+static inline struct predictor_site *timed_site(const struct block *b)
+{
+    return (struct predictor_site *)(b->timed + b->count);
+}
 
 /* Fills in what the model has to know of a block's instructions. */
 void timed_prepare(const struct cpu *cpu, struct block *b);

@@ -318,7 +318,7 @@ static void put_charge(struct emission *e)
     code_byte(&e->code, 0x0f);
     code_byte(&e->code, 0x88); /* js */
     e->code.at += 4;
-    add_fixup(e, e->code.at - 4, WAY_NEXT, own(e, 0));
+    add_fixup(e, e->code.at - 4, WAY_REFUSED, own(e, 0));
 }
 
 /* Where link `op` ends as long as it is not tied to a block. */
@@ -371,7 +371,7 @@ static void put_cold(struct emission *e)
                 jump_to_glue(e, slow_way(e, f->op), f->op);
             }
             code_patch(e->t, f->site, slow_at);
-        } else if (f->way == WAY_NEXT) {
+        } else if (f->way == WAY_REFUSED) {
             code_patch(e->t, f->site, e->code.at);
             jump_to_glue(e, GLUE_REFUSED, f->op);
         } else {

@@ -152,7 +152,10 @@ static void init_rtc(struct sim *s)
 bool board_open_disks(struct sim *s, struct error *e)
 {
     for (unsigned i = 0; i < s->config.disk_count; i++) {
-        if (!disk_init(&s->board.disks[i].disk, s->config.disks[i], e)) {
+        const struct sim_config *c = &s->config;
+        struct disk *d = &s->board.disks[i].disk;
+        if (!(c->disk_bytes[i] ? disk_init_from(d, c->disks[i], c->disk_bytes[i], c->disk_sizes[i], e)
+                               : disk_init(d, c->disks[i], e))) {
             return false;
         }
     }

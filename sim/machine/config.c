@@ -42,6 +42,45 @@ void sim_config_init(struct sim_config *c)
     };
 }
 
+void sim_config_visit(struct sim_config *c, struct visitor *v)
+{
+    uint8_t board = (uint8_t)c->board, engine = (uint8_t)c->engine;
+    uint64_t rtc_start = (uint64_t)c->rtc_start;
+    visit_u32(v, "cpus", &c->cpus);
+    visit_u64(v, "memory", &c->memory_bytes);
+    visit_u64(v, "memory limit", &c->memory_limit_bytes);
+    visit_u32(v, "NUMA nodes", &c->numa_nodes);
+    visit_choice(v, "board", &board, BOARD_MICROVM);
+    visit_choice(v, "engine", &engine, ENGINE_TIMED);
+    visit_u64(v, "seed", &c->seed);
+    visit_u64(v, "RTC start", &rtc_start);
+    visit_bool(v, "instant serial ports", &c->instant_serial);
+    visit_bool(v, "entropy source", &c->entropy);
+    visit_count(v, "disks", &c->disk_count, SIM_DISKS_MAX);
+    c->board = (enum sim_board)board;
+    c->engine = (enum sim_engine)engine;
+    c->rtc_start = (int64_t)rtc_start;
+}
+
+static const struct {
+    const char *name;
+    uint32_t number;
+} versions[VERSION_COUNT] = {
+#define VERSION(id, name, number, what) [VERSION_##id] = {name, number},
+#include "machine/version.def"
+#undef VERSION
+};
+
+uint32_t sim_version(enum sim_version v)
+{
+    return versions[v].number;
+}
+
+const char *sim_version_name(enum sim_version v)
+{
+    return versions[v].name;
+}
+
 const char *sim_parameter_name(enum sim_parameter p)
 {
     return rows[p].name;

@@ -84,6 +84,9 @@ static void interrupt_if_inside(struct sim *s, struct cpu *cpu)
 static void before_instruction(struct cpu *cpu, void *target)
 {
     struct sim *s = target;
+    if (s->alone == cpu) {
+        cpu_request_break(cpu);
+    }
     if (!stall_if_due(s, cpu)) {
         interrupt_if_inside(s, cpu);
     }
@@ -91,7 +94,7 @@ static void before_instruction(struct cpu *cpu, void *target)
 
 void hooks_update(struct sim *s, unsigned cpu)
 {
-    bool needed = s->ranges[cpu].armed;
+    bool needed = s->ranges[cpu].armed || s->alone == &s->cpus[cpu];
     for (unsigned i = 0; i < s->stall_count; i++) {
         needed |= s->stalls[i].cpu == cpu;
     }

@@ -63,6 +63,13 @@ struct progress {
     bool shown;
 };
 
+/* Who is called at cycles that the order reaches. */
+struct cut {
+    sim_cut_fn *fn; /* or NULL: next_cycles is EVENT_NEVER */
+    void *arg;
+    uint64_t next_cycles;
+};
+
 struct effect_log {
     struct effect *effects;
     size_t count, capacity;
@@ -89,6 +96,7 @@ struct sim {
     uint64_t phases[SIM_CPUS_MAX]; /* start phase of each vCPU, from the seed */
     enum sim_stop ended;           /* SIM_RUNNING until the machine has ended for good */
     bool stop_asked;
+    enum sim_stop last_stop; /* of sim_run */
     enum machine_request request;
     uint64_t request_cycles; /* when it was made; taken at once */
     enum sim_stop ending;    /* it will end so at ending_cycles; or SIM_RUNNING */
@@ -102,7 +110,8 @@ struct sim {
     struct cpu *stepped;   /* the vCPU that stepped last, when that was the last thing to happen */
     bool moved;            /* sim_run has done something */
     uint64_t ahead_cycles; /* how far vCPUs may run ahead of the order; 0: strictly in it */
-    const struct position *target; /* sim_replay: stop there */
+    const struct position *target; /* sim_go_to: stop there */
+    const struct cpu *alone;       /* takes one step at a time, near the target; or NULL */
 
     /* observers and effects */
     sim_output_fn *on_output;
@@ -119,6 +128,7 @@ struct sim {
     unsigned interrupted_count;
     struct effect_log log;
     struct progress progress;
+    struct cut cut;
 
     uint64_t events_fired;
 };
@@ -128,6 +138,9 @@ bool sim_config_check(const struct sim_config *c, struct error *e);
 
 /* hooks.c: what is called before every instruction of a vCPU, while it has a stall or a range armed. */
 void hooks_update(struct sim *s, unsigned cpu);
+
+/* run.c */
+bool position_same(struct position a, struct position b);
 
 /* state.c: the one list of the machine's state, RAM apart. */
 void machine_visit(struct sim *s, struct visitor *v);

@@ -6,30 +6,31 @@
 
 #include "machine/machine.h"
 
-static bool same_position(struct position a, struct position b)
+/* No run that has the position goes further before it has come there. */
+static uint64_t limit_of(struct position p, uint64_t at_cycles)
 {
-    return a.kind == b.kind && a.cpu == b.cpu && a.at == b.at;
+    uint64_t last = p.kind == POSITION_AFTER_EVENT ? at_cycles : p.at;
+    return p.kind == POSITION_BEFORE_CYCLE || last == UINT64_MAX ? last : last + 1;
 }
 
-static bool go_to(struct sim *s, const struct effect *f)
+bool sim_go_to(struct sim *s, struct position p, uint64_t at_cycles)
 {
-    struct position p = f->position;
-    if (same_position(sim_position(s), p)) {
+    if (position_same(sim_position(s), p)) {
         return true; /* several effects at one place */
     }
     s->target = &p;
-    enum sim_stop stop = sim_run(s, p.kind == POSITION_BEFORE_CYCLE ? p.at : UINT64_MAX);
+    enum sim_stop stop = sim_run(s, limit_of(p, at_cycles));
     s->target = NULL;
     bool there =
-        same_position(sim_position(s), p) || (p.kind == POSITION_BEFORE_CYCLE && stop == SIM_STOP_CYCLES);
-    s->now_cycles = f->at_cycles;
+        position_same(sim_position(s), p) || (p.kind == POSITION_BEFORE_CYCLE && stop == SIM_STOP_CYCLES);
+    s->now_cycles = at_cycles;
     return there;
 }
 
 bool sim_replay(struct sim *s, const struct effect *log, size_t count, struct error *e)
 {
     for (size_t i = 0; i < count; i++) {
-        if (!go_to(s, &log[i])) {
+        if (!sim_go_to(s, log[i].position, log[i].at_cycles)) {
             return error_set(e, "effect %zu (%s) at cycle %llu: the run does not come there", i,
                              sim_effect_name((enum effect_kind)log[i].kind),
                              (unsigned long long)log[i].at_cycles);

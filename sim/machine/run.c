@@ -90,39 +90,58 @@ static void describe_cpu(struct sim *s, struct cpu *cpu, const char *what)
              bytes[0] ? bytes : " unreadable");
 }
 
-static void stand_at(struct sim *s, enum position_kind kind, unsigned cpu, uint64_t at)
+static void stand_at(struct sim *s, enum position_kind kind, uint64_t at)
 {
-    s->at = (struct position){(uint16_t)kind, (uint16_t)cpu, at};
+    s->at = (struct position){.kind = (uint16_t)kind, .at = at};
+    s->stepped = NULL;
+}
+
+static struct position step_of(const struct cpu *cpu, enum position_kind kind)
+{
+    return (struct position){(uint16_t)kind, (uint16_t)cpu->number, cpu_now(cpu), cpu->retired,
+                             cpu->gpr[RCX]};
+}
+
+static void stand_before(struct sim *s, const struct cpu *cpu)
+{
+    s->at = step_of(cpu, POSITION_BEFORE_STEP);
     s->stepped = NULL;
 }
 
 struct position sim_position(const struct sim *s)
 {
-    const struct cpu *cpu = s->stepped;
-    return cpu ? (struct position){POSITION_AFTER_STEP, (uint16_t)cpu->number, cpu_now(cpu)} : s->at;
+    return s->stepped ? step_of(s->stepped, POSITION_AFTER_STEP) : s->at;
 }
+
+bool position_same(struct position a, struct position b)
+{
+    return a.kind == b.kind && a.cpu == b.cpu && a.at == b.at && a.retired == b.retired && a.rcx == b.rcx;
+}
+
+/* ---- going to a place ---- */
 
 /* Is the next step, of cpu, behind the place where a replay stops? */
 static bool target_is_next(const struct sim *s, const struct cpu *cpu)
 {
-    return s->target && s->target->kind == POSITION_BEFORE_STEP && s->target->cpu == cpu->number &&
-           s->target->at == cpu_now(cpu);
+    return s->target && position_same(*s->target, step_of(cpu, POSITION_BEFORE_STEP));
 }
 
 static bool target_is_here(const struct sim *s)
 {
-    struct position p = sim_position(s);
-    return s->target && p.kind == s->target->kind && p.at == s->target->at &&
-           (p.kind == POSITION_AFTER_EVENT || p.cpu == s->target->cpu);
+    return s->target && position_same(*s->target, sim_position(s));
 }
 
-/* How far cpu may run: not past a place at which a replay stops. */
-static uint64_t target_limit(const struct sim *s, const struct cpu *cpu, uint64_t limit)
+static bool target_is_step_of(const struct sim *s, const struct cpu *cpu)
 {
     const struct position *t = s->target;
-    bool step =
-        t && (t->kind == POSITION_BEFORE_STEP || t->kind == POSITION_AFTER_STEP) && t->cpu == cpu->number;
-    return step && t->at > cpu_now(cpu) ? least_of(limit, t->at) : limit;
+    return t && (t->kind == POSITION_BEFORE_STEP || t->kind == POSITION_AFTER_STEP) && t->cpu == cpu->number;
+}
+
+/* How far cpu may run: not past the clock of a place at which a replay stops. */
+static uint64_t target_limit(const struct sim *s, const struct cpu *cpu, uint64_t limit)
+{
+    bool ahead = target_is_step_of(s, cpu) && s->target->at > cpu_now(cpu);
+    return ahead ? least_of(limit, s->target->at) : limit;
 }
 
 /* ---- progress ---- */
@@ -158,7 +177,7 @@ static void progress_hide(struct sim *s)
 static void fire_probes(struct sim *s, struct cpu *cpu)
 {
     uint64_t address = cpu_linear_rip(cpu);
-    stand_at(s, POSITION_BEFORE_STEP, cpu->number, cpu_now(cpu));
+    stand_before(s, cpu);
     progress_hide(s);
     for (unsigned i = 0; i < s->probe_end; i++) {
         if (s->probes[i].used && s->probes[i].address.v == address) {
@@ -283,7 +302,8 @@ static inline void line_note_drain(struct line *l, struct sim *s, struct cpu *cp
     }
 }
 
-/* When the next store of another vCPU than this one drains. Its own drain while it runs, where a model says when. */
+/* Until when cpu may run as far as drains are concerned: until the next one, with a model the next one of another vCPU, since
+ * cpu sees to its own as it runs (timed_boundary). */
 static inline uint64_t line_drain_of_others(const struct line *l, const struct sim *s, const struct cpu *cpu)
 {
     if (s->model == NULL || l->draining != cpu) {
@@ -355,7 +375,7 @@ static inline enum cpu_stop line_run_first(struct line *l, struct sim *s, uint64
     return stop;
 }
 
-/* When the next store of another vCPU than this one drains. Its own drain while it runs, where a model says when. */
+/* line_drain_of_others without a line. */
 static uint64_t drain_of_others(const struct sim *s, const struct cpu *cpu, uint64_t first_cycles)
 {
     if (s->model == NULL || mem_drain_next(cpu) > first_cycles) {
@@ -440,15 +460,29 @@ static uint64_t last_clock(const struct sim *s)
     return clock;
 }
 
+/* At the clock of a place where a replay stops the vCPU takes one step at a time. */
+static enum cpu_stop run_towards_target(struct sim *s, struct cpu *cpu, uint64_t deadline_cycles)
+{
+    if (!target_is_step_of(s, cpu) || s->target->at != cpu_now(cpu)) {
+        return run_cpu(s, cpu, target_limit(s, cpu, deadline_cycles));
+    }
+    s->alone = cpu;
+    hooks_update(s, cpu->number);
+    enum cpu_stop stop = run_cpu(s, cpu, deadline_cycles);
+    s->alone = NULL;
+    hooks_update(s, cpu->number);
+    return stop;
+}
+
 static void run_first(struct sim *s, const struct schedule *next, uint64_t limit)
 {
     if (target_is_next(s, next->first)) {
-        stand_at(s, POSITION_BEFORE_STEP, next->first->number, next->first_clock);
+        stand_before(s, next->first);
         return;
     }
     uint64_t own =
         least_of(limit, least_of(next->first_deadline, drain_of_others(s, next->first, next->drain_cycles)));
-    enum cpu_stop stop = run_cpu(s, next->first, target_limit(s, next->first, own));
+    enum cpu_stop stop = run_towards_target(s, next->first, own);
     if (stop == CPU_STOP_DEADLINE && next->first_deadline != EVENT_NEVER && !s->target) {
         take_turns(s, limit);
     }
@@ -459,7 +493,8 @@ static void stop_if_overtaken(struct sim *s)
 {
     if (s->model != NULL && s->model->overtaken) {
         snprintf(s->stop_text, sizeof s->stop_text,
-                 "a vCPU had run ahead of what reached it at cycle %llu; order strict has no such limit",
+                 "a vCPU had run ahead of what reached it at cycle %llu; run it with --order strict, which "
+                 "has no such limit",
                  (unsigned long long)s->now_cycles);
         end_with(s, SIM_STOP_NOT_MODELLED);
     }
@@ -483,7 +518,7 @@ static enum sim_stop advance(struct sim *s, uint64_t until_cycles)
     if (soonest >= until_cycles) {
         s->now_cycles = until_cycles;
         if (s->moved) {
-            stand_at(s, POSITION_BEFORE_CYCLE, 0, until_cycles);
+            stand_at(s, POSITION_BEFORE_CYCLE, until_cycles);
         }
         return SIM_STOP_CYCLES;
     }
@@ -492,7 +527,7 @@ static enum sim_stop advance(struct sim *s, uint64_t until_cycles)
     if (event <= soonest) {
         event_fire_one(s->events, soonest);
         s->events_fired++;
-        stand_at(s, POSITION_AFTER_EVENT, 0, s->events_fired);
+        stand_at(s, POSITION_AFTER_EVENT, s->events_fired);
     } else if (next.drain_cycles <= soonest) {
         mem_drain_due(next.draining, soonest);
     } else {
@@ -526,6 +561,35 @@ static void print_position(const void *sim)
             (unsigned long long)cpu_now(cpu), (unsigned long long)cpu->rip);
 }
 
+void sim_on_cut(struct sim *s, uint64_t next_cycles, sim_cut_fn *fn, void *arg)
+{
+    s->cut = (struct cut){fn, arg, fn ? next_cycles : EVENT_NEVER};
+}
+
+/* One move, not past the next cut; reaching that is not the end of a run. */
+static enum sim_stop advance_in_cuts(struct sim *s, uint64_t until_cycles)
+{
+    struct position at = s->at;
+    struct cpu *stepped = s->stepped;
+    enum sim_stop stop = advance(s, least_of(until_cycles, s->cut.next_cycles));
+    if (stop != SIM_STOP_CYCLES || s->now_cycles < s->cut.next_cycles) {
+        return stop;
+    }
+    bool last = s->now_cycles >= until_cycles;
+    s->cut.next_cycles = s->cut.fn(s->cut.arg, s);
+    if (last) {
+        return stop;
+    }
+    s->at = at;
+    s->stepped = stepped;
+    return SIM_RUNNING;
+}
+
+enum sim_stop sim_last_stop(const struct sim *s)
+{
+    return s->last_stop;
+}
+
 enum sim_stop sim_run(struct sim *s, uint64_t until_cycles)
 {
     s->stop_asked = false;
@@ -533,7 +597,7 @@ enum sim_stop sim_run(struct sim *s, uint64_t until_cycles)
     check_set_context(CHECK_MACHINE, print_position, s);
     enum sim_stop stop = s->ended;
     while (stop == SIM_RUNNING) {
-        stop = advance(s, until_cycles);
+        stop = advance_in_cuts(s, until_cycles);
         s->stop_asked |= target_is_here(s);
         if (stop == SIM_RUNNING && s->stop_asked) {
             s->now_cycles = cut(s);
@@ -542,6 +606,7 @@ enum sim_stop sim_run(struct sim *s, uint64_t until_cycles)
     }
     check_set_context(CHECK_MACHINE, NULL, NULL);
     progress_hide(s);
+    s->last_stop = stop;
     return stop;
 }
 

@@ -145,8 +145,10 @@ struct sim *sim_create(const struct sim_config *c, struct error *e)
     init_apics(s);
     init_cpus(s);
     board_init(s);
-    memset(s->config.disks, 0, sizeof s->config.disks); /* the names are the caller's */
+    memset(s->config.disks, 0, sizeof s->config.disks); /* the names are the caller's, as are the bytes */
+    memset(s->config.disk_bytes, 0, sizeof s->config.disk_bytes);
     sim_on_progress(s, NULL, NULL);
+    sim_on_cut(s, 0, NULL, NULL);
     return s;
 }
 
@@ -296,6 +298,14 @@ void sim_get_xmm(const struct sim *s, unsigned cpu, unsigned number, uint8_t byt
 bool sim_read_physical(const struct sim *s, phys_t a, void *bytes, size_t size)
 {
     return bus_peek(&s->bus, a, bytes, size);
+}
+
+struct digest sim_disk_file(const struct sim *s, unsigned disk, uint64_t *size_bytes)
+{
+    CHECK(disk < s->config.disk_count, "disk %u of %u", disk, s->config.disk_count);
+    const struct disk *d = &s->board.disks[disk].disk;
+    *size_bytes = d->size_bytes;
+    return d->base_digest;
 }
 
 bool sim_read_disk(const struct sim *s, unsigned disk, uint64_t offset, void *bytes, size_t size)

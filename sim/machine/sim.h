@@ -50,8 +50,10 @@ struct sim_config {
     uint64_t seed;
     int64_t rtc_start; /* seconds since 1970-01-01 00:00:00 UTC */
     unsigned disk_count;
-    const char *disks[SIM_DISKS_MAX]; /* files, read by sim_create and never written */
-    bool entropy;                     /* there is an entropy source */
+    const char *disks[SIM_DISKS_MAX];         /* files, read by sim_create and never written, unless: */
+    const uint8_t *disk_bytes[SIM_DISKS_MAX]; /* or NULL; what the file has, copied by sim_create */
+    uint64_t disk_sizes[SIM_DISKS_MAX];       /* of these */
+    bool entropy;                             /* there is an entropy source */
     const char *cpu_model;   /* "orrery", "tcg72", followed by ",+feature,-feature"; NULL: "orrery" */
     bool instant_serial;     /* the UARTs take no time for a character (board parameter) */
     bool single_step_blocks; /* oracle: no block longer than one instruction; same results, slower */
@@ -84,6 +86,20 @@ const char *sim_parameter_name(enum sim_parameter p);
 const char *sim_parameter_argument(enum sim_parameter p); /* for help texts: "N", "SIZE", "pc|microvm" */
 const char *sim_parameter_help(enum sim_parameter p);
 bool sim_parameter_is_files(enum sim_parameter p); /* names files, and may be given more than once */
+
+/* All of it that is neither a text nor a timing model's parameters; what was loaded is checked by sim_create. */
+void sim_config_visit(struct sim_config *c, struct visitor *v);
+
+/* Versions of what a run follows from besides its configuration (machine/version.def). */
+enum sim_version {
+#define VERSION(id, name, number, what) VERSION_##id,
+#include "machine/version.def"
+#undef VERSION
+    VERSION_COUNT
+};
+
+uint32_t sim_version(enum sim_version v);
+const char *sim_version_name(enum sim_version v);
 
 struct sim;
 
@@ -122,7 +138,15 @@ enum sim_stop {
 /* Runs until the strict order reaches until_cycles or another stop. A machine that ended (power-off, debug exit,
  * triple fault, no progress, not modelled) returns the same stop again without moving. */
 enum sim_stop sim_run(struct sim *s, uint64_t until_cycles);
+enum sim_stop
+sim_last_stop(const struct sim *s);            /* what it returned last; SIM_RUNNING: it was not called yet */
 const char *sim_stop_name(enum sim_stop stop); /* "power-off", "debug-exit", ... */
+
+/* fn is called when the strict order has reached next_cycles, before anything of that cycle or later, inside of sim_run; it says
+ * at which later cycle it is to be called again (UINT64_MAX: no more). It may look, and ask to stop; where the run stands is as
+ * if nobody had been called. A NULL fn takes it away. */
+typedef uint64_t sim_cut_fn(void *arg, struct sim *s);
+void sim_on_cut(struct sim *s, uint64_t next_cycles, sim_cut_fn *fn, void *arg);
 
 /* Asks the running sim_run to return SIM_STOP_ASKED at the next boundary. For observers. */
 void sim_stop_ask(struct sim *s);
@@ -137,6 +161,14 @@ uint64_t sim_instructions(const struct sim *s); /* retired, over all vCPUs */
 /* Digest at the current cut (docs/model.md, Identity); state-hash is the deepest the engine has. */
 struct digest sim_digest(struct sim *s, enum visit_level level);
 struct digest sim_state_hash(struct sim *s);
+
+/* Digests of the parts of the machine's state, which together are all of it: each vCPU with its local APIC, RAM, the devices,
+ * the order of the run, the timing model. They tell where two machines differ. Returns their number. */
+#define SIM_PARTS(cpus) ((cpus) + 4u)
+#define SIM_PARTS_MAX   SIM_PARTS(SIM_CPUS_MAX)
+unsigned sim_part_digests(struct sim *s, uint64_t digests[SIM_PARTS_MAX]);
+/* "vCPU 3", "RAM", ... of a machine with so many vCPUs. */
+void sim_part_name(unsigned cpus, unsigned part, char *text, size_t size);
 
 /* Saves the state a digest of this level covers (without RAM) and compares another machine's with it: where holds
  * the path of the first difference. */
@@ -173,6 +205,8 @@ void sim_get_xmm(const struct sim *s, unsigned cpu, unsigned number, uint8_t byt
  * supervisor read and with its own pending stores. False: not (all) there. */
 bool sim_read_physical(const struct sim *s, phys_t a, void *bytes, size_t size);
 bool sim_read_linear(const struct sim *s, unsigned cpu, lin_t a, void *bytes, size_t size);
+/* The file that a disk was made of. */
+struct digest sim_disk_file(const struct sim *s, unsigned disk, uint64_t *size_bytes);
 /* A disk as the guest has left it. False: there is no such disk, or not so much of it. */
 bool sim_read_disk(const struct sim *s, unsigned disk, uint64_t offset, void *bytes, size_t size);
 bool sim_translate(const struct sim *s, unsigned cpu, lin_t a, phys_t *out);
@@ -276,9 +310,14 @@ struct position {
     uint16_t kind; /* enum position_kind */
     uint16_t cpu;
     uint64_t at;
+    /* of a step: several of a vCPU may have one clock; instructions it has retired, and RCX, which tells iterations of a repeated one */
+    uint64_t retired, rcx;
 };
 
 struct position sim_position(const struct sim *s);
+
+/* Runs to a position that a run of this machine has had, its clock then at_cycles. False: this run does not come there. */
+bool sim_go_to(struct sim *s, struct position p, uint64_t at_cycles);
 
 struct effect {
     struct position position; /* filled in by sim_effect, as is at_cycles */

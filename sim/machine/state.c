@@ -22,7 +22,7 @@
 #include <string.h>
 
 #define SNAPSHOT_MAGIC   UINT64_C(0x504e53595252524f) /* "ORRRYSNP" */
-#define SNAPSHOT_VERSION UINT64_C(5)
+#define SNAPSHOT_VERSION UINT64_C(6)
 #define HEAD_BYTES       16u
 #define CHECKSUM_BYTES   16u
 
@@ -75,26 +75,46 @@ static void visit_run(struct sim *s, struct visitor *v)
     s->request = (enum machine_request)request;
 }
 
-void machine_visit(struct sim *s, struct visitor *v)
+static void visit_cpu(struct sim *s, unsigned number, struct visitor *v)
 {
-    for (unsigned i = 0; i < s->config.cpus; i++) {
-        visit_enter(v, "cpu", i);
-        cpu_visit(&s->cpus[i], v);
-        visit_leave(v);
-        visit_enter(v, "lapic", i);
-        lapic_visit(&s->lapics[i], v);
-        visit_leave(v);
-    }
+    visit_enter(v, "cpu", number);
+    cpu_visit(&s->cpus[number], v);
+    visit_leave(v);
+    visit_enter(v, "lapic", number);
+    lapic_visit(&s->lapics[number], v);
+    visit_leave(v);
+}
+
+static void visit_devices(struct sim *s, struct visitor *v)
+{
     bus_visit(&s->bus, v);
     board_visit(s, v);
     event_queue_visit(s->events, v);
+}
+
+static void visit_model(struct sim *s, struct visitor *v)
+{
     if (s->model) {
         timing_visit(s->model, v);
     }
+}
+
+static void visit_order(struct sim *s, struct visitor *v)
+{
     if (v->level >= VISIT_MACHINE) {
         visit_hooks(s, v);
         visit_run(s, v);
     }
+}
+
+void machine_visit(struct sim *s, struct visitor *v)
+{
+    for (unsigned i = 0; i < s->config.cpus; i++) {
+        visit_cpu(s, i, v);
+    }
+    visit_devices(s, v);
+    visit_model(s, v);
+    visit_order(s, v);
 }
 
 /* ---- digests and comparisons ---- */
@@ -105,8 +125,7 @@ struct digest sim_digest(struct sim *s, enum visit_level level)
     machine_drop_write_pointers(s);
     struct digest_visitor *d = digest_visitor_create(level);
     struct visitor *v = digest_visitor_base(d);
-    visit_u64(v, "ram_hi", &ram.hi);
-    visit_u64(v, "ram_lo", &ram.lo);
+    visit_digest(v, "ram", &ram);
     machine_visit(s, v);
     CHECK(!v->failed, "the machine's state is not what it must be");
     return digest_visitor_finish(d);
@@ -115,6 +134,46 @@ struct digest sim_digest(struct sim *s, enum visit_level level)
 struct digest sim_state_hash(struct sim *s)
 {
     return sim_digest(s, s->model ? VISIT_MODEL : VISIT_MACHINE);
+}
+
+typedef void part_fn(struct sim *s, struct visitor *v);
+
+static uint64_t part_digest(struct sim *s, part_fn *part)
+{
+    struct digest_visitor *d = digest_visitor_create(VISIT_MODEL);
+    part(s, digest_visitor_base(d));
+    return digest_visitor_finish(d).lo;
+}
+
+static const struct {
+    const char *name;
+    part_fn *visit;
+} shared_parts[] = {
+    {"the devices", visit_devices}, {"the order", visit_order}, {"the timing model", visit_model}};
+
+unsigned sim_part_digests(struct sim *s, uint64_t digests[SIM_PARTS_MAX])
+{
+    unsigned count = 0;
+    digests[count++] = ram_digest(&s->bus.ram).lo;
+    machine_drop_write_pointers(s);
+    for (unsigned i = 0; i < s->config.cpus; i++) {
+        struct digest_visitor *d = digest_visitor_create(VISIT_MODEL);
+        visit_cpu(s, i, digest_visitor_base(d));
+        digests[count++] = digest_visitor_finish(d).lo;
+    }
+    for (unsigned i = 0; i < sizeof shared_parts / sizeof shared_parts[0]; i++) {
+        digests[count++] = part_digest(s, shared_parts[i].visit);
+    }
+    return count;
+}
+
+void sim_part_name(unsigned cpus, unsigned part, char *text, size_t size)
+{
+    if (part >= 1 && part <= cpus) {
+        snprintf(text, size, "vCPU %u", part - 1);
+    } else {
+        snprintf(text, size, "%s", part == 0 ? "RAM" : shared_parts[part - 1 - cpus].name);
+    }
 }
 
 void sim_save(struct sim *s, enum visit_level level, struct state_buffer *b)
@@ -140,35 +199,19 @@ bool sim_differs(struct sim *s, enum visit_level level, struct state_buffer *b, 
 static void visit_config(struct sim *s, struct visitor *v)
 {
     struct sim_config c = s->config;
-    uint32_t board = (uint32_t)c.board, engine = (uint32_t)c.engine;
     uint32_t store_capacity = s->cpus[0].stores.capacity;
-    uint64_t rtc_start = (uint64_t)c.rtc_start;
     struct digest timing = s->timing ? timing_params_digest(s->timing) : (struct digest){0, 0};
     struct digest cpu_model = digest_bytes(s->cpu_model, strlen(s->cpu_model));
-    visit_u32(v, "cpus", &c.cpus);
-    visit_u64(v, "memory", &c.memory_bytes);
-    visit_u64(v, "memory limit", &c.memory_limit_bytes);
-    visit_u32(v, "NUMA nodes", &c.numa_nodes);
-    visit_u32(v, "board", &board);
-    visit_u32(v, "engine", &engine);
-    visit_u64(v, "timing parameters", &timing.hi);
-    visit_u64(v, "timing parameters", &timing.lo);
+    sim_config_visit(&c, v);
+    visit_digest(v, "timing parameters", &timing);
     visit_u32(v, "store capacity", &store_capacity);
-    visit_u64(v, "seed", &c.seed);
-    visit_u64(v, "RTC start", &rtc_start);
-    visit_u64(v, "CPU model", &cpu_model.hi);
-    visit_u64(v, "CPU model", &cpu_model.lo);
-    visit_bool(v, "instant serial ports", &c.instant_serial);
-    visit_u32(v, "disks", &c.disk_count);
+    visit_digest(v, "CPU model", &cpu_model);
     for (unsigned i = 0; i < c.disk_count; i++) {
-        const struct disk *d = &s->board.disks[i].disk;
-        uint64_t size_bytes = d->size_bytes;
-        struct digest file = d->base_digest;
+        uint64_t size_bytes;
+        struct digest file = sim_disk_file(s, i, &size_bytes);
         visit_u64(v, "disk size", &size_bytes);
-        visit_u64(v, "disk file", &file.hi);
-        visit_u64(v, "disk file", &file.lo);
+        visit_digest(v, "disk file", &file);
     }
-    visit_bool(v, "entropy source", &c.entropy);
 }
 
 /* What no digest sees, see above. */
@@ -178,6 +221,8 @@ static void visit_place(struct sim *s, struct visitor *v)
     visit_u16(v, "kind", &s->at.kind);
     visit_u16(v, "cpu", &s->at.cpu);
     visit_u64(v, "at", &s->at.at);
+    visit_u64(v, "retired", &s->at.retired);
+    visit_u64(v, "rcx", &s->at.rcx);
     visit_count(v, "stepped", &stepped, s->config.cpus);
     visit_require(v, "kind", s->at.kind <= POSITION_AFTER_EVENT && s->at.cpu < s->config.cpus);
     s->stepped = stepped ? &s->cpus[stepped - 1] : NULL;
@@ -186,8 +231,6 @@ static void visit_place(struct sim *s, struct visitor *v)
         visit_u64(v, "probe_rip", &s->cpus[i].probe_rip);
     }
 }
-
-typedef void part_fn(struct sim *s, struct visitor *v);
 
 static void put_length(struct state_buffer *b, size_t size)
 {

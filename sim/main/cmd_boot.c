@@ -6,9 +6,11 @@
 #include "main/console.h"
 #include "main/crash.h"
 #include "main/progress.h"
+#include "main/record.h"
 #include "observe/profile.h"
 #include "observe/timing_text.h"
 #include "observe/trace_text.h"
+#include "replay/recorder.h"
 #include "script/machine_file.h"
 
 #include <poll.h>
@@ -38,9 +40,9 @@ static void free_files(struct boot_files *f)
     file_free(&f->initrd);
 }
 
-static bool load(struct sim *s, const struct options *o, const struct boot_files *f, struct error *e)
+static struct sim_image image_of(const struct options *o, const struct boot_files *f)
 {
-    struct sim_image image = {
+    return (struct sim_image){
         .kernel_name = o->kernel,
         .kernel = f->kernel.bytes,
         .kernel_size = f->kernel.size,
@@ -48,7 +50,6 @@ static bool load(struct sim *s, const struct options *o, const struct boot_files
         .initrd_size = f->initrd.size,
         .command_line = o->append,
     };
-    return sim_load(s, &image, e);
 }
 
 /* Passes what was typed to the guest; waits for it when the guest is idle. False at the end of input. */
@@ -85,8 +86,9 @@ static enum sim_stop run_interactive(struct sim *s, const struct options *o, str
 /* Our guests, like many, write 16 to the debug-exit port for success. */
 static bool is_crash(const struct sim *s, enum sim_stop stop)
 {
-    return stop == SIM_STOP_DEBUG_EXIT ? sim_exit_value(s) != GUEST_PASSED
-                                       : stop != SIM_STOP_CYCLES && finish_status(stop) >= EXIT_GUEST_CRASH;
+    return stop == SIM_STOP_DEBUG_EXIT
+               ? sim_exit_value(s) != GUEST_PASSED
+               : stop != SIM_STOP_CYCLES && stop != SIM_STOP_ASKED && finish_status(stop) >= EXIT_GUEST_CRASH;
 }
 
 static int report_end(struct sim *s, const struct options *o, const struct boot_files *f, enum sim_stop stop,
@@ -110,7 +112,7 @@ static int report_end(struct sim *s, const struct options *o, const struct boot_
     if (stop == SIM_STOP_DEBUG_EXIT) {
         printf("stopped: debug-exit %u\n", sim_exit_value(s));
     } else {
-        printf("stopped: %s\n", sim_stop_name(stop));
+        printf("stopped: %s\n", stop == SIM_STOP_ASKED ? "interrupted" : sim_stop_name(stop));
     }
     return status;
 }
@@ -137,10 +139,37 @@ static bool save_profile(struct profile *p, const struct options *o, struct erro
     return good;
 }
 
+/* NULL with an empty message: nobody wants one. */
+static struct recorder *start_recorder(struct sim *s, const struct options *o, const struct boot_files *f,
+                                       struct error *e)
+{
+    struct sim_image image = image_of(o, f);
+    const struct recorder_options wanted = {
+        .image = &image,
+        .initrd_name = o->initrd,
+        .disk_names = o->config.disks,
+        .embed = o->embed,
+        .stop_wanted = record_interrupted,
+    };
+    e->text[0] = 0;
+    return o->record ? recorder_start(s, &wanted, e) : NULL;
+}
+
+static bool save_recording(struct recorder *r, const struct options *o, enum sim_stop stop, struct error *e)
+{
+    bool good = r == NULL || recorder_save(r, stop, o->record, e);
+    recorder_free(r);
+    return good;
+}
+
 static int run(struct sim *s, const struct options *o, const struct boot_files *f,
                const struct command_line *line)
 {
     struct error e;
+    struct recorder *recorder = start_recorder(s, o, f, &e);
+    if (e.text[0]) {
+        return command_usage(&e);
+    }
     struct console console;
     if (!console_open(&console, o, SERIAL_STDIO, &e)) {
         return command_usage(&e);
@@ -167,7 +196,8 @@ static int run(struct sim *s, const struct options *o, const struct boot_files *
     enum sim_stop stop = interactive ? run_interactive(s, o, &console) : sim_run(s, o->max_cycles);
     sim_on_trace(s, 0, NULL, NULL);
     symbols_close(symbols);
-    bool saved = save_profile(profile, o, &e);
+    bool saved = save_recording(recorder, o, stop, &e);
+    saved = save_profile(profile, o, saved ? &e : NULL) && saved;
     if (!timing_text_close(timing, o->timing_trace, s, saved ? &e : NULL) || !saved) {
         return command_usage(&e);
     }
@@ -197,7 +227,8 @@ int command_boot(const struct command_line *line)
     }
     struct sim *s = sim_create(&o.config, &e);
     bool counted = s && (!o.false_sharing || sim_count_sharing(s, &e));
-    int status = counted && load(s, &o, &files, &e) ? run(s, &o, &files, line) : command_usage(&e);
+    struct sim_image image = image_of(&o, &files);
+    int status = counted && sim_load(s, &image, &e) ? run(s, &o, &files, line) : command_usage(&e);
     sim_destroy(s);
     free_files(&files);
     return status;

@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "main/crash.h"
 #include "main/progress.h"
+#include "main/record.h"
 #include "script/machine_file.h"
 #include "script/script.h"
 
@@ -24,6 +25,9 @@ static void fill_defaults(struct script_defaults *d, const struct options *o)
         .profile = o->profile || o->profile_counters,
         .false_sharing = o->false_sharing,
         .profile_tables = o->profile_counters != NULL,
+        .record = o->record != NULL,
+        .embed = o->embed,
+        .stop_wanted = o->record ? record_interrupted : NULL,
     };
     if (!sim_config_given(&o->config, PARAMETER_ENGINE)) {
         d->config.engine = ENGINE_TIMED;
@@ -139,13 +143,25 @@ static bool save_profiles(const struct script_result *r, const struct options *o
     return good;
 }
 
+static bool save_recordings(const struct script_result *r, const struct options *o, struct error *e)
+{
+    char name[NAME_BYTES];
+    bool good = true;
+    for (unsigned i = 0; good && o->record && i < script_machine_count(r); i++) {
+        struct script_machine m = script_machine_get(r, i);
+        good =
+            !m.recorder || recorder_save(m.recorder, sim_last_stop(m.sim), numbered(o->record, i, name), e);
+    }
+    return good;
+}
+
 static int run(const struct options *o, const struct file_bytes *file, const struct command_line *line)
 {
     struct error e;
     struct script_result r;
     char home[1100];
     struct script_options s = {
-        .path = o->scenario,
+        .path = o->file,
         .text = (const char *)file->bytes,
         .size = file->size,
         .home = find_home(home, sizeof home) ? home : NULL,
@@ -163,7 +179,7 @@ static int run(const struct options *o, const struct file_bytes *file, const str
     }
     print_end(&r, o, line);
     enum exit_status status = script_verdict(&r);
-    if (!save_profiles(&r, o, &e)) {
+    if (!save_recordings(&r, o, &e) || !save_profiles(&r, o, &e)) {
         status = (enum exit_status)command_usage(&e);
     }
     script_result_deinit(&r);
@@ -190,12 +206,11 @@ int command_run(const struct command_line *line)
         options_help(stdout, 'R');
         return EXIT_PASSED;
     }
-    if (!o.scenario) {
+    if (!o.file) {
         error_set(&e, "a scenario is missing; orrery run SCENARIO.lua");
         return command_usage(&e);
     }
-    if (!check_machine(&o, &e) || !finish_reserve(&o, &e) ||
-        !file_read(o.scenario, FILE_MAX_BYTES, &file, &e)) {
+    if (!check_machine(&o, &e) || !finish_reserve(&o, &e) || !file_read(o.file, FILE_MAX_BYTES, &file, &e)) {
         return command_usage(&e);
     }
     int status = run(&o, &file, line);

@@ -7,6 +7,7 @@
 
 int command_boot(const struct command_line *line);
 int command_run(const struct command_line *line);
+int command_replay(const struct command_line *line);
 int command_info(const struct command_line *line);
 
 /* Prints "orrery: message" and returns EXIT_USAGE. */

@@ -27,11 +27,10 @@ static bool is_same_file(const char *a, const char *b)
     return a && b && stat(a, &s) == 0 && stat(b, &t) == 0 && s.st_dev == t.st_dev && s.st_ino == t.st_ino;
 }
 
-/* Is one of the files that are read? */
-static bool is_input(const struct options *o, const char *name)
+bool console_is_input(const struct options *o, const char *name)
 {
     bool found =
-        is_same_file(name, o->kernel) || is_same_file(name, o->initrd) || is_same_file(name, o->scenario);
+        is_same_file(name, o->kernel) || is_same_file(name, o->initrd) || is_same_file(name, o->file);
     for (unsigned i = 0; i < o->config.disk_count; i++) {
         found = found || is_same_file(name, o->config.disks[i]);
     }
@@ -44,7 +43,7 @@ bool console_open(struct console *c, const struct options *o, enum serial_kind f
     *c = (struct console){.out = kind == SERIAL_STDIO ? stdout : NULL};
     if (kind == SERIAL_FILE) {
         char name[4096];
-        if (is_input(o, o->serial_file)) {
+        if (console_is_input(o, o->serial_file)) {
             return error_set(e, "--serial '%s': is read by this run", o->serial_file);
         }
         c->in_place = is_special(o->serial_file);

@@ -11,6 +11,9 @@ struct console {
     bool in_place; /* no temporary name: a device or a pipe */
 };
 
+/* Is it one of the files that the run reads? */
+bool console_is_input(const struct options *o, const char *name);
+
 /* Opens what the options ask for; fallback is what no --serial means. A file is written under a temporary name. */
 bool console_open(struct console *c, const struct options *o, enum serial_kind fallback, struct error *e);
 /* Closes; a file takes its real name now. False when it could not be written. */

@@ -2,6 +2,8 @@
 
 #include "main/finish.h"
 
+#include "main/record.h"
+
 #include <string.h>
 
 static void print_quoted(FILE *out, const char *word)
@@ -69,7 +71,7 @@ void finish_results(FILE *out, struct sim *s, const struct options *o)
 
 bool finish_reserve(const struct options *o, struct error *e)
 {
-    return (!o->profile || profile_reserve(o->profile, e)) &&
+    return record_reserve(o, e) && (!o->profile || profile_reserve(o->profile, e)) &&
            (!o->profile_counters || profile_reserve(o->profile_counters, e));
 }
 
@@ -83,6 +85,7 @@ enum exit_status finish_status(enum sim_stop stop)
 {
     switch (stop) {
     case SIM_STOP_CYCLES:
+    case SIM_STOP_ASKED:
         return EXIT_LIMIT;
     case SIM_STOP_TRIPLE_FAULT:
     case SIM_STOP_NO_PROGRESS:
@@ -91,7 +94,6 @@ enum exit_status finish_status(enum sim_stop stop)
     case SIM_STOP_NOT_MODELLED:
         return EXIT_NOT_MODELLED;
     case SIM_RUNNING:
-    case SIM_STOP_ASKED:
     case SIM_STOP_POWER_OFF:
     case SIM_STOP_DEBUG_EXIT:
         break;

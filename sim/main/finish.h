@@ -17,7 +17,7 @@ void finish_again(FILE *out, const struct command_line *c);
 /* --hash and --stats. */
 void finish_results(FILE *out, struct sim *s, const struct options *o);
 
-/* Makes the files of --profile and --profile-counters, before a long run turns out to be in vain. */
+/* Makes the files of --profile and --profile-counters, and sees whether that of --record can be made, before a long run turns out to be in vain. */
 bool finish_reserve(const struct options *o, struct error *e);
 
 /* Stops a profile and writes it; a file may be NULL. */

@@ -30,6 +30,8 @@ static int run_command(const struct command_line *line)
         return command_boot(line);
     case COMMAND_RUN:
         return command_run(line);
+    case COMMAND_REPLAY:
+        return command_replay(line);
     case COMMAND_INFO:
         return command_info(line);
     case COMMAND_VERSION:

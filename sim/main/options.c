@@ -60,7 +60,8 @@ static bool find_option(const char *word, char group, struct known_option *out)
         return strchr(option_rows[out->option].groups, group) != NULL;
     }
     out->parameter = strncmp(word, "--", 2) == 0 ? sim_parameter_find(word + 2) : -1;
-    if (group == 'I' && out->parameter != PARAMETER_MACHINE) {
+    if ((group == 'I' && out->parameter != PARAMETER_MACHINE) ||
+        (group == 'P' && out->parameter != PARAMETER_DISK)) {
         out->parameter = -1;
     }
     if (out->parameter >= 0) {
@@ -116,6 +117,8 @@ static bool parse_own(struct options *o, enum option option, const char *text, s
         return true;
     case OPTION_MAX_CYCLES:
         return parse_number(text, &o->max_cycles);
+    case OPTION_UNTIL:
+        return parse_number(text, &o->until);
     case OPTION_SET:
         return add_set(o, text, e);
     case OPTION_SERIAL:
@@ -129,6 +132,12 @@ static bool parse_own(struct options *o, enum option option, const char *text, s
         return true;
     case OPTION_FALSE_SHARING:
         o->false_sharing = true;
+        return true;
+    case OPTION_RECORD:
+        o->record = text;
+        return text[0] != 0;
+    case OPTION_EMBED:
+        o->embed = true;
         return true;
     case OPTION_PARAMS:
         o->params = true;
@@ -215,7 +224,7 @@ static bool parse_option(struct options *o, char group, int argc, char **argv, i
 
 bool options_parse(struct options *o, char group, int argc, char **argv, struct error *e)
 {
-    *o = (struct options){.max_cycles = UINT64_MAX};
+    *o = (struct options){.max_cycles = UINT64_MAX, .until = UINT64_MAX};
     e->text[0] = 0;
     sim_config_init(&o->config);
     bool only_names = false; /* "--" has been seen */
@@ -223,10 +232,10 @@ bool options_parse(struct options *o, char group, int argc, char **argv, struct 
         if (!only_names && strcmp(argv[i], "--") == 0) {
             only_names = true;
         } else if (only_names || argv[i][0] != '-') {
-            if (group != 'R' || o->scenario) {
+            if (!strchr("RP", group) || o->file) {
                 return error_set(e, "unexpected argument '%s'", argv[i]);
             }
-            o->scenario = argv[i];
+            o->file = argv[i];
         } else if (!parse_option(o, group, argc, argv, &i, e)) {
             return false;
         }
@@ -248,6 +257,14 @@ static void help_commands(FILE *out)
           out);
 }
 
+static enum command command_of(char group)
+{
+    return group == 'B'   ? COMMAND_BOOT
+           : group == 'R' ? COMMAND_RUN
+           : group == 'P' ? COMMAND_REPLAY
+                          : COMMAND_INFO;
+}
+
 void options_help(FILE *out, char group)
 {
     static const char *const synopses[] = {
@@ -259,10 +276,7 @@ void options_help(FILE *out, char group)
         help_commands(out);
         return;
     }
-    fprintf(out, "usage: orrery %s\n\n",
-            synopses[group == 'B'   ? COMMAND_BOOT
-                     : group == 'R' ? COMMAND_RUN
-                                    : COMMAND_INFO]);
+    fprintf(out, "usage: orrery %s\n\n", synopses[command_of(group)]);
     for (unsigned i = 0; i < OPTION_COUNT; i++) {
         const struct option_row *row = &option_rows[i];
         if (strchr(row->groups, group)) {
@@ -272,6 +286,11 @@ void options_help(FILE *out, char group)
     if (group == 'I') {
         fprintf(out, "  %-16s %-12s %s\n", "--machine", sim_parameter_argument(PARAMETER_MACHINE),
                 "the parameters of a machine");
+        return;
+    }
+    if (group == 'P') {
+        fprintf(out, "  %-16s %-12s %s\n", "--disk", sim_parameter_argument(PARAMETER_DISK),
+                "where a disk's file is now; in their order");
         return;
     }
     fputs("\nThe machine:\n", out);

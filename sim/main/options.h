@@ -1,7 +1,7 @@
 #ifndef ORRERY_MAIN_OPTIONS_H
 #define ORRERY_MAIN_OPTIONS_H
 
-/* The parsed command line of boot and run. */
+/* The parsed command line of a subcommand. */
 
 #include "machine/sim.h"
 
@@ -14,14 +14,15 @@ enum serial_kind { SERIAL_STDIO, SERIAL_NONE, SERIAL_FILE };
 struct options {
     struct sim_config config;
     const char *kernel, *initrd, *append;
-    const char *scenario; /* run: the positional argument */
-    uint64_t max_cycles;  /* UINT64_MAX: none */
+    const char *file;    /* the positional argument: run's scenario, replay's recording */
+    uint64_t max_cycles; /* UINT64_MAX: none */
+    uint64_t until;      /* the same, of a replay */
     const char *sets[OPTIONS_SETS_MAX];
     unsigned set_count;
     enum serial_kind serial;
-    const char *serial_file, *timing_trace, *profile, *profile_counters;
+    const char *serial_file, *timing_trace, *profile, *profile_counters, *record;
     uint32_t given; /* a bit for each enum option */
-    bool given_serial, hash, stats, false_sharing, params, help;
+    bool given_serial, hash, stats, false_sharing, embed, params, help;
     uint32_t trace; /* bits of sim_on_trace */
 };
 

@@ -30,11 +30,11 @@ static uint32_t add_location(struct profile *p, struct profile_location l)
     return (uint32_t)p->location_count++;
 }
 
-/* The function of an address; without a symbol one for the whole program. */
-static uint32_t function_at(struct profile *p, uint32_t program, uint64_t pc)
+/* The function whose symbol covers an address; without a symbol one for the whole program. */
+static uint32_t symbol_at(struct profile *p, uint32_t program, uint64_t pc)
 {
     const struct symbols *s = p->programs.programs[program].symbols;
-    struct profile_function f = {.program = program, .name = "(no symbol)"};
+    struct profile_function f = {.program = program, .name = "(no symbol)", .outer = INDEX_NONE};
     uint64_t offset, first = UINT64_MAX;
     if (s != NULL && symbols_cover(s, pc, &f.name, &offset)) {
         first = pc - offset;
@@ -48,6 +48,32 @@ static uint32_t function_at(struct profile *p, uint32_t program, uint64_t pc)
     if (found == INDEX_NONE) {
         found = add_function(p, f);
         index_add(&p->function_of, key, found);
+    }
+    return found;
+}
+
+/* What was inlined into a function. Its key has a third word that no symbol's has. */
+static uint32_t inlined_into(struct profile *p, uint32_t outer, const struct inlined_function *f)
+{
+    struct index_key key = {outer, f->origin, 1};
+    uint32_t found = index_find(&p->function_of, key);
+    if (found == INDEX_NONE) {
+        uint32_t program = p->functions[outer].program;
+        found = add_function(p, (struct profile_function){program, f->name, f->file, f->line, outer});
+        index_add(&p->function_of, key, found);
+    }
+    return found;
+}
+
+/* The function of an address: of those that were inlined there the innermost. */
+static uint32_t function_at(struct profile *p, uint32_t program, uint64_t pc)
+{
+    struct symbols *s = p->programs.programs[program].symbols;
+    struct inlined_function inlined[SYMBOLS_INLINED_MAX];
+    size_t count = s ? symbols_inlined_at(s, pc, inlined) : 0;
+    uint32_t found = symbol_at(p, program, pc);
+    for (size_t i = 0; i < count; i++) {
+        found = inlined_into(p, found, &inlined[i]);
     }
     return found;
 }
@@ -105,32 +131,48 @@ static struct profile_row *row_of(struct profile *p, uint32_t function, unsigned
     return &p->rows[found];
 }
 
-/* What the model has counted since the last step of the vCPU. */
+/* Those of the vCPU as they are; interrupts, which nobody takes from there, are 0. */
+static void read_counters(const struct profile *p, unsigned cpu, uint64_t now[PROFILE_COUNTERS])
+{
+    const uint64_t *model = sim_timing_counters(p->sim, cpu);
+    memset(now, 0, PROFILE_COUNTERS * sizeof *now);
+    now[PROFILE_MASKED] = sim_counter(p->sim, COUNTER_MASKED, cpu);
+    if (model != NULL) {
+        memcpy(&now[PROFILE_TIMING_FIRST], model, PROFILE_TIMING * sizeof *now);
+        now[PROFILE_SHARING] = sim_counter(p->sim, COUNTER_FALSE_SHARING, cpu);
+    }
+}
+
+/* What the machine has counted since the last step of the vCPU. */
 static void charge_row(struct profile *p, unsigned cpu, uint32_t function, uint64_t cycles,
                        uint64_t instructions)
 {
     struct profile_row *row = row_of(p, function, cpu);
-    const uint64_t *now = sim_timing_counters(p->sim, cpu);
-    uint64_t *before = p->cpus[cpu].counters;
+    uint64_t now[PROFILE_COUNTERS], *before = p->cpus[cpu].counters;
+    read_counters(p, cpu, now);
     row->cycles += cycles;
     row->instructions += instructions;
-    if (now == NULL) {
-        return;
-    }
-    for (unsigned i = 0; i < PROFILE_TIMING; i++) {
+    for (unsigned i = 0; i < PROFILE_COUNTERS; i++) {
         row->counters[i] += now[i] - before[i];
         before[i] = now[i];
     }
-    uint64_t sharing = sim_counter(p->sim, COUNTER_FALSE_SHARING, cpu);
-    row->counters[PROFILE_TIMING] += sharing - before[PROFILE_TIMING];
-    before[PROFILE_TIMING] = sharing;
+}
+
+/* The function that has a row: one that is there as such. */
+static uint32_t function_of_row(const struct profile *p, uint32_t location)
+{
+    uint32_t function = p->locations[location].function;
+    while (p->functions[function].outer != INDEX_NONE) {
+        function = p->functions[function].outer;
+    }
+    return function;
 }
 
 static void charge(struct profile *p, unsigned cpu, uint32_t cell, uint64_t cycles, uint64_t instructions)
 {
     p->cells[cell].cycles += cycles;
     if (p->tables) {
-        charge_row(p, cpu, p->locations[p->cells[cell].location].function, cycles, instructions);
+        charge_row(p, cpu, function_of_row(p, p->cells[cell].location), cycles, instructions);
     }
 }
 
@@ -268,8 +310,11 @@ static void on_delivery(struct profile *p, const struct timing_record *r, uint64
 {
     struct profile_cpu *v = &p->cpus[r->cpu];
     enum profile_pseudo entry = r->kind == TIMING_RECORD_INTERRUPT ? PROFILE_INTERRUPT : PROFILE_EXCEPTION;
-    uint32_t function = p->locations[location_at(p, program_of(v), v->next)].function;
+    uint32_t location = location_at(p, program_of(v), v->next), function = p->locations[location].function;
     uint32_t caller = call_child(&p->stacks, v->place.caller, function);
+    if (p->tables && entry == PROFILE_INTERRUPT) {
+        row_of(p, function_of_row(p, location), r->cpu)->counters[PROFILE_INTERRUPTS]++;
+    }
     charge_pseudo(p, r->cpu, caller, entry, cycles);
     call_trap(&p->stacks, &v->place, function, entry, slot_of(v, v->stack), v->next);
 }
@@ -316,14 +361,10 @@ static void start_cpu(struct profile *p, unsigned cpu)
     struct profile_cpu *v = &p->cpus[cpu];
     struct sim_regs r;
     sim_get_regs(p->sim, cpu, &r);
-    const uint64_t *counters = sim_timing_counters(p->sim, cpu);
     *v = (struct profile_cpu){.page = NO_PAGE, .clock = r.clock_cycles, .stack = r.gpr[4]};
     v->next = r.linear_rip;
     v->privilege = r.cpl;
-    if (counters != NULL) {
-        memcpy(v->counters, counters, PROFILE_TIMING * sizeof *v->counters);
-        v->counters[PROFILE_TIMING] = sim_counter(p->sim, COUNTER_FALSE_SHARING, cpu);
-    }
+    read_counters(p, cpu, v->counters);
     for (unsigned i = 0; i < PROFILE_RECENT; i++) {
         v->recent[i].program = INDEX_NONE;
     }
@@ -347,7 +388,9 @@ struct profile *profile_start(struct sim *s, const struct guest_files *files, bo
     programs_open(&p->programs, files);
     call_stacks_init(&p->stacks, PROFILE_DEEP);
     for (unsigned i = 0; i < PROFILE_PSEUDO_COUNT; i++) {
-        uint32_t f = add_function(p, (struct profile_function){INDEX_NONE, pseudo_names[i], NULL, 0});
+        uint32_t f = add_function(
+            p,
+            (struct profile_function){.program = INDEX_NONE, .name = pseudo_names[i], .outer = INDEX_NONE});
         add_location(p, (struct profile_location){f, NULL, 0});
     }
     unsigned cpus = sim_get_config(s)->cpus;

@@ -6,9 +6,13 @@
 #include "observe/call_stack.h"
 #include "observe/profile.h"
 
-/* Those of the model, and false sharing. */
-#define PROFILE_TIMING   ((unsigned)COUNTER_TIMING_LAST - (unsigned)COUNTER_TIMING_FIRST + 1u)
-#define PROFILE_COUNTERS (PROFILE_TIMING + 1u)
+/* What a row counts besides cycles and instructions; without a model only what comes before its counters. */
+#define PROFILE_INTERRUPTS   0u /* taken where the function was */
+#define PROFILE_MASKED       1u
+#define PROFILE_TIMING_FIRST 2u
+#define PROFILE_TIMING       ((unsigned)COUNTER_TIMING_LAST - (unsigned)COUNTER_TIMING_FIRST + 1u)
+#define PROFILE_SHARING      (PROFILE_TIMING_FIRST + PROFILE_TIMING)
+#define PROFILE_COUNTERS     (PROFILE_SHARING + 1u)
 
 /* Functions that are none. */
 enum profile_pseudo {
@@ -20,10 +24,12 @@ enum profile_pseudo {
     PROFILE_PSEUDO_COUNT
 };
 
+/* A function, or what of it was inlined into another one: then it is one for each that it is in. */
 struct profile_function {
     uint32_t program; /* INDEX_NONE: none */
     const char *name, *file;
-    int line; /* of its first instruction; 0: not known */
+    int line;       /* of its first instruction, or where it begins; 0: not known */
+    uint32_t outer; /* the function that it was inlined into; INDEX_NONE: it is there as such */
 };
 
 /* A line of a function. */

@@ -75,17 +75,30 @@ static struct row *make_rows(const struct profile *p, bool together, size_t *cou
 
 static const char *counter_name(unsigned n)
 {
-    return sim_counter_name(n == PROFILE_TIMING ? COUNTER_FALSE_SHARING
-                                                : (enum sim_counter)(COUNTER_TIMING_FIRST + n));
+    switch (n) {
+    case PROFILE_INTERRUPTS:
+        return sim_counter_name((enum sim_counter)(COUNTER_TRACE_FIRST + TRACE_INTERRUPT));
+    case PROFILE_MASKED:
+        return sim_counter_name(COUNTER_MASKED);
+    case PROFILE_SHARING:
+        return sim_counter_name(COUNTER_FALSE_SHARING);
+    default:
+        return sim_counter_name((enum sim_counter)(COUNTER_TIMING_FIRST + n - PROFILE_TIMING_FIRST));
+    }
+}
+
+static unsigned counters_of(const struct profile *p)
+{
+    return sim_timing_counters(p->sim, 0) != NULL ? PROFILE_COUNTERS : PROFILE_TIMING_FIRST;
 }
 
 static void write_tsv(const struct profile *p, FILE *out)
 {
     size_t count;
     struct row *rows = make_rows(p, false, &count);
-    bool model = sim_timing_counters(p->sim, 0) != NULL;
+    unsigned counters = counters_of(p);
     fputs("cpu\tprogram\tfunction\tfile\tcycles\tinstructions", out);
-    for (unsigned n = 0; model && n < PROFILE_COUNTERS; n++) {
+    for (unsigned n = 0; n < counters; n++) {
         fprintf(out, "\t%s", counter_name(n));
     }
     fputc('\n', out);
@@ -93,7 +106,7 @@ static void write_tsv(const struct profile *p, FILE *out)
         const struct row *r = &rows[i];
         fprintf(out, "%u\t%s\t%s\t%s\t%llu\t%llu", r->cpu, r->program, r->name, r->file,
                 (unsigned long long)r->cycles, (unsigned long long)r->instructions);
-        for (unsigned n = 0; model && n < PROFILE_COUNTERS; n++) {
+        for (unsigned n = 0; n < counters; n++) {
             fprintf(out, "\t%llu", (unsigned long long)r->sums[n]);
         }
         fputc('\n', out);
@@ -106,14 +119,14 @@ static void write_markdown(const struct profile *p, FILE *out)
 {
     size_t count;
     struct row *rows = make_rows(p, true, &count);
-    bool model = sim_timing_counters(p->sim, 0) != NULL;
+    unsigned counters = counters_of(p);
     qsort(rows, count, sizeof *rows, by_cycles);
     fputs("| Function | Program | cycles | instructions |", out);
-    for (unsigned n = 0; model && n < PROFILE_COUNTERS; n++) {
+    for (unsigned n = 0; n < counters; n++) {
         fprintf(out, " %s |", counter_name(n));
     }
     fputs("\n|---|---|---|---|", out);
-    for (unsigned n = 0; model && n < PROFILE_COUNTERS; n++) {
+    for (unsigned n = 0; n < counters; n++) {
         fputs("---|", out);
     }
     fputc('\n', out);
@@ -121,7 +134,7 @@ static void write_markdown(const struct profile *p, FILE *out)
         const struct row *r = &rows[i];
         fprintf(out, "| `%s` | %s | %llu | %llu |", r->name, r->program, (unsigned long long)r->cycles,
                 (unsigned long long)r->instructions);
-        for (unsigned n = 0; model && n < PROFILE_COUNTERS; n++) {
+        for (unsigned n = 0; n < counters; n++) {
             fprintf(out, " %llu |", (unsigned long long)r->sums[n]);
         }
         fputc('\n', out);

@@ -10,12 +10,15 @@
 #include <errno.h>
 #include <string.h>
 
-#define FRAMES_MAX (CALL_DEPTH_MAX + 4u) /* program, callers, function, line */
 #define LINE_BYTES 128u
+
+/* Behind the name of a frame that was inlined into the one before it. Source: FlameGraph, stackcollapse-perf.pl. */
+#define INLINED_MARK "_[i]"
 
 struct frame {
     const char *name, *file; /* file: "" if not known */
     int line;
+    bool inlined;
 };
 
 /* Frames of one stack: numbers of frames, outermost first. */
@@ -44,23 +47,26 @@ static int compare_frames(const void *a, const void *b)
 {
     const struct frame *x = a, *y = b;
     int names = strcmp(x->name, y->name), files = strcmp(x->file, y->file);
-    return names ? names : files ? files : (x->line > y->line) - (x->line < y->line);
+    if (names || x->inlined != y->inlined) {
+        return names ? names : x->inlined - y->inlined;
+    }
+    return files ? files : (x->line > y->line) - (x->line < y->line);
 }
 
 static struct frame frame_of_function(const struct profile_function *f)
 {
-    return (struct frame){f->name, f->file ? f->file : "", f->line};
+    return (struct frame){f->name, f->file ? f->file : "", f->line, f->outer != INDEX_NONE};
 }
 
 static struct frame frame_of_program(const struct program *p)
 {
-    return (struct frame){p->name, "", 0};
+    return (struct frame){p->name, "", 0, false};
 }
 
 static struct frame frame_of_line(const struct view *w, size_t location)
 {
     const struct profile_location *l = &w->p->locations[location];
-    return (struct frame){w->lines[location], l->file, l->line};
+    return (struct frame){w->lines[location], l->file, l->line, false};
 }
 
 static uint32_t find_frame(const struct view *w, struct frame f)
@@ -143,23 +149,38 @@ static void push_number(struct view *w, uint32_t number)
     w->numbers[w->number_count++] = number;
 }
 
+/* A function, and then those that it was inlined into. */
+static void push_outward(struct view *w, uint32_t function)
+{
+    for (; function != INDEX_NONE; function = w->p->functions[function].outer) {
+        push_number(w, w->of_function[function]);
+    }
+}
+
+static void reverse_numbers(uint32_t *numbers, size_t count)
+{
+    for (size_t i = 0; i < count / 2; i++) {
+        uint32_t number = numbers[i];
+        numbers[i] = numbers[count - 1 - i];
+        numbers[count - 1 - i] = number;
+    }
+}
+
 static void add_stack(struct view *w, const struct profile_cell *c)
 {
     const struct profile *p = w->p;
     const struct profile_location *l = &p->locations[c->location];
-    uint32_t functions[FRAMES_MAX], count = 0;
-    functions[count++] = l->function;
-    for (uint32_t n = c->caller; n != CALL_ROOT; n = p->stacks.nodes[n].caller) {
-        functions[count++] = p->stacks.nodes[n].function;
-    }
     struct stack s = {.cpu = c->cpu, .first = w->number_count, .cycles = c->cycles};
-    uint32_t program = p->functions[functions[count - 1]].program;
-    if (program != INDEX_NONE) {
-        push_number(w, w->of_program[program]);
+    uint32_t outermost = l->function;
+    push_outward(w, l->function);
+    for (uint32_t n = c->caller; n != CALL_ROOT; n = p->stacks.nodes[n].caller) {
+        outermost = p->stacks.nodes[n].function;
+        push_outward(w, outermost);
     }
-    while (count > 0) {
-        push_number(w, w->of_function[functions[--count]]);
+    if (p->functions[outermost].program != INDEX_NONE) {
+        push_number(w, w->of_program[p->functions[outermost].program]);
     }
+    reverse_numbers(w->numbers + s.first, w->number_count - s.first);
     if (w->of_location[c->location] != INDEX_NONE) {
         push_number(w, w->of_location[c->location]);
     }
@@ -248,7 +269,9 @@ static void write_folded(const struct view *w, FILE *out)
         fprintf(out, "cpu%u", s->cpu);
         for (uint32_t n = 0; n < s->count; n++) {
             fputc(';', out);
-            put_plain(out, w->frames[w->numbers[s->first + n]].name);
+            const struct frame *f = &w->frames[w->numbers[s->first + n]];
+            put_plain(out, f->name);
+            fputs(f->inlined ? INLINED_MARK : "", out);
         }
         fprintf(out, " %llu\n", (unsigned long long)s->cycles);
     }
@@ -257,7 +280,7 @@ static void write_folded(const struct view *w, FILE *out)
 /* ---- speedscope ---- */
 
 /* Bytes that are no ASCII become '?': names are the guest's, and need not be UTF-8. */
-static void put_json(FILE *out, const char *text)
+static void put_json(FILE *out, const char *text, const char *mark)
 {
     fputc('"', out);
     for (; *text; text++) {
@@ -267,6 +290,7 @@ static void put_json(FILE *out, const char *text)
         }
         fputc(c < 0x20 || c >= 0x7f ? '?' : c, out);
     }
+    fputs(mark, out);
     fputc('"', out);
 }
 
@@ -275,10 +299,10 @@ static void write_frames(const struct view *w, FILE *out)
     for (size_t i = 0; i < w->frame_count; i++) {
         const struct frame *f = &w->frames[i];
         fputs(i ? ",\n{\"name\":" : "\n{\"name\":", out);
-        put_json(out, f->name);
+        put_json(out, f->name, f->inlined ? INLINED_MARK : "");
         if (f->file[0]) {
             fputs(",\"file\":", out);
-            put_json(out, f->file);
+            put_json(out, f->file, "");
         }
         if (f->line > 0) {
             fprintf(out, ",\"line\":%d", f->line);

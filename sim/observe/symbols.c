@@ -112,6 +112,7 @@ void symbols_close(struct symbols *s)
     if (s->elf) {
         elf_end(s->elf);
     }
+    inlined_index_free(&s->inlined);
     free(s->variables);
     free(s->by_name);
     free(s->by_address);

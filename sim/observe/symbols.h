@@ -47,6 +47,24 @@ struct code_range {
 size_t symbols_inlined(const struct symbols *s, const char *function, struct code_range *out,
                        size_t capacity);
 
+/* A function whose body the compiler has put into another one, and where its source has it (file NULL, line 0: not known).
+ * Two with one origin are the same function. Names live as long as s. */
+struct inlined_function {
+    const char *name, *file;
+    int line;
+    uint64_t origin;
+};
+
+#define SYMBOLS_INLINED_MAX 64u
+
+/*
+ * The inlined functions whose bodies the instruction at an address is part of, outermost first; the result is how many. What a
+ * broken file nests deeper than SYMBOLS_INLINED_MAX is not looked at. Bound: O(entries of the DWARF) for the first question,
+ * O(log ranges + nesting) for others.
+ */
+size_t symbols_inlined_at(struct symbols *s, uint64_t address,
+                          struct inlined_function out[SYMBOLS_INLINED_MAX]);
+
 /* ---- types ---- */
 
 enum type_kind {

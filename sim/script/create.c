@@ -235,8 +235,26 @@ static struct image_names read_names(lua_State *lua)
     return n;
 }
 
-static bool load_images(const struct sandbox *s, struct lua_machine *m, const struct image_names *n,
-                        struct error *e)
+/* c: with the names of the disks, which the machine has not. */
+static bool start_recorder(struct lua_machine *m, const struct script_defaults *d, const struct sim_config *c,
+                           const struct sim_image *image, struct error *e)
+{
+    struct sim_image found = *image;
+    found.kernel_name = m->kernel;
+    const struct recorder_options wanted = {
+        .image = &found,
+        .initrd_name = m->initrd,
+        .disk_names = c->disks,
+        .embed = d->embed,
+        .stop_wanted = d->stop_wanted,
+    };
+    m->stop_wanted = d->stop_wanted;
+    m->recorder = d->record ? recorder_start(m->sim, &wanted, e) : NULL;
+    return !d->record || m->recorder;
+}
+
+static bool load_images(const struct sandbox *s, struct lua_machine *m, const struct script_defaults *d,
+                        const struct sim_config *c, const struct image_names *n, struct error *e)
 {
     struct file_bytes kernel = {0}, initrd = {0};
     bool ok = find_file(s, n->kernel, &kernel, &m->kernel, e) &&
@@ -244,7 +262,7 @@ static bool load_images(const struct sandbox *s, struct lua_machine *m, const st
     if (ok) {
         struct sim_image image = {n->kernel,   kernel.bytes, kernel.size, n->initrd ? initrd.bytes : NULL,
                                   initrd.size, n->append};
-        ok = sim_load(m->sim, &image, e);
+        ok = sim_load(m->sim, &image, e) && start_recorder(m, d, c, &image, e);
         m->symbols = ok ? symbols_open(n->kernel, kernel.bytes, kernel.size, NULL) : NULL;
     }
     file_free(&kernel);
@@ -262,8 +280,8 @@ static unsigned count_machines(const struct lua_machine *m)
 }
 
 /* A machine that is not yet on the list; NULL with a message. */
-static struct lua_machine *new_machine(const struct sandbox *s, struct sim_config *c,
-                                       const struct image_names *n, struct error *e)
+static struct lua_machine *new_machine(const struct sandbox *s, const struct script_defaults *d,
+                                       struct sim_config *c, const struct image_names *n, struct error *e)
 {
     struct timing_params timing;
     struct sim *sim = machine_file_resolve(c, &timing, e) ? sim_create(c, e) : NULL;
@@ -273,7 +291,7 @@ static struct lua_machine *new_machine(const struct sandbox *s, struct sim_confi
     struct lua_machine *m = calloc(1, sizeof *m);
     CHECK(m, "out of memory");
     m->sim = sim;
-    if (!load_images(s, m, n, e)) {
+    if (!load_images(s, m, d, c, n, e)) {
         machine_free_all(m);
         return NULL;
     }
@@ -293,7 +311,7 @@ int machine_create(lua_State *lua)
         return position_error(lua, "machine: a scenario has at most %d", (int)MACHINES_MAX);
     }
     struct lua_machine **handle = lua_newuserdatauv(lua, sizeof(void *), 0);
-    struct lua_machine *m = new_machine(sandbox_of(lua), &config, &names, &e);
+    struct lua_machine *m = new_machine(sandbox_of(lua), d, &config, &names, &e);
     if (!m) {
         return position_error(lua, "machine: %s", e.text);
     }

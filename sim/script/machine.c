@@ -136,6 +136,9 @@ static enum sim_stop run(lua_State *lua, struct lua_machine *m, uint64_t until)
     if (m->probe_failed) {
         lua_error(lua); /* the probe's message is on top */
     }
+    if (m->stop_wanted && m->stop_wanted()) {
+        position_error(lua, "interrupted");
+    }
     if (is_full(m)) {
         position_error(lua, "a serial port printed more than %d MiB", (int)(SERIAL_TEXT_MAX >> 20));
     }
@@ -730,6 +733,7 @@ void machine_free_all(struct lua_machine *machines)
         struct lua_machine *next = machines->next;
         profile_free(machines->profile);
         profile_free(machines->full_profile);
+        recorder_free(machines->recorder);
         sim_destroy(machines->sim);
         free(machines->kernel);
         free(machines->initrd);

@@ -35,6 +35,8 @@ struct lua_machine {
     char *kernel, *initrd;        /* the files it was made with; the second may be NULL */
     struct profile *profile;      /* that the scenario has asked for, or NULL */
     struct profile *full_profile; /* that the command line has asked for: from the beginning */
+    struct recorder *recorder;    /* the same */
+    bool (*stop_wanted)(void);    /* or NULL */
     lua_State *lua;
     struct serial_text text[SIM_SERIAL_PORTS + 1];
     struct lua_probe probes[LUA_PROBES_MAX];

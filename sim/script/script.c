@@ -204,6 +204,7 @@ struct script_machine script_machine_get(const struct script_result *r, unsigned
         .sim = m->sim,
         .symbols = m->symbols,
         .profile = m->full_profile,
+        .recorder = m->recorder,
         .status = status_of(m, is_failed(r)),
         .cpu = panic ? m->crash_cpu : sim_stop_cpu(m->sim),
     };

@@ -5,6 +5,7 @@
 
 #include "machine/sim.h"
 #include "observe/profile.h"
+#include "replay/recorder.h"
 
 /* What the front end decides: defaults from the command line. */
 struct script_defaults {
@@ -15,6 +16,8 @@ struct script_defaults {
     void *progress_arg;
     bool profile, profile_tables; /* every machine has one from its beginning */
     bool false_sharing;           /* the same */
+    bool record, embed;           /* every machine is recorded; with its images */
+    bool (*stop_wanted)(void);    /* with record: shall the scenario end? */
 };
 
 struct script_options {
@@ -52,6 +55,7 @@ struct script_machine {
     const struct symbols *symbols; /* or NULL */
     enum exit_status status;       /* EXIT_PASSED: nothing to tell */
     struct profile *profile;       /* that the defaults asked for, or NULL */
+    struct recorder *recorder;     /* the same */
     unsigned cpu;                  /* the vCPU that it is about */
     char cause[256];               /* one line, when there is something */
 };

@@ -25,7 +25,7 @@ bool timing_sees_owned(const struct timing_core *c, uint64_t line)
     }
     int64_t index = cache_find(&c->l2, line);
     uint8_t state = index < 0 ? CACHE_INVALID : c->l2.states[index];
-    return cache_state_owned(state) || (state & CACHE_SEEN_OWNED);
+    return cache_seen_owned(state);
 }
 
 void timing_note_transaction(struct timing_core *c, uint64_t line, uint64_t key, bool alone)

@@ -36,6 +36,11 @@ static inline bool cache_state_owned(uint8_t state)
     return state == CACHE_MODIFIED || state == CACHE_EXCLUSIVE;
 }
 
+static inline bool cache_seen_owned(uint8_t state)
+{
+    return cache_state_owned(state) || (state & CACHE_SEEN_OWNED);
+}
+
 struct cache {
     uint32_t sets, ways, way_bits;                                 /* ways = 1 << way_bits */
     uint16_t away_clear[CACHE_WAYS_MAX], away_set[CACHE_WAYS_MAX]; /* of a tree, to point away from a way */

@@ -6,6 +6,7 @@
 #include "timing/internal.h"
 
 #include "base/check.h"
+#include "timing/branch.h"
 
 /* ---- dispatch ---- */
 
@@ -71,15 +72,15 @@ static inline void fetch_lines(struct timing_core *c, const struct timing_outcom
 /* ---- accesses ---- */
 
 /* What an instruction's accesses are, counted. */
-struct profile {
+struct access_counts {
     unsigned loads, stores;
     bool device;
 };
 
-static struct profile count_accesses(struct timing_core *c, const struct timing_access *a, unsigned count,
-                                     uint64_t key)
+static struct access_counts count_accesses(struct timing_core *c, const struct timing_access *a,
+                                           unsigned count, uint64_t key)
 {
-    struct profile p = {0};
+    struct access_counts p = {0};
     unsigned walk = 0; /* first of those that belong to the next access */
     for (unsigned i = 0; i < count; i++) {
         switch ((enum timing_access_kind)a[i].kind) {
@@ -169,7 +170,7 @@ static uint64_t store_addresses(struct timing_core *c, const struct timing_acces
     return known;
 }
 
-/* Enters the run of stores from a[first] on that follow each other in memory; returns how many accesses it was. */
+/* Enters the run of stores from a[0] on that follow each other in memory; returns how many accesses it was. */
 static unsigned enter_run(struct timing_core *c, const struct uop *uop, const struct timing_access *a,
                           unsigned count, uint64_t address, uint64_t known, uint64_t retired, uint64_t key)
 {
@@ -217,16 +218,23 @@ static inline void note_loads(struct timing_core *c, unsigned loads, uint64_t re
 
 /* ---- branches ---- */
 
-void timing_branch(struct timing_core *c, const struct uop *uop, const struct timing_outcome *o, uint64_t end)
+void timing_branch(struct timing_core *c, const struct uop *uop, const struct predictor_site *site,
+                   const struct timing_outcome *o, uint64_t end)
 {
     struct predictor *p = &c->predictor;
-    bool taken = o->next != o->fall || !(uop->flags & UOP_CONDITION), right = true, known = true;
-    timing_count(c, TIMING_COUNT_BRANCHES);
     if (uop->flags & UOP_CONDITION) {
-        right = predictor_direction(p, o->pc, taken);
+        bool taken = o->next != o->fall;
+        unsigned branch = timing_predict(c, site, taken, o->next);
+        if (branch & PREDICTOR_ALLOCATE) {
+            predictor_allocate(p, taken);
+        }
+        timing_predicted(c, branch, end);
+        return;
     }
-    if ((uop->flags & (UOP_CONDITION | UOP_DIRECT)) && taken) {
-        known = predictor_direct(p, o->pc, o->next);
+    bool right = true, known = true;
+    timing_count(c, TIMING_COUNT_BRANCHES);
+    if (uop->flags & UOP_DIRECT) {
+        known = predictor_direct(p, site, o->next);
     }
     if (uop->flags & UOP_INDIRECT) {
         right = predictor_indirect(p, o->pc, o->next);
@@ -237,27 +245,14 @@ void timing_branch(struct timing_core *c, const struct uop *uop, const struct ti
     if (uop->flags & UOP_RETURN) {
         right = predictor_return(p, o->next);
     }
-    uint64_t after = 0;
-    if (!right) {
-        timing_count(c, TIMING_COUNT_MISPREDICTS);
-        after = end + timing_value(c, TIMING_mispredict_cycles);
-    } else if (!known) {
-        timing_count(c, TIMING_COUNT_DECODE_REDIRECTS);
-        after = c->dispatch + timing_value(c, TIMING_decode_redirect_cycles);
-    } else if (taken) {
-        after = c->dispatch + timing_value(c, TIMING_taken_bubble_cycles);
-    }
-    c->fetch_ready = later_of(c->fetch_ready, after);
-    if (taken) {
-        c->fetched_line = 0;
-    }
+    timing_redirect(c, right, known, true, end);
 }
 
 /* ---- instructions ---- */
 
 static uint64_t pipelined(struct timing_core *c, const struct uop *uop, const struct timing_outcome *o,
-                          const struct timing_access *a, unsigned count, const struct profile *p, bool queued,
-                          uint64_t now)
+                          const struct timing_access *a, unsigned count, const struct access_counts *p,
+                          bool queued, uint64_t now)
 {
     const struct timing_op *op = &c->shared->ops[uop->class];
     bool both = (uop->flags & UOP_EXTRA) && p->loads != 0 && p->stores != 0;
@@ -288,7 +283,8 @@ static uint64_t pipelined(struct timing_core *c, const struct uop *uop, const st
     timing_set_results(c, uop, end);
     c->stamps.end = end;
     if (uop->flags & UOP_BRANCH) {
-        timing_branch(c, uop, o, end);
+        const struct predictor_site site = predictor_site(&c->predictor, o->pc);
+        timing_branch(c, uop, &site, o, end);
     }
     if (p->stores && queued) {
         queue_stores(c, uop, a, count, first, known, retired, now);
@@ -337,8 +333,8 @@ static void fence(struct timing_core *c, uint64_t end)
 }
 
 static uint64_t serial_instruction(struct timing_core *c, const struct uop *uop,
-                                   const struct timing_access *a, unsigned count, const struct profile *p,
-                                   bool queued, uint64_t now)
+                                   const struct timing_access *a, unsigned count,
+                                   const struct access_counts *p, bool queued, uint64_t now)
 {
     const struct timing_op *op = &c->shared->ops[uop->class];
     unsigned loads = p->loads;
@@ -380,7 +376,7 @@ static uint64_t all_translations(struct timing_core *c, const struct timing_acce
 
 /* The lines are owned: the caller has seen to it (timing_lock). The store is memory at the key: it does not go through the queue. */
 static uint64_t locked(struct timing_core *c, const struct uop *uop, const struct timing_access *a,
-                       unsigned count, const struct profile *p, uint64_t now)
+                       unsigned count, const struct access_counts *p, uint64_t now)
 {
     const struct timing_op *op = &c->shared->ops[uop->class];
     dispatch(c, op->ops, p->loads, 0);
@@ -447,7 +443,7 @@ uint64_t timing_instruction(struct timing_core *c, const struct timing_insn *ins
                             const struct timing_outcome *o, const struct timing_access *a, unsigned count,
                             bool queued, uint64_t now)
 {
-    struct profile p = count_accesses(c, a, count, now);
+    struct access_counts p = count_accesses(c, a, count, now);
     const struct uop *uop = &insn->uop;
     struct uop keep;
     if (o->keeps) {
@@ -498,7 +494,7 @@ static inline struct quick quick_accesses(const struct timing_access *a, unsigne
     return (struct quick){a, a + 1, count == 2 && a->kind == TIMING_LOAD && a[1].kind == TIMING_STORE};
 }
 
-/* timing_step with accesses q. */
+/* timing_step with accesses q: once for both that need it. */
 static uint64_t quick_step(struct timing_core *c, const struct timing_insn *insn, const struct quick *q,
                            bool queued, uint64_t now, uint64_t *end)
 {
@@ -514,20 +510,20 @@ uint64_t timing_quick(struct timing_core *c, const struct timing_insn *insn, con
     if (q.good) {
         return quick_step(c, insn, &q, queued, now, &end);
     }
-    struct profile p = count_accesses(c, a, count, now);
+    struct access_counts p = count_accesses(c, a, count, now);
     return pipelined(c, &insn->uop, NULL, a, count, &p, queued, now);
 }
 
 uint64_t timing_quick_branch(struct timing_core *c, const struct timing_insn *insn,
-                             const struct timing_outcome *o, const struct timing_access *a, unsigned count,
-                             bool queued, uint64_t now)
+                             const struct predictor_site *site, const struct timing_outcome *o,
+                             const struct timing_access *a, unsigned count, bool queued, uint64_t now)
 {
     struct quick q = quick_accesses(a, count);
     uint64_t end;
     CHECK(q.good, "a near branch with %u accesses", count);
     c->repeating = 0;
     now = quick_step(c, insn, &q, queued, now, &end);
-    timing_branch(c, &insn->uop, o, end);
+    timing_branch(c, &insn->uop, site, o, end);
     return now;
 }
 

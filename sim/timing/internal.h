@@ -1,7 +1,7 @@
 #ifndef ORRERY_TIMING_INTERNAL_H
 #define ORRERY_TIMING_INTERNAL_H
 
-/* What the files of the reference machine share (core.c, load.c, transaction.c, model.c). */
+/* What the files of the reference machine share (ahead.c, core.c, load.c, model.c, transaction.c). */
 
 #include "timing/pipeline.h"
 

@@ -80,6 +80,17 @@ bool timing_fetch_hits(struct timing_core *c, uint64_t line)
     return cache_touch(&c->l1i, line) >= 0;
 }
 
+bool timing_fetch_hits_two(struct timing_core *c, uint64_t line)
+{
+    for (uint64_t n = line; n <= line + 1; n++) {
+        if (c->fetched_line != n + 1 && !timing_fetch_hits(c, n)) {
+            return false;
+        }
+        c->fetched_line = n + 1;
+    }
+    return true;
+}
+
 uint64_t timing_line_latency(struct timing_core *c, uint64_t line, bool instruction, uint64_t key,
                              uint64_t start)
 {
@@ -170,7 +181,7 @@ uint64_t timing_load_value(struct timing_core *c, const struct uop *uop, const s
 
 /* ---- stores ---- */
 
-/* The same for one line; address: when its address is known. */
+/* timing_store_owned of one line; address: when its address is known. */
 static uint64_t line_owned(struct timing_core *c, uint64_t line, uint64_t address, uint64_t key)
 {
     if (timing_is_owned(c, line) && cache_is_recent(&c->l1d, line)) {
@@ -178,7 +189,7 @@ static uint64_t line_owned(struct timing_core *c, uint64_t line, uint64_t addres
     }
     int64_t index = cache_find(&c->l2, line);
     uint8_t state = index < 0 ? CACHE_INVALID : c->l2.states[index];
-    if (cache_state_owned(state) || (state & CACHE_SEEN_OWNED)) {
+    if (cache_seen_owned(state)) {
         if (state == CACHE_MODIFIED) {
             timing_note_owned(c, line);
         }

@@ -10,6 +10,16 @@
 #define PORT_BITS 4u /* of a word of the calendar: 8 - capacity + operations started; 8 is full */
 #define PORT_FULL 8u
 
+/* Rings are indexed by counts modulo their size, also by "negative" ones of the first operations: sizes are powers of two, and none
+ * is below what a machine may have. */
+#define RING_HOLDS(ring, most) ((uint64_t)(most) <= (ring) && ((ring) & ((ring)-1)) == 0)
+
+_Static_assert(RING_HOLDS(TIMING_RETIRE_RING, TIMING_MOST_reorder_buffer), "reorder_buffer");
+_Static_assert(RING_HOLDS(TIMING_RETIRE_RING, TIMING_MOST_retire_width), "retire_width");
+_Static_assert(RING_HOLDS(TIMING_LOAD_RING, TIMING_MOST_load_queue), "load_queue");
+_Static_assert(RING_HOLDS(TIMING_STORE_RING, TIMING_MOST_store_queue), "store_queue");
+_Static_assert(RING_HOLDS(TIMING_WINDOW, 1024), "cycles that a start is looked for: docs/timing.md, 3");
+
 static struct timing_op make_op(uint16_t ports, uint8_t ops)
 {
     struct timing_op op = {.unit = TIMING_UNITS_MAX, .ops = ops};
@@ -69,6 +79,7 @@ static void copy_params(struct timing_core *c, const struct timing *t)
     c->l1_load = v[TIMING_l1_load_cycles];
     c->vector_load = v[TIMING_vector_load_cycles];
     c->store_gap = v[TIMING_store_gap];
+    c->taken_bubble = v[TIMING_taken_bubble_cycles];
     c->load_op = make_op(t->params.load_ports, 1);
     c->store_op = make_op(t->params.store_ports, 1);
     c->calendar_empty = t->calendar_empty;
@@ -120,8 +131,15 @@ void timing_prepare(const struct timing *t, const struct uop *uop, struct timing
     const struct timing_op *op = &t->ops[uop->class];
     bool simple = op->kind < TIMING_LOCK && op->ops == 1 && op->unit == TIMING_UNITS_MAX &&
                   uop->source[2] == TIMING_READY && uop->result[3] == TIMING_SINK;
-    *out =
-        (struct timing_insn){.op = *op, .uop = *uop, .simple = simple && !t->params.value[TIMING_in_order]};
+    const uint32_t *v = t->params.value;
+    uint32_t hit_cycles =
+        v[TIMING_l1_load_cycles] + (timing_is_vector(op) ? v[TIMING_vector_load_cycles] : 0);
+    *out = (struct timing_insn){
+        .op = *op, .uop = *uop, .simple = simple && !v[TIMING_in_order], .hit_cycles = (uint16_t)hit_cycles};
+    if (!timing_has_stage(op)) { /* so that simple ones need not ask */
+        out->op.full = 0;
+        out->op.latency = 0;
+    }
 }
 
 static void core_deinit(struct timing_core *c)
@@ -184,7 +202,7 @@ static void visit_pipeline(struct timing_core *c, struct visitor *v)
     visit_u64(v, "fetch_ready", &c->fetch_ready);
     visit_u64(v, "load_fence", &c->load_fence);
     visit_u64(v, "last_start", &c->last_start);
-    visit_u32(v, "dispatched", &c->dispatched);
+    visit_u64(v, "dispatched", &c->dispatched);
     visit_u64(v, "ops", &c->ops);
     visit_u64(v, "loads", &c->loads);
     visit_u64(v, "stores", &c->stores);
@@ -258,4 +276,10 @@ void timing_visit(struct timing *t, struct visitor *v)
     visit_array(v, "banks", &t->banks[0].row, 8, banks * sizeof *t->banks / 8);
     visit_array(v, "bus_free", t->bus_free, 8, t->params.value[TIMING_dram_channels]);
     visit_array(v, "reservations", &t->reservations[0].line, 8, 2 * (size_t)TIMING_RESERVATIONS);
+    if (v->loading) {
+        t->reserved_until = 0;
+        for (unsigned i = 0; i < TIMING_RESERVATIONS; i++) {
+            t->reserved_until = later_of(t->reserved_until, t->reservations[i].until);
+        }
+    }
 }

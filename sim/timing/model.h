@@ -16,7 +16,7 @@
 #include "timing/record.h"
 
 #define TIMING_LINE_SHIFT   6u
-#define TIMING_RETIRE_RING  512u /* above the largest reorder buffer and retirement width */
+#define TIMING_RETIRE_RING  512u /* of these, model.c asserts the sizes */
 #define TIMING_LOAD_RING    256u
 #define TIMING_STORE_RING   64u
 #define TIMING_WINDOW       1024u /* cycles of the port calendar */
@@ -95,7 +95,10 @@ struct timing_insn {
     struct uop uop;
     bool
         simple; /* one operation, no unit, two sources and three results at most, on a machine that is not in order */
-    uint64_t code_line; /* 1 + the line that all its bytes lie in; UINT64_MAX: not quick, or in two */
+    uint16_t hit_cycles;  /* of a load that hits L1D */
+    bool two_lines;       /* quick, and its bytes lie in two lines */
+    uint64_t code_line;   /* 1 + the line that all its bytes lie in; UINT64_MAX: not quick, or in two */
+    uint64_t simple_line; /* the same; UINT64_MAX: not simple, either */
 };
 
 struct timing_slot {
@@ -130,14 +133,13 @@ struct timing;
 
 struct timing_core {
     /* parameters that every instruction needs */
-    uint32_t dispatch_width, retire_width, reorder_buffer, load_queue, store_queue, in_order, l1_load,
-        vector_load, store_gap;
+    uint64_t dispatch_width, retire_width, reorder_buffer, load_queue, store_queue;
+    uint32_t in_order, l1_load, vector_load, store_gap, taken_bubble;
     struct timing_op load_op, store_op; /* of accesses: ports only */
     uint64_t calendar_empty;
 
     /* the pipeline */
-    uint64_t dispatch, fetch_ready, load_fence, last_start;
-    uint32_t dispatched;
+    uint64_t dispatch, dispatched, fetch_ready, load_fence, last_start;
     uint64_t ops, loads, stores; /* so far */
     uint64_t store_commit, store_line;
     uint64_t ready[TIMING_REGISTERS];
@@ -165,6 +167,10 @@ struct timing_core {
     /* for look-ahead (timing/ahead.c); no state */
     uint64_t settled_at;  /* from then on nobody else writes to lines that this vCPU has; or TIMING_UNKNOWN */
     uint64_t ahead_until; /* steps before the others' had smaller keys */
+
+    /* of the current instruction, for what goes on with it; no state */
+    uint64_t load_start; /* of its load, or when the value is there */
+    unsigned branch;     /* how it was predicted: timing_predict */
 
     /* of the last instruction, for traces and profiles; no state */
     struct timing_stamps {
@@ -203,6 +209,7 @@ struct timing {
     struct timing_bank *banks;
     uint64_t *bus_free;
     struct timing_reservation reservations[TIMING_RESERVATIONS];
+    uint64_t reserved_until; /* the latest of them; follows from them */
     bool overtaken; /* something happened that a vCPU which had run ahead should have seen; no state */
 };
 
@@ -218,18 +225,20 @@ uint64_t timing_instruction(struct timing_core *c, const struct timing_insn *ins
                             const struct timing_outcome *outcome, const struct timing_access *accesses,
                             unsigned count, bool queued, uint64_t now);
 
-/* The same for one that is no branch (the next function), no string instruction, not serial and not locked (timing_is_quick), lies in the line that
- * was fetched last, and whose accesses are to pages that the first-level TLB has. */
+/* The same for one that is quick (timing_is_quick) and no branch, lies in the line that was fetched last, and whose accesses are
+ * near: to pages that the first-level TLB has. */
 uint64_t timing_quick(struct timing_core *c, const struct timing_insn *insn,
                       const struct timing_access *accesses, unsigned count, bool queued, uint64_t now);
 
-/* The same for a near branch, which makes one load or one store at most. Of the outcome pc, next and fall are looked at. */
+/* The same for a quick branch, which makes one load or one store at most. Of the outcome pc, next and fall are looked at. */
 uint64_t timing_quick_branch(struct timing_core *c, const struct timing_insn *insn,
-                             const struct timing_outcome *outcome, const struct timing_access *accesses,
-                             unsigned count, bool queued, uint64_t now);
+                             const struct predictor_site *site, const struct timing_outcome *outcome,
+                             const struct timing_access *accesses, unsigned count, bool queued, uint64_t now);
 
 void timing_prepare(const struct timing *t, const struct uop *uop, struct timing_insn *out);
 
+/* Quick: not serial, not locked, no string instruction, not LEAVE, two address registers at most. Of these, simple ones
+ * (struct timing_insn) are one operation besides and need no unit. */
 static inline bool timing_is_quick(const struct timing_insn *insn)
 {
     return insn->op.kind < TIMING_LOCK && insn->uop.class != COST_STRING &&

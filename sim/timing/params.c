@@ -68,6 +68,33 @@ static bool check_class(const struct timing_params *p, unsigned i, struct error 
     return true;
 }
 
+/* What values must fulfil together. L2 contains every line of an L1; a longer history in the first table would make it the
+ * second. */
+static bool check_together(const struct timing_params *p, struct error *e)
+{
+    const uint32_t *v = p->value;
+    uint32_t l2_lines = v[TIMING_l2_sets] * v[TIMING_l2_ways];
+    if (v[TIMING_snoop_cycles] > v[TIMING_cache_to_cache_cycles]) {
+        return error_set(e, "snoop_cycles = %u: at most cache_to_cache_cycles = %u", v[TIMING_snoop_cycles],
+                         v[TIMING_cache_to_cache_cycles]);
+    }
+    if (v[TIMING_l1d_sets] * v[TIMING_l1d_ways] > l2_lines) {
+        return error_set(e,
+                         "l1d_sets * l1d_ways = %u lines: at most l2_sets * l2_ways = %u, which has them all",
+                         v[TIMING_l1d_sets] * v[TIMING_l1d_ways], l2_lines);
+    }
+    if (v[TIMING_l1i_sets] * v[TIMING_l1i_ways] > l2_lines) {
+        return error_set(e,
+                         "l1i_sets * l1i_ways = %u lines: at most l2_sets * l2_ways = %u, which has them all",
+                         v[TIMING_l1i_sets] * v[TIMING_l1i_ways], l2_lines);
+    }
+    if (v[TIMING_history_1] > v[TIMING_history_2]) {
+        return error_set(e, "history_1 = %u: at most history_2 = %u", v[TIMING_history_1],
+                         v[TIMING_history_2]);
+    }
+    return true;
+}
+
 bool timing_params_check(const struct timing_params *p, struct error *e)
 {
     if (!check_values(p, e) || !check_ports(p, e)) {
@@ -78,14 +105,7 @@ bool timing_params_check(const struct timing_params *p, struct error *e)
             return false;
         }
     }
-    if (p->value[TIMING_snoop_cycles] > p->value[TIMING_cache_to_cache_cycles]) {
-        return error_set(e, "snoop_cycles: at most cache_to_cache_cycles");
-    }
-    if (p->value[TIMING_l1d_sets] * p->value[TIMING_l1d_ways] >
-        p->value[TIMING_l2_sets] * p->value[TIMING_l2_ways]) {
-        return error_set(e, "L2 is smaller than L1D, whose lines it has to contain");
-    }
-    return true;
+    return check_together(p, e);
 }
 
 static void visit_class(struct timing_class *c, struct visitor *v)
@@ -97,19 +117,23 @@ static void visit_class(struct timing_class *c, struct visitor *v)
     visit_u8(v, "ops", &c->ops);
 }
 
+void timing_params_visit(struct timing_params *p, struct visitor *v)
+{
+    visit_array(v, "value", p->value, 4, TIMING_PARAM_COUNT);
+    visit_count(v, "port_count", &p->port_count, TIMING_PORTS_MAX);
+    visit_array(v, "capacity", p->capacity, 1, p->port_count);
+    visit_u16(v, "load_ports", &p->load_ports);
+    visit_u16(v, "store_ports", &p->store_ports);
+    visit_u32(v, "unit_count", &p->unit_count);
+    for (unsigned i = 0; i < COST_CLASS_COUNT; i++) {
+        visit_class(&p->classes[i], v);
+    }
+}
+
 struct digest timing_params_digest(const struct timing_params *p)
 {
     struct timing_params copy = *p;
     struct digest_visitor *d = digest_visitor_create(VISIT_MODEL);
-    struct visitor *v = digest_visitor_base(d);
-    visit_array(v, "value", copy.value, 4, TIMING_PARAM_COUNT);
-    visit_u32(v, "port_count", &copy.port_count);
-    visit_array(v, "capacity", copy.capacity, 1, copy.port_count);
-    visit_u16(v, "load_ports", &copy.load_ports);
-    visit_u16(v, "store_ports", &copy.store_ports);
-    visit_u32(v, "unit_count", &copy.unit_count);
-    for (unsigned i = 0; i < COST_CLASS_COUNT; i++) {
-        visit_class(&copy.classes[i], v);
-    }
+    timing_params_visit(&copy, digest_visitor_base(d));
     return digest_visitor_finish(d);
 }

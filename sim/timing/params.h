@@ -30,6 +30,15 @@ enum timing_param {
     TIMING_PARAM_COUNT
 };
 
+/* The most that each may be, for who has room for so many. */
+enum {
+#define PARAM(name, least, most, comment) TIMING_MOST_##name = (most),
+#define POWER(name, least, most, comment) TIMING_MOST_##name = (most),
+#include "timing/params.def"
+#undef PARAM
+#undef POWER
+};
+
 /* One number's row: bounds for who reads a file. */
 struct timing_param_row {
     const char *name;
@@ -68,7 +77,9 @@ extern const uint8_t timing_class_kinds[COST_CLASS_COUNT]; /* enum timing_kind *
 /* Are all values in bounds, and do they fit together? The message names the parameter. */
 bool timing_params_check(const struct timing_params *p, struct error *e);
 
-/* Of all that a cycle follows from: names of the machine, of port groups and units are no part of it. */
+/* All that a cycle follows from: names of the machine, of port groups and units are no part of it. What was loaded is checked
+ * by timing_params_check. */
+void timing_params_visit(struct timing_params *p, struct visitor *v);
 struct digest timing_params_digest(const struct timing_params *p);
 
 #endif

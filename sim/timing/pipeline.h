@@ -4,7 +4,16 @@
 /*
  * The stages of the pipeline (docs/timing.md, sections 3, 4, 8 and 10), in line: every instruction goes through them. core.c
  * puts them together for any instruction; timing_step does it for most, and the handlers of the plainest ones (cpu/op_time.c)
- * take their part of it.
+ * take their part of it. A rule of section 3 that is changed is changed in each column:
+ *
+ *   rule            any (core.c)             quick             simple                     simple, one load (op_time.c: time_load)
+ *   3 dispatch      dispatch                 timing_step       timing_start_at_once       timing_near_room
+ *   4, 5 loads      load_all                 timing_near_load  -                          timing_load_may_start, timing_load_hits
+ *   6 execution     pipelined                timing_step       timing_start_at_once,      timing_loaded_may_start
+ *                                                              timing_start_later
+ *   7 stores        store_addresses          timing_step       timing_step                -
+ *   8, 9 retire     pipelined                timing_step       timing_finish              timing_load_ends
+ *   11 branches     timing_branch            timing_branch     timing_predict, _predicted -
  */
 
 #include "timing/model.h"
@@ -29,23 +38,49 @@ static inline uint64_t later_of(uint64_t a, uint64_t b)
 
 /* ---- ports ---- */
 
+/* What is used in cycle t. */
+TIMING_INLINE uint64_t timing_used_at(const struct timing_core *c, uint64_t t)
+{
+    const struct timing_slot *slot = &c->calendar[t % TIMING_WINDOW];
+    uint64_t used = slot->used, empty = c->calendar_empty;
+    /* not with a branch: it would be a gamble */
+    return __builtin_expect_with_probability(slot->cycle == t, 1, 0.5) ? used : empty;
+}
+
+/* An operation starts in cycle t, in which so much is used. */
+TIMING_INLINE void timing_take_slot(struct timing_core *c, const struct timing_op *op, uint64_t t,
+                                    uint64_t used)
+{
+    c->calendar[t % TIMING_WINDOW] = (struct timing_slot){t, used + op->add};
+}
+
 /* The first cycle from t on, within the window, in which the ports of an operation have room; it is taken. */
 TIMING_INLINE uint64_t timing_take_port(struct timing_core *c, const struct timing_op *op, uint64_t t)
 {
     if (op->full != 0) {
         uint64_t end = c->dispatch + TIMING_WINDOW;
         for (; t < end; t++) {
-            struct timing_slot *slot = &c->calendar[t % TIMING_WINDOW];
-            uint64_t known = -(uint64_t)(slot->cycle == t); /* without a branch: it would be a gamble */
-            uint64_t used = (slot->used & known) | (c->calendar_empty & ~known);
+            uint64_t used = timing_used_at(c, t);
             if ((used & op->full) == 0) {
-                slot->cycle = t;
-                slot->used = used + op->add;
+                timing_take_slot(c, op, t, used);
                 break;
             }
         }
     }
     return t;
+}
+
+/* The same for the first cycle alone: false, if there is none. */
+TIMING_INLINE bool timing_take_first(struct timing_core *c, const struct timing_op *op, uint64_t t)
+{
+    if (op->full != 0) {
+        uint64_t used = timing_used_at(c, t);
+        if ((used & op->full) != 0 || t - c->dispatch >= TIMING_WINDOW) {
+            return false;
+        }
+        timing_take_slot(c, op, t, used);
+    }
+    return true;
 }
 
 /* The cycle in which an operation starts that may start at t (docs/timing.md: start). any_order: the machine is not in
@@ -67,11 +102,9 @@ static inline void timing_dispatch_one(struct timing_core *c, uint64_t earliest)
     /* 0 before there were so many */
     uint64_t room = c->retired[(c->ops - c->reorder_buffer) % TIMING_RETIRE_RING] + 1;
     uint64_t t = later_of(later_of(earliest, c->fetch_ready), room);
-    bool full = c->dispatched >= c->dispatch_width;
-    uint64_t next = c->dispatch + full;
-    uint32_t with = full ? 1 : c->dispatched + 1;
-    c->dispatched = t > next ? 1 : with;
-    c->dispatch = later_of(t, next);
+    uint64_t cycle = later_of(t, c->dispatch + (c->dispatched >= c->dispatch_width));
+    c->dispatched = (cycle > c->dispatch ? 0 : c->dispatched) + 1;
+    c->dispatch = cycle;
     c->ops++;
 }
 
@@ -175,6 +208,9 @@ static inline unsigned timing_granule(uint64_t at)
 TIMING_INLINE uint64_t timing_may_forward(const struct timing_core *c, const struct timing_access *a,
                                           uint64_t start)
 {
+    if (c->store_commit <= start) {
+        return 0; /* the youngest of all has */
+    }
     uint64_t first = c->granules[timing_granule(a->at)],
              last = c->granules[timing_granule(a->at + a->size_bytes - 1u)];
     uint64_t youngest = later_of(first, last);
@@ -221,6 +257,9 @@ TIMING_INLINE void timing_store_put(struct timing_core *c, const struct timing_s
 /* Has L1I the line? Then it is used. The line that was used last in its set is worth a look before. */
 bool timing_fetch_hits(struct timing_core *c, uint64_t line);
 
+/* The same for line and the one behind it, in which an instruction lies; what is fetched by then stays so. */
+bool timing_fetch_hits_two(struct timing_core *c, uint64_t line);
+
 /* Latency of a load (or of a fetch, instruction true: what it takes longer than a hit) of one line that starts at start. */
 uint64_t timing_line_latency(struct timing_core *c, uint64_t line, bool instruction, uint64_t key,
                              uint64_t start);
@@ -237,9 +276,10 @@ uint64_t timing_store_owned(struct timing_core *c, const struct timing_access *a
 uint64_t timing_store_at_once(struct timing_core *c, const struct timing_access *access, uint64_t address,
                               uint64_t key);
 
-/* What a near branch, whose direction and target are known at end, does to prediction and fetch. */
-void timing_branch(struct timing_core *c, const struct uop *uop, const struct timing_outcome *o,
-                   uint64_t end);
+/* What a near branch, whose direction and target are known at end, does to prediction and fetch; of a conditional one see
+ * branch.h. */
+void timing_branch(struct timing_core *c, const struct uop *uop, const struct predictor_site *site,
+                   const struct timing_outcome *o, uint64_t end);
 
 /* ---- most instructions ---- */
 
@@ -311,7 +351,7 @@ TIMING_INLINE uint64_t timing_step(struct timing_core *c, const struct timing_in
         uint64_t start = timing_start_at(c, &c->load_op, later_of(address, c->load_fence), simple);
         ready = later_of(ready, timing_near_load(c, insn, load, now, start));
     }
-    *end = timing_has_stage(op) ? timing_execute(c, op, ready, simple) + op->latency : ready;
+    *end = simple || timing_has_stage(op) ? timing_execute(c, op, ready, simple) + op->latency : ready;
     if (simple) {
         timing_set_few_results(c, uop, *end);
     } else {
@@ -334,6 +374,67 @@ TIMING_INLINE uint64_t timing_step(struct timing_core *c, const struct timing_in
     if (store && queued) {
         timing_near_put(c, uop, store, timing_near_owned(c, store, first, now), known, retired);
     }
+    return retired;
+}
+
+/* ---- simple instructions without accesses ---- */
+
+/* Almost all start in the first cycle in which they may, so that the way of those calls nothing and keeps little: a handler that
+ * is made of it saves no registers. */
+
+/* A simple instruction dispatches and starts: true. *end: when its result is there. False: its ports have no room in the first
+ * cycle; it is dispatched, and timing_start_later is next. */
+TIMING_INLINE bool timing_start_at_once(struct timing_core *c, const struct timing_insn *insn, uint64_t *end)
+{
+    timing_dispatch_one(c, 0);
+    uint64_t t = later_of(c->dispatch, timing_few_sources_ready(c, &insn->uop));
+    *end = t + insn->op.latency;
+    return timing_take_first(c, &insn->op, t);
+}
+
+TIMING_INLINE uint64_t timing_start_later(struct timing_core *c, const struct timing_insn *insn)
+{
+    uint64_t t = later_of(c->dispatch, timing_few_sources_ready(c, &insn->uop));
+    return timing_take_port(c, &insn->op, t) + insn->op.latency;
+}
+
+/* It completes and retires: the clock afterwards. */
+TIMING_INLINE uint64_t timing_finish(struct timing_core *c, const struct timing_insn *insn, uint64_t end,
+                                     uint64_t now)
+{
+    timing_set_few_results(c, &insn->uop, end);
+    return timing_retire_one(c, c->ops - 1, end, now);
+}
+
+/* ---- simple instructions with one load, whose page the first-level TLB has ---- */
+
+/* Is the line the one that L1D used last in its set? Then the value is there insn->hit_cycles after the start, unless it is
+ * forwarded. */
+TIMING_INLINE bool timing_load_hits(const struct timing_core *c, const struct timing_access *a)
+{
+    uint64_t line = timing_line(a->at);
+    return timing_line(a->at + a->size_bytes - 1u) == line && cache_is_recent(&c->l1d, line);
+}
+
+/* When the load may start; the instruction is dispatched. */
+TIMING_INLINE uint64_t timing_load_may_start(const struct timing_core *c, const struct timing_insn *insn)
+{
+    return later_of(later_of(c->dispatch, timing_address_ready(c, &insn->uop)), c->load_fence);
+}
+
+/* When the rest of it may start; the value is there. */
+TIMING_INLINE uint64_t timing_loaded_may_start(const struct timing_core *c, const struct timing_insn *insn,
+                                               uint64_t value)
+{
+    return later_of(later_of(c->dispatch, timing_few_sources_ready(c, &insn->uop)), value);
+}
+
+/* It completes: the clock after it. */
+TIMING_INLINE uint64_t timing_load_ends(struct timing_core *c, const struct timing_insn *insn, uint64_t end,
+                                        uint64_t now)
+{
+    uint64_t retired = timing_finish(c, insn, end, now);
+    c->load_retired[c->loads++ % TIMING_LOAD_RING] = retired;
     return retired;
 }
 

@@ -218,6 +218,9 @@ static uint64_t reserved_until(const struct timing *t, uint64_t line)
 
 bool timing_is_reserved(const struct timing *t, uint64_t line, uint64_t key)
 {
+    if (t->reserved_until < key) {
+        return false; /* mostly; those that are over are still in the table, which may be full of them */
+    }
     uint64_t until = reserved_until(t, line);
     return until != 0 && until >= key;
 }
@@ -242,6 +245,7 @@ static void set_reserved(struct timing *t, uint64_t line, uint64_t until, uint64
     }
     CHECK(place != NULL, "more than %u lines are waited for", TIMING_RESERVATIONS);
     *place = (struct timing_reservation){line + 1, until};
+    t->reserved_until = until > t->reserved_until ? until : t->reserved_until;
 }
 
 /* ---- requests ---- */

@@ -171,7 +171,22 @@ with open("tests/e2e/bench_kernel.zen4-like.json", encoding="utf-8") as file:
 print(golden["ablation-no-pcid"]["1"] > golden["ablation-none"]["1"] * 1.1)
 PY
 )"
+# covers: TS-13 (B)
+expect_same "the cache of lookups has a price of its own on both, less than that of the short way" "True True" "$(python3 - <<'PY'
+import json
+
+told = []
+for path in ("tests/e2e/bench_kernel.json", "tests/e2e/bench_kernel.zen4-like.json"):
+    with open(path, encoding="utf-8") as file:
+        golden = json.load(file)
+    rows = [golden[f"ablation-{name}"]["1"] for name in ("none", "no-cap-cache-short", "no-short-way", "no-cap-cache")]
+    told.append(rows == sorted(rows) and rows[1] > rows[0] * 1.1)
+print(*told)
+PY
+)"
 expect_status "nor of shootdowns and pairs on two" 0 scripts/bench-kernel --machine zen4-like --cpus 2 --rounds 2 --only shootdown,pairs
+# covers: SM-08 (B)
+met "there, too, two pairs on two CPUs pass nearly twice the messages of one" "SM-08 | 2 pairs on .*"
 
 # a golden figure that is 3 % too good is noticed
 cp tests/e2e/bench_kernel.json "$work/golden.json"

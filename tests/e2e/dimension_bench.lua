@@ -17,11 +17,11 @@ local latencies <const> = {
 local parts <const> = { "init", "access", "throughput", "pool" }
 local cycles_a_second <const> = 3000000000
 
--- The lines of all parts on so many CPUs.
-local function measure(cpus)
-    local m = orrery.machine { kernel = "orrery", cpus = cpus, memory = "64M", engine = "timed" }:boot()
+-- The lines of all parts, or of some, on so many CPUs; machine: nil is the first cost table.
+local function measure(cpus, machine, some)
+    local m = orrery.machine { kernel = "orrery", cpus = cpus, memory = "64M", engine = "timed", machine = machine }:boot()
     local from = #m:console(0)
-    for _, part in ipairs(parts) do
+    for _, part in ipairs(some or parts) do
         expect(m:command("dimbench " .. part .. " " .. cpus):wait().status, part .. " on " .. cpus .. " CPUs"):to_be(0)
     end
     local lines = {}
@@ -74,6 +74,20 @@ describe("dimension store", function()
     it("is read by eight CPUs at seven times the rate of one, at least", function()
         for _, name in ipairs { "access", "section" } do
             expect(done[name][8], name):to_be_at_least(7 * done[name][1])
+        end
+    end)
+
+    it("scales as well where lines that several CPUs write cost something", function()
+        local operations = {}
+        for _, cpus in ipairs { 1, 8 } do
+            for _, line in ipairs(measure(cpus, "zen4-like", { "throughput" })) do
+                local name, count = line:match("^throughput (%S+) threads %d+ operations (%d+) cycles")
+                operations[name .. cpus] = math.tointeger(tonumber(count))
+                orrery.note(string.format("%-12s %d CPUs, zen4-like  %s accesses", name, cpus, orrery.grouped(operations[name .. cpus])))
+            end
+        end
+        for _, name in ipairs { "access", "section" } do
+            expect(operations[name .. 8], name):to_be_at_least(7 * operations[name .. 1])
         end
     end)
 

@@ -53,6 +53,10 @@ sed 's/yes$/no/' docs/fidelity/sensitivity-zen4-like.tsv >"$work/sensitivity-zen
 expect_status "other verdicts are told" 1 scripts/validate-timing --tier V5 --quick --out "$work"
 grep -q '^V5: ipi_cycles, +50 %, local-partner: .* says no$' "$work/out" && ok "one by one" ||
     fail "one by one" "$(cat "$work/out")"
+expect_status "every published page is of the machine as it is" 0 scripts/validate-timing --stale
+mkdir -p "$work/pages/host"
+echo '- Parameters of `inorder`: SHA-256 `0`' >"$work/pages/host/inorder.md"
+expect_status "one that is not is told" 1 scripts/validate-timing --stale --out "$work/pages"
 expect_status "a tier that is none" 2 scripts/validate-timing --tier V6
 
 finish

@@ -326,3 +326,31 @@ it("no cache line is used by two CPUs that allocate, unless a cache did not ask 
     expect(shared.asked, "lines of objects that ask for them"):to_be(0)
     expect(shared.other, "lines of others: the counter counts"):to_be_above(0)
 end)
+
+-- The counter of false sharing, which sees every access. Of what each CPU keeps for itself there is next to none; what is left lies
+-- in words of ticket locks, mostly of the audit ring's, which is one for all.
+-- covers: HP-12 (B)
+it("CPUs that derive and delete take hardly a line from each other for bytes that they do not use", function()
+    local m = orrery.machine { kernel = "orrery", cpus = 4, memory = "256M", machine = "zen4-like" }:boot()
+    m:count_sharing()
+    local of, all = {}, 0
+    for _, row in ipairs(m:profile_of(function() expect(m:command("kbench parallel 4"):wait().status):to_be(0) end)) do
+        of[row.name] = (of[row.name] or 0) + row.false_sharing
+        all = all + row.false_sharing
+    end
+    local function group(name, bound, functions)
+        local count = 0
+        for _, f in ipairs(functions) do count = count + (of[f] or 0) end
+        orrery.note(string.format("%s: %d", name, count))
+        expect(count, name):to_be_at_most(bound)
+    end
+    group("grace periods", 20, { "rcu_synchronize", "rcu_interrupt", "rcu_answer" })
+    group("entries of the kernel and IPIs", 150, { "syscall_entry", "trap_dispatch", "ipi_reschedule", "extreme", "cheapest" })
+    group("removals", 100, { "cap_delete", "removal_begin", "removal_end", "wait_queue_wake_all" })
+    group("slots", 150, { "slot_take", "give_locked", "record_of" })
+    group("allocators", 400, { "slab_alloc_sized", "slab_free_site", "slab_trim", "refill_front", "flush_front",
+        "frame_alloc", "frame_free_of", "frame_lookup", "frame_put", "frame_cpu_take", "frame_cpu_give" })
+    orrery.note(string.format("all: %d, audit ring: %d", all, of.audit_note or 0))
+    expect(all, "all"):to_be_at_most(3500)
+    expect(all, "the counter counts"):to_be_above(100)
+end)

@@ -48,6 +48,10 @@ for line in open(sys.argv[1]):
 done
 expect_same "there are at least 200 stamps" yes "$([ $((steps * 6)) -ge 200 ] && echo yes)"
 
+machine "$v0/alu.trace"
+echo 'rename_width = 6' >>"$work/machine"
+expect_same "a parameter that it does not know is not passed over" 2 "$(verdict "$v0/alu.trace" | cut -d' ' -f1)"
+
 # changed NAME SED: a trace of v0 that was changed
 changed() {
     machine "$v0/$1.trace"

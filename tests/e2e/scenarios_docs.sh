@@ -10,7 +10,7 @@ breaks() {
     rm -rf "$work/tree"
     mkdir -p "$work/tree/sim" "$work/tree/scenarios"
     cp -r scripts docs "$work/tree/"
-    cp -r sim/script sim/machine sim/core sim/cpu "$work/tree/sim/"
+    cp -r sim/script sim/machine sim/core sim/cpu sim/timing "$work/tree/sim/"
     cp -r scenarios/lib "$work/tree/scenarios/"
     cp --parents os/dimension/operations.def "$work/tree/"
     sed -i "$4" "$work/tree/$2"

@@ -39,7 +39,7 @@ same "q35, 2 nodes, selftest" -M q35 -c 4 -m 256 -n 2 -a '-- selftest'
 kernel_part <"$work/uefi" | tr -d '\r' >"$work/out"
 ended_well selftest "through UEFI"
 
-# A busy host may hold a processor for longer than the kernel waits for it (100 ms): that is told, and tried again.
+# A busy host may hold a processor for longer than the kernel waits for it (500 ms): that is told, and tried again.
 for cpus in 2 8 16; do
     for _ in 1 2 3; do
         scripts/qemu-run -u -t 200 -M q35 -c $cpus -m 512 -a '-- forkstorm --processes 40 --depth 2' </dev/null >"$work/uefi" 2>&1

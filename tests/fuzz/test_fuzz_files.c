@@ -218,6 +218,7 @@ static void query_all(struct rng *r, struct symbols *s)
     const char *text, *file;
     int line;
     char description[200];
+    struct inlined_function inlined[SYMBOLS_INLINED_MAX];
     struct place p;
     for (unsigned i = 0; i < sizeof names / sizeof names[0]; i++) {
         if (symbols_find(s, names[i], &address, &size)) {
@@ -236,6 +237,7 @@ static void query_all(struct rng *r, struct symbols *s)
         address = fuzz_one_in(r, 3) ? fuzz_value(r) : UINT64_C(0xffffffff80000000) + fuzz_below(r, 0x200000);
         symbols_cover(s, address, &text, &offset);
         symbols_line(s, address, &file, &line);
+        symbols_inlined_at(s, address, inlined);
         symbols_describe(s, address, description, 1 + fuzz_below(r, 199));
     }
 }

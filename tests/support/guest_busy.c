@@ -100,6 +100,11 @@ struct sim *guest_busy_create(const struct sim_config *c)
     return guest_create(c, busy_code, busy_code_end);
 }
 
+uint8_t *guest_busy_image(size_t *bytes)
+{
+    return guest_image(busy_code, busy_code_end, bytes);
+}
+
 void guest_busy_user(uint64_t *first, uint64_t *last)
 {
     *first = GUEST_BASE + (uint64_t)(busy_user - busy_code);

@@ -8,6 +8,9 @@
 
 struct sim *guest_busy_create(const struct sim_config *c);
 
+/* Its image; free() ends it. */
+uint8_t *guest_busy_image(size_t *bytes);
+
 /* First and last byte of the code that runs at privilege 3. */
 void guest_busy_user(uint64_t *first, uint64_t *last);
 

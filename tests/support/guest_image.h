@@ -14,6 +14,9 @@
     __asm__(".pushsection .rodata\n.globl " #name "\n.globl " #name "_end\n" #name ":\n" text "\n" #name \
             "_end:\n.popsection\n")
 
+/* The image of code; free() ends it. */
+uint8_t *guest_image(const uint8_t *code, const uint8_t *end, size_t *bytes);
+
 /* A machine with the code loaded; c may be NULL for defaults. Fails the test when it cannot be made. */
 struct sim *guest_create(const struct sim_config *c, const uint8_t *code, const uint8_t *end);
 

@@ -13,6 +13,7 @@ static uint64_t last_block; /* of ids, that a CPU has taken; block 0 is nobody's
 status_t cap_system_init(void)
 {
     cap_tree_init();
+    removals_init();
     status_t status = space_system_init();
     if (status == STATUS_OK) {
         status = leaf_system_init();

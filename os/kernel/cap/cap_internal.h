@@ -240,6 +240,8 @@ struct cap_removal {
     uint64_t number; /* in order of the beginnings */
 };
 
+void removals_init(void);
+
 /* Before the first capability is taken, the object's tree locked; and when all users have been told, without locks. */
 void removal_begin(struct cap_removal *removal, const struct object *object);
 void removal_end(struct cap_removal *removal);
@@ -257,7 +259,12 @@ void collector_remove(struct cap_space *space);
 
 /* ---- cap_tree.c: derivation trees ---- */
 
+#define CAP_TREE_LOCKS 64u
+
 void cap_tree_init(void);
+
+/* Which of the locks is that of the object's tree. */
+unsigned cap_tree_number(const struct object *object);
 uint64_t cap_tree_lock(const struct object *object);
 void cap_tree_unlock(const struct object *object, uint64_t irq);
 

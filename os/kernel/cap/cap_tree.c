@@ -6,26 +6,30 @@
  */
 #include "cap/cap_internal.h"
 
-#define TREE_LOCKS     64u
 #define GIVE_WAY_TURNS 1024u
 
 static struct tree_lock {
     struct spinlock lock;
     uint32_t revokers; /* atomic */
-} __attribute__((aligned(64))) locks[TREE_LOCKS];
+} __attribute__((aligned(64))) locks[CAP_TREE_LOCKS];
 
 void cap_tree_init(void)
 {
-    for (unsigned i = 0; i < TREE_LOCKS; i++) {
+    for (unsigned i = 0; i < CAP_TREE_LOCKS; i++) {
         spinlock_init(&locks[i].lock, "cap.tree", LOCK_CLASS_CAP_TREE);
     }
 }
 
 /* A tree's capabilities all name one object, so its address tells the lock. */
-static struct tree_lock *lock_of(const struct object *object)
+unsigned cap_tree_number(const struct object *object)
 {
     uintptr_t address = (uintptr_t)object;
-    return &locks[(address >> 4 ^ address >> 10 ^ address >> 16) % TREE_LOCKS];
+    return (address >> 4 ^ address >> 10 ^ address >> 16) % CAP_TREE_LOCKS;
+}
+
+static struct tree_lock *lock_of(const struct object *object)
+{
+    return &locks[cap_tree_number(object)];
 }
 
 uint64_t cap_tree_lock(const struct object *object)

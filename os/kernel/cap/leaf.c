@@ -32,7 +32,8 @@ static struct slab_cache leaf_cache;
 
 status_t leaf_system_init(void)
 {
-    return slab_cache_init(&leaf_cache, "cap-leaf", sizeof(struct cap_leaf), 0, 0);
+    return slab_cache_init(&leaf_cache, "cap-leaf", sizeof(struct cap_leaf), 64,
+                           0); /* each taking of a slot writes it */
 }
 
 /* Of a number in use, whose chunk stays. */

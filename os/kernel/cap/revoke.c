@@ -52,38 +52,56 @@ struct revocation {
 
 /* ---- removals under way ---- */
 
-static struct {
+/*
+ * Of the objects that share a tree's lock: whoever deletes capabilities of other objects works on other lines. A line for the
+ * list, one for those who wait, who are few.
+ */
+static struct removals {
     struct spinlock lock;
     struct list under_way; /* by number */
     uint64_t begun;
-    struct wait_queue ended;
-} removals = {.lock = SPINLOCK_INIT("cap.removals", CAP_REMOVALS),
-              .under_way = LIST_INIT(removals.under_way),
-              .ended = WAIT_QUEUE_INIT(removals.ended, "cap.removed")};
+    struct wait_queue ended __attribute__((aligned(64)));
+} __attribute__((aligned(64))) removals[CAP_TREE_LOCKS];
+
+void removals_init(void)
+{
+    for (unsigned i = 0; i < CAP_TREE_LOCKS; i++) {
+        spinlock_init(&removals[i].lock, "cap.removals", LOCK_CLASS_CAP_REMOVALS);
+        list_init(&removals[i].under_way);
+        wait_queue_init(&removals[i].ended, "cap.removed");
+    }
+}
+
+static struct removals *removals_of(const struct object *object)
+{
+    return &removals[cap_tree_number(object)];
+}
 
 void removal_begin(struct cap_removal *removal, const struct object *object)
 {
-    spin_lock(&removals.lock);
+    struct removals *place = removals_of(object);
+    spin_lock(&place->lock);
     removal->object = object;
-    removal->number = ++removals.begun;
-    list_push_back(&removals.under_way, &removal->node);
-    spin_unlock(&removals.lock);
+    removal->number = ++place->begun;
+    list_push_back(&place->under_way, &removal->node);
+    spin_unlock(&place->lock);
 }
 
 void removal_end(struct cap_removal *removal)
 {
-    uint64_t irq = spin_lock_irqsave(&removals.lock);
+    struct removals *place = removals_of(removal->object);
+    uint64_t irq = spin_lock_irqsave(&place->lock);
     list_remove(&removal->node);
-    spin_unlock_irqrestore(&removals.lock, irq);
-    wait_queue_wake_all(&removals.ended);
+    spin_unlock_irqrestore(&place->lock, irq);
+    wait_queue_wake_all(&place->ended);
 }
 
 /* One of the object, and of the first `last`, has not ended. Bound: O(removals under way), interrupts off. */
-static bool removal_under_way(const struct object *object, uint64_t last)
+static bool removal_under_way(struct removals *place, const struct object *object, uint64_t last)
 {
     bool found = false;
-    uint64_t irq = spin_lock_irqsave(&removals.lock);
-    list_for_each(node, &removals.under_way)
+    uint64_t irq = spin_lock_irqsave(&place->lock);
+    list_for_each(node, &place->under_way)
     {
         const struct cap_removal *removal = list_entry(node, struct cap_removal, node);
         if (removal->number > last) {
@@ -91,21 +109,22 @@ static bool removal_under_way(const struct object *object, uint64_t last)
         }
         found |= removal->object == object;
     }
-    spin_unlock_irqrestore(&removals.lock, irq);
+    spin_unlock_irqrestore(&place->lock, irq);
     return found;
 }
 
 /* Returns when all have ended that are under way now and take capabilities of the object. */
 static void removals_wait(const struct object *object)
 {
-    uint64_t last = __atomic_load_n(&removals.begun, __ATOMIC_SEQ_CST);
-    while (removal_under_way(object, last)) {
+    struct removals *place = removals_of(object);
+    uint64_t last = __atomic_load_n(&place->begun, __ATOMIC_SEQ_CST);
+    while (removal_under_way(place, object, last)) {
         struct waiter waiter;
-        wait_queue_join(&removals.ended, &waiter);
-        if (removal_under_way(object, last)) {
+        wait_queue_join(&place->ended, &waiter);
+        if (removal_under_way(place, object, last)) {
             wait_queue_sleep(&waiter, WAIT_FOREVER);
         }
-        wait_queue_leave(&removals.ended, &waiter);
+        wait_queue_leave(&place->ended, &waiter);
     }
 }
 

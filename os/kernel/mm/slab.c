@@ -465,8 +465,12 @@ uint64_t slab_trim(void)
     {
         struct slab_cache *cache = list_entry(it, struct slab_cache, link);
         for (unsigned cpu = 0; cpu < MM_MAX_CPUS; cpu++) {
-            uint32_t has = __atomic_load_n(&cache->fronts[cpu].count, __ATOMIC_RELAXED);
-            __atomic_store_n(&cache->fronts[cpu].drain_wanted, has > 0 ? 1 : 0, __ATOMIC_RELEASE);
+            struct slab_front *front = &cache->fronts[cpu];
+            uint32_t wanted = __atomic_load_n(&front->count, __ATOMIC_RELAXED) > 0 ? 1 : 0;
+            if (__atomic_load_n(&front->drain_wanted, __ATOMIC_RELAXED) !=
+                wanted) { /* a store takes the line away */
+                __atomic_store_n(&front->drain_wanted, wanted, __ATOMIC_RELEASE);
+            }
         }
         while (obey_drain(cache, &bytes)) {
         }

@@ -83,7 +83,7 @@ MUST_CHECK status_t process_start_init(const char *path, const char *argument);
 static inline struct process *process_current(void)
 {
     struct thread *thread;
-    __asm__ volatile("movq %%gs:32, %0" : "=r"(thread));
+    __asm__ volatile("movq %%gs:%c1, %0" : "=r"(thread) : "i"(CPU_CURRENT));
     return thread->process;
 }
 

@@ -21,10 +21,11 @@
 #include "sched/fair.h"
 #include "sched/internal.h"
 
-/* May run here at once, and has nothing to do first. Locked. */
+/* May run here at once, and has nothing to do first: sched_owns it, and it waits. Locked. */
 ALWAYS_INLINE bool sched_direct_free(const struct cpu *cpu, const struct thread *thread)
 {
-    return thread->cpu == cpu->id && thread->state == THREAD_WAITING && !thread->on_sleepers &&
+    return __atomic_load_n(&thread->state, __ATOMIC_ACQUIRE) == THREAD_WAITING &&
+           __atomic_load_n(&thread->cpu, __ATOMIC_ACQUIRE) == cpu->id && !thread->on_sleepers &&
            (thread->affinity & 1ull << cpu->id) != 0 && !__atomic_load_n(&cpu->draining, __ATOMIC_RELAXED);
 }
 

@@ -83,7 +83,21 @@ unsigned sched_target(struct thread *thread, unsigned last);
 
 /* ---- wake.c ---- */
 
-/* Takes the lock of the queue that owns a thread; the thread stays there while it is held. Interrupts off. */
+/*
+ * The thread is this CPU's and stays while the queue is locked. Not one on its way: it is WAKING since it was taken under the
+ * lock of its old CPU, and is given cpu and the next state, in that order, under the lock of the new one only. Thus state is
+ * read first: whoever sees the next one sees the new CPU. Locked.
+ */
+static inline bool sched_owns(const struct cpu *cpu, const struct thread *thread)
+{
+    return __atomic_load_n(&thread->state, __ATOMIC_ACQUIRE) != THREAD_WAKING &&
+           __atomic_load_n(&thread->cpu, __ATOMIC_ACQUIRE) == cpu->id;
+}
+
+/*
+ * Takes the lock of the queue that owns a thread; the thread stays there while it is held. For one on its way this waits until it
+ * has come. Interrupts off.
+ */
 struct cpu *sched_lock_owner(struct thread *thread);
 
 /* Counts that a thread goes from its CPU, which thread->cpu still names, to this one. That one's queue locked. */
@@ -99,7 +113,7 @@ MUST_CHECK bool sched_make_ready(struct cpu *cpu, struct thread *thread, enum ru
 /* Makes a CPU look at its queue and timer; this one does so at the end of the interrupt or call. */
 void sched_tell(const struct cpu *cpu);
 
-/* Puts a thread that is in no queue (NEW, WAKING) on a CPU; thread->cpu is where it was. Interrupts off, no lock held. */
+/* Puts a thread that is in no queue (WAKING) on a CPU; thread->cpu is where it was. Interrupts off, no lock held. */
 void sched_enqueue(struct thread *thread, unsigned target, enum run_reason reason, enum sched_move move);
 
 /* Takes a READY thread out of its queue, to be put on another CPU by sched_enqueue. Locked. */

@@ -15,11 +15,13 @@
 #include "sched/wait.h"
 #include "smp/ipi.h"
 
+/*
+ * A line each: whoever waits for a period of another CPU polls `turn`, the CPU whose period it is polls `waiting`. A period
+ * begins and ends with one turn more, so an odd one says that one is under way.
+ */
 static struct {
-    bool busy;
-    uint64_t begun;   /* grace periods */
-    uint64_t ended;   /* the newest that has ended */
-    uint64_t waiting; /* CPUs that have not answered */
+    uint64_t turn __attribute__((aligned(64)));
+    uint64_t waiting __attribute__((aligned(64))); /* CPUs that have not answered */
 } grace;
 
 static struct {
@@ -50,10 +52,9 @@ void rcu_interrupt(void)
     }
 }
 
-/* One grace period; grace.busy is held, preemption off. */
+/* One grace period; the turn is odd and this CPU's, preemption off. */
 static void run_grace_period(void)
 {
-    uint64_t number = __atomic_add_fetch(&grace.begun, 1, __ATOMIC_SEQ_CST);
     uint64_t targets = cpu_online_mask() & ~(1ull << arch_cpu_id());
     __atomic_store_n(&grace.waiting, targets, __ATOMIC_SEQ_CST);
     for (uint64_t left = targets; left != 0; left &= left - 1) {
@@ -62,7 +63,6 @@ static void run_grace_period(void)
     while (__atomic_load_n(&grace.waiting, __ATOMIC_SEQ_CST) != 0) {
         arch_pause();
     }
-    __atomic_store_n(&grace.ended, number, __ATOMIC_SEQ_CST);
 }
 
 /*
@@ -74,22 +74,24 @@ void rcu_synchronize(void)
     if (rcu_reading()) {
         panic("rcu: grace period wanted in a read section");
     }
-    /* A period that begins from now on will do; the one under way may have begun too early. */
-    uint64_t wanted = __atomic_load_n(&grace.begun, __ATOMIC_SEQ_CST) + 1;
-    preempt_disable();
-    while (__atomic_load_n(&grace.ended, __ATOMIC_SEQ_CST) < wanted) {
-        if (__atomic_exchange_n(&grace.busy, true, __ATOMIC_ACQUIRE)) {
-            preempt_enable();
-            arch_pause();
-            preempt_disable();
-            continue;
-        }
-        if (__atomic_load_n(&grace.ended, __ATOMIC_SEQ_CST) < wanted) {
+    /* What the caller has unlinked is seen by all before the turn is read: the period may be another CPU's. */
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    uint64_t turn = __atomic_load_n(&grace.turn, __ATOMIC_SEQ_CST);
+    /* The end of one that begins from now on; the one under way may have begun too early. */
+    uint64_t wanted = (turn + 3) & ~1ull;
+    for (; turn < wanted; turn = __atomic_load_n(&grace.turn, __ATOMIC_SEQ_CST)) {
+        preempt_disable();
+        bool ours = (turn & 1) == 0 && __atomic_compare_exchange_n(&grace.turn, &turn, turn + 1, false,
+                                                                   __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
+        if (ours) {
             run_grace_period();
+            __atomic_store_n(&grace.turn, turn + 2, __ATOMIC_SEQ_CST);
         }
-        __atomic_store_n(&grace.busy, false, __ATOMIC_RELEASE);
+        preempt_enable();
+        if (!ours) {
+            arch_pause();
+        }
     }
-    preempt_enable();
 }
 
 void rcu_defer(struct rcu_node *node, rcu_function function)

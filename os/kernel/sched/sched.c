@@ -1,7 +1,8 @@
 /*
  * The scheduler core: switching, preemption, waiting. Who may do what: a thread's state and queue membership change under
  * the lock of the run queue of thread->cpu. That lock is held from the decision to switch until the next thread has taken
- * over (thread_switched), so nobody can put a thread on another CPU whose registers are not saved yet.
+ * over (thread_switched), so nobody can put a thread on another CPU whose registers are not saved yet. thread->cpu itself
+ * changes while the thread is WAKING, or asleep with both locks held: sched_owns.
  */
 #include "sched/sched.h"
 
@@ -313,7 +314,7 @@ bool sched_block(uint64_t deadline_cycles)
 static bool claim(struct cpu *cpu, struct thread *thread)
 {
     struct cpu *owner = cpu;
-    if (thread->cpu != cpu->id) {
+    if (!sched_owns(cpu, thread)) {
         spin_unlock(&cpu->queue.lock);
         owner = sched_lock_owner(thread);
     }
@@ -446,6 +447,7 @@ void sched_init_this_cpu(struct thread *idle, uint64_t stack_top)
     idle->is_idle = true;
     idle->cpu = cpu->id;
     idle->stack_top = stack_top;
+    thread_set_state(idle, THREAD_WAKING);
     thread_set_state(idle, THREAD_READY);
     thread_set_state(idle, THREAD_RUNNING);
     cpu->idle = idle;

@@ -23,7 +23,7 @@ _Noreturn void sched_idle(void);
 static inline struct thread *thread_current(void)
 {
     struct thread *thread;
-    __asm__ volatile("movq %%gs:32, %0" : "=r"(thread));
+    __asm__ volatile("movq %%gs:%c1, %0" : "=r"(thread) : "i"(CPU_CURRENT));
     return thread;
 }
 

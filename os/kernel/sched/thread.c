@@ -53,6 +53,7 @@ status_t thread_create(struct thread **out, const struct sched_params *params, v
     thread->state = THREAD_NEW;
     const struct thread *maker = thread_current();
     thread->affinity = maker != NULL ? maker->affinity : AFFINITY_ALL;
+    thread->cpu = cpu_this()->id;
     thread->home_node = cpu_this()->node;
     sched_entity_set(&thread->sched, params);
     list_init(&thread->dead_node);
@@ -77,7 +78,7 @@ void thread_free_block(struct thread *thread)
 void thread_set_state(struct thread *thread, enum thread_state to)
 {
     static const uint8_t legal[] = {
-        [THREAD_NEW] = 1u << THREAD_READY,
+        [THREAD_NEW] = 1u << THREAD_WAKING,
         [THREAD_READY] = 1u << THREAD_RUNNING | 1u << THREAD_WAKING,
         [THREAD_RUNNING] =
             1u << THREAD_READY | 1u << THREAD_WAITING | 1u << THREAD_WAKING | 1u << THREAD_DEAD,

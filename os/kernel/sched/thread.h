@@ -23,7 +23,7 @@ enum thread_state {
     THREAD_READY,   /* in a run queue */
     THREAD_RUNNING, /* current on a CPU */
     THREAD_WAITING, /* in a wait queue or asleep, or about to be */
-    THREAD_WAKING,  /* taken from its old CPU, not yet in a run queue */
+    THREAD_WAKING,  /* taken from its old CPU, or new; not yet in a run queue */
     THREAD_DEAD,    /* will never run again */
 };
 

@@ -12,7 +12,7 @@ struct cpu *sched_lock_owner(struct thread *thread)
     for (;;) {
         struct cpu *cpu = cpu_table[__atomic_load_n(&thread->cpu, __ATOMIC_ACQUIRE)];
         spin_lock(&cpu->queue.lock);
-        if (cpu->id == thread->cpu) {
+        if (sched_owns(cpu, thread)) {
             return cpu;
         }
         spin_unlock(&cpu->queue.lock);
@@ -133,9 +133,18 @@ void sched_poke(struct thread *thread)
     arch_irq_restore(flags);
 }
 
+/* From here on no other CPU finds the thread, until it is in a queue. Interrupts off. */
+static void leave_new(struct thread *thread)
+{
+    struct cpu *cpu = sched_lock_owner(thread);
+    thread_set_state(thread, THREAD_WAKING);
+    spin_unlock(&cpu->queue.lock);
+}
+
 void sched_start_on(struct thread *thread, unsigned cpu)
 {
     uint64_t flags = arch_irq_save();
+    leave_new(thread);
     thread->affinity = 1ull << cpu;
     thread->home_node = cpu_table[cpu]->node;
     sched_enqueue(thread, cpu, RUN_NEW, MOVE_WAKE);
@@ -145,6 +154,7 @@ void sched_start_on(struct thread *thread, unsigned cpu)
 void sched_start(struct thread *thread)
 {
     uint64_t flags = arch_irq_save();
+    leave_new(thread);
     unsigned target = sched_target(thread, arch_cpu_id());
     thread->home_node = cpu_table[target]->node;
     sched_enqueue(thread, target, RUN_NEW, MOVE_WAKE);

@@ -24,10 +24,11 @@
 #include "probe.h"
 #include "sched/sched.h"
 
-#define STARTUP_RETRY_NS   200000ull
-#define STARTUP_TIMEOUT_NS 100000000ull
-#define INIT_SETTLE_NS     10000ull
-#define TRAMPOLINE_LIMIT   0xa0000ull
+#define STARTUP_RETRY_NS 200000ull
+#define STARTUP_LIMIT_NS 500000000ull
+#define RESTART_LIMIT_NS 10000000000ull /* it has run before: a machine whose host is busy takes long */
+#define INIT_SETTLE_NS   10000ull
+#define TRAMPOLINE_LIMIT 0xa0000ull
 
 extern const char trampoline_start[];
 extern const char trampoline_end[];
@@ -211,7 +212,7 @@ static bool wait_online(const struct cpu *cpu, uint64_t limit_ns)
     return true;
 }
 
-static bool cpu_start(struct cpu *cpu, void *page, uint64_t page_address)
+static bool cpu_start(struct cpu *cpu, void *page, uint64_t page_address, uint64_t limit_ns)
 {
     parameter_set(page, trampoline_stack, cpu->idle->stack_top);
     parameter_set(page, trampoline_cpu, (uint64_t)(uintptr_t)cpu);
@@ -225,16 +226,15 @@ static bool cpu_start(struct cpu *cpu, void *page, uint64_t page_address)
         return true;
     }
     lapic_send_startup(cpu->apic_id, (uint8_t)(page_address >> PAGE_SHIFT));
-    if (wait_online(cpu, STARTUP_TIMEOUT_NS) ||
-        (!state_change(cpu, CPU_STATE_STARTING, CPU_STATE_OFFLINE) && wait_online(cpu, STARTUP_TIMEOUT_NS))) {
+    if (wait_online(cpu, limit_ns) ||
+        (!state_change(cpu, CPU_STATE_STARTING, CPU_STATE_OFFLINE) && wait_online(cpu, limit_ns))) {
         return true;
     }
     if (__atomic_load_n(&cpu->state, __ATOMIC_ACQUIRE) == CPU_STATE_OFFLINE ||
         state_change(cpu, CPU_STATE_CLAIMED, CPU_STATE_OFFLINE)) {
         return false;
     }
-    while (
-        !wait_online(cpu, STARTUP_TIMEOUT_NS)) { /* it has arrived: nothing it does from there on can fail */
+    while (!wait_online(cpu, limit_ns)) { /* it has arrived: nothing it does from there on can fail */
     }
     return true;
 }
@@ -254,7 +254,7 @@ static bool start_each(void *page, uint64_t page_address)
             return all;
         }
         /* Present counts only CPUs that run, so that no loop over CPUs meets one that never came. */
-        if (cpu_start(cpu, page, page_address)) {
+        if (cpu_start(cpu, page, page_address, STARTUP_LIMIT_NS)) {
             cpus_present++;
         } else {
             cpu_table[cpu->id] = NULL;
@@ -342,7 +342,7 @@ status_t ap_restart(struct cpu *cpu)
     if (status != STATUS_OK) {
         return status;
     }
-    if (!cpu_start(cpu, t.page, t.address)) {
+    if (!cpu_start(cpu, t.page, t.address, RESTART_LIMIT_NS)) {
         return STATUS_ERR_TIMEOUT;
     }
     trampoline_free(&t);

@@ -20,8 +20,8 @@
 #include "smp/ipi.h"
 
 #define POLL_NS       50000ull
-#define DRAIN_NS      2000000000ull
-#define HANDSHAKES_NS 1000000000ull
+#define DRAIN_NS      10000000000ull
+#define HANDSHAKES_NS 10000000000ull
 
 static bool busy; /* a CPU is on its way */
 

@@ -14,8 +14,8 @@ static struct {
     bool busy; /* one call at a time */
     void (*function)(void *);
     void *argument;
-    uint64_t waiting; /* CPUs that have not finished */
-} call;
+    uint64_t waiting __attribute__((aligned(64))); /* CPUs that have not finished */
+} __attribute__((aligned(64))) call;
 
 void ipi_reschedule(unsigned cpu)
 {

@@ -2,9 +2,10 @@
 #include "arch/arch.h"
 #include "arch/x86_64/clock.h"
 #include "proc/threads.h"
-#include "sched/sched.h"
+#include "sched/internal.h"
 #include "sched/wait.h"
 #include "test/ktest.h"
+#include "test/workers.h"
 
 #define LIMIT_NS 60000000000ull /* a busy host may let a processor stand still */
 
@@ -227,4 +228,85 @@ void ktest_a_process_is_woken_by_its_number_wherever_its_threads_are(void)
     end_process(process);
     process_unmake(parent);
     KEXPECT(each_was_woken_as_it_should() && nobody && kept && told);
+}
+
+/* ---- a thread on its way ---- */
+
+enum step { AWAY, TO_BE_FOUND, LOOKED_FOR, FOUND };
+
+static struct {
+    struct thread *thread;
+    uint32_t step;
+    uint32_t cpu; /* where it was found */
+} traveller;
+
+static void end_at_once(void *unused)
+{
+    (void)unused;
+    worker_ends();
+}
+
+static bool step_comes(uint32_t step)
+{
+    uint64_t end = clock_cycles() + clock_cycles_from_ns(LIMIT_NS);
+    while (__atomic_load_n(&traveller.step, __ATOMIC_ACQUIRE) != step && clock_cycles() < end) {
+        arch_pause();
+    }
+    return __atomic_load_n(&traveller.step, __ATOMIC_ACQUIRE) == step;
+}
+
+static void find_traveller(void *unused)
+{
+    (void)unused;
+    uint64_t flags = arch_irq_save();
+    if (step_comes(TO_BE_FOUND)) {
+        __atomic_store_n(&traveller.step, LOOKED_FOR, __ATOMIC_RELEASE);
+        struct cpu *cpu = sched_lock_owner(traveller.thread);
+        traveller.cpu = cpu->id;
+        __atomic_store_n(&traveller.step, FOUND, __ATOMIC_RELEASE);
+        spin_unlock(&cpu->queue.lock);
+    }
+    arch_irq_restore(flags);
+    worker_ends();
+}
+
+/* From this CPU to the last, and holds for a while where it is in no queue. True: nobody found it there. */
+static bool travel_slowly(void)
+{
+    preempt_disable();
+    uint64_t flags = arch_irq_save();
+    struct cpu *cpu = cpu_this();
+    traveller.thread->affinity = AFFINITY_ALL;
+    spin_lock(&cpu->queue.lock);
+    sched_detach(cpu, traveller.thread);
+    spin_unlock(&cpu->queue.lock);
+    __atomic_store_n(&traveller.step, TO_BE_FOUND, __ATOMIC_RELEASE);
+    bool hidden = step_comes(LOOKED_FOR);
+    uint64_t end = clock_cycles() + clock_cycles_from_ns(20000);
+    while (clock_cycles() < end) {
+        hidden &= __atomic_load_n(&traveller.step, __ATOMIC_ACQUIRE) == LOOKED_FOR;
+    }
+    sched_enqueue(traveller.thread, other_cpu(), RUN_MOVED, MOVE_FORCED);
+    arch_irq_restore(flags);
+    preempt_enable();
+    return hidden;
+}
+
+/* Who looks for it between two queues must not act by the old one: it may run and wait elsewhere meanwhile. covers: SC-22 */
+void ktest_a_thread_on_its_way_is_found_when_it_has_come(void)
+{
+    if (cpu_count_online() == 1) {
+        return;
+    }
+    traveller.step = AWAY;
+    workers_begin();
+    KEXPECT(sched_set_affinity(thread_current(), 1) == STATUS_OK);
+    KEXPECT(worker_make(find_traveller, &sched_kernel, other_cpu()) != NULL);
+    KEXPECT(thread_create(&traveller.thread, &sched_normal, end_at_once, NULL) == STATUS_OK);
+    preempt_disable();
+    sched_start_on(traveller.thread, cpu_this()->id);
+    bool hidden = travel_slowly();
+    preempt_enable();
+    KEXPECT(workers_wait(2, LIMIT_NS) && hidden && traveller.cpu == other_cpu());
+    KEXPECT(sched_set_affinity(thread_current(), AFFINITY_ALL) == STATUS_OK);
 }

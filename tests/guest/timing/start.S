@@ -13,6 +13,7 @@
     .set USER, 0x1b             /* of SYSRET: data 0x20, code 0x28 */
     .set TSS, 0x30
     .set APIC, 0xfee00000
+    .set IOAPIC, 0xfec00000
     .set STACKS, 0x800000
     .set PAGE, 7                /* present, writable, user */
     .set LARGE, 0x80
@@ -71,6 +72,17 @@ entry:
     inc ecx
     cmp ecx, 4
     jb 2b
+    .irp pin, 3, 4              /* of two UARTs: to the first vCPU, to the second */
+    mov DWORD PTR [IOAPIC], 0x11 + 2 * \pin
+    mov DWORD PTR [IOAPIC + 0x10], (\pin - 3) * (CPUS > 1) * -0x1000000
+    mov DWORD PTR [IOAPIC], 0x10 + 2 * \pin
+    mov DWORD PTR [IOAPIC + 0x10], 0x40
+    .endr
+    mov al, 8                   /* OUT2, or they interrupt nobody */
+    mov dx, 0x2fc
+    out dx, al
+    mov dx, 0x3fc
+    out dx, al
     mov DWORD PTR [APIC + 0xf0], 0x1ff
     mov DWORD PTR [APIC + 0x300], 0xc4500 /* INIT to all others */
     rdtsc
@@ -272,7 +284,8 @@ pd: .quad LARGE + PAGE, pt_code + PAGE
     .skip 8 * 384
 pd_window: .quad window + PAGE, window + 4096 + PAGE, window + 8192 + PAGE, window + 12288 + PAGE
     .skip 4064
-pd_apic: .skip 8 * 503
+pd_apic: .skip 8 * 502
+    .quad IOAPIC + LARGE + PAGE + 0x10
     .quad APIC + LARGE + PAGE + 0x10
     .skip 8 * 8
 pt_code:

@@ -5,6 +5,7 @@
 #include "guest_image.h"
 #include "machine/machine.h"
 #include "script/machine_file.h"
+#include "small_timing.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -252,12 +253,13 @@ static void the_position_of_a_run_is_restored(void **state)
     c.cpus = 4;
     struct sim *a = guest_busy_create(&c), *b = guest_busy_create(&c);
     for (unsigned i = 0; i < 2; i++) {
-        a->at = (struct position){POSITION_BEFORE_STEP, 2, 1234};
+        a->at = (struct position){.kind = POSITION_BEFORE_STEP, .cpu = 2, .at = 1234, .retired = 5, .rcx = 6};
         a->stepped = i ? &a->cpus[3] : NULL;
         restore(a, b);
         struct position x = sim_position(a), y = sim_position(b);
         assert_int_equal(x.cpu, i ? 3 : 2);
-        assert_true(x.kind == y.kind && x.cpu == y.cpu && x.at == y.at);
+        assert_true(x.kind == y.kind && x.cpu == y.cpu && x.at == y.at && x.retired == y.retired &&
+                    x.rcx == y.rcx);
     }
     sim_destroy(a);
     sim_destroy(b);
@@ -428,27 +430,14 @@ static void a_snapshot_of_another_machine_is_refused_by_name(void **state)
     assert_other_refused(&one, &other, "NUMA nodes");
 }
 
-/* The least of everything. */
-static void make_timing(struct timing_params *p)
-{
-    *p = (struct timing_params){
-        .name = "least", .port_count = 1, .port_name = {"p"}, .capacity = {1}, .load_ports = 1};
-    for (unsigned i = 0; i < TIMING_PARAM_COUNT; i++) {
-        p->value[i] = timing_param_rows[i].least;
-    }
-    for (unsigned i = 0; i < COST_CLASS_COUNT; i++) {
-        p->classes[i] = (struct timing_class){.ops = 1, .unit = TIMING_UNIT_NONE};
-    }
-}
-
 static void a_snapshot_of_other_timing_parameters_is_refused(void **state)
 {
     struct timing_params one, other[6];
     struct sim_config c[2];
     (void)state;
-    make_timing(&one);
+    small_timing(&one);
     for (unsigned i = 0; i < 6; i++) {
-        make_timing(&other[i]);
+        small_timing(&other[i]);
     }
     other[0].value[TIMING_l2_cycles]++;
     other[1].capacity[0]++;

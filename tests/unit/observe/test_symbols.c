@@ -212,6 +212,48 @@ static void an_inlined_function_is_found_in_all_its_callers(void **state)
     assert_int_equal(symbols_inlined(symbols, "no_such_function", ranges, 8), 0);
 }
 
+__attribute__((always_inline)) static inline uint64_t inlined_around(void)
+{
+    return inlined_here();
+}
+
+/* With other code than first_caller, of which the compiler would make one function. */
+__attribute__((noinline)) static uint64_t third_caller(void)
+{
+    return inlined_around() + (getenv("=") ? 1 : 0);
+}
+
+static void an_address_finds_the_functions_inlined_around_it_outermost_first(void **state)
+{
+    struct inlined_function at[SYMBOLS_INLINED_MAX], other[SYMBOLS_INLINED_MAX];
+    struct code_range ranges[8];
+    uint64_t address, size;
+    (void)state;
+    assert_true(symbols_find(symbols, "test_symbols_object", &address, &size));
+    uint64_t moved = (uint64_t)(uintptr_t)&test_symbols_object - address; /* where the program was loaded */
+    /* inside the instruction whose end was read */
+    assert_int_equal(symbols_inlined_at(symbols, third_caller() - moved - 1, at), 2);
+    assert_string_equal(at[0].name, "inlined_around");
+    assert_string_equal(at[1].name, "inlined_here");
+    assert_non_null(strstr(at[1].file, "test_symbols.c"));
+    assert_true(at[1].line > 100 && at[0].line > at[1].line);
+    assert_int_equal(symbols_inlined_at(symbols, first_caller() - moved - 1, other), 1);
+    assert_string_equal(other[0].name, "inlined_here");
+    assert_int_equal(other[0].origin, at[1].origin);
+    assert_int_not_equal(at[0].origin, at[1].origin);
+    size_t count = symbols_inlined(symbols, "inlined_here", ranges, 8);
+    for (size_t i = 0; i < count; i++) { /* inside, and behind the last byte */
+        size_t nested = symbols_inlined_at(symbols, ranges[i].first, at);
+        assert_true(nested >= 1);
+        assert_string_equal(at[nested - 1].name, "inlined_here");
+        assert_true(symbols_inlined_at(symbols, ranges[i].end - 1, at) == nested);
+    }
+    assert_true(symbols_find(symbols, "main", &address, &size));
+    assert_int_equal(symbols_inlined_at(symbols, address, at), 0);
+    assert_int_equal(symbols_inlined_at(symbols, 0, at), 0);
+    assert_int_equal(symbols_inlined_at(symbols, UINT64_MAX, at), 0);
+}
+
 /* The bytes of this program's section of a name, inside the copy of the file. */
 static uint8_t *section_of(uint8_t *file, const char *name, uint64_t *size)
 {
@@ -270,7 +312,9 @@ static void damaged_files_open_or_do_not_but_do_no_harm(void **state)
         if (s) {
             struct place p;
             symbols_variable(s, "test_symbols_object", &p);
+            struct inlined_function inlined[SYMBOLS_INLINED_MAX];
             symbols_inlined(s, "inlined_here", NULL, 0);
+            symbols_inlined_at(s, 0x1000 + cut, inlined);
             symbols_close(s);
         }
     }
@@ -289,6 +333,7 @@ int main(void)
         cmocka_unit_test(an_enumerator_of_the_upper_half_of_a_byte_is_not_negative),
         cmocka_unit_test(an_address_inside_a_function_finds_name_and_line),
         cmocka_unit_test(an_inlined_function_is_found_in_all_its_callers),
+        cmocka_unit_test(an_address_finds_the_functions_inlined_around_it_outermost_first),
         cmocka_unit_test(a_bit_field_wider_than_64_bits_is_not_found),
         cmocka_unit_test(damaged_files_open_or_do_not_but_do_no_harm),
     };

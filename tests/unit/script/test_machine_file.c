@@ -75,7 +75,7 @@ static void a_machine_has_the_numbers_of_its_file(void **state)
     (void)state;
     assert_true(machine_file_read("zen4-like", &p, &e));
     assert_int_equal(p.value[TIMING_reorder_buffer], 320);
-    assert_int_equal(p.value[TIMING_string_chunk_bytes], 32);
+    assert_int_equal(p.value[TIMING_string_chunk_bytes], 16);
     assert_int_equal(p.port_count, 13);
     assert_string_equal(p.port_name[0], "agu"); /* in the order of their names */
     assert_string_equal(p.port_name[1], "alu");
@@ -83,7 +83,7 @@ static void a_machine_has_the_numbers_of_its_file(void **state)
     assert_int_equal(p.load_ports, 1);
     const struct timing_class *div = &p.classes[COST_DIV64], *nop = &p.classes[COST_NOP];
     assert_int_equal(div->ops, 2);
-    assert_int_equal(div->latency, 17);
+    assert_int_equal(div->latency, 14);
     assert_int_equal(div->ports, 2);
     assert_int_equal(div->occupy, 10);
     assert_string_equal(p.unit_name[div->unit], "divider");
@@ -182,8 +182,11 @@ static const struct {
     {"{ 4, \"assumed\", \"chosen: four stages before execution are refilled\" }", "4",
      "{ value, tag, source }"},
     {"l1i_sets = { 16,", "l1i_sets = { 17,", "l1i_sets = 17: 1 to 1024, a power of two"},
-    {"snoop_cycles = { 30,", "snoop_cycles = { 61,", "snoop_cycles: at most cache_to_cache_cycles"},
-    {"l2_sets = { 128,", "l2_sets = { 1,", "L2 is smaller than L1D"},
+    {"snoop_cycles = { 30,", "snoop_cycles = { 61,", "snoop_cycles = 61: at most cache_to_cache_cycles = 60"},
+    {"l2_sets = { 128,", "l2_sets = { 1,", "l1d_sets * l1d_ways = 64 lines: at most l2_sets * l2_ways = "},
+    {"l1i_sets = { 16,", "l1i_sets = { 1024,",
+     "l1i_sets * l1i_ways = 4096 lines: at most l2_sets * l2_ways = "},
+    {"history_1 = { 4,", "history_1 = { 9,", "history_1 = 9: at most history_2 = 8"},
     /* port groups */
     {"pipe = { 1,", "pipe = { 0,", "port.pipe = 0: 1 to 7"},
     {"pipe = { 1,", "pipe = { 8,", "port.pipe = 8: 1 to 7"},

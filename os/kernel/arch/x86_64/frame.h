@@ -10,12 +10,12 @@
 #define SELECTOR_TSS         0x28
 
 #define CPU_SELF         0
-#define CPU_ID           8
-#define CPU_KERNEL_STACK 16
-#define CPU_USER_STACK   24
-#define CPU_CURRENT      32
+#define CPU_KERNEL_STACK 8
+#define CPU_USER_STACK   16
+#define CPU_CURRENT      24
+#define CPU_ID           64
 
-#define CPU_SHOOTDOWN_PENDING 40
+#define CPU_SHOOTDOWN_PENDING 128
 
 #define FRAME_R15    0
 #define FRAME_R14    8

@@ -71,11 +71,11 @@ static inline void arch_pause(void)
     }
 }
 
-/* Offset 8 of the per-CPU area that GS points at (struct cpu, asserted in percpu.h). */
+/* Of the per-CPU area that GS points at (struct cpu, which asserts the offset). */
 static inline unsigned arch_cpu_id(void)
 {
     unsigned id;
-    __asm__ volatile("movl %%gs:8, %0" : "=r"(id));
+    __asm__ volatile("movl %%gs:%c1, %0" : "=r"(id) : "i"(CPU_ID));
     return id;
 }
 

@@ -46,26 +46,42 @@ enum ist_stack { IST_NMI, IST_DOUBLE_FAULT, IST_DEBUG, IST_MACHINE_CHECK, IST_CO
 #define CPU_PARK_LEAVE 1u
 #define CPU_PARK_STOP  2u
 
+/*
+ * Three groups of lines: what the CPU alone touches, what others read and hardly anybody writes, what others write. A member in
+ * the wrong one costs its CPU a miss at each entry of the kernel (false sharing, docs/profile.md).
+ */
 struct cpu {
+    /* Its own: entries of the kernel write here. */
     struct cpu *self;
-    uint32_t id;
-    uint32_t apic_id;
     uint64_t kernel_stack; /* loaded by SYSCALL entry */
     uint64_t user_stack;   /* scratch of SYSCALL entry */
     struct thread *current;
-    uint64_t shootdown_pending; /* bit n: CPU n waits for this CPU; other CPUs set bits */
-    bool fpu_live; /* x87 and SSE registers are the current thread's, CR0.TS is clear; else it is set */
-
     uint32_t irq_depth; /* nested interrupt handlers */
-    uint32_t state;     /* CPU_STATE_*; read by other CPUs */
-    uint32_t node;      /* NUMA node */
-    uint32_t acpi_id;
-    uint32_t ends; /* odd: the thread that runs has announced its end and is not with the reaper yet */
-    struct thread *idle;
-    struct address_space *space; /* in CR3; null: the kernel's own tables */
-    struct run_queue queue;
+    bool fpu_live;      /* x87 and SSE registers are the current thread's, CR0.TS is clear; else it is set */
     struct rcu_cpu rcu;
-    struct cap_cpu caps;
+    struct address_space *space; /* in CR3; null: the kernel's own tables */
+
+    /* Read by others, written when the CPU comes or goes. */
+    uint32_t id __attribute__((aligned(64)));
+    uint32_t apic_id;
+    uint32_t state; /* CPU_STATE_* */
+    uint32_t node;  /* NUMA node */
+    uint32_t acpi_id;
+    uint32_t park; /* CPU_PARK_*; hotplug sets it */
+    bool draining; /* nothing new may come, what is here must leave */
+    struct thread *idle;
+
+    /* Written by others. */
+    uint64_t shootdown_pending
+        __attribute__((aligned(64))); /* bit n: CPU n waits for this CPU; they set bits */
+
+    /* By others, too, under its lock; `rank` they read when they look at the queue without it. */
+    struct run_queue queue __attribute__((aligned(64)));
+    uint32_t rank;    /* of what runs (sched/internal.h) */
+    uint32_t ends;    /* odd: the thread that runs has announced its end and is not with the reaper yet */
+    bool timer_stale; /* another CPU has put something here that the timer does not know of yet */
+
+    struct cap_cpu caps __attribute__((aligned(64)));
 
     struct tlb_slot tlb_slots[TLB_SLOTS];
     uint32_t tlb_slot; /* of `space` */
@@ -75,7 +91,6 @@ struct cpu {
     uint64_t armed_deadline;
     uint64_t tick_deadline;
     uint64_t policy_deadline; /* when the run queue wants to be looked at */
-    bool timer_stale;         /* another CPU has put something here that the timer does not know of yet */
 
     /* Counters (read by other CPUs for statistics, never written by them). */
     uint64_t switches;
@@ -96,9 +111,6 @@ struct cpu {
     int64_t threads_moved;
     uint32_t threads_waiting;
     uint32_t balance_failed; /* attempts in a row that found only threads whose data is in the caches */
-    uint32_t rank;           /* of what runs, for other CPUs (sched/internal.h) */
-    uint32_t park;           /* CPU_PARK_*; hotplug sets it */
-    bool draining;           /* nothing new may come, what is here must leave */
     uint64_t run_delay;      /* cycles that threads which ran here had waited for it */
 
     /* Where the time went. Written under the queue's lock; odd sequence: being written. */

@@ -90,6 +90,12 @@ void rcu_defer(struct rcu_node *node, rcu_function function)
 }
 
 /* Nobody else removes anything, so nobody waits for that. */
+void wait_queue_init(struct wait_queue *queue, const char *name)
+{
+    (void)name;
+    list_init(&queue->waiters);
+}
+
 void wait_queue_join(struct wait_queue *queue, struct waiter *waiter)
 {
     (void)queue;
