@@ -11,6 +11,7 @@
 #include "base/bits.h"
 #include "base/check.h"
 #include "base/u128.h"
+#include "core/ram_version.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -45,7 +46,8 @@ bool ram_init(struct ram *r, const struct ram_range *ranges, unsigned count, str
     r->flags = reserve(ram_pages(r));
     r->page_digests = reserve(ram_pages(r) * sizeof *r->page_digests);
     r->digested = reserve(ram_pages(r));
-    if (!r->base || !r->flags || !r->page_digests || !r->digested) {
+    r->listed = reserve(ram_pages(r));
+    if (!r->base || !r->flags || !r->page_digests || !r->digested || !r->listed) {
         error_set(e, "memory: the host refuses to reserve %llu MiB", (unsigned long long)(r->end >> 20));
         ram_deinit(r);
         return false;
@@ -54,21 +56,24 @@ bool ram_init(struct ram *r, const struct ram_range *ranges, unsigned count, str
     return true;
 }
 
+static void release(void *p, uint64_t size_bytes)
+{
+    if (p) {
+        munmap(p, size_bytes);
+    }
+}
+
 void ram_deinit(struct ram *r)
 {
-    if (r->base) {
-        munmap(r->base, r->end);
+    release(r->base, r->end);
+    release(r->flags, ram_pages(r));
+    release(r->page_digests, ram_pages(r) * sizeof *r->page_digests);
+    release(r->digested, ram_pages(r));
+    release(r->listed, ram_pages(r));
+    for (unsigned l = 0; l < PAGE_LISTS; l++) {
+        free(r->lists[l].pages);
     }
-    if (r->flags) {
-        munmap(r->flags, ram_pages(r));
-    }
-    if (r->page_digests) {
-        munmap(r->page_digests, ram_pages(r) * sizeof *r->page_digests);
-    }
-    if (r->digested) {
-        munmap(r->digested, ram_pages(r));
-    }
-    free(r->dirty_pages);
+    ram_version_free(r->base_version);
     *r = (struct ram){0};
 }
 
@@ -83,19 +88,51 @@ bool ram_contains(const struct ram *r, phys_t a, uint64_t size_bytes)
     return false;
 }
 
+static void list_add(struct page_list *list, uint64_t page)
+{
+    if (list->count == list->capacity) {
+        list->capacity = list->capacity ? list->capacity * 2 : 1024;
+        list->pages = realloc(list->pages, list->capacity * sizeof *list->pages);
+        CHECK(list->pages, "out of memory");
+    }
+    list->pages[list->count++] = page;
+}
+
 void ram_mark_dirty(struct ram *r, uint64_t page)
 {
     CHECK(page < ram_pages(r), "page %llx is not RAM", (unsigned long long)page);
-    if (r->dirty_count == r->dirty_capacity) {
-        r->dirty_capacity = r->dirty_capacity ? r->dirty_capacity * 2 : 1024;
-        r->dirty_pages = realloc(r->dirty_pages, r->dirty_capacity * sizeof *r->dirty_pages);
-        CHECK(r->dirty_pages, "out of memory");
+    for (unsigned l = 0; l < PAGE_LISTS; l++) {
+        if (!(r->listed[page] >> l & 1)) {
+            r->listed[page] |= (uint8_t)(1u << l);
+            list_add(&r->lists[l], page);
+        }
     }
-    r->dirty_pages[r->dirty_count++] = page;
     r->flags[page] |= PAGE_DIRTY;
 }
 
-static bool page_is_zero(const uint8_t *page)
+/* From here on a write to one of its pages is noted again. */
+static void list_empty(struct ram *r, enum page_list_of since)
+{
+    struct page_list *list = &r->lists[since];
+    for (uint64_t i = 0; i < list->count; i++) {
+        r->listed[list->pages[i]] &= (uint8_t) ~(1u << since);
+        r->flags[list->pages[i]] &= (uint8_t)~PAGE_DIRTY;
+    }
+    list->count = 0;
+}
+
+const uint64_t *ram_written(const struct ram *r, uint64_t *count)
+{
+    *count = r->lists[SINCE_VERSION].count;
+    return r->lists[SINCE_VERSION].pages;
+}
+
+void ram_forget_written(struct ram *r)
+{
+    list_empty(r, SINCE_VERSION);
+}
+
+bool ram_page_is_zero(const uint8_t *page)
 {
     return page[0] == 0 && memcmp(page, page + 1, PAGE_SIZE_BYTES - 1) == 0;
 }
@@ -118,31 +155,31 @@ static struct digest digest_from(u128_t v)
 struct digest ram_digest(struct ram *r)
 {
     u128_t sum = u128_make(r->sum.hi, r->sum.lo);
-    for (uint64_t i = 0; i < r->dirty_count; i++) {
-        uint64_t page = r->dirty_pages[i];
+    const struct page_list *written = &r->lists[SINCE_DIGEST];
+    for (uint64_t i = 0; i < written->count; i++) {
+        uint64_t page = written->pages[i];
         if (r->digested[page]) {
             sum -= u128_make(r->page_digests[page].hi, r->page_digests[page].lo);
         }
-        r->digested[page] = !page_is_zero(r->base + (page << PAGE_SHIFT));
+        r->digested[page] = !ram_page_is_zero(r->base + (page << PAGE_SHIFT));
         if (r->digested[page]) {
             r->page_digests[page] = page_digest(r, page);
             sum += u128_make(r->page_digests[page].hi, r->page_digests[page].lo);
         }
-        r->flags[page] &= (uint8_t)~PAGE_DIRTY;
     }
-    r->dirty_count = 0;
+    list_empty(r, SINCE_DIGEST);
     r->sum = digest_from(sum);
     return r->sum;
 }
 
 static bool page_touched(const struct ram *r, uint64_t page)
 {
-    return r->digested[page] || (r->flags[page] & PAGE_DIRTY);
+    return r->digested[page] || (r->listed[page] >> SINCE_DIGEST & 1);
 }
 
 static bool page_saved(const struct ram *r, uint64_t page)
 {
-    return page_touched(r, page) && !page_is_zero(r->base + (page << PAGE_SHIFT));
+    return page_touched(r, page) && !ram_page_is_zero(r->base + (page << PAGE_SHIFT));
 }
 
 void ram_save(const struct ram *r, struct state_buffer *b)
@@ -185,7 +222,7 @@ static const uint8_t *saved_pages(const struct ram *r, struct state_buffer *b, u
 static void page_set(struct ram *r, uint64_t page, const uint8_t *contents)
 {
     uint8_t *at = r->base + (page << PAGE_SHIFT);
-    if (contents ? memcmp(at, contents, PAGE_SIZE_BYTES) == 0 : page_is_zero(at)) {
+    if (contents ? memcmp(at, contents, PAGE_SIZE_BYTES) == 0 : ram_page_is_zero(at)) {
         return;
     }
     ram_note_write(r, phys(page << PAGE_SHIFT));

@@ -15,7 +15,7 @@
 
 enum page_flags {
     PAGE_RAM = 0,
-    PAGE_DIRTY = 1,  /* written since the last digest or snapshot */
+    PAGE_DIRTY = 1,  /* written since the last digest or version */
     PAGE_CODE = 2,   /* the block cache holds code of this page: a write must tell it */
     PAGE_MONITOR = 4 /* a vCPU's MONITOR range lies in this page */
 };
@@ -27,6 +27,14 @@ struct ram_range {
     uint64_t size_bytes;
 };
 
+/* What was written since: every page with PAGE_DIRTY is in each list. */
+enum page_list_of { SINCE_DIGEST, SINCE_VERSION, PAGE_LISTS };
+
+struct page_list {
+    uint64_t *pages; /* numbers, in the order of the first write */
+    uint64_t count, capacity;
+};
+
 struct ram {
     uint8_t *base;  /* host address of physical address 0 */
     uint64_t end;   /* first physical address above all RAM */
@@ -35,10 +43,11 @@ struct ram {
     uint8_t *digested; /* 1: page_digests entry is part of sum */
     struct ram_range ranges[RAM_RANGES_MAX];
     unsigned range_count;
-    uint64_t code_pages;   /* number of times that a page got PAGE_CODE */
-    uint64_t *dirty_pages; /* page numbers with PAGE_DIRTY, in order of becoming so */
-    uint64_t dirty_count, dirty_capacity;
+    uint64_t code_pages; /* number of times that a page got PAGE_CODE */
     struct digest sum;
+    uint8_t *listed; /* one byte a page: bit l, it is in list l */
+    struct page_list lists[PAGE_LISTS];
+    struct ram_version *base_version; /* RAM was last equal to it (ram_version.h); NULL: all was zero */
 };
 
 /* Reserves address space for the ranges (page aligned, ascending, disjoint). Fails with a message. */
@@ -68,6 +77,13 @@ static inline void ram_note_write(struct ram *r, phys_t a)
 /* Digest of all RAM contents; a page never touched equals a zero page. Clears PAGE_DIRTY everywhere, so the
  * caller must drop all host-pointer write entries of all vCPUs (cpu_drop_write_pointers). */
 struct digest ram_digest(struct ram *r);
+
+bool ram_page_is_zero(const uint8_t *page);
+
+/* The pages that were written since the base version, valid until the next write; and: RAM is now equal to that, which
+ * clears PAGE_DIRTY everywhere, see above. For ram_version.c. */
+const uint64_t *ram_written(const struct ram *r, uint64_t *count);
+void ram_forget_written(struct ram *r);
 
 /* Appends every page that is not zero: their number, then (page number, contents) of each, ascending. */
 void ram_save(const struct ram *r, struct state_buffer *b);

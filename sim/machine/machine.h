@@ -70,6 +70,12 @@ struct cut {
     uint64_t next_cycles;
 };
 
+/* Who is called before every step. */
+struct boundary {
+    sim_boundary_fn *fn; /* or NULL */
+    void *arg;
+};
+
 struct effect_log {
     struct effect *effects;
     size_t count, capacity;
@@ -111,7 +117,7 @@ struct sim {
     bool moved;            /* sim_run has done something */
     uint64_t ahead_cycles; /* how far vCPUs may run ahead of the order; 0: strictly in it */
     const struct position *target; /* sim_go_to: stop there */
-    const struct cpu *alone;       /* takes one step at a time, near the target; or NULL */
+    const struct cpu *alone;       /* takes one step at a time; or NULL */
 
     /* observers and effects */
     sim_output_fn *on_output;
@@ -129,6 +135,7 @@ struct sim {
     struct effect_log log;
     struct progress progress;
     struct cut cut;
+    struct boundary boundary;
 
     uint64_t events_fired;
 };
@@ -144,6 +151,9 @@ bool position_same(struct position a, struct position b);
 
 /* state.c: the one list of the machine's state, RAM apart. */
 void machine_visit(struct sim *s, struct visitor *v);
+/* That and the run's place in it, of this machine and for it: they are not checked. */
+void machine_save_all(struct sim *s, struct state_buffer *b);
+void machine_load_all(struct sim *s, const struct state_buffer *b);
 
 /* Wakes a vCPU that waits, if it now has a reason. */
 void machine_wake(struct sim *s, unsigned cpu, uint64_t now_cycles);

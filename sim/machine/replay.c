@@ -23,7 +23,9 @@ bool sim_go_to(struct sim *s, struct position p, uint64_t at_cycles)
     s->target = NULL;
     bool there =
         position_same(sim_position(s), p) || (p.kind == POSITION_BEFORE_CYCLE && stop == SIM_STOP_CYCLES);
-    s->now_cycles = at_cycles;
+    if (there) {
+        s->now_cycles = at_cycles;
+    }
     return there;
 }
 

@@ -460,10 +460,11 @@ static uint64_t last_clock(const struct sim *s)
     return clock;
 }
 
-/* At the clock of a place where a replay stops the vCPU takes one step at a time. */
+/* At the clock of a place where a replay stops the vCPU takes one step at a time, and while somebody looks at each. */
 static enum cpu_stop run_towards_target(struct sim *s, struct cpu *cpu, uint64_t deadline_cycles)
 {
-    if (!target_is_step_of(s, cpu) || s->target->at != cpu_now(cpu)) {
+    bool near = target_is_step_of(s, cpu) && s->target->at == cpu_now(cpu);
+    if (!near && !s->boundary.fn) {
         return run_cpu(s, cpu, target_limit(s, cpu, deadline_cycles));
     }
     s->alone = cpu;
@@ -474,16 +475,32 @@ static enum cpu_stop run_towards_target(struct sim *s, struct cpu *cpu, uint64_t
     return stop;
 }
 
+void sim_on_boundary(struct sim *s, sim_boundary_fn *fn, void *arg)
+{
+    s->boundary = (struct boundary){fn, arg};
+}
+
+/* Tells of the step that is next. False: it is not to be taken. */
+static bool pass_boundary(struct sim *s, const struct cpu *cpu)
+{
+    stand_before(s, cpu);
+    s->boundary.fn(s->boundary.arg, s, cpu->number);
+    return !s->stop_asked;
+}
+
 static void run_first(struct sim *s, const struct schedule *next, uint64_t limit)
 {
     if (target_is_next(s, next->first)) {
         stand_before(s, next->first);
         return;
     }
+    if (s->boundary.fn && !pass_boundary(s, next->first)) {
+        return;
+    }
     uint64_t own =
         least_of(limit, least_of(next->first_deadline, drain_of_others(s, next->first, next->drain_cycles)));
     enum cpu_stop stop = run_towards_target(s, next->first, own);
-    if (stop == CPU_STOP_DEADLINE && next->first_deadline != EVENT_NEVER && !s->target) {
+    if (stop == CPU_STOP_DEADLINE && next->first_deadline != EVENT_NEVER && !s->target && !s->boundary.fn) {
         take_turns(s, limit);
     }
 }
@@ -566,7 +583,7 @@ void sim_on_cut(struct sim *s, uint64_t next_cycles, sim_cut_fn *fn, void *arg)
     s->cut = (struct cut){fn, arg, fn ? next_cycles : EVENT_NEVER};
 }
 
-/* One move, not past the next cut; reaching that is not the end of a run. */
+/* One move, not past the next cut; reaching that is not the end of a run, and who is called stands where the run stands. */
 static enum sim_stop advance_in_cuts(struct sim *s, uint64_t until_cycles)
 {
     struct position at = s->at;
@@ -575,14 +592,18 @@ static enum sim_stop advance_in_cuts(struct sim *s, uint64_t until_cycles)
     if (stop != SIM_STOP_CYCLES || s->now_cycles < s->cut.next_cycles) {
         return stop;
     }
-    bool last = s->now_cycles >= until_cycles;
-    s->cut.next_cycles = s->cut.fn(s->cut.arg, s);
-    if (last) {
-        return stop;
-    }
+    struct position end = s->at;
     s->at = at;
     s->stepped = stepped;
-    return SIM_RUNNING;
+    s->cut.next_cycles = s->cut.fn(s->cut.arg, s);
+    if (s->now_cycles < until_cycles) {
+        return SIM_RUNNING;
+    }
+    if (s->moved) {
+        s->at = end;
+        s->stepped = NULL;
+    }
+    return stop;
 }
 
 enum sim_stop sim_last_stop(const struct sim *s)

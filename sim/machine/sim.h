@@ -148,6 +148,11 @@ const char *sim_stop_name(enum sim_stop stop); /* "power-off", "debug-exit", ...
 typedef uint64_t sim_cut_fn(void *arg, struct sim *s);
 void sim_on_cut(struct sim *s, uint64_t next_cycles, sim_cut_fn *fn, void *arg);
 
+/* fn is called before every step of the strict order, when sim_position names it; it may look, and ask to stop there. A step may
+ * be told of twice. One observer, NULL takes it away. Slow. */
+typedef void sim_boundary_fn(void *arg, struct sim *s, unsigned cpu);
+void sim_on_boundary(struct sim *s, sim_boundary_fn *fn, void *arg);
+
 /* Asks the running sim_run to return SIM_STOP_ASKED at the next boundary. For observers. */
 void sim_stop_ask(struct sim *s);
 
@@ -182,6 +187,17 @@ void sim_snapshot(struct sim *s, struct state_buffer *b);
 /* Makes the machine what the snapshot says; its log of effects begins anew. False: the snapshot is damaged, of another
  * version or of another machine, or this one is inside an instruction; it is then as it was. */
 bool sim_restore(struct sim *s, const struct state_buffer *b, struct error *e);
+
+/* A snapshot in this process, of this machine and for it alone: it shares with others the pages that are the same, and going
+ * back costs what has changed. What front ends have attached is not in it; after sim_go_back the log of effects begins anew.
+ * Neither may be called inside an instruction. A checkpoint may be freed after its machine. */
+struct checkpoint;
+struct checkpoint *sim_checkpoint(struct sim *s);
+void sim_go_back(struct sim *s, const struct checkpoint *c);
+void checkpoint_free(struct checkpoint *c); /* NULL is none */
+/* Host memory that its own part needs; and the pages of all checkpoints of a machine together. */
+uint64_t checkpoint_bytes(const struct checkpoint *c);
+uint64_t sim_checkpoint_pages_bytes(const struct sim *s);
 
 /* ---- looking ---- */
 

@@ -304,21 +304,32 @@ static bool load_part(struct sim *s, part_fn *part, struct state_buffer *b, stru
     return !v.base.failed || error_set(e, "the snapshot is damaged at %s", v.where);
 }
 
+void machine_save_all(struct sim *s, struct state_buffer *b)
+{
+    b->size = b->position = 0;
+    save_part(s, visit_place, b);
+    save_part(s, machine_visit, b);
+}
+
+void machine_load_all(struct sim *s, const struct state_buffer *b)
+{
+    struct state_buffer all = {.bytes = b->bytes, .size = b->size};
+    struct state_buffer place = take_part(&all), state = take_part(&all);
+    bool good = load_part(s, visit_place, &place, NULL) && load_part(s, machine_visit, &state, NULL);
+    CHECK(good, "the machine does not accept its own state");
+}
+
 /* Place and state, or neither. */
 static bool load_state(struct sim *s, struct state_buffer *place, struct state_buffer *state,
                        struct state_buffer *ram, struct error *e)
 {
     struct state_buffer own = {0};
-    save_part(s, visit_place, &own);
-    save_part(s, machine_visit, &own);
+    machine_save_all(s, &own);
     block_cache_flush(s->blocks);
     bool good = load_part(s, visit_place, place, e) && load_part(s, machine_visit, state, e) &&
                 (ram_load(&s->bus.ram, ram) || error_set(e, "the snapshot is damaged at RAM"));
     if (!good) {
-        struct state_buffer own_place = take_part(&own), own_state = take_part(&own);
-        bool back =
-            load_part(s, visit_place, &own_place, NULL) && load_part(s, machine_visit, &own_state, NULL);
-        CHECK(back, "the machine does not accept its own state");
+        machine_load_all(s, &own);
     }
     state_buffer_deinit(&own);
     return good;

@@ -242,7 +242,7 @@ static void load_and_peek_cross_pages_and_refuse_what_is_not_ram(void **state)
     assert_int_equal(special_at.v, 0x3000);
     assert_true(bus_peek(&b, phys(0x1800), out, sizeof out));
     assert_memory_equal(in, out, sizeof in);
-    assert_int_equal(b.ram.dirty_count, 3);
+    assert_int_equal(b.ram.lists[SINCE_DIGEST].count, 3);
     assert_false(bus_load(&b, phys(0x9fff0), in, 0x11));
     assert_false(bus_peek(&b, phys(0x9fff0), out, 0x11));
     assert_false(bus_peek(&b, phys(0xfee00000), out, 1));

@@ -114,13 +114,13 @@ static void digest_clears_dirty_and_a_write_sets_it_once(void **state)
     make(&r);
     write_byte(&r, 0x3000, 1);
     write_byte(&r, 0x3001, 1);
-    assert_int_equal(r.dirty_count, 1);
-    assert_int_equal(r.dirty_pages[0], 3);
+    assert_int_equal(r.lists[SINCE_DIGEST].count, 1);
+    assert_int_equal(r.lists[SINCE_DIGEST].pages[0], 3);
     assert_int_equal(r.flags[3], PAGE_DIRTY);
     r.flags[3] |= PAGE_CODE;
     ram_digest(&r);
     assert_int_equal(r.flags[3], PAGE_CODE);
-    assert_int_equal(r.dirty_count, 0);
+    assert_int_equal(r.lists[SINCE_DIGEST].count, 0);
     write_byte(&r, 0x3000, 2);
     assert_int_equal(r.flags[3], PAGE_CODE | PAGE_DIRTY);
     assert_int_equal(ram_touched_bytes(&r), PAGE_SIZE_BYTES);

@@ -43,6 +43,7 @@ static struct state_exclusion excluded[] = {
     {"sim.on_output_arg", "observer", false},
     {"sim.progress", "observer", false},
     {"sim.cut", "observer", false},
+    {"sim.boundary", "observer", false},
     {"sim.last_stop", "what sim_run returned, no part of the machine", false},
     {"sim.sharing", "observer", false},
     {"sim.watchers", "observer", false},
