@@ -263,6 +263,7 @@ struct cpu {
     bool access_waits;     /* an access may make the instruction wait; not while an exception is delivered */
     bool ahead;            /* instructions run before their turn: cpu/ahead.h */
     uint64_t ahead_due;    /* meanwhile, when not 0: the moment at which the oldest queued store is due */
+    const struct access_watches *watches; /* observers of accesses, or NULL */
     const struct cpuid_model *cpuid;
     /* The acknowledge cycle of an ExtINT interrupt: the 8259's vector. NULL on boards without one. */
     uint8_t (*pic_acknowledge)(void *target, uint64_t now_cycles);

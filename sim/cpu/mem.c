@@ -19,6 +19,7 @@
 
 #include "base/check.h"
 #include "core/event.h"
+#include "cpu/access_watch.h"
 #include "cpu/debug_regs.h"
 #include "cpu/mem_internal.h"
 #include "cpu/store_queue.h"
@@ -143,6 +144,9 @@ static inline void note_access(struct cpu *cpu, lin_t a, unsigned size_bytes, bo
 {
     if (mem_watches(cpu)) {
         note_watch(cpu, a, size_bytes, write);
+    }
+    if (cpu->watches) {
+        access_watches_note(cpu->watches, cpu->number, a, size_bytes, write);
     }
 }
 

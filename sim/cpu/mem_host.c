@@ -5,7 +5,7 @@
  *
  * An entry may exist only while
  *   - the TLB entry that it was made from does, with its translation and rights (or paging is off),
- *   - the page is RAM, no debug register watches it, no alignment is checked,
+ *   - the page is RAM, no debug register and no observer watches it, no alignment is checked,
  *   - read: this vCPU has no store queued to its physical page through any linear one,
  *   - write: the page's flags are exactly PAGE_DIRTY, the TLB entry is dirty, and stores are not queued at
  * all.
@@ -16,6 +16,7 @@
  */
 
 #include "base/check.h"
+#include "cpu/access_watch.h"
 #include "cpu/debug_regs.h"
 #include "cpu/mem.h"
 #include "cpu/mem_internal.h"
@@ -50,7 +51,8 @@ static bool page_is_watched(const struct cpu *cpu, uint64_t lin_page)
 static bool fill_allowed(const struct cpu *cpu, enum mem_mode mode, lin_t a)
 {
     bool checked = (mode == MEM_USER && mem_checks_alignment(cpu)) || cpu->on_timing != NULL;
-    return !checked && !(mem_watches(cpu) && page_is_watched(cpu, page_of(a.v)));
+    bool observed = cpu->watches && access_watched_in_page(cpu->watches, page_of(a.v));
+    return !checked && !observed && !(mem_watches(cpu) && page_is_watched(cpu, page_of(a.v)));
 }
 
 /* Under a store queue: no own store is queued to the page, and the page's bucket belongs to this linear page

@@ -8,6 +8,7 @@
 #include "apic/lapic.h"
 #include "core/bus.h"
 #include "core/event.h"
+#include "cpu/access_watch.h"
 #include "cpu/block.h"
 #include "cpu/cpu.h"
 #include "cpu/cpuid.h"
@@ -23,6 +24,12 @@ struct probe {
     bool used;
     lin_t address;
     sim_probe_fn *fn;
+    void *arg;
+};
+
+/* Who is told of the accesses of access_watches.entries[i]. */
+struct access_observer {
+    sim_access_fn *fn;
     void *arg;
 };
 
@@ -123,7 +130,9 @@ struct sim {
     sim_output_fn *on_output;
     void *on_output_arg;
     struct probe probes[PROBES_MAX];
-    unsigned probe_end;      /* no probe from here on was ever used */
+    unsigned probe_end; /* no probe from here on was ever used */
+    struct access_watches accesses;
+    struct access_observer access_observers[ACCESS_WATCHES_MAX];
     struct sharing *sharing; /* or NULL: not counted */
     struct watcher watchers[WATCHERS_MAX];
     unsigned watcher_count;

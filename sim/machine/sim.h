@@ -303,6 +303,18 @@ typedef void sim_probe_fn(void *arg, unsigned cpu, uint64_t now_cycles);
 int sim_probe_add(struct sim *s, lin_t a, sim_probe_fn *fn, void *arg);
 void sim_probe_remove(struct sim *s, int id);
 
+/* fn is called for data accesses of any vCPU that meet a linear range, inside the instruction, after the access; it may look and
+ * ask to stop. Whatever address space the vCPU is in. Returns an id >= 0. */
+typedef void sim_access_fn(void *arg, unsigned cpu, bool write);
+struct sim_access {
+    lin_t first;
+    uint64_t size_bytes; /* at least 1 */
+    bool reads, writes;  /* wanted */
+};
+/* -1: no more than 64. */
+int sim_access_add(struct sim *s, const struct sim_access *a, sim_access_fn *fn, void *arg);
+void sim_access_remove(struct sim *s, int id);
+
 /* ---- effects: everything that changes the guest from outside ---- */
 
 #define EFFECT_BYTES_MAX 256u

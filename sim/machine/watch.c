@@ -1,4 +1,4 @@
-/* Observers of steps. */
+/* Observers of steps and of accesses. */
 
 #include "base/check.h"
 #include "cpu/mem.h"
@@ -42,4 +42,52 @@ void sim_unwatch_steps(struct sim *s, timing_record_fn *fn, const void *target)
     }
     s->watcher_count = kept;
     update(s);
+}
+
+/* ---- accesses ---- */
+
+static void tell_access(void *sim, unsigned watch, unsigned cpu, bool write)
+{
+    const struct sim *s = sim;
+    s->access_observers[watch].fn(s->access_observers[watch].arg, cpu, write);
+}
+
+static void update_accesses(struct sim *s)
+{
+    struct access_watches *w = &s->accesses;
+    while (w->count > 0 && w->entries[w->count - 1].size_bytes == 0) {
+        w->count--;
+    }
+    for (unsigned i = 0; i < s->config.cpus; i++) {
+        s->cpus[i].watches = w->count ? w : NULL;
+        mem_drop_host_entries(&s->cpus[i]);
+    }
+}
+
+int sim_access_add(struct sim *s, const struct sim_access *a, sim_access_fn *fn, void *arg)
+{
+    struct access_watches *w = &s->accesses;
+    unsigned id = 0;
+    CHECK(a->size_bytes > 0, "an access of no bytes");
+    while (id < ACCESS_WATCHES_MAX && w->entries[id].size_bytes) {
+        id++;
+    }
+    if (id == ACCESS_WATCHES_MAX) {
+        return -1;
+    }
+    w->fn = tell_access;
+    w->target = s;
+    w->entries[id] = (struct access_watch){a->first, a->size_bytes, a->reads, a->writes};
+    s->access_observers[id] = (struct access_observer){fn, arg};
+    w->count = id < w->count ? w->count : id + 1;
+    update_accesses(s);
+    return (int)id;
+}
+
+void sim_access_remove(struct sim *s, int id)
+{
+    CHECK(id >= 0 && id < (int)ACCESS_WATCHES_MAX && s->accesses.entries[id].size_bytes,
+          "no observer of accesses %d", id);
+    s->accesses.entries[id].size_bytes = 0;
+    update_accesses(s);
 }

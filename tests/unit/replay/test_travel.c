@@ -305,6 +305,75 @@ static void probes_are_found_one_by_one(void **state)
     }
 }
 
+/* What a store to a place had before: the position, in the straight run by a boundary, in the other by going back. */
+struct stores {
+    struct sim *sim;
+    struct travel *travel; /* or NULL: they are collected */
+    struct position next, at[FINDS_MAX];
+    unsigned count;
+};
+
+static void note_next(void *arg, struct sim *s, unsigned cpu)
+{
+    struct stores *l = arg;
+    (void)cpu;
+    l->next = sim_position(s);
+}
+
+static void at_store(void *arg, unsigned cpu, bool write)
+{
+    struct stores *l = arg;
+    assert_true(write);
+    if (l->travel) {
+        travel_found_inside(l->travel, cpu);
+    } else if (l->count < FINDS_MAX &&
+               (l->count == 0 || memcmp(&l->next, &l->at[l->count - 1], sizeof l->next) != 0)) {
+        assert_int_equal(l->next.cpu, cpu);
+        l->at[l->count++] = l->next;
+    }
+}
+
+static void check_stores(const struct sim_config *c, struct sim_access what, uint64_t interval)
+{
+    static struct stores all, l;
+    struct sim *s = guest_busy_create(c);
+    all = (struct stores){.sim = guest_busy_create(c)};
+    sim_access_add(all.sim, &what, at_store, &all);
+    sim_on_boundary(all.sim, note_next, &all);
+    sim_run(all.sim, 50000);
+    sim_destroy(all.sim);
+    assert_in_range(all.count, 3, FINDS_MAX - 1);
+    l = (struct stores){.travel = travel_of(s, interval)};
+    int id = sim_access_add(s, &what, at_store, &l);
+    run_to(l.travel, 50000);
+    unsigned least = all.count > 40 ? all.count - 40 : 0;
+    for (unsigned n = all.count; n-- > least;) {
+        assert_int_equal(travel_search_back(l.travel), TRAVEL_FOUND);
+        assert_at(s, &all.at[n], n);
+    }
+    sim_access_remove(s, id);
+    struct moment here = travel_now(l.travel);
+    assert_int_equal(travel_search_back(l.travel), TRAVEL_NOTHING);
+    assert_true(travel_go(l.travel, &here));
+    travel_free(l.travel);
+    sim_destroy(s);
+}
+
+static void stores_are_found_one_by_one(void **state)
+{
+    (void)state;
+    const struct sim_access what = {.first =
+                                        lin(0x303000) /* the counters of the timer and of system calls */,
+                                    .size_bytes = 8,
+                                    .writes = true};
+    for (unsigned variant = 0; variant < VARIANTS; variant++) {
+        struct timing_params timing;
+        struct sim_config c = variant_config(variant, &timing);
+        check_stores(&c, what, 0);
+        check_stores(&c, what, 2500);
+    }
+}
+
 /* ---- another future ---- */
 
 static void an_effect_in_the_past_makes_another_future(void **state)
@@ -403,6 +472,7 @@ int main(void)
         cmocka_unit_test(steps_back_are_the_steps_forward_in_reverse),
         cmocka_unit_test(before_the_first_step_there_is_nothing),
         cmocka_unit_test(probes_are_found_one_by_one),
+        cmocka_unit_test(stores_are_found_one_by_one),
         cmocka_unit_test(an_effect_in_the_past_makes_another_future),
         cmocka_unit_test(the_effects_of_a_recording_come_at_their_places),
         cmocka_unit_test(from_the_end_of_a_run_there_is_a_way_back),
