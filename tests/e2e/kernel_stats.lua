@@ -44,6 +44,7 @@ local function watch_states(m)
     local NEW <const>, WAITING <const>, READY <const>, DEAD <const> =
         m.sym.THREAD_NEW, m.sym.THREAD_WAITING, m.sym.THREAD_READY, m.sym.THREAD_DEAD
     local state_at <const>, cpu_at <const> = m.sym("thread", 0):offsetof("state"), m.sym("thread", 0):offsetof("cpu")
+    local ready_since_at <const>, NEVER <const> = m.sym("thread", 0):offsetof("ready_since"), string.rep("\0", 8)
     local found = { snapshots = 0, exact = 0, moving = 0, ready = 0, sleeping = 0, most = 0, wrong = {} }
     local threads, ending, births, deaths, reading = {}, {}, 0, 0, {}
     local function word(address) return (string.unpack("<I4", assert(m:read(address, 4)))) end
@@ -51,12 +52,16 @@ local function watch_states(m)
         threads[m:register(cpu, "rdi")] = true
         births = births + 1
     end
+    -- New, or on its way to its first queue, which counts it when it joins.
+    local function is_starting(thread, state)
+        return state == NEW or assert(m:read(thread + ready_since_at, 8)) == NEVER
+    end
     -- Those that are alive, and how many; how many are just being started, and ended.
     local function alive()
         local set, count, starting, dying = {}, 0, 0, 0
         for thread in pairs(threads) do
             local state = word(thread + state_at)
-            if state == NEW then
+            if is_starting(thread, state) then
                 starting = starting + 1
             elseif state ~= DEAD then
                 set[thread], count, dying = true, count + 1, dying + (ending[thread] and 1 or 0)

@@ -48,13 +48,27 @@ local kinds = {
 local ENDS <const> = { sti = true, iretq = true, sysretq = true, free = true, block = true }
 local HOLDS <const> = { hold = true, free = true, block = true }
 
+-- Does the instruction change a word at this offset?
+local function is_change(m, at, offset)
+    local does, where = m:disassemble(at):match("^(%a+) ([^,]*)")
+    return does and does ~= "cmp" and where:find(string.format("+0x%x]", offset), 1, true)
+end
+
 -- The address of the instruction of a function that changes a word at this offset.
 local function change_in(m, name, offset)
     for _, at in ipairs(m:code_of(name)) do
-        local does, where = m:disassemble(at):match("^(%a+) ([^,]*)")
-        if does and does ~= "cmp" and where:find(string.format("+0x%x]", offset), 1, true) then return at end
+        if is_change(m, at, offset) then return at end
     end
     error(name .. " changes nothing there")
+end
+
+-- The same in a range of addresses, or nil.
+local function change_between(m, first, last, offset)
+    while first <= last do
+        local _, size = m:disassemble(first)
+        if is_change(m, first, offset) then return first end
+        first = first + math.max(size, 1)
+    end
 end
 
 -- Every CLI and STI of the kernel's code, wherever the compiler put it: it does not say of each which function it is of.
@@ -80,11 +94,13 @@ local function sites_of(m)
     find("interrupt", "trap_ist", "")
     find("iretq", "trap_ist_return", "\x48\xcf")
     for _, symbol in ipairs { "syscall_return", "message_resume" } do find("sysretq", symbol, "\x48\x0f\x07") end
-    for kind, symbol in pairs { hold = "preempt_disable", free = "preempt_enable" } do
-        add(kind, (m:symbol(symbol)))
-        for _, range in ipairs(m:inlined(symbol)) do add(kind, range.first) end
-    end
     local disabled = m.sym("thread", 0):offsetof("preempt_disable")
+    add("hold", change_in(m, "preempt_disable", disabled))
+    for _, range in ipairs(m:inlined("preempt_disable")) do
+        add("hold", change_between(m, range.first, range.last, disabled) or range.first)
+    end
+    add("free", (m:symbol("preempt_enable")))
+    for _, range in ipairs(m:inlined("preempt_enable")) do add("free", range.first) end
     for _, symbol in ipairs { "sched_block", "sched_handoff" } do add("block", change_in(m, symbol, disabled)) end
     add("free", (m:symbol("sched_exit")))
     return sites
@@ -129,7 +145,7 @@ end
 
 local function windows_named(name)
     return { all = orrery.histogram(name), allocators = orrery.histogram("allocators"), trees = orrery.histogram("trees"),
-        longest = {}, began = {}, from = {}, known = {}, twice = 0, lost = 0 }
+        longest = {}, began = {}, from = {}, known = {}, twice = 0, lost = 0, void = 0 }
 end
 
 -- Of one CPU. What is going on when this begins to look has no beginning.
@@ -154,13 +170,23 @@ local function ends(windows, cpu, cycle, to)
     windows.longest[key] = { length = length, from = from.name, to = to.name }
 end
 
--- Takes events of a CPU in their order.
+-- Takes events of a CPU in their order. A hold is told of before its instruction; an interrupt may come between the two and
+-- take the thread's CPU away: then another thread holds while that one, `by`, does not, and its window was none.
 local function watcher()
     local interrupts, holds = windows_named("interrupts-off"), windows_named("holds")
     local preemption = windows_named("preemption-off")
-    return function(cpu, cycle, place)
+    local by = {}
+    return function(cpu, cycle, place, running, held)
         local kind = place.site.kind
         local step = ENDS[kind] and ends or begins
+        if kind == "hold" then
+            local thread = running(cpu)
+            if holds.from[cpu] and by[cpu] ~= thread and held(by[cpu]) == 0 then
+                holds.from[cpu], holds.void = nil, holds.void + 1
+                if not interrupts.from[cpu] then preemption.from[cpu] = nil end
+            end
+            by[cpu] = thread
+        end
         step(HOLDS[kind] and holds or interrupts, cpu, cycle, place)
         local stuck = interrupts.from[cpu] or holds.from[cpu]
         if not stuck == not preemption.from[cpu] then return end
@@ -175,14 +201,13 @@ local function observe()
     local place = placer(m)
     local happens, interrupts, holds, preemption = watcher()
     local current, disabled = m.sym("cpu", 0):offsetof("current"), m.sym("thread", 0):offsetof("preempt_disable")
-    local function held(cpu)
-        return word_at(m, cpu, word_at(m, cpu, m:register(cpu, "gs_base") + current, "<i8") + disabled, "<I4")
-    end
+    local function running(cpu) return word_at(m, cpu, m:register(cpu, "gs_base") + current, "<i8") end
     for _, site in ipairs(sites_of(m)) do
         local changes = kinds[site.kind]
         m:probe(site.address, function(cpu, cycle)
-            local changed, detail = changes(m, cpu, m:register(cpu, "rflags") & IF ~= 0, function() return held(cpu) end)
-            if changed then happens(cpu, cycle, place(site, detail)) end
+            local function held(thread) return word_at(m, cpu, (thread or running(cpu)) + disabled, "<I4") end
+            local changed, detail = changes(m, cpu, m:register(cpu, "rflags") & IF ~= 0, held)
+            if changed then happens(cpu, cycle, place(site, detail), running, held) end
         end)
     end
     local commands = {}
@@ -209,6 +234,7 @@ it("no window with interrupts off, or without preemption, is longer than 10 us",
         local what = windows.all.name
         expect(windows.twice, "windows that began twice, " .. what):to_be(0)
         expect(windows.lost, "windows whose beginning was not seen, " .. what):to_be(0)
+        expect(windows.void, "holds that an interrupt came before, " .. what):to_be_below(10)
     end
     report("with interrupts off", interrupts)
     report("without preemption", preemption)
