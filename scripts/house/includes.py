@@ -34,6 +34,7 @@ HOST_OF = {
     "base": {"fcntl.h", "sys/stat.h", "unistd.h", "xxhash.h"},
     "core": {"sys/mman.h"},
     "cpu": {"Zydis/Zydis.h", "Zydis/Mnemonic.h", "mpfr.h"},
+    "gdb": {"netdb.h", "netinet/in.h", "netinet/tcp.h", "poll.h", "sys/socket.h", "unistd.h"},
     "machine": {"Zydis/Zydis.h"},
     "observe": {"dwarf.h", "elfutils/libdw.h", "gelf.h", "libelf.h"},
     "replay": {"zstd.h"},

@@ -10,6 +10,7 @@
 #include "cpu/cpuid.h"
 #include "cpu/mem.h"
 #include "cpu/store_queue.h"
+#include "cpu/x87_image.h"
 #include "machine/boot.h"
 #include "machine/firmware.h"
 
@@ -272,6 +273,7 @@ void sim_get_regs(const struct sim *s, unsigned cpu, struct sim_regs *r)
         .cr2 = c->cr2,
         .cr3 = c->cr3,
         .cr4 = c->cr4,
+        .cr8 = lapic_cr8(c->lapic),
         .efer = c->efer,
         .fs_base = c->seg[SEG_FS].base,
         .gs_base = c->seg[SEG_GS].base,
@@ -293,6 +295,14 @@ void sim_get_regs(const struct sim *s, unsigned cpu, struct sim_regs *r)
 void sim_get_xmm(const struct sim *s, unsigned cpu, unsigned number, uint8_t bytes[SIM_XMM_BYTES])
 {
     memcpy(bytes, s->cpus[cpu].xmm[number].u8, SIM_XMM_BYTES);
+}
+
+void sim_get_fp(const struct sim *s, unsigned cpu, struct sim_fp *out)
+{
+    _Static_assert(SIM_FSAVE_BYTES == X87_SAVE_MAX_BYTES, "one image");
+    const struct cpu *c = &s->cpus[cpu];
+    x87_save_build(&c->x87, (struct x87_env_form){.wide = true}, out->image);
+    out->mxcsr = c->mxcsr;
 }
 
 bool sim_read_physical(const struct sim *s, phys_t a, void *bytes, size_t size)

@@ -202,7 +202,8 @@ uint64_t sim_checkpoint_pages_bytes(const struct sim *s);
 /* ---- looking ---- */
 
 struct sim_regs {
-    uint64_t gpr[16], rip, linear_rip, rflags, cr0, cr2, cr3, cr4, efer, fs_base, gs_base, kernel_gs_base;
+    uint64_t gpr[16], rip, linear_rip, rflags, cr0, cr2, cr3, cr4, cr8, efer, fs_base, gs_base,
+        kernel_gs_base;
     uint16_t selector[6];   /* ES CS SS DS FS GS */
     uint8_t cpl, code_bits; /* 16, 32, 64 */
     bool halted;
@@ -216,6 +217,15 @@ void sim_get_regs(const struct sim *s, unsigned cpu, struct sim_regs *r);
 
 /* A vector register as it is, whoever the guest means it to belong to; the lowest byte first. */
 void sim_get_xmm(const struct sim *s, unsigned cpu, unsigned number, uint8_t bytes[SIM_XMM_BYTES]);
+
+#define SIM_FSAVE_BYTES 108u
+
+/* The x87 unit as FNSAVE of 32-bit protected mode writes it (an environment of 28 bytes, then ST(0) to ST(7)), and MXCSR. */
+struct sim_fp {
+    uint8_t image[SIM_FSAVE_BYTES];
+    uint32_t mxcsr;
+};
+void sim_get_fp(const struct sim *s, unsigned cpu, struct sim_fp *out);
 
 /* Memory without side effects. Physical: what all agree on. Linear: as cpu sees it, through its page tables as a
  * supervisor read and with its own pending stores. False: not (all) there. */

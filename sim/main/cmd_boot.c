@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "main/console.h"
 #include "main/crash.h"
+#include "main/debug.h"
 #include "main/progress.h"
 #include "main/record.h"
 #include "observe/profile.h"
@@ -162,6 +163,19 @@ static bool save_recording(struct recorder *r, const struct options *o, enum sim
     return good;
 }
 
+/* To the end, under a debugger, with a keyboard or alone. */
+static bool go(struct sim *s, const struct options *o, struct console *console, enum sim_stop *stop,
+               struct error *e)
+{
+    const struct debug_future nothing = {.limit_cycles = o->max_cycles};
+    if (o->gdb) {
+        return debug_run(s, o, &nothing, console, stop, e);
+    }
+    bool interactive = console->out == stdout && isatty(STDIN_FILENO);
+    *stop = interactive ? run_interactive(s, o, console) : sim_run(s, o->max_cycles);
+    return true;
+}
+
 static int run(struct sim *s, const struct options *o, const struct boot_files *f,
                const struct command_line *line)
 {
@@ -192,8 +206,10 @@ static int run(struct sim *s, const struct options *o, const struct boot_files *
     if (progress_wanted(console.out == stdout, o->trace)) {
         sim_on_progress(s, progress_show, &progress);
     }
-    bool interactive = console.out == stdout && isatty(STDIN_FILENO);
-    enum sim_stop stop = interactive ? run_interactive(s, o, &console) : sim_run(s, o->max_cycles);
+    enum sim_stop stop;
+    if (!go(s, o, &console, &stop, &e)) {
+        return command_usage(&e);
+    }
     sim_on_trace(s, 0, NULL, NULL);
     symbols_close(symbols);
     bool saved = save_recording(recorder, o, stop, &e);
@@ -219,6 +235,10 @@ int command_boot(const struct command_line *line)
     if (o.help) {
         options_help(stdout, 'B');
         return EXIT_PASSED;
+    }
+    if (o.gdb && (o.record || o.profile || o.profile_counters || o.timing_trace)) {
+        error_set(&e, "--gdb: goes back and forth; --record, --profile and --timing-trace do not");
+        return command_usage(&e);
     }
     if (!load_files(&o, &files, &e) || !finish_reserve(&o, &e) ||
         !machine_file_resolve(&o.config, &timing, &e)) {

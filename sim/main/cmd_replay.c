@@ -3,6 +3,7 @@
 #include "main/commands.h"
 
 #include "main/console.h"
+#include "main/debug.h"
 #include "main/progress.h"
 #include "observe/symbols.h"
 #include "observe/trace_text.h"
@@ -45,6 +46,26 @@ static int report(const struct player *p, const struct recording *r, enum player
     return EXIT_PASSED;
 }
 
+/* The machine of the recording under a debugger, which may make another run of it: nothing is compared. */
+static int debug(struct player *p, const struct recording *r, const struct options *o,
+                 struct console *console)
+{
+    struct error e;
+    enum sim_stop stop;
+    uint64_t end = r->end.cycles == UINT64_MAX ? r->end.cycles : r->end.cycles + 1; /* so that it may end */
+    const struct debug_future f = {
+        .effects = r->effects, .count = r->effect_count, .limit_cycles = o->until < end ? o->until : end};
+    if (!debug_run(player_sim(p), o, &f, console, &stop, &e)) {
+        return command_usage(&e);
+    }
+    if (!console_close(console, o, &e)) {
+        return command_usage(&e);
+    }
+    finish_results(stdout, player_sim(p), o);
+    printf("stopped: %s\n", stop == SIM_STOP_ASKED ? "by the debugger" : sim_stop_name(stop));
+    return EXIT_PASSED;
+}
+
 static int play(struct player *p, const struct recording *r, const struct options *o)
 {
     struct error e;
@@ -52,6 +73,9 @@ static int play(struct player *p, const struct recording *r, const struct option
     struct sim *s = player_sim(p);
     if (!console_open(&console, o, SERIAL_NONE, &e)) {
         return command_usage(&e);
+    }
+    if (o->gdb) {
+        return debug(p, r, o, &console);
     }
     sim_on_output(s, console_output, &console);
     size_t size;

@@ -139,6 +139,9 @@ static bool parse_own(struct options *o, enum option option, const char *text, s
     case OPTION_EMBED:
         o->embed = true;
         return true;
+    case OPTION_GDB:
+        o->gdb = text;
+        return true;
     case OPTION_PARAMS:
         o->params = true;
         return true;

@@ -20,7 +20,7 @@ struct options {
     const char *sets[OPTIONS_SETS_MAX];
     unsigned set_count;
     enum serial_kind serial;
-    const char *serial_file, *timing_trace, *profile, *profile_counters, *record;
+    const char *serial_file, *timing_trace, *profile, *profile_counters, *record, *gdb;
     uint32_t given; /* a bit for each enum option */
     bool given_serial, hash, stats, false_sharing, embed, params, help;
     uint32_t trace; /* bits of sim_on_trace */

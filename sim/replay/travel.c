@@ -39,6 +39,9 @@ struct travel {
     size_t point_count, point_capacity;
     uint64_t state_bytes; /* of their checkpoints, without pages */
 
+    bool behind; /* it has gone back, from: */
+    uint64_t furthest_cycles;
+
     const struct moment *aim; /* on the way to it, or NULL */
 
     /* a search */
@@ -69,6 +72,11 @@ struct moment travel_now(const struct travel *t)
 enum travel_purpose travel_purpose(const struct travel *t)
 {
     return t->purpose;
+}
+
+bool travel_is_new(const struct travel *t, uint64_t now_cycles)
+{
+    return t->purpose == TRAVEL_RUNNING && (!t->behind || now_cycles > t->furthest_cycles);
 }
 
 size_t travel_future_count(const struct travel *t)
@@ -316,6 +324,7 @@ bool travel_effect(struct travel *t, const struct effect *f, struct error *e)
     while (t->point_count > kept && t->point_count > 1) {
         point_remove(t, t->point_count - 1);
     }
+    t->behind = false;
     t->effect_count = t->applied;
     effect_append(t, sim_effect_get(t->sim, sim_effect_count(t->sim) - 1));
     t->applied++;
@@ -327,6 +336,9 @@ bool travel_effect(struct travel *t, const struct effect *f, struct error *e)
 static void back_to(struct travel *t, size_t point)
 {
     const struct point *p = &t->points[point];
+    uint64_t now = sim_cycles(t->sim);
+    t->furthest_cycles = t->behind && t->furthest_cycles > now ? t->furthest_cycles : now;
+    t->behind = true;
     sim_go_back(t->sim, p->checkpoint);
     t->applied = p->at.effects;
     t->stop = p->at.ended == SIM_RUNNING ? SIM_STOP_ASKED : p->at.ended;

@@ -50,6 +50,9 @@ enum travel_purpose travel_purpose(const struct travel *t);
 /* Effects of the history that lie behind now. */
 size_t travel_future_count(const struct travel *t);
 
+/* Is what happens at this cycle new, and not gone through once more? For observers. */
+bool travel_is_new(const struct travel *t, uint64_t now_cycles);
+
 /* As sim_run, with the effects of the history at their places. One that cannot be applied there ends the run as ASKED, with a
  * message; e->text is empty otherwise. */
 enum sim_stop travel_run(struct travel *t, uint64_t until_cycles, struct error *e);
