@@ -69,7 +69,7 @@ struct gdb_server *gdb_server_open(const char *where, struct error *e)
         return NULL;
     }
     int failed = getaddrinfo(host[0] ? host : "127.0.0.1", port, &hints, &found);
-    int fd = failed ? -1 : listen_at(found);
+    int fd = found ? listen_at(found) : -1;
     if (fd < 0) {
         error_set(e, "--gdb '%s': %s", where, failed ? gai_strerror(failed) : strerror(errno));
     }

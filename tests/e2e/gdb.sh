@@ -9,7 +9,7 @@ value() { sed -n "s/^$1: //p" "$work/machine.out"; }
 
 # debug NAME DEBUGGER ORRERY...: the commands on standard input go to the debugger, with PORT replaced; its output to $work/out
 debug() {
-    local name=$1 debugger=$2 address= pid status
+    local name=$1 debugger=$2 address='' pid status
     shift 2
     cat >"$work/template"
     timeout 300 "$@" --gdb 0 >"$work/machine.out" 2>"$work/machine.err" </dev/null &
