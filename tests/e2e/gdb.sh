@@ -14,7 +14,7 @@ debug() {
     cat >"$work/template"
     timeout 300 "$@" --gdb 0 >"$work/machine.out" 2>"$work/machine.err" </dev/null &
     pid=$!
-    for _ in $(seq 100); do
+    for _ in $(seq 300); do
         address=$(sed -n 's/^orrery: waiting for a debugger: target remote //p' "$work/machine.err")
         [ -z "$address" ] || break
         sleep 0.1
